@@ -1,0 +1,73 @@
+/*
+ * nat.h - the translator: packets and time in, verdicts out
+ *
+ * One struct nat is a whole gateway. It is not thread-safe: the caller holds one lock around each call (workers
+ * take it once a batch, and never across a system call). Time is `now`, milliseconds of a clock that does not go back,
+ * handed in by the caller. Nothing here does a system call, and nothing allocates after nat_new.
+ */
+#ifndef PORTREEVE_NAT_H
+#define PORTREEVE_NAT_H
+
+#include "portreeve/event.h"
+#include "portreeve/packet.h"
+#include "portreeve/policy.h"
+#include "portreeve/table.h"
+
+/* Everything counted since the start. */
+struct nat_counters {
+    uint64_t packets[2]; /* rewritten, by enum packet_hook; a hairpin packet counts at both */
+    uint64_t bytes[2];
+    uint64_t unchanged; /* passed on as they came: not for us */
+    uint64_t dropped[DROP_REASON_COUNT];
+    uint64_t opened;
+    uint64_t closed[CLOSE_REASON_COUNT];
+};
+
+
+struct nat {
+    struct table table;
+    const struct policy *policy; /* sealed; the caller's */
+    struct random random;
+    struct address external[EXTERNAL_ADDRESSES_MAX]; /* a slot keeps its address while the gateway has it */
+    bool external_valid[EXTERNAL_ADDRESSES_MAX];
+    size_t external_count;
+    uint32_t external_interface; /* ifindex */
+    struct port_space *ports;    /* three protocols for each external slot */
+    struct event_ring events;
+    struct nat_counters counters;
+};
+
+/* `secret` is 32 random bytes: keys of the hash and of the port choice. NULL without memory. */
+struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], uint64_t now);
+void nat_free(struct nat *nat); /* NULL is fine; the policy stays the caller's */
+
+/* Decides about one packet: fills its verdict, reason and transit, and rewrites its bytes. */
+void nat_translate(struct nat *nat, struct packet *packet, uint64_t now);
+
+/*
+ * Ends sessions whose time has come, at most `budget` looks at a session (0: no bound). True when there is more to do
+ * now.
+ */
+bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget);
+
+/*
+ * Exchanges the policy (sealed; the old one is the caller's to free afterwards). Sessions that the new one still allows
+ * go on, with its timeouts; the others end. limits.sessions has no effect on a table that exists. Returns how many
+ * ended.
+ */
+uint32_t nat_set_policy(struct nat *nat, const struct policy *policy, uint64_t now);
+
+/* The external interface's index and addresses. Sessions of an address that has gone end. Returns how many. */
+uint32_t nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses, size_t count,
+                          uint64_t now);
+
+/* Ends a live session. */
+void nat_kill(struct nat *nat, uint32_t slot, uint64_t now);
+
+/* The session in this slot (0 .. table.capacity - 1) as users see it; false when the slot is free. */
+bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session_view *view);
+
+/* External ports of a share's pool that are taken, over all external addresses, and how many there are. */
+void nat_pool_use(struct nat *nat, uint16_t share, uint8_t protocol, uint64_t now, uint32_t *used, uint32_t *size);
+
+#endif

@@ -1,0 +1,152 @@
+/*
+ * policy.h - what the configuration (and an operator, at run time) allows: shares, forwards, timeouts, limits
+ *
+ * A policy is filled (policy_add_*), sealed (policy_seal builds the lookup tables) and from then on read-only.
+ * A reload builds a new one and exchanges it whole; no packet ever sees half of a change. Memory is allocated
+ * while a policy is filled, never afterwards.
+ *
+ * Lookups that packets make cost the same for one forward as for ten thousand: an inbound port is an index into
+ * an array, an internal endpoint a binary search.
+ */
+#ifndef PORTREEVE_POLICY_H
+#define PORTREEVE_POLICY_H
+
+#include "portreeve/endpoint.h"
+
+#define POLICY_NAME_MAX 64   /* with the final NUL */
+#define POLICY_TEXT_MAX 256  /* owner, note; with the final NUL */
+#define POLICY_SHARES_MAX 255
+#define POLICY_FORWARDS_MAX 65535
+#define POLICY_NONE UINT16_MAX /* no share, no forward */
+
+/* RFC 4787 section 5: which remote endpoints may send to a mapping. */
+enum filtering {
+    FILTERING_ENDPOINT_INDEPENDENT,
+    FILTERING_ADDRESS_DEPENDENT,
+    FILTERING_ADDRESS_AND_PORT_DEPENDENT,
+};
+
+struct share {
+    char name[POLICY_NAME_MAX];
+    struct prefix *source; /* owned by the policy */
+    size_t source_count;
+    struct port_range *ports; /* the pool, owned by the policy */
+    size_t ports_count;
+    enum filtering filtering;
+    uint16_t pool; /* index into pools, set by policy_seal */
+};
+
+enum forward_protocols {
+    FORWARD_TCP = 1,
+    FORWARD_UDP = 2,
+};
+
+struct forward {
+    char name[POLICY_NAME_MAX];
+    uint8_t protocols;        /* enum forward_protocols, or-ed */
+    bool runtime;             /* added over the control socket, not by the configuration */
+    struct port_range listen; /* external ports */
+    struct endpoint to;       /* internal endpoint of listen.first; the ports of a range follow one to one */
+    struct prefix *allow;     /* owned by the policy; none: anyone */
+    size_t allow_count;
+    char owner[POLICY_TEXT_MAX];
+    char note[POLICY_TEXT_MAX];
+    int64_t expires; /* seconds since the epoch, 0: never */
+};
+
+/* All in seconds. Defaults: policy_new. */
+struct timeouts {
+    uint32_t udp;             /* RFC 4787 REQ-5: 300 */
+    uint32_t tcp_established; /* RFC 5382 REQ-5: 7440 */
+    uint32_t tcp_transitory;  /* RFC 5382 REQ-5: 240 */
+    uint32_t icmp;            /* RFC 5508 REQ-2: 60 */
+};
+
+struct limits {
+    uint32_t sessions;          /* size of the table */
+    uint32_t sessions_per_host; /* sessions that one internal host has opened */
+};
+
+/* External ports that mappings are allocated from: the shares' ranges less forwards and less local sockets. */
+struct pool {
+    uint64_t members[65536 / 64]; /* bit p: port p is in the pool */
+    uint32_t size;                /* how many */
+    uint16_t first, last;         /* the lowest and the highest member; 0 when there is none */
+};
+
+struct policy;
+
+/* An empty policy with the default timeouts and limits; NULL without memory. Free with policy_free. */
+struct policy *policy_new(void);
+/* A deep, unsealed copy, to change and seal anew; NULL without memory. */
+struct policy *policy_copy(const struct policy *policy);
+void policy_free(struct policy *policy);
+
+/*
+ * Copies `share` or `forward`, arrays included. False without memory or past POLICY_*_MAX. Whether the new one
+ * conflicts with another is the caller's question (policy_find_conflict).
+ */
+bool policy_add_share(struct policy *policy, const struct share *share);
+bool policy_add_forward(struct policy *policy, const struct forward *forward);
+/* False when there is none of that name. */
+bool policy_remove_forward(struct policy *policy, const char *name);
+
+/* The first forward that listens on a port and protocol of `forward`, or NULL. Works unsealed. */
+const struct forward *policy_find_conflict(const struct policy *policy, const struct forward *forward);
+
+/* An external port that a socket of the gateway itself holds: the pools leave it out. */
+void policy_exclude_port(struct policy *policy, uint8_t protocol, uint16_t port);
+
+/*
+ * Builds the lookup tables. Shares whose ranges are equal have one pool; ranges that overlap without being equal
+ * are the caller's error and are refused with false, as is a lack of memory.
+ */
+bool policy_seal(struct policy *policy);
+
+/* Plain access. Indexes are 0-based and stable for a sealed policy. */
+struct timeouts *policy_timeouts(struct policy *policy);
+const struct timeouts *policy_timeouts_const(const struct policy *policy);
+struct limits *policy_limits(struct policy *policy);
+const struct limits *policy_limits_const(const struct policy *policy);
+size_t policy_share_count(const struct policy *policy);
+const struct share *policy_share(const struct policy *policy, size_t index);
+size_t policy_forward_count(const struct policy *policy);
+const struct forward *policy_forward(const struct policy *policy, size_t index);
+
+/* The rest needs a sealed policy. */
+
+/* The share that `internal` belongs to (the longest prefix wins), or POLICY_NONE. */
+uint16_t policy_share_of(const struct policy *policy, const struct address *internal);
+
+/* The forward that listens on this external port, or POLICY_NONE. */
+uint16_t policy_forward_at(const struct policy *policy, uint8_t protocol, uint16_t external_port);
+
+/* The internal endpoint that `forward` delivers this external port to. */
+struct endpoint policy_forward_target(const struct forward *forward, uint16_t external_port);
+
+/*
+ * The forward that delivers to this internal endpoint, or POLICY_NONE; *external_port is where it listens. A host
+ * that speaks first from such an endpoint is seen at that port (endpoint-independent mapping).
+ */
+uint16_t policy_forward_to(const struct policy *policy, uint8_t protocol, const struct endpoint *internal,
+                           uint16_t *external_port);
+
+/* True when `forward` lets `remote` in. */
+bool policy_forward_allows(const struct forward *forward, const struct address *remote);
+
+/* Of a share, by protocol: the ids of ICMP queries come from the same ranges as ports. */
+const struct pool *policy_pool(const struct policy *policy, uint16_t share, uint8_t protocol);
+
+/* True when the port is a forward's or in any pool: what the kernel is told to hand over. */
+bool policy_is_published(const struct policy *policy, uint8_t protocol, uint16_t external_port);
+
+/*
+ * The published ports as sorted, disjoint, merged ranges; at most `max` are written. Returns how many there are
+ * (32768 is always enough).
+ */
+size_t policy_published(const struct policy *policy, uint8_t protocol, struct port_range *ranges, size_t max);
+
+/* As the configuration spells it: "address-dependent" and so on. */
+const char *filtering_name(enum filtering filtering);
+
+#endif

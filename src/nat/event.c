@@ -1,0 +1,47 @@
+#include "nat_internal.h"
+
+#include <string.h>
+
+const char *event_type_name(enum event_type type)
+{
+    static const char *const names[] = {"opened", "established", "closed"};
+
+    return names[type];
+}
+
+const char *close_reason_name(enum close_reason reason)
+{
+    static const char *const names[CLOSE_REASON_COUNT] = {
+        [CLOSE_NONE] = "none",       [CLOSE_EXPIRED] = "expired",     [CLOSE_KILLED] = "killed",
+        [CLOSE_EVICTED] = "evicted", [CLOSE_RECLAIMED] = "reclaimed", [CLOSE_POLICY] = "policy",
+        [CLOSE_ADDRESS] = "address",
+    };
+
+    return names[reason];
+}
+
+void event_publish(struct nat *nat, enum event_type type, enum close_reason reason, uint32_t slot, uint64_t now)
+{
+    struct event *event = &nat->events.event[nat->events.next % EVENT_RING];
+
+    event->sequence = nat->events.next++;
+    event->time = now;
+    event->type = type;
+    event->reason = reason;
+    nat_view(nat, slot, now, &event->session);
+}
+
+size_t event_read(const struct event_ring *ring, uint64_t *from, struct event *out, size_t max, uint64_t *lost)
+{
+    uint64_t oldest = ring->next > EVENT_RING ? ring->next - EVENT_RING : 1;
+    size_t count = 0;
+
+    *lost = 0;
+    if (*from < oldest) {
+        *lost = oldest - *from;
+        *from = oldest;
+    }
+    while (count < max && *from < ring->next)
+        out[count++] = ring->event[(*from)++ % EVENT_RING];
+    return count;
+}

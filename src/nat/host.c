@@ -1,0 +1,56 @@
+#include "portreeve/table.h"
+
+static uint32_t *host_bucket(const struct table *table, const struct address *address)
+{
+    return &table->host_bucket[hash_bytes(&table->key, address, sizeof(*address)) & table->bucket_mask];
+}
+
+static uint32_t host_find(const struct table *table, const struct address *address)
+{
+    uint32_t index = *host_bucket(table, address);
+
+    while (index != INDEX_NONE && !address_equal(&table->host[index].address, address))
+        index = table->host[index].next;
+    return index;
+}
+
+uint32_t host_get(struct table *table, const struct address *address, uint32_t limit)
+{
+    uint32_t index = host_find(table, address);
+
+    if (index == INDEX_NONE && table->free_host != INDEX_NONE) {
+        uint32_t *bucket = host_bucket(table, address);
+
+        index = table->free_host;
+        table->free_host = table->host[index].next;
+        table->host[index] = (struct host){.address = *address, .next = *bucket};
+        *bucket = index;
+        table->hosts_live++;
+    }
+    if (index == INDEX_NONE || table->host[index].sessions >= limit)
+        return INDEX_NONE;
+    table->host[index].sessions++;
+    return index;
+}
+
+void host_put(struct table *table, uint32_t index)
+{
+    uint32_t *link;
+
+    if (--table->host[index].sessions > 0)
+        return;
+    link = host_bucket(table, &table->host[index].address);
+    while (*link != index)
+        link = &table->host[*link].next;
+    *link = table->host[index].next;
+    table->host[index].next = table->free_host;
+    table->free_host = index;
+    table->hosts_live--;
+}
+
+uint32_t host_sessions(const struct table *table, const struct address *address)
+{
+    uint32_t index = host_find(table, address);
+
+    return index == INDEX_NONE ? 0 : table->host[index].sessions;
+}

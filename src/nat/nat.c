@@ -1,0 +1,245 @@
+#include "portreeve/nat.h"
+#include "nat_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], uint64_t now)
+{
+    struct nat *nat = calloc(1, sizeof(*nat));
+    struct hash_key key;
+
+    if (nat == NULL)
+        return NULL;
+    memcpy(&key, secret, sizeof(key));
+    memcpy(&nat->random.key, secret + sizeof(key), sizeof(key));
+    nat->policy = policy;
+    nat->events.next = 1;
+    nat->events.event = calloc(EVENT_RING, sizeof(struct event));
+    /* All zeros is an empty port space, and memory of addresses that are never used is never touched. */
+    nat->ports = calloc(EXTERNAL_ADDRESSES_MAX * 3, sizeof(struct port_space));
+    if (nat->events.event == NULL || nat->ports == NULL ||
+        !table_init(&nat->table, policy_limits_const(policy)->sessions, &key, now)) {
+        free(nat->events.event);
+        free(nat->ports);
+        free(nat);
+        return NULL;
+    }
+    return nat;
+}
+
+void nat_free(struct nat *nat)
+{
+    if (nat == NULL)
+        return;
+    table_fini(&nat->table);
+    free(nat->events.event);
+    free(nat->ports);
+    free(nat);
+}
+
+bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget)
+{
+    for (uint32_t looks = 0; budget == 0 || looks < budget; looks++) {
+        uint32_t slot = wheel_take_due(nat->table.wheel, now / 1000);
+        struct session *session;
+        uint64_t due;
+
+        if (slot == INDEX_NONE)
+            return false;
+        session = &nat->table.session[slot];
+        due = session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000);
+        session->wheel_slot = wheel_arm(nat->table.wheel, slot, due > now ? (due + 999) / 1000 : 0);
+        if (due <= now)
+            session_close(nat, slot, CLOSE_EXPIRED, now);
+    }
+    return true;
+}
+
+void nat_kill(struct nat *nat, uint32_t slot, uint64_t now)
+{
+    session_close(nat, slot, CLOSE_KILLED, now);
+}
+
+/* Which internal and which external endpoint this role's side has in a session. */
+static const struct endpoint *side_internal(const struct session *session, enum role role)
+{
+    return &session->tuple[role].source;
+}
+
+static const struct endpoint *side_external(const struct session *session, enum role role)
+{
+    return &session->tuple[!role].destination;
+}
+
+/* True when the policy gives this side the external endpoint that it has. *forward is the forward's index now. */
+static bool side_still_allowed(const struct nat *nat, const struct session *session, enum role role,
+                               uint16_t *forward)
+{
+    const struct endpoint *internal = side_internal(session, role), *external = side_external(session, role);
+    uint8_t protocol = session->tuple[0].protocol;
+    const struct forward *rule;
+    struct endpoint target;
+
+    if (session->mapping[role] != INDEX_NONE) {
+        uint16_t share = policy_share_of(nat->policy, &internal->address);
+
+        return share != POLICY_NONE && policy_pool(nat->policy, share, protocol)->members[external->port / 64] >>
+                                               (external->port % 64) &
+                                           1;
+    }
+    *forward = policy_forward_at(nat->policy, protocol, external->port);
+    if (*forward == POLICY_NONE)
+        return false;
+    rule = policy_forward(nat->policy, *forward);
+    target = policy_forward_target(rule, external->port);
+    if (!endpoint_equal(&target, internal))
+        return false;
+    /* The list is about who may come in; what the host itself opened it does not concern. */
+    return role == ROLE_INITIATOR || policy_forward_allows(rule, &session->tuple[ROLE_INITIATOR].source.address);
+}
+
+static bool session_still_allowed(struct nat *nat, struct session *session)
+{
+    for (int role = 0; role < 2; role++) {
+        if (session->mapping[role] == INDEX_NONE && session->forward[role] == POLICY_NONE)
+            continue; /* the remote's side */
+        if (!side_still_allowed(nat, session, (enum role)role, &session->forward[role]))
+            return false;
+    }
+    return true;
+}
+
+/* Indexes of shares may have moved. */
+static void renumber(struct nat *nat, struct session *session)
+{
+    enum role owner = session->direction == DIRECTION_INBOUND ? ROLE_RESPONDER : ROLE_INITIATOR;
+
+    if (session->share != POLICY_NONE)
+        session->share = policy_share_of(nat->policy, &side_internal(session, owner)->address);
+    for (int role = 0; role < 2; role++) {
+        if (session->mapping[role] != INDEX_NONE)
+            nat->table.mapping[session->mapping[role]].share =
+                policy_share_of(nat->policy, &side_internal(session, (enum role)role)->address);
+    }
+}
+
+uint32_t nat_set_policy(struct nat *nat, const struct policy *policy, uint64_t now)
+{
+    const struct policy *before = nat->policy;
+    uint32_t ended = 0;
+
+    for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
+        struct session *session = &nat->table.session[slot];
+        uint16_t forward[2] = {session->forward[0], session->forward[1]};
+
+        if (!session->live)
+            continue;
+        nat->policy = policy;
+        if (session_still_allowed(nat, session)) {
+            renumber(nat, session);
+            table_rearm(&nat->table, slot, session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000));
+            continue;
+        }
+        /* The event that says so names the rules as they were. */
+        nat->policy = before;
+        memcpy(session->forward, forward, sizeof(forward));
+        session_close(nat, slot, CLOSE_POLICY, now);
+        ended++;
+    }
+    nat->policy = policy;
+    return ended;
+}
+
+bool nat_is_shared(const struct nat *nat, const struct address *address)
+{
+    return policy_share_of(nat->policy, address) != POLICY_NONE;
+}
+
+size_t nat_external_index(const struct nat *nat, const struct address *address)
+{
+    for (size_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++) {
+        if (nat->external_valid[i] && address_equal(&nat->external[i], address))
+            return i;
+    }
+    return EXTERNAL_ADDRESSES_MAX;
+}
+
+/* True when every external endpoint of the session has an address that the gateway has. */
+static bool has_valid_addresses(const struct nat *nat, const struct session *session)
+{
+    for (int role = 0; role < 2; role++) {
+        bool ours = session->mapping[role] != INDEX_NONE || session->forward[role] != POLICY_NONE;
+
+        if (ours && nat_external_index(nat, &side_external(session, (enum role)role)->address) ==
+                        EXTERNAL_ADDRESSES_MAX)
+            return false;
+    }
+    return true;
+}
+
+static uint32_t close_addressless(struct nat *nat, uint64_t now)
+{
+    uint32_t ended = 0;
+
+    for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
+        if (nat->table.session[slot].live && !has_valid_addresses(nat, &nat->table.session[slot])) {
+            session_close(nat, slot, CLOSE_ADDRESS, now);
+            ended++;
+        }
+    }
+    return ended;
+}
+
+static bool contains(const struct address *addresses, size_t count, const struct address *address)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (address_equal(&addresses[i], address))
+            return true;
+    }
+    return false;
+}
+
+uint32_t nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses, size_t count,
+                          uint64_t now)
+{
+    uint32_t ended;
+
+    nat->external_interface = interface_index;
+    for (size_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++) {
+        if (nat->external_valid[i] && !contains(addresses, count, &nat->external[i])) {
+            nat->external_valid[i] = false;
+            nat->external_count--;
+        }
+    }
+    ended = close_addressless(nat, now);
+    for (size_t n = 0; n < count; n++) {
+        size_t slot = 0;
+
+        if (nat_external_index(nat, &addresses[n]) < EXTERNAL_ADDRESSES_MAX)
+            continue;
+        while (slot < EXTERNAL_ADDRESSES_MAX && nat->external_valid[slot])
+            slot++;
+        if (slot == EXTERNAL_ADDRESSES_MAX)
+            break;
+        for (size_t protocol = 0; protocol < 3; protocol++)
+            ports_init(&nat->ports[slot * 3 + protocol]);
+        nat->external[slot] = addresses[n];
+        nat->external_valid[slot] = true;
+        nat->external_count++;
+    }
+    return ended;
+}
+
+void nat_pool_use(struct nat *nat, uint16_t share, uint8_t protocol, uint64_t now, uint32_t *used, uint32_t *size)
+{
+    const struct pool *pool = policy_pool(nat->policy, share, protocol);
+
+    *used = *size = 0;
+    for (size_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++) {
+        if (nat->external_valid[i]) {
+            *used += ports_used(nat_port_space(nat, i, protocol), pool, now);
+            *size += pool->size;
+        }
+    }
+}

@@ -1,0 +1,67 @@
+/*
+ * nat_internal.h - inside the core: what session.c gives to translate.c and nat.c
+ */
+#ifndef PORTREEVE_NAT_INTERNAL_H
+#define PORTREEVE_NAT_INTERNAL_H
+
+#include "portreeve/nat.h"
+
+/* What the world sees instead of an internal endpoint: by a forward or by a mapping, or not at all. */
+struct external_side {
+    struct endpoint external;
+    uint32_t mapping; /* INDEX_NONE: a forward's */
+    uint16_t forward; /* POLICY_NONE: a mapping's, or none */
+    uint16_t share;   /* POLICY_NONE: none */
+};
+
+/*
+ * Finds or makes the external endpoint of `internal`. DROP_NONE with neither a forward nor a share: the policy does not
+ * translate this host. A new mapping has no session yet: session_open or mapping_release must follow.
+ */
+enum drop_reason session_external_side(struct nat *nat, uint8_t protocol, const struct endpoint *internal,
+                                       uint64_t now, struct external_side *side);
+
+/* Frees a mapping that no session uses, and its port. `hold`: after the hold-down. */
+void mapping_release(struct nat *nat, uint32_t mapping, bool hold, uint64_t now);
+
+/* What a new session is to be; session_open fills the rest. */
+struct session_plan {
+    struct tuple tuple[2];
+    enum direction direction;
+    uint32_t mapping[2];
+    uint16_t forward[2];
+    uint16_t share;
+};
+
+/*
+ * Makes room for, and reserves, one session; DROP_TABLE_FULL when nothing may be evicted, DROP_HOST_LIMIT when `host` (may
+ * be NULL) has too many. Then either session_open or session_abandon.
+ */
+enum drop_reason session_reserve(struct nat *nat, const struct address *host, uint64_t now, uint32_t *slot);
+void session_abandon(struct nat *nat, uint32_t slot);
+void session_open(struct nat *nat, uint32_t slot, const struct session_plan *plan, uint64_t now);
+
+/* The one place where sessions end. */
+void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uint64_t now);
+
+/* Seconds this session may be idle in its state. */
+uint32_t session_idle_limit(const struct nat *nat, const struct session *session);
+
+/* Moves a session to another state, arms it for a deadline that came nearer, publishes. */
+void session_change_state(struct nat *nat, uint32_t slot, enum session_state state, uint64_t now);
+
+/* Which of the three port spaces of an external slot. */
+struct port_space *nat_port_space(struct nat *nat, size_t external_index, uint8_t protocol);
+
+/* True when the address belongs to a share. */
+bool nat_is_shared(const struct nat *nat, const struct address *address);
+
+/* The slot of an external address, or EXTERNAL_ADDRESSES_MAX. */
+size_t nat_external_index(const struct nat *nat, const struct address *address);
+
+void event_publish(struct nat *nat, enum event_type type, enum close_reason reason, uint32_t slot, uint64_t now);
+
+/* Decisions about ICMP errors, in translate_icmp.c. */
+enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet, struct packet_view *view);
+
+#endif

@@ -1,0 +1,269 @@
+#include "portreeve/packet.h"
+#include "packet_edit.h"
+#include "portreeve/checksum.h"
+
+#include <string.h>
+
+enum {
+    IP_HEADER = 20,
+    IP_FLAGS_OFFSET = 6,
+    IP_CHECKSUM = 10,
+    IP_SOURCE = 12,
+    IP_DESTINATION = 16,
+    TCP_HEADER = 20,
+    UDP_HEADER = 8,
+    ICMP_HEADER = 8,
+    PORT_SOURCE = 0,
+    PORT_DESTINATION = 2,
+    ICMP_ID = 4,
+};
+
+const char *drop_reason_name(enum drop_reason reason)
+{
+    static const char *const names[] = {
+#define X(symbol, name) [DROP_##symbol] = name,
+        DROP_REASONS(X)
+#undef X
+    };
+
+    return names[reason];
+}
+
+static uint16_t read16(const uint8_t *at)
+{
+    return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static void write16(uint8_t *at, uint16_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+static struct address read_address(const uint8_t *at)
+{
+    struct address address = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0}};
+
+    memcpy(address.bytes + 12, at, 4);
+    return address;
+}
+
+/* True when the IP options hold a source route (RFC 791 section 3.1: LSRR 131, SSRR 137) or cannot be read. */
+static bool has_source_route(const uint8_t *option, size_t length)
+{
+    while (length > 0 && option[0] != 0) {
+        size_t size = 1;
+
+        if (option[0] == 131 || option[0] == 137)
+            return true;
+        if (option[0] != 1) {
+            if (length < 2 || option[1] < 2 || option[1] > length)
+                return true;
+            size = option[1];
+        }
+        option += size;
+        length -= size;
+    }
+    return false;
+}
+
+static enum drop_reason parse_tcp(struct packet_view *view)
+{
+    size_t offset;
+
+    if (view->l4_length < TCP_HEADER)
+        return DROP_MALFORMED;
+    offset = (size_t)(view->l4[12] >> 4) * 4;
+    if (offset < TCP_HEADER || offset > view->l4_length)
+        return DROP_MALFORMED;
+    view->tcp_flags = view->l4[13];
+    return DROP_NONE;
+}
+
+static enum drop_reason parse_udp(struct packet_view *view)
+{
+    if (view->l4_length < UDP_HEADER || read16(view->l4 + 4) < UDP_HEADER ||
+        read16(view->l4 + 4) > view->l4_length)
+        return DROP_MALFORMED;
+    return DROP_NONE;
+}
+
+static bool icmp_is_request(uint8_t type)
+{
+    return type == ICMP_ECHO_REQUEST || type == ICMP_TIMESTAMP_REQUEST;
+}
+
+static bool icmp_is_reply(uint8_t type)
+{
+    return type == ICMP_ECHO_REPLY || type == ICMP_TIMESTAMP_REPLY;
+}
+
+static bool icmp_is_error(uint8_t type)
+{
+    return type == ICMP_DESTINATION_UNREACHABLE || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETER_PROBLEM;
+}
+
+static enum drop_reason parse_icmp(struct packet_view *view)
+{
+    if (view->l4_length < ICMP_HEADER)
+        return DROP_MALFORMED;
+    view->icmp_type = view->l4[0];
+    view->icmp_code = view->l4[1];
+    view->is_icmp_error = icmp_is_error(view->icmp_type);
+    if (!view->is_icmp_error && !icmp_is_request(view->icmp_type) && !icmp_is_reply(view->icmp_type))
+        return DROP_UNSUPPORTED_ICMP;
+    return DROP_NONE;
+}
+
+bool packet_read_ports(const uint8_t *l4, struct tuple *tuple)
+{
+    if (tuple->protocol != PROTOCOL_ICMP) {
+        tuple->source.port = read16(l4 + PORT_SOURCE);
+        tuple->destination.port = read16(l4 + PORT_DESTINATION);
+        return true;
+    }
+    /* The id is the port of the side that asked. */
+    if (icmp_is_request(l4[0]))
+        tuple->source.port = read16(l4 + ICMP_ID);
+    else if (icmp_is_reply(l4[0]))
+        tuple->destination.port = read16(l4 + ICMP_ID);
+    else
+        return false;
+    return true;
+}
+
+void packet_read_addresses(const uint8_t *ip, struct tuple *tuple)
+{
+    memset(tuple, 0, sizeof(*tuple));
+    tuple->source.address = read_address(ip + IP_SOURCE);
+    tuple->destination.address = read_address(ip + IP_DESTINATION);
+    tuple->protocol = ip[9];
+}
+
+static enum drop_reason parse_l4(struct packet_view *view)
+{
+    switch (view->protocol) {
+    case PROTOCOL_TCP:
+        return parse_tcp(view);
+    case PROTOCOL_UDP:
+        return parse_udp(view);
+    case PROTOCOL_ICMP:
+        return parse_icmp(view);
+    default:
+        return DROP_UNSUPPORTED_PROTOCOL;
+    }
+}
+
+enum drop_reason packet_parse(const struct packet *packet, struct packet_view *view)
+{
+    uint8_t *ip = packet->data;
+    enum drop_reason reason;
+
+    memset(view, 0, sizeof(*view));
+    if (packet->length < IP_HEADER || ip[0] >> 4 != 4)
+        return DROP_MALFORMED;
+    view->ip = ip;
+    view->ip_header_length = (uint16_t)((ip[0] & 15) * 4);
+    view->total_length = read16(ip + 2);
+    if (view->ip_header_length < IP_HEADER || view->total_length < view->ip_header_length ||
+        view->total_length > packet->length)
+        return DROP_MALFORMED;
+    view->protocol = ip[9];
+    view->l4 = ip + view->ip_header_length;
+    view->l4_length = (uint16_t)(view->total_length - view->ip_header_length);
+    packet_read_addresses(ip, &view->tuple);
+    if (has_source_route(ip + IP_HEADER, (size_t)view->ip_header_length - IP_HEADER))
+        return DROP_SOURCE_ROUTE;
+    if (read16(ip + IP_FLAGS_OFFSET) & 0x3fff) /* more fragments, or an offset */
+        return DROP_FRAGMENT;
+    reason = parse_l4(view);
+    if (reason == DROP_NONE && !view->is_icmp_error)
+        packet_read_ports(view->l4, &view->tuple);
+    return reason;
+}
+
+/* Where the L4 checksum is, from the start of the L4 header. */
+static size_t checksum_offset(uint8_t protocol)
+{
+    switch (protocol) {
+    case PROTOCOL_TCP:
+        return 16;
+    case PROTOCOL_UDP:
+        return 6;
+    default:
+        return 2;
+    }
+}
+
+void packet_replace(uint8_t *checksum, bool is_udp, uint8_t *at, const void *value, size_t length)
+{
+    uint16_t sum;
+
+    if (checksum != NULL) {
+        memcpy(&sum, checksum, 2);
+        if (!(is_udp && sum == 0)) { /* RFC 3022 section 4.1: no checksum stays no checksum */
+            sum = checksum_update(sum, at, value, length);
+            if (is_udp && sum == 0)
+                sum = 0xffff; /* RFC 768: 0 is kept for "none" */
+            memcpy(checksum, &sum, 2);
+        }
+    }
+    memcpy(at, value, length);
+}
+
+void packet_replace_endpoint(uint8_t *ip, uint8_t *l4, size_t l4_available, bool update_l4, enum packet_end end,
+                             const struct endpoint *endpoint)
+{
+    uint8_t protocol = ip[9];
+    bool is_udp = protocol == PROTOCOL_UDP;
+    size_t offset = checksum_offset(protocol);
+    uint8_t *l4_checksum = update_l4 && l4_available >= offset + 2 ? l4 + offset : NULL;
+    const uint8_t *address = endpoint->address.bytes + 12;
+    uint8_t *at = ip + (end == END_SOURCE ? IP_SOURCE : IP_DESTINATION);
+    uint8_t port[2], old[4];
+
+    memcpy(old, at, 4);
+    packet_replace(ip + IP_CHECKSUM, false, at, address, 4);
+    if (protocol != PROTOCOL_ICMP)
+        packet_replace(l4_checksum, is_udp, old, address, 4); /* the pseudo header has the address as well */
+    write16(port, endpoint->port);
+    if (protocol != PROTOCOL_ICMP)
+        packet_replace(l4_checksum, is_udp, l4 + (end == END_SOURCE ? PORT_SOURCE : PORT_DESTINATION), port, 2);
+    else if (end == END_SOURCE ? icmp_is_request(l4[0]) : icmp_is_reply(l4[0]))
+        packet_replace(l4_checksum, false, l4 + ICMP_ID, port, 2);
+}
+
+void packet_set_source(const struct packet *packet, const struct packet_view *view, const struct endpoint *source)
+{
+    packet_replace_endpoint(view->ip, view->l4, view->l4_length, !packet->checksum_missing, END_SOURCE, source);
+}
+
+void packet_set_destination(const struct packet *packet, const struct packet_view *view,
+                            const struct endpoint *destination)
+{
+    packet_replace_endpoint(view->ip, view->l4, view->l4_length, !packet->checksum_missing, END_DESTINATION,
+                            destination);
+}
+
+void packet_finish(const struct packet *packet, const struct packet_view *view)
+{
+    uint8_t *at = view->l4 + checksum_offset(view->protocol);
+    uint16_t covered = view->l4_length, sum = 0;
+    uint32_t pseudo;
+
+    if (!packet->checksum_missing)
+        return;
+    if (view->protocol == PROTOCOL_UDP)
+        covered = read16(view->l4 + 4);
+    pseudo = view->protocol == PROTOCOL_ICMP ? 0 : checksum_pseudo_ipv4(view->ip, view->protocol, covered);
+    memset(at, 0, 2);
+    if (packet->gso && view->protocol != PROTOCOL_ICMP) {
+        /* Segmentation adds each segment's own bytes to the pseudo header's sum (net/ipv4/udp_offload.c). */
+        sum = checksum_fold(pseudo);
+    } else {
+        sum = (uint16_t)~checksum_fold(checksum_add(pseudo, view->l4, covered));
+        if (view->protocol == PROTOCOL_UDP && sum == 0)
+            sum = 0xffff;
+    }
+    memcpy(at, &sum, 2);
+}

@@ -1,0 +1,237 @@
+/*
+ * policy.c - filling, copying and sealing a policy
+ *
+ * The lists are plain arrays in the order of the configuration, which is the order that people see. What
+ * packets ask is answered from tables that policy_seal derives from them (policy_lookup.c).
+ */
+#include "policy_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct policy *policy_new(void)
+{
+    struct policy *policy = calloc(1, sizeof(*policy));
+
+    if (!policy)
+        return NULL;
+    policy->timeouts =
+        (struct timeouts){.udp = 300, .tcp_established = 7440, .tcp_transitory = 240, .icmp = 60};
+    policy->limits = (struct limits){.sessions = 262144, .sessions_per_host = 16384};
+    return policy;
+}
+
+static void share_free(struct share *share)
+{
+    free(share->source);
+    free(share->ports);
+}
+
+void policy_free(struct policy *policy)
+{
+    if (!policy)
+        return;
+    policy_tables_free(&policy->tables);
+    for (size_t i = 0; i < policy->share_count; i++)
+        share_free(&policy->shares[i]);
+    for (size_t i = 0; i < policy->forward_count; i++)
+        free(policy->forwards[i].allow);
+    free(policy->shares);
+    free(policy->forwards);
+    free(policy);
+}
+
+struct policy *policy_copy(const struct policy *policy)
+{
+    struct policy *copy = policy_new();
+    bool complete = copy != NULL;
+
+    if (!complete)
+        return NULL;
+    copy->timeouts = policy->timeouts;
+    copy->limits = policy->limits;
+    memcpy(copy->excluded, policy->excluded, sizeof(copy->excluded));
+    for (size_t i = 0; complete && i < policy->share_count; i++)
+        complete = policy_add_share(copy, &policy->shares[i]);
+    for (size_t i = 0; complete && i < policy->forward_count; i++)
+        complete = policy_add_forward(copy, &policy->forwards[i]);
+    if (!complete) {
+        policy_free(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+/* The array, perhaps moved, with room for one more element of `size` bytes; NULL without memory. */
+static void *grow(void *array, size_t count, size_t *capacity, size_t size)
+{
+    size_t wanted = *capacity ? *capacity * 2 : 8;
+
+    if (count < *capacity)
+        return array;
+    array = realloc(array, wanted * size);
+    if (array)
+        *capacity = wanted;
+    return array;
+}
+
+/* A copy of an array, which may be empty (then *copy is NULL). False without memory. */
+static bool duplicate(const void *array, size_t count, size_t size, void **copy)
+{
+    *copy = NULL;
+    if (count == 0)
+        return true;
+    *copy = malloc(count * size);
+    if (!*copy)
+        return false;
+    memcpy(*copy, array, count * size);
+    return true;
+}
+
+bool policy_add_share(struct policy *policy, const struct share *share)
+{
+    struct share added = *share;
+    void *grown, *source, *ports;
+
+    assert(!policy->sealed);
+    if (policy->share_count >= POLICY_SHARES_MAX)
+        return false;
+    grown = grow(policy->shares, policy->share_count, &policy->share_capacity, sizeof(*share));
+    if (!grown)
+        return false;
+    policy->shares = grown;
+    if (!duplicate(share->source, share->source_count, sizeof(*share->source), &source))
+        return false;
+    if (!duplicate(share->ports, share->ports_count, sizeof(*share->ports), &ports)) {
+        free(source);
+        return false;
+    }
+    added.source = source;
+    added.ports = ports;
+    added.pool = POLICY_NONE;
+    policy->shares[policy->share_count++] = added;
+    return true;
+}
+
+bool policy_add_forward(struct policy *policy, const struct forward *forward)
+{
+    struct forward added = *forward;
+    void *grown, *allow;
+
+    assert(!policy->sealed);
+    if (policy->forward_count >= POLICY_FORWARDS_MAX)
+        return false;
+    grown = grow(policy->forwards, policy->forward_count, &policy->forward_capacity, sizeof(*forward));
+    if (!grown)
+        return false;
+    policy->forwards = grown;
+    if (!duplicate(forward->allow, forward->allow_count, sizeof(*forward->allow), &allow))
+        return false;
+    added.allow = allow;
+    policy->forwards[policy->forward_count++] = added;
+    return true;
+}
+
+bool policy_remove_forward(struct policy *policy, const char *name)
+{
+    assert(!policy->sealed);
+    for (size_t i = 0; i < policy->forward_count; i++) {
+        struct forward *forward = &policy->forwards[i];
+
+        if (strcmp(forward->name, name) != 0)
+            continue;
+        free(forward->allow);
+        policy->forward_count--;
+        memmove(forward, forward + 1, (policy->forward_count - i) * sizeof(*forward));
+        return true;
+    }
+    return false;
+}
+
+const struct forward *policy_find_conflict(const struct policy *policy, const struct forward *forward)
+{
+    for (size_t i = 0; i < policy->forward_count; i++) {
+        const struct forward *other = &policy->forwards[i];
+
+        if ((other->protocols & forward->protocols) != 0 && other->listen.first <= forward->listen.last &&
+            forward->listen.first <= other->listen.last)
+            return other;
+    }
+    return NULL;
+}
+
+void policy_exclude_port(struct policy *policy, uint8_t protocol, uint16_t port)
+{
+    enum policy_protocol index = policy_protocol(protocol);
+
+    assert(!policy->sealed);
+    if (index < FORWARD_PROTOCOL_COUNT)
+        policy->excluded[index].members[port / 64] |= UINT64_C(1) << (port % 64);
+}
+
+bool policy_seal(struct policy *policy)
+{
+    assert(!policy->sealed);
+    if (!policy_tables_build(policy)) {
+        policy_tables_free(&policy->tables);
+        return false;
+    }
+    policy->sealed = true;
+    return true;
+}
+
+struct timeouts *policy_timeouts(struct policy *policy)
+{
+    return &policy->timeouts;
+}
+
+const struct timeouts *policy_timeouts_const(const struct policy *policy)
+{
+    return &policy->timeouts;
+}
+
+struct limits *policy_limits(struct policy *policy)
+{
+    return &policy->limits;
+}
+
+const struct limits *policy_limits_const(const struct policy *policy)
+{
+    return &policy->limits;
+}
+
+size_t policy_share_count(const struct policy *policy)
+{
+    return policy->share_count;
+}
+
+const struct share *policy_share(const struct policy *policy, size_t index)
+{
+    assert(index < policy->share_count);
+    return &policy->shares[index];
+}
+
+size_t policy_forward_count(const struct policy *policy)
+{
+    return policy->forward_count;
+}
+
+const struct forward *policy_forward(const struct policy *policy, size_t index)
+{
+    assert(index < policy->forward_count);
+    return &policy->forwards[index];
+}
+
+const char *filtering_name(enum filtering filtering)
+{
+    switch (filtering) {
+    case FILTERING_ENDPOINT_INDEPENDENT:
+        return "endpoint-independent";
+    case FILTERING_ADDRESS_DEPENDENT:
+        return "address-dependent";
+    case FILTERING_ADDRESS_AND_PORT_DEPENDENT:
+        return "address-and-port-dependent";
+    }
+    return "?";
+}

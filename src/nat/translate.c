@@ -1,0 +1,336 @@
+/*
+ * translate.c - the verdict
+ *
+ * Theory of operation. A packet to an external address comes by the inbound hook, where its destination may be
+ * rewritten; a packet that leaves comes by the outbound hook, where its source may. Either way: find the session whose tuple
+ * it carries, or open one if the policy allows; then give it the half of the other tuple's inverse that this hook may
+ * set. If the other half differs as well, the packet is a hairpin: it gets the transit mark, comes by the outbound hook
+ * once more, and is found there by its transit key.
+ *
+ * What is not ours is accepted as it came. Traffic of the gateway itself, and of hosts the policy does not name, is
+ * none of our business; traffic of a shared host that cannot be translated is dropped, for it would leave with a private
+ * source.
+ */
+#include "nat_internal.h"
+#include "portreeve/icmp.h"
+
+static bool is_external(const struct nat *nat, const struct address *address)
+{
+    return nat_external_index(nat, address) < EXTERNAL_ADDRESSES_MAX;
+}
+
+static bool from_outside(const struct nat *nat, const struct packet *packet)
+{
+    return packet->in_interface == nat->external_interface;
+}
+
+/* Accepts the packet as it came; says so in the caller's return value. */
+static enum drop_reason accept_unchanged(struct nat *nat, struct packet *packet)
+{
+    packet->verdict = VERDICT_ACCEPT;
+    nat->counters.unchanged++;
+    return DROP_NONE;
+}
+
+/* State, timer and counters after a packet of this side. */
+static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view *view, enum role from, uint64_t now)
+{
+    struct session *session = &nat->table.session[slot];
+    enum session_state state = (enum session_state)session->state, next = state;
+
+    session->packets[from]++;
+    session->bytes[from] += view->total_length;
+    if (view->protocol == PROTOCOL_TCP)
+        next = tcp_next_state(state, view->tcp_flags, from);
+    else if (from == ROLE_RESPONDER)
+        next = STATE_ANSWERED;
+    if (next != state)
+        session_change_state(nat, slot, next, now);
+    else if (!(view->tcp_flags & TCP_RST)) /* RFC 7857 section 7.1: an RST refreshes nothing */
+        session->last_seen = now;
+}
+
+/* Rewrites the half that the hook may rewrite, with what the other side is to see. */
+static void rewrite(struct nat *nat, struct packet *packet, const struct packet_view *view, uint32_t slot,
+                    enum role from)
+{
+    const struct tuple *other = &nat->table.session[slot].tuple[!from];
+
+    if (packet->hook == HOOK_INBOUND) {
+        packet_set_destination(packet, view, &other->source);
+        packet->transit = nat->table.session[slot].direction == DIRECTION_HAIRPIN;
+    } else {
+        packet_set_source(packet, view, &other->destination);
+        packet->transit = false;
+    }
+    packet_finish(packet, view);
+    packet->verdict = VERDICT_REWRITTEN;
+    nat->counters.packets[packet->hook]++;
+    nat->counters.bytes[packet->hook] += view->total_length;
+}
+
+/* Opening from inside. */
+
+static enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, uint64_t now, uint32_t *slot)
+{
+    const struct tuple *sent = &view->tuple;
+    struct session_plan plan = {.direction = DIRECTION_OUTBOUND, .mapping = {INDEX_NONE, INDEX_NONE},
+                                .forward = {POLICY_NONE, POLICY_NONE}};
+    struct external_side side;
+    enum drop_reason reason;
+    enum role role;
+
+    reason = session_reserve(nat, nat_is_shared(nat, &sent->source.address) ? &sent->source.address : NULL, now, slot);
+    if (reason != DROP_NONE)
+        return reason;
+    reason = session_external_side(nat, sent->protocol, &sent->source, now, &side);
+    if (reason == DROP_NONE) {
+        plan.tuple[ROLE_INITIATOR] = *sent;
+        plan.tuple[ROLE_RESPONDER] = (struct tuple){sent->destination, side.external, sent->protocol, 0};
+        if (table_find(&nat->table, &plan.tuple[ROLE_RESPONDER], &role) != INDEX_NONE)
+            reason = DROP_TUPLE_COLLISION;
+    }
+    if (reason != DROP_NONE) {
+        session_abandon(nat, *slot);
+        return reason;
+    }
+    plan.mapping[ROLE_INITIATOR] = side.mapping;
+    plan.forward[ROLE_INITIATOR] = side.forward;
+    plan.share = side.share;
+    session_open(nat, *slot, &plan, now);
+    return DROP_NONE;
+}
+
+/* Why a packet without a session may not open one; DROP_NONE when it may. */
+static enum drop_reason may_open(const struct packet_view *view)
+{
+    if (view->protocol == PROTOCOL_TCP && !tcp_may_open(view->tcp_flags))
+        return DROP_NOT_SYN;
+    if (view->protocol == PROTOCOL_ICMP && view->icmp_type != ICMP_ECHO_REQUEST &&
+        view->icmp_type != ICMP_TIMESTAMP_REQUEST)
+        return DROP_ICMP_NO_SESSION;
+    return DROP_NONE;
+}
+
+/* True when the policy translates what this endpoint sends. */
+static bool is_translated(const struct nat *nat, const struct tuple *sent)
+{
+    uint16_t port;
+
+    return nat_is_shared(nat, &sent->source.address) ||
+           policy_forward_to(nat->policy, sent->protocol, &sent->source, &port) != POLICY_NONE;
+}
+
+/* Opening from outside, and hairpins. */
+
+/* RFC 4787 REQ-8: may this remote send to the mapping? */
+static bool filter_admits(const struct nat *nat, const struct mapping *mapping, const struct endpoint *remote)
+{
+    switch (policy_share(nat->policy, mapping->share)->filtering) {
+    case FILTERING_ENDPOINT_INDEPENDENT:
+        return true;
+    case FILTERING_ADDRESS_DEPENDENT:
+        return table_has_spoken_to(&nat->table, mapping->protocol, &mapping->external, &remote->address);
+    default:
+        return false; /* the session that it needs would have been found */
+    }
+}
+
+/*
+ * Who is behind the external endpoint that the packet is sent to, and whether `remote` (as that host would see it)
+ * may reach it.
+ */
+static enum drop_reason find_inside(const struct nat *nat, const struct tuple *sent, const struct endpoint *remote,
+                                    struct endpoint *internal, struct external_side *side)
+{
+    *side = (struct external_side){
+        .external = sent->destination, .mapping = INDEX_NONE, .forward = POLICY_NONE, .share = POLICY_NONE};
+    side->forward = policy_forward_at(nat->policy, sent->protocol, sent->destination.port);
+    if (side->forward != POLICY_NONE) {
+        const struct forward *forward = policy_forward(nat->policy, side->forward);
+
+        *internal = policy_forward_target(forward, sent->destination.port);
+        return policy_forward_allows(forward, &sent->source.address) ? DROP_NONE : DROP_NOT_ALLOWED;
+    }
+    side->mapping = mapping_find_external(&nat->table, sent->protocol, &sent->destination);
+    if (side->mapping == INDEX_NONE)
+        return DROP_NO_SESSION;
+    *internal = nat->table.mapping[side->mapping].internal;
+    side->share = nat->table.mapping[side->mapping].share;
+    return filter_admits(nat, &nat->table.mapping[side->mapping], remote) ? DROP_NONE : DROP_FILTERED;
+}
+
+/*
+ * A hairpin: the initiator is seen by its own external endpoint (RFC 4787 REQ-9a), which may have to be made first. The
+ * target is looked up after that, with the remote that it will see.
+ */
+static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, uint64_t now,
+                                     struct session_plan *plan, struct external_side *initiator)
+{
+    struct external_side responder;
+    struct endpoint internal;
+    enum drop_reason reason;
+
+    reason = session_external_side(nat, sent->protocol, &sent->source, now, initiator);
+    if (reason != DROP_NONE)
+        return reason;
+    reason = find_inside(nat, sent, &initiator->external, &internal, &responder);
+    if (reason != DROP_NONE)
+        return reason;
+    plan->direction = DIRECTION_HAIRPIN;
+    plan->tuple[ROLE_RESPONDER] = (struct tuple){internal, initiator->external, sent->protocol, 0};
+    plan->mapping[ROLE_INITIATOR] = initiator->mapping;
+    plan->mapping[ROLE_RESPONDER] = responder.mapping;
+    plan->forward[ROLE_INITIATOR] = initiator->forward;
+    plan->forward[ROLE_RESPONDER] = responder.forward;
+    plan->share = initiator->share;
+    return DROP_NONE;
+}
+
+static enum drop_reason plan_inbound(struct nat *nat, const struct tuple *sent, struct session_plan *plan)
+{
+    struct external_side responder;
+    struct endpoint internal;
+    enum drop_reason reason = find_inside(nat, sent, &sent->source, &internal, &responder);
+
+    if (reason != DROP_NONE)
+        return reason;
+    plan->direction = DIRECTION_INBOUND;
+    plan->tuple[ROLE_RESPONDER] = (struct tuple){internal, sent->source, sent->protocol, 0};
+    plan->mapping[ROLE_RESPONDER] = responder.mapping;
+    plan->forward[ROLE_RESPONDER] = responder.forward;
+    plan->share = responder.share;
+    return DROP_NONE;
+}
+
+static enum drop_reason open_inbound(struct nat *nat, const struct packet *packet, const struct packet_view *view,
+                                     uint64_t now, uint32_t *slot)
+{
+    const struct tuple *sent = &view->tuple;
+    bool hairpin = nat_is_shared(nat, &sent->source.address);
+    struct session_plan plan = {.tuple = {*sent}, .mapping = {INDEX_NONE, INDEX_NONE},
+                                .forward = {POLICY_NONE, POLICY_NONE}};
+    struct external_side initiator = {.mapping = INDEX_NONE};
+    enum drop_reason reason;
+    enum role role;
+
+    if (from_outside(nat, packet) && (hairpin || is_external(nat, &sent->source.address)))
+        return DROP_SPOOFED_SOURCE;
+    reason = session_reserve(nat, hairpin ? &sent->source.address : NULL, now, slot);
+    if (reason != DROP_NONE)
+        return reason;
+    reason = hairpin ? plan_hairpin(nat, sent, now, &plan, &initiator) : plan_inbound(nat, sent, &plan);
+    if (reason == DROP_NONE && table_find(&nat->table, &plan.tuple[ROLE_RESPONDER], &role) != INDEX_NONE)
+        reason = DROP_TUPLE_COLLISION;
+    if (reason != DROP_NONE) {
+        if (initiator.mapping != INDEX_NONE && nat->table.mapping[initiator.mapping].sessions == 0)
+            mapping_release(nat, initiator.mapping, false, now);
+        session_abandon(nat, *slot);
+        return reason;
+    }
+    session_open(nat, *slot, &plan, now);
+    return DROP_NONE;
+}
+
+/* The two hooks. */
+
+static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet, struct packet_view *view,
+                                          uint64_t now)
+{
+    enum role from = ROLE_INITIATOR;
+    uint32_t slot = table_find(&nat->table, &view->tuple, &from);
+    enum drop_reason reason;
+
+    if (slot == INDEX_NONE) {
+        if (view->protocol == PROTOCOL_ICMP ||
+            !policy_is_published(nat->policy, view->protocol, view->tuple.destination.port))
+            return accept_unchanged(nat, packet); /* the gateway's own */
+        reason = may_open(view);
+        if (reason == DROP_NONE)
+            reason = open_inbound(nat, packet, view, now, &slot);
+        if (reason != DROP_NONE)
+            return reason;
+    } else if (nat->table.session[slot].direction == DIRECTION_HAIRPIN && from_outside(nat, packet)) {
+        return DROP_SPOOFED_SOURCE;
+    }
+    session_saw(nat, slot, view, from, now);
+    rewrite(nat, packet, view, slot, from);
+    return DROP_NONE;
+}
+
+/* The second pass of a hairpin packet; it has been counted in its first. */
+static enum drop_reason translate_transit(struct nat *nat, struct packet *packet, struct packet_view *view)
+{
+    enum role from;
+    uint32_t slot = table_find_transit(&nat->table, &view->tuple, &from);
+
+    if (slot == INDEX_NONE)
+        return DROP_NO_SESSION;
+    rewrite(nat, packet, view, slot, from);
+    return DROP_NONE;
+}
+
+static enum drop_reason translate_outbound(struct nat *nat, struct packet *packet, struct packet_view *view,
+                                           uint64_t now)
+{
+    enum role from = ROLE_INITIATOR;
+    uint32_t slot = table_find(&nat->table, &view->tuple, &from);
+    enum drop_reason reason;
+
+    if (slot == INDEX_NONE) {
+        if (packet->out_interface != nat->external_interface || !is_translated(nat, &view->tuple))
+            return accept_unchanged(nat, packet);
+        reason = may_open(view);
+        if (reason == DROP_NONE)
+            reason = open_outbound(nat, view, now, &slot);
+        if (reason != DROP_NONE)
+            return reason;
+    }
+    session_saw(nat, slot, view, from, now);
+    rewrite(nat, packet, view, slot, from);
+    return DROP_NONE;
+}
+
+/*
+ * A packet that parsing refused. What the gateway or a host without translation sends or gets in protocols that we do
+ * not know is not ours to refuse.
+ */
+static enum drop_reason refuse(struct nat *nat, struct packet *packet, const struct packet_view *view,
+                               enum drop_reason reason)
+{
+    if (reason == DROP_UNSUPPORTED_PROTOCOL || reason == DROP_UNSUPPORTED_ICMP) {
+        bool ours = packet->hook == HOOK_OUTBOUND && nat_is_shared(nat, &view->tuple.source.address);
+
+        if (!ours)
+            return accept_unchanged(nat, packet);
+    }
+    return reason;
+}
+
+static enum drop_reason decide(struct nat *nat, struct packet *packet, uint64_t now)
+{
+    struct packet_view view;
+    enum drop_reason reason;
+
+    if (packet->truncated)
+        return DROP_TRUNCATED;
+    reason = packet_parse(packet, &view);
+    if (reason != DROP_NONE)
+        return refuse(nat, packet, &view, reason);
+    if (view.is_icmp_error)
+        return translate_icmp_error(nat, packet, &view);
+    if (packet->hook == HOOK_INBOUND)
+        return translate_inbound(nat, packet, &view, now);
+    if (packet->transit)
+        return translate_transit(nat, packet, &view);
+    return translate_outbound(nat, packet, &view, now);
+}
+
+void nat_translate(struct nat *nat, struct packet *packet, uint64_t now)
+{
+    packet->reason = decide(nat, packet, now);
+    if (packet->reason != DROP_NONE) {
+        packet->verdict = VERDICT_DROP;
+        nat->counters.dropped[packet->reason]++;
+    }
+}

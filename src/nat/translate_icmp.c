@@ -1,0 +1,93 @@
+/*
+ * translate_icmp.c - ICMP errors about translated packets (RFC 5508 section 4)
+ *
+ * The packet that an error quotes is one that we rewrote and the reporter saw. Its inverse is therefore the tuple of a
+ * session, and what was sent before we rewrote it is that session's other tuple. An error changes no state and refreshes
+ * nothing (RFC 5508 REQ-6).
+ */
+#include "nat_internal.h"
+#include "portreeve/icmp.h"
+
+static enum drop_reason done(struct nat *nat, struct packet *packet, const struct packet_view *view)
+{
+    packet->verdict = VERDICT_REWRITTEN;
+    nat->counters.packets[packet->hook]++;
+    nat->counters.bytes[packet->hook] += view->total_length;
+    return DROP_NONE;
+}
+
+/*
+ * An error about no session. The gateway's own (about its own traffic) pass; a shared host's must not leave with its private
+ * source; one about a published port was meant for a mapping that is gone.
+ */
+static enum drop_reason without_session(struct nat *nat, struct packet *packet, const struct packet_view *view,
+                                        const struct icmp_embedded *embedded)
+{
+    const struct tuple *quoted = &embedded->tuple;
+    bool drop;
+
+    if (packet->hook == HOOK_INBOUND)
+        drop = policy_is_published(nat->policy, quoted->protocol, quoted->source.port);
+    else
+        drop = packet->transit || (packet->out_interface == nat->external_interface &&
+                                   nat_is_shared(nat, &view->tuple.source.address));
+    if (drop)
+        return DROP_ICMP_NO_SESSION;
+    packet->verdict = VERDICT_ACCEPT;
+    nat->counters.unchanged++;
+    return DROP_NONE;
+}
+
+static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *packet,
+                                                const struct packet_view *view,
+                                                const struct icmp_embedded *embedded)
+{
+    struct tuple seen = tuple_inverse(&embedded->tuple);
+    enum role role;
+    uint32_t slot = table_find(&nat->table, &seen, &role);
+    const struct session *session;
+
+    if (slot == INDEX_NONE)
+        return without_session(nat, packet, view, embedded);
+    session = &nat->table.session[slot];
+    icmp_rewrite_error(view, embedded, &session->tuple[!role], NULL, &session->tuple[!role].source.address);
+    /* From inside to inside: the source is rewritten in the second pass. */
+    packet->transit =
+        session->direction == DIRECTION_HAIRPIN && packet->in_interface != nat->external_interface;
+    return done(nat, packet, view);
+}
+
+/* What the world sees as the error's source: the address that the original packet was sent to. */
+static enum drop_reason translate_outbound_error(struct nat *nat, struct packet *packet,
+                                                 const struct packet_view *view,
+                                                 const struct icmp_embedded *embedded)
+{
+    struct tuple seen = packet->transit ? embedded->tuple : tuple_inverse(&embedded->tuple);
+    const struct address *source = NULL;
+    const struct tuple *original;
+    enum role role;
+    uint32_t slot = table_find(&nat->table, &seen, &role);
+
+    if (slot == INDEX_NONE)
+        return without_session(nat, packet, view, embedded);
+    /* In transit the quoted packet has been restored already. */
+    original = &nat->table.session[slot].tuple[packet->transit ? role : (enum role)!role];
+    if (nat_external_index(nat, &view->tuple.source.address) == EXTERNAL_ADDRESSES_MAX)
+        source = &original->destination.address;
+    icmp_rewrite_error(view, embedded, original, source, NULL);
+    packet->transit = false;
+    return done(nat, packet, view);
+}
+
+enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet, struct packet_view *view)
+{
+    struct icmp_embedded embedded;
+    enum drop_reason reason = icmp_parse_error(view, &embedded);
+
+    if (reason != DROP_NONE)
+        return reason;
+    if (embedded.is_icmp_error)
+        return without_session(nat, packet, view, &embedded);
+    return packet->hook == HOOK_INBOUND ? translate_inbound_error(nat, packet, view, &embedded)
+                                        : translate_outbound_error(nat, packet, view, &embedded);
+}
