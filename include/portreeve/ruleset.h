@@ -1,0 +1,75 @@
+/*
+ * ruleset.h - the daemon's nf_tables rules: table `ip portreeve`, installed, updated and removed atomically
+ *
+ * Chains (DESIGN: hooks)
+ *
+ *   inbound   prerouting, priority raw (-300), policy accept; never for packets that come by the loopback interface
+ *             - to an external address, TCP or UDP, to a published port          -> queue
+ *             - to an external address, ICMP 0, 3, 11, 12, 14                     -> queue, bypass
+ *               (bypass: without the daemon they reach the gateway itself, as they would without these rules)
+ *   outbound  postrouting, priority 300, policy accept
+ *             - the hairpin mark is set                                           -> queue
+ *             - leaves by the external interface, from a shared source            -> queue (every protocol: what
+ *               cannot be translated must not leave with a private source)
+ *             - TCP, UDP or ICMP from the address of a forward's target           -> queue
+ *             - leaves by the external interface, ICMP 3, 11, 12                  -> queue
+ *   defrag    without a hook, and never jumped to: a rule whose expression, by being there, switches IPv4
+ *             defragmentation on, at no cost to any packet
+ *
+ * Addresses, prefixes and ports are in sets of the table, so that an update exchanges their elements and leaves
+ * chains alone: packets that wait in the queues survive it (removing a base chain would drop them, and so does
+ * installing again: net/netfilter/nf_queue.c, nf_queue_nf_hook_drop). Sets: external, sources, targets,
+ * tcp_ports, udp_ports; and fixed ones, protocols, icmp_inbound, icmp_errors.
+ *
+ * Queues: the native `queue` expression where the kernel has it, else the xt target NFQUEUE (revision 3) through
+ * nft_compat. More than one queue: balanced over [first_queue, first_queue + queue_count).
+ */
+#ifndef PORTREEVE_RULESET_H
+#define PORTREEVE_RULESET_H
+
+#include "portreeve/endpoint.h"
+#include "portreeve/error.h"
+
+#include <net/if.h>
+
+struct ruleset_options {
+    char external[IF_NAMESIZE];
+    uint16_t first_queue, queue_count;
+    uint32_t hairpin_mark;
+};
+
+/* What the sets hold. IPv4 only. Arrays may be empty; ranges sorted and disjoint; prefixes may overlap. */
+struct ruleset_contents {
+    const struct address *external; /* external addresses */
+    size_t external_count;
+    const struct prefix *sources; /* shared sources */
+    size_t source_count;
+    const struct address *targets; /* addresses that forwards deliver to; duplicates allowed */
+    size_t target_count;
+    const struct port_range *tcp; /* published ports */
+    size_t tcp_count;
+    const struct port_range *udp;
+    size_t udp_count;
+};
+
+struct ruleset;
+
+/* A netlink socket in the caller's network namespace. */
+int ruleset_open(struct ruleset **ruleset, struct error *error);
+void ruleset_close(struct ruleset *ruleset); /* closes the socket; rules stay. NULL is fine */
+
+/* One batch: removes what an earlier run left, then installs everything. On failure nothing has changed. */
+int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *options,
+                    const struct ruleset_contents *contents, struct error *error);
+
+/* One batch: the sets' new contents. On failure nothing has changed. */
+int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *contents, struct error *error);
+
+/* Removes the table. 0 also when it is not there. */
+int ruleset_remove(struct ruleset *ruleset, struct error *error);
+
+/* After install: "queue" (native) or "NFQUEUE" (xt target), and the defragmentation expression or "none". */
+const char *ruleset_queue_expression(const struct ruleset *ruleset);
+const char *ruleset_defrag_expression(const struct ruleset *ruleset);
+
+#endif

@@ -1,0 +1,144 @@
+#include "portreeve/host_ports.h"
+
+#include "netlink.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/*
+ * States are a bit each (include/net/tcp_states.h). Time-wait sockets hold no port against others. Sockets
+ * that are bound and neither listen nor connect show under a bit of their own since Linux 6.8
+ * (TCP_BOUND_INACTIVE).
+ */
+#define STATE_TIME_WAIT  6
+#define ALL_BUT_TIMEWAIT (~(1u << STATE_TIME_WAIT))
+
+struct listing {
+    void (*each)(void *context, uint8_t protocol, uint16_t port);
+    void *context;
+    uint8_t protocol;
+};
+
+struct v6only {
+    bool known, set;
+};
+
+static int take_v6only(const struct nlattr *attribute, void *context)
+{
+    struct v6only *v6only = context;
+
+    if (mnl_attr_get_type(attribute) == INET_DIAG_SKV6ONLY) {
+        v6only->known = true;
+        v6only->set = mnl_attr_get_u8(attribute) != 0;
+    }
+    return MNL_CB_OK;
+}
+
+/* The kernel's source address as ours; IPv6 addresses are in the 16-byte form as they are. */
+static struct address local_address(const struct inet_diag_msg *socket)
+{
+    struct address address;
+
+    if (socket->idiag_family == AF_INET)
+        return address_from_ipv4(ntohl(socket->id.idiag_src[0]));
+    memcpy(address.bytes, socket->id.idiag_src, sizeof(address.bytes));
+    return address;
+}
+
+static bool is_any(const struct address *address)
+{
+    const struct address any = {0};
+
+    return address_equal(address, &any);
+}
+
+/*
+ * Whether an IPv4 packet from outside can meet the socket. An IPv6 socket takes IPv4 when it is bound to a
+ * mapped address, or to all addresses and is not v6only (which the kernel tells of sockets that are not
+ * connected).
+ */
+static bool meets_ipv4(const struct nlmsghdr *message, const struct inet_diag_msg *socket)
+{
+    struct address address = local_address(socket);
+    struct v6only v6only = {0};
+
+    if (address_is_ipv4(&address))
+        return address_to_ipv4(&address) >> 24 != 127;
+    if (!is_any(&address))
+        return false;
+    (void)mnl_attr_parse(message, sizeof(*socket), take_v6only, &v6only);
+    return !v6only.known || !v6only.set;
+}
+
+static int take_socket(const struct nlmsghdr *message, void *context)
+{
+    const struct inet_diag_msg *socket = mnl_nlmsg_get_payload(message);
+    const struct listing *listing = context;
+    uint16_t port;
+
+    if (mnl_nlmsg_get_payload_len(message) < sizeof(*socket))
+        return MNL_CB_OK;
+    port = ntohs(socket->id.idiag_sport);
+    if (port != 0 && meets_ipv4(message, socket))
+        listing->each(listing->context, listing->protocol, port);
+    return MNL_CB_OK;
+}
+
+/* A dump that comings and goings disturbed (-EINTR) has still listed every socket that was there all the
+ * time. */
+static int list_sockets(struct mnl_socket *netlink, uint8_t family, struct listing *listing)
+{
+    char buffer[256] __attribute__((aligned(8))) = {0};
+    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+    struct inet_diag_req_v2 *request;
+    int code;
+
+    message->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    request = mnl_nlmsg_put_extra_header(message, sizeof(*request));
+    request->sdiag_family = family;
+    request->sdiag_protocol = listing->protocol;
+    request->idiag_states = ALL_BUT_TIMEWAIT;
+    code = netlink_ask(netlink, message, take_socket, listing);
+    return code == -EINTR ? 0 : code;
+}
+
+static int list_all(struct mnl_socket *netlink, struct listing *listing, struct error *error)
+{
+    static const uint8_t protocols[] = {PROTOCOL_TCP, PROTOCOL_UDP}, families[] = {AF_INET, AF_INET6};
+
+    for (size_t i = 0; i < 4; i++) {
+        int code;
+
+        listing->protocol = protocols[i / 2];
+        code = list_sockets(netlink, families[i % 2], listing);
+        /* A kernel without IPv6 has no such sockets. Without a diag module for IPv4 it cannot answer. */
+        if (code == -ENOENT && families[i % 2] == AF_INET6)
+            continue;
+        if (code < 0) {
+            error_set(error, "cannot list the gateway's %s sockets: %s", protocol_name(listing->protocol),
+                      code == -ENOENT ? "this kernel has no CONFIG_INET_DIAG or CONFIG_INET_UDP_DIAG"
+                                      : strerror(-code));
+            return code;
+        }
+    }
+    return 0;
+}
+
+int host_ports_in_use(void (*each)(void *context, uint8_t protocol, uint16_t port), void *context,
+                      struct error *error)
+{
+    struct listing listing = {.each = each, .context = context};
+    struct mnl_socket *netlink;
+    int code = netlink_open(&netlink, NETLINK_SOCK_DIAG, 0, "the gateway's sockets", error);
+
+    if (code < 0)
+        return code;
+    code = list_all(netlink, &listing, error);
+    mnl_socket_close(netlink);
+    return code;
+}

@@ -1,0 +1,260 @@
+/*
+ * net.ipv4.ip_local_reserved_ports: "8080,9148-9152", a bit per port in the kernel.
+ *
+ * The kernel writes its list into one read, whatever its length; a second read returns nothing. It takes a
+ * page per write: the first write replaces the list, those at a later file position add to it, and each says
+ * how much of it was taken, so that a number is never cut in two (kernel/sysctl.c, proc_do_large_bitmap).
+ */
+#include "portreeve/host_ports.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RESERVED "/proc/sys/net/ipv4/ip_local_reserved_ports"
+
+#define PORTS 65536
+
+/* Every second port: 32768 numbers of at most five digits, and what separates them. */
+#define TEXT_MAX (PORTS / 2 * 6 + 2)
+
+struct port_set {
+    bool held[PORTS];
+};
+
+struct reserved {
+    struct port_set ports;
+    char text[TEXT_MAX];
+};
+
+static int read_text(char *text, size_t size)
+{
+    int file = open(RESERVED, O_RDONLY | O_CLOEXEC);
+    ssize_t length;
+    int code;
+
+    if (file < 0)
+        return -errno;
+    length = read(file, text, size - 1);
+    code = length < 0 ? -errno : 0;
+    close(file);
+    text[length > 0 ? length : 0] = '\0';
+    return code;
+}
+
+/* Reads a number where *text stands, and moves on behind it. */
+static bool parse_port(const char **text, unsigned int *port)
+{
+    const char *from = *text;
+
+    *port = 0;
+    while (**text >= '0' && **text <= '9' && *port < PORTS)
+        *port = *port * 10 + (unsigned int)(*(*text)++ - '0');
+    return *text != from && *port < PORTS;
+}
+
+static bool parse_ranges(const char *text, struct port_set *ports)
+{
+    while (*text != '\0' && *text != '\n') {
+        unsigned int first, last;
+
+        if (!parse_port(&text, &first))
+            return false;
+        last = first;
+        if (*text == '-' && (text++, !parse_port(&text, &last) || last < first))
+            return false;
+        memset(&ports->held[first], true, last - first + 1);
+        if (*text == ',')
+            text++;
+        else if (*text != '\n' && *text != '\0')
+            return false;
+    }
+    return true;
+}
+
+/* Finds the next run of ports that are in the set, from *port on. */
+static bool next_range(const struct port_set *ports, size_t *port, struct port_range *range)
+{
+    while (*port < PORTS && !ports->held[*port])
+        (*port)++;
+    if (*port == PORTS)
+        return false;
+    range->first = (uint16_t)*port;
+    while (*port < PORTS && ports->held[*port])
+        (*port)++;
+    range->last = (uint16_t)(*port - 1);
+    return true;
+}
+
+static char *write_port(char *end, uint16_t port)
+{
+    char digits[5];
+    size_t count = 0;
+
+    do {
+        digits[count++] = (char)('0' + port % 10);
+        port /= 10;
+    } while (port > 0);
+    while (count > 0)
+        *end++ = digits[--count];
+    return end;
+}
+
+/* A range is never longer than its ports one by one would be, so TEXT_MAX holds any set. */
+static size_t format_ranges(const struct port_set *ports, char *text)
+{
+    struct port_range range;
+    size_t port = 0;
+    char *end = text;
+
+    while (next_range(ports, &port, &range)) {
+        if (end != text)
+            *end++ = ',';
+        end = write_port(end, range.first);
+        if (range.last > range.first) {
+            *end++ = '-';
+            end = write_port(end, range.last);
+        }
+    }
+    *end++ = '\n';
+    return (size_t)(end - text);
+}
+
+static int write_text(const char *text, size_t length)
+{
+    int file = open(RESERVED, O_WRONLY | O_CLOEXEC);
+    int code = 0;
+
+    if (file < 0)
+        return -errno;
+    while (length > 0) {
+        ssize_t taken = write(file, text, length);
+
+        if (taken < 0 && errno == EINTR)
+            continue;
+        if (taken <= 0) {
+            code = taken < 0 ? -errno : -EIO;
+            break;
+        }
+        text += taken;
+        length -= (size_t)taken;
+    }
+    close(file);
+    return code;
+}
+
+static int explain(int code, const char *doing, struct error *error)
+{
+    if (code == -EPERM || code == -EACCES)
+        error_set(error, "cannot %s " RESERVED ": needs CAP_NET_ADMIN: run as root", doing);
+    else if (code == -EROFS)
+        error_set(error, "cannot %s " RESERVED ": it is mounted read-only (a container?)", doing);
+    else
+        error_set(error, "cannot %s " RESERVED ": %s", doing, strerror(-code));
+    return code;
+}
+
+static int reserved_read(struct reserved **reserved, struct error *error)
+{
+    struct reserved *read = calloc(1, sizeof(*read));
+    int code;
+
+    if (!read)
+        return explain(-ENOMEM, "read", error);
+    code = read_text(read->text, sizeof(read->text));
+    if (code == 0 && !parse_ranges(read->text, &read->ports))
+        code = -EINVAL;
+    if (code < 0) {
+        free(read);
+        return explain(code, "read", error);
+    }
+    *reserved = read;
+    return 0;
+}
+
+static int reserved_write(struct reserved *reserved, struct error *error)
+{
+    int code = write_text(reserved->text, format_ranges(&reserved->ports, reserved->text));
+
+    return code < 0 ? explain(code, "write", error) : 0;
+}
+
+/* The ports of `ranges` that are not held yet. */
+static void find_new(const struct port_set *held, const struct port_range *ranges, size_t count,
+                     struct port_set *fresh)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t port = ranges[i].first; port <= ranges[i].last; port++)
+            fresh->held[port] = !held->held[port];
+    }
+}
+
+static int list_ranges(const struct port_set *ports, struct port_range *ranges, size_t max)
+{
+    struct port_range range;
+    size_t port = 0, count = 0;
+
+    while (next_range(ports, &port, &range)) {
+        if (count == max)
+            return -E2BIG;
+        ranges[count++] = range;
+    }
+    return (int)count;
+}
+
+static void set_held(struct port_set *ports, const struct port_range *ranges, size_t count, bool held)
+{
+    for (size_t i = 0; i < count; i++)
+        memset(&ports->held[ranges[i].first], held, (size_t)ranges[i].last - ranges[i].first + 1);
+}
+
+static int reserve(struct reserved *reserved, const struct port_range *ranges, size_t count,
+                   struct port_range *added, size_t max, struct error *error)
+{
+    struct port_set *fresh = calloc(1, sizeof(*fresh));
+    int code, new_ranges;
+
+    if (!fresh)
+        return explain(-ENOMEM, "extend", error);
+    find_new(&reserved->ports, ranges, count, fresh);
+    new_ranges = list_ranges(fresh, added, max);
+    free(fresh);
+    if (new_ranges < 0)
+        return explain(new_ranges, "extend", error);
+    if (new_ranges == 0)
+        return 0;
+    set_held(&reserved->ports, added, (size_t)new_ranges, true);
+    code = reserved_write(reserved, error);
+    return code < 0 ? code : new_ranges;
+}
+
+int host_ports_reserve(const struct port_range *ranges, size_t count, struct port_range *added, size_t max,
+                       struct error *error)
+{
+    struct reserved *reserved;
+    int code = reserved_read(&reserved, error);
+
+    if (code < 0)
+        return code;
+    code = reserve(reserved, ranges, count, added, max, error);
+    free(reserved);
+    return code;
+}
+
+int host_ports_release(const struct port_range *added, size_t count, struct error *error)
+{
+    struct reserved *reserved;
+    int code;
+
+    if (count == 0)
+        return 0;
+    code = reserved_read(&reserved, error);
+    if (code < 0)
+        return code;
+    set_held(&reserved->ports, added, count, false);
+    code = reserved_write(reserved, error);
+    free(reserved);
+    return code;
+}

@@ -1,0 +1,54 @@
+/*
+ * queue_internal.h - the memory of a queue: where a batch lies while its packets are decided
+ *
+ * Internal to src/netfilter/queue*.c and the kernel tests.
+ */
+#ifndef PORTREEVE_QUEUE_INTERNAL_H
+#define PORTREEVE_QUEUE_INTERNAL_H
+
+#include "portreeve/queue.h"
+
+#include <libmnl/libmnl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+/*
+ * A packet of 65531 bytes (the most that fits an attribute) and everything the kernel says about it. The
+ * attributes add up to less than 400 bytes.
+ */
+#define QUEUE_BUFFER (65536 + 4096)
+
+/* Netlink header, nfgenmsg, verdict, mark, and the header of the payload attribute. */
+#define QUEUE_VERDICT_HEAD 64
+
+/* A verdict message is three pieces: head, payload where it lies, padding. */
+#define QUEUE_VERDICT_PIECES 3
+
+/* What the kernel wants back with the verdict. */
+struct queue_handle {
+    uint32_t id;
+    uint32_t mark;
+};
+
+struct queue {
+    struct mnl_socket *socket;
+    uint16_t number;
+    uint32_t hairpin_mark;
+    size_t count; /* packets of the batch that wait for queue_reply */
+    struct packet packets[QUEUE_BATCH];
+    struct queue_handle handles[QUEUE_BATCH];
+
+    struct mmsghdr messages[QUEUE_BATCH];
+    struct iovec buffers[QUEUE_BATCH]; /* QUEUE_BUFFER bytes each, one allocation */
+
+    struct iovec pieces[QUEUE_BATCH * QUEUE_VERDICT_PIECES];
+    _Alignas(8) char heads[QUEUE_BATCH][QUEUE_VERDICT_HEAD];
+};
+
+/* As queue_read_statistics; *owner is the netlink port id of the socket that the queue is bound to. */
+int queue_find_owner(uint16_t number, uint32_t *owner, struct queue_statistics *statistics);
+
+/* Lets a packet pass that none of our rules sent here. */
+void queue_pass(struct queue *queue, uint32_t id);
+
+#endif

@@ -1,0 +1,146 @@
+/*
+ * Verdicts: one message per packet, all of them in one datagram. The kernel takes the messages of a datagram
+ * one after the other and goes on at the next multiple of 4 bytes; the payload attribute must say the
+ * packet's real length, or the packet would grow: so the padding is a piece of its own behind it.
+ */
+#include "queue_internal.h"
+
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <poll.h>
+
+#include <libnetfilter_queue/libnetfilter_queue.h>
+
+_Static_assert(sizeof(struct nlmsghdr) + 4 + 12 + 8 + sizeof(struct nlattr) <= QUEUE_VERDICT_HEAD,
+               "header, nfgenmsg, verdict, mark and payload attribute fit the head");
+_Static_assert(QUEUE_BATCH *QUEUE_VERDICT_PIECES <= 1024, "a batch is one iovec (IOV_MAX)");
+
+/* How often sending is tried again, and how long is waited before (milliseconds), while the kernel is short.
+ */
+#define RETRIES   20
+#define RETRY_GAP 5
+
+static const char padding[MNL_ALIGNTO];
+
+static size_t padding_of(size_t length)
+{
+    return -length % MNL_ALIGNTO;
+}
+
+static void put_mark(const struct queue *queue, struct nlmsghdr *message, const struct packet *packet,
+                     uint32_t mark)
+{
+    bool marked = mark & queue->hairpin_mark;
+
+    if (packet->transit != marked)
+        nfq_nlmsg_verdict_put_mark(message, mark ^ queue->hairpin_mark);
+}
+
+/* The attribute's header goes to the end of the head; the packet itself is the next piece. */
+static void put_payload(struct nlmsghdr *message, const struct packet *packet, struct iovec *pieces)
+{
+    struct nlattr *attribute = mnl_nlmsg_get_payload_tail(message);
+    size_t pad = padding_of(packet->length);
+
+    attribute->nla_type = NFQA_PAYLOAD;
+    attribute->nla_len = (uint16_t)(sizeof(*attribute) + packet->length);
+    pieces[0].iov_len = message->nlmsg_len + sizeof(*attribute);
+    pieces[1] = (struct iovec){.iov_base = packet->data, .iov_len = packet->length};
+    pieces[2] = (struct iovec){.iov_base = (void *)(uintptr_t)padding, .iov_len = pad};
+    message->nlmsg_len += (uint32_t)(sizeof(*attribute) + packet->length + pad);
+}
+
+/* A packet of which only the beginning came must not go back, or the kernel would cut it to that. */
+static bool is_dropped(const struct packet *packet)
+{
+    return packet->verdict == VERDICT_DROP || (packet->verdict == VERDICT_REWRITTEN && packet->truncated);
+}
+
+static void put_verdict(struct queue *queue, size_t index)
+{
+    const struct packet *packet = &queue->packets[index];
+    const struct queue_handle *handle = &queue->handles[index];
+    struct iovec *pieces = &queue->pieces[index * QUEUE_VERDICT_PIECES];
+    struct nlmsghdr *message = nfq_nlmsg_put(queue->heads[index], NFQNL_MSG_VERDICT, queue->number);
+    bool dropped = is_dropped(packet);
+
+    nfq_nlmsg_verdict_put(message, (int)handle->id, dropped ? NF_DROP : NF_ACCEPT);
+    pieces[0] = (struct iovec){.iov_base = message};
+    pieces[1] = pieces[2] = (struct iovec){0};
+    if (!dropped)
+        put_mark(queue, message, packet, handle->mark);
+    pieces[0].iov_len = message->nlmsg_len;
+    if (!dropped && packet->verdict == VERDICT_REWRITTEN)
+        put_payload(message, packet, pieces);
+}
+
+/* The kernel takes a datagram whole and acts on it before sendmsg returns, or refuses it untouched. */
+static int send_pieces(const struct queue *queue, struct iovec *pieces, size_t count)
+{
+    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    struct msghdr datagram = {
+        .msg_name = &kernel, .msg_namelen = sizeof(kernel), .msg_iov = pieces, .msg_iovlen = count};
+    struct pollfd writable = {.fd = queue_descriptor(queue), .events = POLLOUT};
+
+    for (int tries = 0; sendmsg(writable.fd, &datagram, MSG_DONTWAIT) < 0; tries++) {
+        if (errno != EINTR && errno != EAGAIN)
+            return -errno;
+        if (tries == RETRIES)
+            return -EAGAIN;
+        if (errno == EAGAIN)
+            (void)poll(&writable, 1, RETRY_GAP);
+    }
+    return 0;
+}
+
+static int send_small(const struct queue *queue, uint32_t id, int verdict)
+{
+    char head[QUEUE_VERDICT_HEAD] __attribute__((aligned(8)));
+    struct nlmsghdr *message = nfq_nlmsg_put(head, NFQNL_MSG_VERDICT, queue->number);
+    struct iovec piece;
+
+    nfq_nlmsg_verdict_put(message, (int)id, verdict);
+    piece = (struct iovec){.iov_base = message, .iov_len = message->nlmsg_len};
+    return send_pieces(queue, &piece, 1);
+}
+
+void queue_pass(struct queue *queue, uint32_t id)
+{
+    (void)send_small(queue, id, NF_ACCEPT);
+}
+
+/*
+ * A datagram needs its size in kernel memory at once. Where that fails (ENOBUFS, or EMSGSIZE with a send
+ * buffer that could not be enlarged), halves may go through; a single packet that does not is dropped, so
+ * that its place in the queue is free again. Returns the first error, 0 when all verdicts arrived as they
+ * were meant.
+ */
+static int send_range(const struct queue *queue, struct iovec *pieces, size_t first, size_t count)
+{
+    size_t half = count / 2;
+    int code, rest;
+
+    code = send_pieces(queue, pieces + first * QUEUE_VERDICT_PIECES, count * QUEUE_VERDICT_PIECES);
+    if (code == 0)
+        return 0;
+    if (count == 1) {
+        (void)send_small(queue, queue->handles[first].id, NF_DROP);
+        return code;
+    }
+    code = send_range(queue, pieces, first, half);
+    rest = send_range(queue, pieces, first + half, count - half);
+    return code ? code : rest;
+}
+
+int queue_reply(struct queue *queue)
+{
+    size_t count = queue->count;
+
+    queue->count = 0;
+    if (count == 0)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        put_verdict(queue, i);
+    return send_range(queue, queue->pieces, 0, count);
+}

@@ -1,0 +1,187 @@
+#include "ruleset_internal.h"
+
+#include "netlink.h"
+
+#include <errno.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Every message of a batch may be answered; the answers wait in the socket until the batch is through. */
+#define ANSWERS (1u << 20)
+
+struct ruleset {
+    struct mnl_socket *socket;
+    uint32_t sequence; /* of the next batch */
+    struct ruleset_plan plan;
+};
+
+int ruleset_open(struct ruleset **ruleset, struct error *error)
+{
+    struct ruleset *opened = calloc(1, sizeof(*opened));
+    int code, on = 1;
+
+    if (!opened) {
+        error_set(error, "nf_tables rules: not enough memory");
+        return -ENOMEM;
+    }
+    code = netlink_open(&opened->socket, NETLINK_NETFILTER, 0, "nf_tables rules", error);
+    if (code < 0) {
+        free(opened);
+        return code;
+    }
+    netlink_size_buffer(opened->socket, SO_RCVBUF, ANSWERS);
+    /* An error need not bring the message back: batch_find has it. */
+    (void)mnl_socket_setsockopt(opened->socket, NETLINK_CAP_ACK, &on, sizeof(on));
+    opened->sequence = 1;
+    *ruleset = opened;
+    return 0;
+}
+
+void ruleset_close(struct ruleset *ruleset)
+{
+    if (!ruleset)
+        return;
+    mnl_socket_close(ruleset->socket);
+    free(ruleset);
+}
+
+static int begin(struct ruleset *ruleset, struct batch *batch, struct error *error)
+{
+    int code = batch_begin(batch, ruleset->sequence);
+
+    if (code < 0)
+        error_set(error, "nf_tables rules: not enough memory");
+    return code;
+}
+
+static int commit(struct ruleset *ruleset, struct batch *batch, struct batch_outcome *outcome)
+{
+    int code = batch_commit(batch, ruleset->socket, outcome);
+
+    ruleset->sequence = batch->last_sequence + 1;
+    return code;
+}
+
+/* True when nothing but rules failed, and for each there is another way; *plan becomes that. */
+static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
+                      const struct batch_outcome *outcome)
+{
+    bool queue = false, defrag = false;
+
+    for (size_t i = 0; i < outcome->count; i++) {
+        const struct nlmsghdr *message = batch_find(batch, outcome->failures[i].sequence);
+
+        if (!message || message->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
+            return false;
+        if (strcmp(batch_rule_chain(message), RULESET_CHAIN_DEFRAG) == 0)
+            defrag = true;
+        else
+            queue = true;
+    }
+    if ((queue && plan->queue == QUEUE_TARGET) || (!queue && !defrag))
+        return false;
+    if (queue)
+        plan->queue = QUEUE_TARGET;
+    if (defrag)
+        plan->defrag = plan->defrag == DEFRAG_TPROXY ? DEFRAG_CT : DEFRAG_NONE;
+    return true;
+}
+
+/* One try. 1: failed, but *plan has become another that may do. */
+static int install(struct ruleset *ruleset, struct ruleset_plan *plan, const struct ruleset_options *options,
+                   const struct ruleset_contents *contents, struct error *error)
+{
+    struct batch_outcome outcome;
+    struct batch batch;
+    int code = begin(ruleset, &batch, error);
+
+    if (code < 0)
+        return code;
+    rules_create_chains(&batch);
+    sets_create(&batch);
+    code = sets_fill(&batch, contents, error);
+    if (code == 0) {
+        rules_create(&batch, options, *plan);
+        code = commit(ruleset, &batch, &outcome);
+        if (code < 0 && next_plan(plan, &batch, &outcome))
+            code = 1;
+        else if (code < 0)
+            batch_explain(&batch, &outcome, code, "cannot install the nf_tables rules", error);
+    }
+    batch_free(&batch);
+    return code;
+}
+
+int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *options,
+                    const struct ruleset_contents *contents, struct error *error)
+{
+    struct ruleset_plan plan = {.queue = QUEUE_NATIVE, .defrag = DEFRAG_TPROXY};
+    int code;
+
+    if (options->queue_count == 0 || options->first_queue + options->queue_count > UINT16_MAX + 1) {
+        error_set(error, "queues %u to %u: there are only 65536", options->first_queue,
+                  options->first_queue + options->queue_count - 1u);
+        return -EINVAL;
+    }
+    do {
+        code = install(ruleset, &plan, options, contents, error);
+    } while (code == 1);
+    if (code == 0)
+        ruleset->plan = plan;
+    return code;
+}
+
+int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *contents, struct error *error)
+{
+    struct batch_outcome outcome;
+    struct batch batch;
+    int code = begin(ruleset, &batch, error);
+
+    if (code < 0)
+        return code;
+    sets_flush(&batch);
+    code = sets_fill(&batch, contents, error);
+    if (code == 0) {
+        code = commit(ruleset, &batch, &outcome);
+        if (code < 0)
+            batch_explain(&batch, &outcome, code, "cannot update the nf_tables rules", error);
+    }
+    batch_free(&batch);
+    return code;
+}
+
+int ruleset_remove(struct ruleset *ruleset, struct error *error)
+{
+    struct batch_outcome outcome;
+    struct batch batch;
+    int code = begin(ruleset, &batch, error);
+
+    if (code < 0)
+        return code;
+    rules_remove_table(&batch);
+    code = commit(ruleset, &batch, &outcome);
+    if (code == -ENOENT)
+        code = 0;
+    if (code < 0)
+        batch_explain(&batch, &outcome, code, "cannot remove the nf_tables rules", error);
+    batch_free(&batch);
+    return code;
+}
+
+const char *ruleset_queue_expression(const struct ruleset *ruleset)
+{
+    static const char *const names[] = {[QUEUE_NATIVE] = "queue", [QUEUE_TARGET] = "NFQUEUE"};
+
+    return names[ruleset->plan.queue];
+}
+
+const char *ruleset_defrag_expression(const struct ruleset *ruleset)
+{
+    static const char *const names[] = {
+        [DEFRAG_TPROXY] = "tproxy", [DEFRAG_CT] = "ct", [DEFRAG_NONE] = "none"};
+
+    return names[ruleset->plan.defrag];
+}

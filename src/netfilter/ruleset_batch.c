@@ -1,0 +1,264 @@
+/*
+ * An nf_tables transaction is one datagram: BATCH_BEGIN, messages, BATCH_END. The kernel works through all of
+ * it, collects what failed, commits only if nothing did, and has queued its answers when sendmsg returns. So
+ * the batch must be contiguous, the send buffer as large as the batch, and reading never waits.
+ *
+ * Only the last message asks for an acknowledgement: it proves that the kernel came to the end. Errors come
+ * unasked.
+ */
+#include "ruleset_internal.h"
+
+#include "netlink.h"
+
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <libnftnl/common.h>
+
+int batch_begin(struct batch *batch, uint32_t sequence)
+{
+    *batch = (struct batch){
+        .capacity = (size_t)4 * BATCH_MESSAGE_MAX, .first_sequence = sequence, .last_sequence = sequence};
+    batch->data = calloc(1, batch->capacity);
+    if (!batch->data)
+        return -ENOMEM;
+    batch->open = nftnl_batch_begin(batch->data, sequence);
+    return 0;
+}
+
+void batch_free(struct batch *batch)
+{
+    free(batch->data);
+    *batch = (struct batch){0};
+}
+
+static void finish_message(struct batch *batch)
+{
+    if (batch->open)
+        batch->length += ((size_t)batch->open->nlmsg_len + 3) / 4 * 4;
+    batch->open = NULL;
+}
+
+/*
+ * Room for one more message, all zero since libmnl leaves the padding between attributes as it is. Without
+ * memory the batch starts over: it will not be sent.
+ */
+static char *make_room(struct batch *batch)
+{
+    if (batch->capacity - batch->length < BATCH_MESSAGE_MAX) {
+        char *larger = realloc(batch->data, batch->capacity * 2);
+
+        if (larger) {
+            memset(larger + batch->capacity, 0, batch->capacity);
+            batch->data = larger;
+            batch->capacity *= 2;
+        } else {
+            batch->failed = true;
+            batch->length = 0;
+        }
+    }
+    return batch->data + batch->length;
+}
+
+struct nlmsghdr *batch_message(struct batch *batch, uint16_t type, uint16_t flags)
+{
+    finish_message(batch);
+    batch->open = nftnl_nlmsg_build_hdr(make_room(batch), type, NFPROTO_IPV4, flags, ++batch->last_sequence);
+    return batch->open;
+}
+
+void batch_end(struct batch *batch)
+{
+    if (!batch->open)
+        return;
+    batch->open->nlmsg_flags |= NLM_F_ACK;
+    finish_message(batch);
+    batch->open = nftnl_batch_end(make_room(batch), ++batch->last_sequence);
+    finish_message(batch);
+}
+
+static void note_failure(struct batch_outcome *outcome, uint32_t sequence, int code)
+{
+    if (outcome->count < sizeof(outcome->failures) / sizeof(outcome->failures[0]))
+        outcome->failures[outcome->count++] = (struct batch_failure){.sequence = sequence, .code = code};
+}
+
+static bool belongs_to(const struct batch *batch, uint32_t sequence)
+{
+    return sequence - batch->first_sequence <= batch->last_sequence - batch->first_sequence;
+}
+
+/* True when the messages hold an acknowledgement; failures are noted. */
+static bool read_answers(const struct batch *batch, const char *buffer, size_t length,
+                         struct batch_outcome *outcome)
+{
+    const struct nlmsghdr *message = (const void *)buffer;
+    bool acknowledged = false;
+    int left = (int)length;
+
+    for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+        const struct nlmsgerr *answer = mnl_nlmsg_get_payload(message);
+
+        if (message->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(message) < sizeof(*answer))
+            continue;
+        if (!belongs_to(batch, message->nlmsg_seq))
+            continue; /* a late answer to an earlier batch */
+        if (answer->error == 0)
+            acknowledged = true;
+        else
+            note_failure(outcome, message->nlmsg_seq, answer->error);
+    }
+    return acknowledged;
+}
+
+static int receive_outcome(const struct batch *batch, struct mnl_socket *socket,
+                           struct batch_outcome *outcome)
+{
+    char buffer[NETLINK_BUFFER] __attribute__((aligned(8)));
+    bool acknowledged = false, lost = false;
+
+    for (;;) {
+        ssize_t length = recv(mnl_socket_get_fd(socket), buffer, sizeof(buffer), MSG_DONTWAIT);
+
+        if (length < 0 && errno == EAGAIN)
+            break;
+        if (length < 0 && errno == ENOBUFS)
+            lost = true;
+        else if (length < 0 && errno != EINTR)
+            return -errno;
+        else if (length > 0)
+            acknowledged |= read_answers(batch, buffer, (size_t)length, outcome);
+    }
+    if (outcome->count > 0)
+        return outcome->failures[0].code;
+    return acknowledged && !lost ? 0 : -EIO;
+}
+
+int batch_commit(struct batch *batch, struct mnl_socket *socket, struct batch_outcome *outcome)
+{
+    *outcome = (struct batch_outcome){0};
+    batch_end(batch);
+    if (batch->failed)
+        return -ENOMEM;
+    netlink_size_buffer(socket, SO_SNDBUF, batch->length + 4096);
+    while (mnl_socket_sendto(socket, batch->data, batch->length) < 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    return receive_outcome(batch, socket, outcome);
+}
+
+const struct nlmsghdr *batch_find(const struct batch *batch, uint32_t sequence)
+{
+    const struct nlmsghdr *message = (const void *)batch->data;
+    int left = (int)batch->length;
+
+    for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+        if (message->nlmsg_seq == sequence)
+            return message;
+    }
+    return NULL;
+}
+
+struct wanted {
+    uint16_t type;
+    const char *text;
+};
+
+static int take_wanted(const struct nlattr *attribute, void *context)
+{
+    struct wanted *wanted = context;
+
+    if (mnl_attr_get_type(attribute) == wanted->type)
+        wanted->text = mnl_attr_get_str(attribute);
+    return MNL_CB_OK;
+}
+
+static const char *find_string(const struct nlmsghdr *message, uint16_t type)
+{
+    struct wanted wanted = {.type = type, .text = "?"};
+
+    (void)mnl_attr_parse(message, sizeof(struct nfgenmsg), take_wanted, &wanted);
+    return wanted.text;
+}
+
+const char *batch_rule_chain(const struct nlmsghdr *message)
+{
+    return find_string(message, NFTA_RULE_CHAIN);
+}
+
+struct object {
+    char name[96];
+};
+
+/* Writes what the message is about, "set tcp_ports"; leaves alone what it cannot say better. */
+static void name_object(const struct nlmsghdr *message, struct object *object)
+{
+    static const struct {
+        uint16_t type;
+        const char *kind;
+        uint16_t name;
+    } kinds[] = {
+        {NFT_MSG_NEWTABLE, "table", NFTA_TABLE_NAME},
+        {NFT_MSG_DELTABLE, "table", NFTA_TABLE_NAME},
+        {NFT_MSG_NEWCHAIN, "chain", NFTA_CHAIN_NAME},
+        {NFT_MSG_NEWRULE, "a rule of chain", NFTA_RULE_CHAIN},
+        {NFT_MSG_NEWSET, "set", NFTA_SET_NAME},
+        {NFT_MSG_NEWSETELEM, "elements of set", NFTA_SET_ELEM_LIST_SET},
+        {NFT_MSG_DELSETELEM, "elements of set", NFTA_SET_ELEM_LIST_SET},
+    };
+
+    if (!message || NFNL_SUBSYS_ID(message->nlmsg_type) != NFNL_SUBSYS_NFTABLES)
+        return;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (kinds[i].type == NFNL_MSG_TYPE(message->nlmsg_type))
+            snprintf(object->name, sizeof(object->name), "%s %s", kinds[i].kind,
+                     find_string(message, kinds[i].name));
+    }
+}
+
+/* What errno means here, where strerror would puzzle. NULL: strerror says it. */
+static const char *meaning(const struct nlmsghdr *message, int code)
+{
+    unsigned int type;
+
+    if (code == -EIO)
+        return "the kernel's answer was lost";
+    if (!message)
+        return NULL;
+    /* nfnetlink_rcv_batch: nobody has registered for nf_tables */
+    if (NFNL_SUBSYS_ID(message->nlmsg_type) != NFNL_SUBSYS_NFTABLES)
+        return code == -EOPNOTSUPP ? "this kernel has no nf_tables (CONFIG_NF_TABLES)" : NULL;
+    type = NFNL_MSG_TYPE(message->nlmsg_type);
+    if (code == -EOPNOTSUPP || code == -EAFNOSUPPORT)
+        return "this kernel's nf_tables has no IPv4 (CONFIG_NF_TABLES_IPV4)";
+    if (code == -ENOENT && (type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM))
+        return "table ip " RULESET_TABLE " is gone: somebody has removed the rules";
+    if (code == -ENOENT && type == NFT_MSG_NEWRULE)
+        return "this kernel lacks what the rule needs: to queue packets, CONFIG_NFT_QUEUE, or "
+               "CONFIG_NFT_COMPAT and CONFIG_NETFILTER_XT_TARGET_NFQUEUE";
+    return NULL;
+}
+
+void batch_explain(const struct batch *batch, const struct batch_outcome *outcome, int code,
+                   const char *doing, struct error *error)
+{
+    const struct nlmsghdr *message = NULL;
+    struct object object = {"the batch"};
+    const char *text;
+
+    if (code == -EPERM) {
+        error_set(error, "%s: needs CAP_NET_ADMIN: run as root", doing);
+        return;
+    }
+    if (outcome->count > 0)
+        message = batch_find(batch, outcome->failures[0].sequence);
+    name_object(message, &object);
+    text = meaning(message, code);
+    error_set(error, "%s: %s: %s", doing, object.name, text ? text : strerror(-code));
+}

@@ -1,0 +1,444 @@
+/*
+ * Table, chains and rules.
+ *
+ * Every rule has a comment that says what becomes of the packet: nft shows an xt target as nothing, where
+ * the plug-ins of iptables are not installed.
+ *
+ * Registers: every match loads register 1, compares it at once and leaves it. The queue statement comes last:
+ * it is the rule's verdict.
+ */
+#include "ruleset_internal.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/xt_NFQUEUE.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libnftnl/chain.h>
+#include <libnftnl/expr.h>
+#include <libnftnl/rule.h>
+#include <libnftnl/set.h>
+#include <libnftnl/table.h>
+#include <libnftnl/udata.h>
+
+#define CHAIN_INBOUND  "inbound"
+#define CHAIN_OUTBOUND "outbound"
+
+/* xt_NFQUEUE's revisions differ in what their data means; 3 is from Linux 3.10. */
+#define NFQUEUE_REVISION 3
+
+struct rule {
+    struct batch *batch;
+    struct nftnl_rule *nftnl;
+};
+
+enum field {
+    FIELD_SOURCE,
+    FIELD_DESTINATION,
+    FIELD_DESTINATION_PORT,
+    FIELD_ICMP_TYPE,
+};
+
+static void put_comment(struct rule *rule, const char *comment)
+{
+    struct nftnl_udata_buf *data = nftnl_udata_buf_alloc(NFTNL_UDATA_COMMENT_MAXLEN);
+
+    if (!data) {
+        rule->batch->failed = true;
+        return;
+    }
+    nftnl_udata_put_strz(data, NFTNL_UDATA_RULE_COMMENT, comment);
+    if (nftnl_rule_set_data(rule->nftnl, NFTNL_RULE_USERDATA, nftnl_udata_buf_data(data),
+                            nftnl_udata_buf_len(data)) < 0)
+        rule->batch->failed = true;
+    nftnl_udata_buf_free(data);
+}
+
+static bool rule_begin(struct rule *rule, struct batch *batch, const char *chain, const char *comment)
+{
+    *rule = (struct rule){.batch = batch, .nftnl = nftnl_rule_alloc()};
+    if (!rule->nftnl) {
+        batch->failed = true;
+        return false;
+    }
+    nftnl_rule_set_u32(rule->nftnl, NFTNL_RULE_FAMILY, NFPROTO_IPV4);
+    if (nftnl_rule_set_str(rule->nftnl, NFTNL_RULE_TABLE, RULESET_TABLE) < 0 ||
+        nftnl_rule_set_str(rule->nftnl, NFTNL_RULE_CHAIN, chain) < 0)
+        batch->failed = true;
+    put_comment(rule, comment);
+    return true;
+}
+
+static void rule_end(struct rule *rule)
+{
+    nftnl_rule_nlmsg_build_payload(batch_message(rule->batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND),
+                                   rule->nftnl);
+    nftnl_rule_free(rule->nftnl);
+}
+
+/* A new expression of the rule, or NULL. */
+static struct nftnl_expr *add(struct rule *rule, const char *name)
+{
+    struct nftnl_expr *expression = nftnl_expr_alloc(name);
+
+    if (expression)
+        nftnl_rule_add_expr(rule->nftnl, expression);
+    else
+        rule->batch->failed = true;
+    return expression;
+}
+
+static void load_meta(struct rule *rule, uint32_t key)
+{
+    struct nftnl_expr *meta = add(rule, "meta");
+
+    if (!meta)
+        return;
+    nftnl_expr_set_u32(meta, NFTNL_EXPR_META_KEY, key);
+    nftnl_expr_set_u32(meta, NFTNL_EXPR_META_DREG, NFT_REG_1);
+}
+
+static void compare(struct rule *rule, uint32_t operation, const void *data, uint32_t length)
+{
+    struct nftnl_expr *cmp = add(rule, "cmp");
+
+    if (!cmp)
+        return;
+    nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
+    nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP, operation);
+    nftnl_expr_set(cmp, NFTNL_EXPR_CMP_DATA, data, length);
+}
+
+static void lookup(struct rule *rule, enum set_id set)
+{
+    struct nftnl_expr *expression = add(rule, "lookup");
+
+    if (!expression)
+        return;
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_LOOKUP_SET_ID, (uint32_t)set + 1);
+    if (nftnl_expr_set_str(expression, NFTNL_EXPR_LOOKUP_SET, set_name(set)) < 0)
+        rule->batch->failed = true;
+}
+
+static void match_field(struct rule *rule, enum field field, enum set_id set)
+{
+    static const struct {
+        uint32_t base, offset, length;
+    } fields[] = {
+        [FIELD_SOURCE] = {NFT_PAYLOAD_NETWORK_HEADER, 12, 4},
+        [FIELD_DESTINATION] = {NFT_PAYLOAD_NETWORK_HEADER, 16, 4},
+        [FIELD_DESTINATION_PORT] = {NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2},
+        [FIELD_ICMP_TYPE] = {NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1},
+    };
+    struct nftnl_expr *payload = add(rule, "payload");
+
+    if (!payload)
+        return;
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_BASE, fields[field].base);
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_OFFSET, fields[field].offset);
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_LEN, fields[field].length);
+    lookup(rule, set);
+}
+
+static void match_interface(struct rule *rule, uint32_t key, const char *name)
+{
+    char padded[IF_NAMESIZE] = {0};
+
+    memcpy(padded, name, strnlen(name, sizeof(padded) - 1));
+    load_meta(rule, key);
+    compare(rule, NFT_CMP_EQ, padded, sizeof(padded));
+}
+
+static void match_protocol(struct rule *rule, uint8_t protocol)
+{
+    load_meta(rule, NFT_META_L4PROTO);
+    compare(rule, NFT_CMP_EQ, &protocol, sizeof(protocol));
+}
+
+static void match_mark(struct rule *rule, uint32_t bit)
+{
+    const uint32_t none = 0;
+    struct nftnl_expr *bitwise;
+
+    load_meta(rule, NFT_META_MARK);
+    bitwise = add(rule, "bitwise");
+    if (!bitwise)
+        return;
+    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
+    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
+    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_LEN, sizeof(bit));
+    nftnl_expr_set(bitwise, NFTNL_EXPR_BITWISE_MASK, &bit, sizeof(bit));
+    nftnl_expr_set(bitwise, NFTNL_EXPR_BITWISE_XOR, &none, sizeof(none));
+    compare(rule, NFT_CMP_NEQ, &none, sizeof(none));
+}
+
+static void accept_packet(struct rule *rule)
+{
+    struct nftnl_expr *verdict;
+
+    add(rule, "counter");
+    verdict = add(rule, "immediate");
+    if (!verdict)
+        return;
+    nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
+    nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_VERDICT, NF_ACCEPT);
+}
+
+static void queue_native(struct rule *rule, const struct ruleset_options *options, bool bypass)
+{
+    struct nftnl_expr *queue = add(rule, "queue");
+
+    if (!queue)
+        return;
+    nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_NUM, options->first_queue);
+    nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_TOTAL, options->queue_count);
+    if (bypass)
+        nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_FLAGS, NFT_QUEUE_FLAG_BYPASS);
+}
+
+/* The data has the size that x_tables would give it, a multiple of 8; the expression frees it. */
+static void queue_target(struct rule *rule, const struct ruleset_options *options, bool bypass)
+{
+    const uint32_t size = (sizeof(struct xt_NFQ_info_v3) + 7) / 8 * 8;
+    struct nftnl_expr *target = add(rule, "target");
+    struct xt_NFQ_info_v3 *data = calloc(1, size);
+
+    if (!target || !data) {
+        rule->batch->failed = true;
+        free(data);
+        return;
+    }
+    *data = (struct xt_NFQ_info_v3){.queuenum = options->first_queue,
+                                    .queues_total = options->queue_count,
+                                    .flags = bypass ? NFQ_FLAG_BYPASS : 0};
+    if (nftnl_expr_set_str(target, NFTNL_EXPR_TG_NAME, "NFQUEUE") < 0)
+        rule->batch->failed = true;
+    nftnl_expr_set_u32(target, NFTNL_EXPR_TG_REV, NFQUEUE_REVISION);
+    nftnl_expr_set(target, NFTNL_EXPR_TG_INFO, data, size);
+}
+
+struct queueing {
+    const struct ruleset_options *options;
+    enum queue_method method;
+};
+
+static void queue_packet(struct rule *rule, const struct queueing *queueing, bool bypass)
+{
+    add(rule, "counter");
+    if (queueing->method == QUEUE_NATIVE)
+        queue_native(rule, queueing->options, bypass);
+    else
+        queue_target(rule, queueing->options, bypass);
+}
+
+/* The gateway talking to itself is not traffic from outside. */
+static void put_loopback(struct batch *batch)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_INBOUND, "the gateway to itself"))
+        return;
+    match_interface(&rule, NFT_META_IIFNAME, "lo");
+    accept_packet(&rule);
+    rule_end(&rule);
+}
+
+static void put_published(struct batch *batch, const struct queueing *queueing, uint8_t protocol,
+                          enum set_id ports)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_INBOUND, "queue: to a published port"))
+        return;
+    match_field(&rule, FIELD_DESTINATION, SET_EXTERNAL);
+    match_protocol(&rule, protocol);
+    match_field(&rule, FIELD_DESTINATION_PORT, ports);
+    queue_packet(&rule, queueing, false);
+    rule_end(&rule);
+}
+
+/* Bypass: without the daemon they reach the gateway itself, whose own pings and path MTUs live on. */
+static void put_inbound_icmp(struct batch *batch, const struct queueing *queueing)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_INBOUND, "queue, bypass: ICMP replies and errors"))
+        return;
+    match_field(&rule, FIELD_DESTINATION, SET_EXTERNAL);
+    match_protocol(&rule, PROTOCOL_ICMP);
+    match_field(&rule, FIELD_ICMP_TYPE, SET_ICMP_INBOUND);
+    queue_packet(&rule, queueing, true);
+    rule_end(&rule);
+}
+
+static void put_hairpins(struct batch *batch, const struct queueing *queueing)
+{
+    struct rule rule;
+
+    if (queueing->options->hairpin_mark == 0)
+        return;
+    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: hairpins, by the mark that prerouting set"))
+        return;
+    match_mark(&rule, queueing->options->hairpin_mark);
+    queue_packet(&rule, queueing, false);
+    rule_end(&rule);
+}
+
+static void put_sources(struct batch *batch, const struct queueing *queueing)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: from a shared source to the outside"))
+        return;
+    match_interface(&rule, NFT_META_OIFNAME, queueing->options->external);
+    match_field(&rule, FIELD_SOURCE, SET_SOURCES);
+    queue_packet(&rule, queueing, false);
+    rule_end(&rule);
+}
+
+static void put_targets(struct batch *batch, const struct queueing *queueing)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: from a forward's target"))
+        return;
+    match_field(&rule, FIELD_SOURCE, SET_TARGETS);
+    load_meta(&rule, NFT_META_L4PROTO);
+    lookup(&rule, SET_PROTOCOLS);
+    queue_packet(&rule, queueing, false);
+    rule_end(&rule);
+}
+
+static void put_outbound_icmp(struct batch *batch, const struct queueing *queueing)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: ICMP errors to the outside"))
+        return;
+    match_interface(&rule, NFT_META_OIFNAME, queueing->options->external);
+    match_protocol(&rule, PROTOCOL_ICMP);
+    match_field(&rule, FIELD_ICMP_TYPE, SET_ICMP_ERRORS);
+    queue_packet(&rule, queueing, false);
+    rule_end(&rule);
+}
+
+/* An expression may only read a register that was written before; the port itself is never used. */
+static void put_tproxy(struct rule *rule)
+{
+    const uint16_t port = htons(1);
+    struct nftnl_expr *immediate = add(rule, "immediate"), *tproxy = add(rule, "tproxy");
+
+    if (!immediate || !tproxy)
+        return;
+    nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_DREG, NFT_REG_1);
+    nftnl_expr_set(immediate, NFTNL_EXPR_IMM_DATA, &port, sizeof(port));
+    nftnl_expr_set_u32(tproxy, NFTNL_EXPR_TPROXY_FAMILY, NFPROTO_IPV4);
+    nftnl_expr_set_u32(tproxy, NFTNL_EXPR_TPROXY_REG_PORT, NFT_REG_1);
+}
+
+static void put_ct(struct rule *rule)
+{
+    struct nftnl_expr *ct = add(rule, "ct");
+
+    if (!ct)
+        return;
+    nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
+    nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_DREG, NFT_REG_1);
+}
+
+/*
+ * The kernel switches defragmentation on (priority -400) for as long as such an expression exists, from
+ * its initialisation on (nft_tproxy_init: nf_defrag_ipv4_enable). No packet has to meet it: the chain has no
+ * hook and nobody jumps to it, so it costs nothing.
+ */
+static void put_defrag(struct batch *batch, enum defrag_method method)
+{
+    struct rule rule;
+
+    if (method == DEFRAG_NONE)
+        return;
+    if (!rule_begin(&rule, batch, RULESET_CHAIN_DEFRAG,
+                    "never reached: its presence turns defragmentation on"))
+        return;
+    if (method == DEFRAG_TPROXY)
+        put_tproxy(&rule);
+    else
+        put_ct(&rule);
+    add(&rule, "counter");
+    rule_end(&rule);
+}
+
+static void put_table_message(struct batch *batch, uint16_t type, uint16_t flags)
+{
+    struct nftnl_table *table = nftnl_table_alloc();
+
+    if (!table) {
+        batch->failed = true;
+        return;
+    }
+    if (nftnl_table_set_str(table, NFTNL_TABLE_NAME, RULESET_TABLE) < 0)
+        batch->failed = true;
+    nftnl_table_set_u32(table, NFTNL_TABLE_FAMILY, NFPROTO_IPV4);
+    nftnl_table_nlmsg_build_payload(batch_message(batch, type, flags), table);
+    nftnl_table_free(table);
+}
+
+void rules_remove_table(struct batch *batch)
+{
+    put_table_message(batch, NFT_MSG_DELTABLE, 0);
+}
+
+/* `hook` < 0: a chain that packets reach by a jump only. */
+static void put_chain(struct batch *batch, const char *name, int hook, int32_t priority)
+{
+    struct nftnl_chain *chain = nftnl_chain_alloc();
+
+    if (!chain) {
+        batch->failed = true;
+        return;
+    }
+    if (nftnl_chain_set_str(chain, NFTNL_CHAIN_TABLE, RULESET_TABLE) < 0 ||
+        nftnl_chain_set_str(chain, NFTNL_CHAIN_NAME, name) < 0)
+        batch->failed = true;
+    nftnl_chain_set_u32(chain, NFTNL_CHAIN_FAMILY, NFPROTO_IPV4);
+    if (hook >= 0) {
+        if (nftnl_chain_set_str(chain, NFTNL_CHAIN_TYPE, "filter") < 0)
+            batch->failed = true;
+        nftnl_chain_set_u32(chain, NFTNL_CHAIN_HOOKNUM, (uint32_t)hook);
+        nftnl_chain_set_s32(chain, NFTNL_CHAIN_PRIO, priority);
+        nftnl_chain_set_u32(chain, NFTNL_CHAIN_POLICY, NF_ACCEPT);
+    }
+    nftnl_chain_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE), chain);
+    nftnl_chain_free(chain);
+}
+
+/* Created, removed, created: the removal must find something, and what it finds may be a former run's. */
+void rules_create_chains(struct batch *batch)
+{
+    put_table_message(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+    rules_remove_table(batch);
+    put_table_message(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+    put_chain(batch, RULESET_CHAIN_DEFRAG, -1, 0);
+    put_chain(batch, CHAIN_INBOUND, NF_INET_PRE_ROUTING, -300);
+    put_chain(batch, CHAIN_OUTBOUND, NF_INET_POST_ROUTING, 300);
+}
+
+void rules_create(struct batch *batch, const struct ruleset_options *options, struct ruleset_plan plan)
+{
+    const struct queueing queueing = {.options = options, .method = plan.queue};
+
+    put_defrag(batch, plan.defrag);
+    put_loopback(batch);
+    put_published(batch, &queueing, PROTOCOL_TCP, SET_TCP);
+    put_published(batch, &queueing, PROTOCOL_UDP, SET_UDP);
+    put_inbound_icmp(batch, &queueing);
+    put_hairpins(batch, &queueing);
+    put_sources(batch, &queueing);
+    put_targets(batch, &queueing);
+    put_outbound_icmp(batch, &queueing);
+}

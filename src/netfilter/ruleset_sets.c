@@ -1,0 +1,296 @@
+/*
+ * The sets and their elements.
+ *
+ * In a set of ranges the kernel (nft_set_rbtree) knows only points: one where a range begins, one flagged
+ * INTERVAL_END where it is over, which is the first value behind it. A range up to the largest value has no
+ * such point. An end at 0 stands before the first range, as nft puts it there. Ranges that touch would put a
+ * begin and an end at the same value: they are merged first. Both points of a range go into the same message,
+ * the beginning first: newer kernels pair them as they come.
+ */
+#include "ruleset_internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libnftnl/common.h>
+#include <libnftnl/set.h>
+
+/* nft's numbers for types: the kernel keeps them for `nft list`, which shows 192.0.2.1 for NFT_ADDRESS. */
+enum nft_type {
+    NFT_ADDRESS = 7,
+    NFT_PROTOCOL = 12,
+    NFT_PORT = 13,
+    NFT_ICMP_TYPE = 14,
+};
+
+static const struct set_kind {
+    const char *name;
+    enum nft_type type;
+    uint32_t width; /* of a key, in bytes */
+    bool ranges;
+    bool fixed; /* not of ruleset_contents: filled when it is created */
+} kinds[SET_COUNT] = {
+    [SET_EXTERNAL] = {.name = "external", .type = NFT_ADDRESS, .width = 4},
+    [SET_SOURCES] = {.name = "sources", .type = NFT_ADDRESS, .width = 4, .ranges = true},
+    [SET_TARGETS] = {.name = "targets", .type = NFT_ADDRESS, .width = 4},
+    [SET_TCP] = {.name = "tcp_ports", .type = NFT_PORT, .width = 2, .ranges = true},
+    [SET_UDP] = {.name = "udp_ports", .type = NFT_PORT, .width = 2, .ranges = true},
+    [SET_PROTOCOLS] = {.name = "protocols", .type = NFT_PROTOCOL, .width = 1, .fixed = true},
+    [SET_ICMP_INBOUND] = {.name = "icmp_inbound", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
+    [SET_ICMP_ERRORS] = {.name = "icmp_errors", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
+};
+
+/* Ranges per message: 40 bytes each, far below the 64 KiB that the list of elements may have. */
+#define CHUNK 512
+
+struct range {
+    uint32_t first, last; /* both included */
+};
+
+const char *set_name(enum set_id id)
+{
+    return kinds[id].name;
+}
+
+static struct nftnl_set *begin_set(struct batch *batch, enum set_id id)
+{
+    struct nftnl_set *set = nftnl_set_alloc();
+
+    if (!set || nftnl_set_set_str(set, NFTNL_SET_TABLE, RULESET_TABLE) < 0 ||
+        nftnl_set_set_str(set, NFTNL_SET_NAME, kinds[id].name) < 0)
+        batch->failed = true;
+    return set;
+}
+
+static void create_set(struct batch *batch, enum set_id id)
+{
+    struct nftnl_set *set = begin_set(batch, id);
+
+    if (!set)
+        return;
+    nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_IPV4);
+    nftnl_set_set_u32(set, NFTNL_SET_ID, (uint32_t)id + 1);
+    nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, kinds[id].type);
+    nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, kinds[id].width);
+    if (kinds[id].ranges)
+        nftnl_set_set_u32(set, NFTNL_SET_FLAGS, NFT_SET_INTERVAL);
+    nftnl_set_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSET, NLM_F_CREATE), set);
+    nftnl_set_free(set);
+}
+
+static void put_key(struct nftnl_set_elem *element, uint32_t value, uint32_t width)
+{
+    const uint8_t byte = (uint8_t)value;
+    const uint16_t two = htons((uint16_t)value);
+    const uint32_t four = htonl(value);
+    const void *key = width == 1   ? (const void *)&byte
+                      : width == 2 ? (const void *)&two
+                                   : (const void *)&four;
+
+    nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key, width);
+}
+
+static void add_element(struct batch *batch, struct nftnl_set *set, uint32_t value, uint32_t width,
+                        uint32_t flags)
+{
+    struct nftnl_set_elem *element = nftnl_set_elem_alloc();
+
+    if (!element) {
+        batch->failed = true;
+        return;
+    }
+    put_key(element, value, width);
+    if (flags)
+        nftnl_set_elem_set_u32(element, NFTNL_SET_ELEM_FLAGS, flags);
+    nftnl_set_elem_add(set, element);
+}
+
+static void end_elements(struct batch *batch, struct nftnl_set *set)
+{
+    nftnl_set_elems_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE), set);
+    nftnl_set_free(set);
+}
+
+static size_t end_of_chunk(size_t start, size_t count)
+{
+    return count - start < CHUNK ? count : start + CHUNK;
+}
+
+/* Values of a plain set; the kernel takes repeated ones for one. */
+static void put_values(struct batch *batch, enum set_id id, const struct range *ranges, size_t count)
+{
+    for (size_t start = 0; start < count; start += CHUNK) {
+        struct nftnl_set *set = begin_set(batch, id);
+
+        if (!set)
+            return;
+        for (size_t i = start; i < end_of_chunk(start, count); i++)
+            add_element(batch, set, ranges[i].first, kinds[id].width, 0);
+        end_elements(batch, set);
+    }
+}
+
+static void add_range(struct batch *batch, struct nftnl_set *set, const struct range *range, uint32_t width)
+{
+    uint32_t largest = width == 2 ? UINT16_MAX : UINT32_MAX;
+
+    add_element(batch, set, range->first, width, 0);
+    if (range->last < largest)
+        add_element(batch, set, range->last + 1, width, NFT_SET_ELEM_INTERVAL_END);
+}
+
+static void put_ranges(struct batch *batch, enum set_id id, const struct range *ranges, size_t count)
+{
+    for (size_t start = 0; start < count; start += CHUNK) {
+        struct nftnl_set *set = begin_set(batch, id);
+
+        if (!set)
+            return;
+        if (start == 0 && ranges[0].first > 0)
+            add_element(batch, set, 0, kinds[id].width, NFT_SET_ELEM_INTERVAL_END);
+        for (size_t i = start; i < end_of_chunk(start, count); i++)
+            add_range(batch, set, &ranges[i], kinds[id].width);
+        end_elements(batch, set);
+    }
+}
+
+static int compare_ranges(const void *one, const void *other)
+{
+    uint32_t first = ((const struct range *)one)->first, second = ((const struct range *)other)->first;
+
+    return (first > second) - (first < second);
+}
+
+/* Sorts and joins what overlaps or touches; returns how many are left. */
+static size_t merge_ranges(struct range *ranges, size_t count)
+{
+    size_t kept = 0;
+
+    if (count == 0)
+        return 0;
+    qsort(ranges, count, sizeof(*ranges), compare_ranges);
+    for (size_t i = 1; i < count; i++) {
+        struct range *last = &ranges[kept];
+
+        if (last->last == UINT32_MAX || ranges[i].first <= last->last + 1) {
+            if (ranges[i].last > last->last)
+                last->last = ranges[i].last;
+        } else {
+            ranges[++kept] = ranges[i];
+        }
+    }
+    return kept + 1;
+}
+
+static int ranges_of_addresses(struct range *ranges, const struct address *addresses, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!address_is_ipv4(&addresses[i]))
+            return -EINVAL;
+        ranges[i].first = ranges[i].last = address_to_ipv4(&addresses[i]);
+    }
+    return 0;
+}
+
+static int ranges_of_prefixes(struct range *ranges, const struct prefix *prefixes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t host_bits;
+
+        if (!address_is_ipv4(&prefixes[i].address) || prefixes[i].length < 96 || prefixes[i].length > 128)
+            return -EINVAL;
+        host_bits = prefixes[i].length == 128 ? 0 : UINT32_MAX >> (prefixes[i].length - 96);
+        ranges[i].first = address_to_ipv4(&prefixes[i].address) & ~host_bits;
+        ranges[i].last = ranges[i].first | host_bits;
+    }
+    return 0;
+}
+
+static void ranges_of_ports(struct range *ranges, const struct port_range *ports, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        ranges[i] = (struct range){.first = ports[i].first, .last = ports[i].last};
+}
+
+static size_t largest_count(const struct ruleset_contents *contents)
+{
+    const size_t counts[] = {contents->external_count, contents->source_count, contents->target_count,
+                             contents->tcp_count, contents->udp_count};
+    size_t largest = 1;
+
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        if (counts[i] > largest)
+            largest = counts[i];
+    }
+    return largest;
+}
+
+static int fill(struct batch *batch, const struct ruleset_contents *contents, struct range *ranges)
+{
+    if (ranges_of_addresses(ranges, contents->external, contents->external_count) < 0)
+        return -EINVAL;
+    put_values(batch, SET_EXTERNAL, ranges, contents->external_count);
+    if (ranges_of_addresses(ranges, contents->targets, contents->target_count) < 0)
+        return -EINVAL;
+    put_values(batch, SET_TARGETS, ranges, contents->target_count);
+    if (ranges_of_prefixes(ranges, contents->sources, contents->source_count) < 0)
+        return -EINVAL;
+    put_ranges(batch, SET_SOURCES, ranges, merge_ranges(ranges, contents->source_count));
+    ranges_of_ports(ranges, contents->tcp, contents->tcp_count);
+    put_ranges(batch, SET_TCP, ranges, merge_ranges(ranges, contents->tcp_count));
+    ranges_of_ports(ranges, contents->udp, contents->udp_count);
+    put_ranges(batch, SET_UDP, ranges, merge_ranges(ranges, contents->udp_count));
+    return 0;
+}
+
+int sets_fill(struct batch *batch, const struct ruleset_contents *contents, struct error *error)
+{
+    struct range *ranges = calloc(largest_count(contents), sizeof(*ranges));
+    int code;
+
+    if (!ranges) {
+        error_set(error, "nf_tables rules: not enough memory");
+        return -ENOMEM;
+    }
+    code = fill(batch, contents, ranges);
+    free(ranges);
+    if (code < 0)
+        error_set(error, "nf_tables rules: an address that is not IPv4");
+    return code;
+}
+
+/* A request to delete elements that names none empties the set. */
+void sets_flush(struct batch *batch)
+{
+    for (int id = 0; id < SET_COUNT; id++) {
+        struct nftnl_set *set;
+
+        if (kinds[id].fixed)
+            continue;
+        set = begin_set(batch, (enum set_id)id);
+        if (!set)
+            return;
+        nftnl_set_elems_nlmsg_build_payload(batch_message(batch, NFT_MSG_DELSETELEM, 0), set);
+        nftnl_set_free(set);
+    }
+}
+
+void sets_create(struct batch *batch)
+{
+    static const struct range protocols[] = {
+        {.first = PROTOCOL_ICMP}, {.first = PROTOCOL_TCP}, {.first = PROTOCOL_UDP}};
+    /* Echo and timestamp replies, destination unreachable, time exceeded, parameter problem. */
+    static const struct range inbound[] = {
+        {.first = 0}, {.first = 3}, {.first = 11}, {.first = 12}, {.first = 14}};
+    static const struct range errors[] = {{.first = 3}, {.first = 11}, {.first = 12}};
+
+    for (int id = 0; id < SET_COUNT; id++)
+        create_set(batch, (enum set_id)id);
+    put_values(batch, SET_PROTOCOLS, protocols, sizeof(protocols) / sizeof(protocols[0]));
+    put_values(batch, SET_ICMP_INBOUND, inbound, sizeof(inbound) / sizeof(inbound[0]));
+    put_values(batch, SET_ICMP_ERRORS, errors, sizeof(errors) / sizeof(errors[0]));
+}

@@ -1,0 +1,46 @@
+#include "driver.h"
+
+#include "portreeve/host_ports.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void tell_port(void *context, uint8_t protocol, uint16_t port)
+{
+    (void)context;
+    printf("{\"protocol\": \"%s\", \"port\": %u}\n", protocol_name(protocol), port);
+}
+
+static int reserve(const struct arguments *arguments, struct error *error)
+{
+    size_t count, max = argument_number(arguments, "max", 4096);
+    const struct port_range *ranges = argument_ports(arguments, "ranges", &count);
+    struct port_range *added = calloc(max + 1, sizeof(*added));
+    int code = host_ports_reserve(ranges, count, added, max, error);
+
+    for (int i = 0; i < code; i++)
+        printf("{\"first\": %u, \"last\": %u}\n", added[i].first, added[i].last);
+    free(added);
+    return code;
+}
+
+/* ports in-use | reserve ranges=A-B,... | release ranges=A-B,... */
+int verb_ports(const struct arguments *arguments)
+{
+    const char *what = arguments->count > 0 ? arguments->words[0] : "";
+    struct error error = {0};
+    size_t count;
+    int code;
+
+    if (strcmp(what, "in-use") == 0) {
+        code = host_ports_in_use(tell_port, NULL, &error);
+    } else if (strcmp(what, "reserve") == 0) {
+        code = reserve(arguments, &error);
+    } else {
+        const struct port_range *ranges = argument_ports(arguments, "ranges", &count);
+
+        code = host_ports_release(ranges, count, &error);
+    }
+    return tell_result(code, &error);
+}

@@ -1,0 +1,130 @@
+#include "driver.h"
+
+#include "../../src/netfilter/ruleset_internal.h"
+
+#include <linux/netfilter/nf_tables.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static struct ruleset_options read_options(const struct arguments *arguments)
+{
+    struct ruleset_options options = {
+        .first_queue = (uint16_t)argument_number(arguments, "queue", 0),
+        .queue_count = (uint16_t)argument_number(arguments, "queues", 1),
+        .hairpin_mark = (uint32_t)argument_number(arguments, "mark", 0x10000),
+    };
+    const char *external = argument(arguments, "interface");
+
+    snprintf(options.external, sizeof(options.external), "%s", external ? external : "wan0");
+    return options;
+}
+
+static struct ruleset_contents read_contents(const struct arguments *arguments)
+{
+    struct ruleset_contents contents = {0};
+
+    contents.external = argument_addresses(arguments, "external", &contents.external_count);
+    contents.sources = argument_prefixes(arguments, "sources", &contents.source_count);
+    contents.targets = argument_addresses(arguments, "targets", &contents.target_count);
+    contents.tcp = argument_ports(arguments, "tcp", &contents.tcp_count);
+    contents.udp = argument_ports(arguments, "udp", &contents.udp_count);
+    return contents;
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int run(struct ruleset *ruleset, const struct arguments *arguments, struct error *error)
+{
+    const struct ruleset_options options = read_options(arguments);
+    const struct ruleset_contents contents = read_contents(arguments);
+
+    if (strcmp(arguments->words[0], "install") == 0)
+        return ruleset_install(ruleset, &options, &contents, error);
+    if (strcmp(arguments->words[0], "update") == 0)
+        return ruleset_update(ruleset, &contents, error);
+    return ruleset_remove(ruleset, error);
+}
+
+/* ruleset install|update|remove KEY=VALUE... */
+int verb_ruleset(const struct arguments *arguments)
+{
+    struct ruleset *ruleset = NULL;
+    struct error error = {0};
+    double start = seconds();
+    int code = ruleset_open(&ruleset, &error);
+
+    if (code == 0 && arguments->count > 0)
+        code = run(ruleset, arguments, &error);
+    if (code == 0)
+        printf("{\"queue\": \"%s\", \"defrag\": \"%s\", \"seconds\": %.6f}\n",
+               ruleset_queue_expression(ruleset), ruleset_defrag_expression(ruleset), seconds() - start);
+    ruleset_close(ruleset);
+    return tell_result(code, &error);
+}
+
+static void tell_bytes(const struct nlmsghdr *message)
+{
+    const uint8_t *bytes = (const void *)message;
+
+    printf("\"");
+    for (size_t i = 0; i < message->nlmsg_len; i++)
+        printf("%02x", bytes[i]);
+    printf("\"");
+}
+
+static int send_batch(struct batch *batch, struct error *error)
+{
+    struct batch_outcome outcome;
+    struct mnl_socket *socket = mnl_socket_open(NETLINK_NETFILTER);
+    int code;
+
+    mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID);
+    code = batch_commit(batch, socket, &outcome);
+    if (code < 0)
+        batch_explain(batch, &outcome, code, "forced plan", error);
+    mnl_socket_close(socket);
+    return code;
+}
+
+/*
+ * rule-bytes method=0|1 defrag=0|1|2 send=0|1: the batch's rule messages in hexadecimal, by this plan, sent
+ * or not. So one sees what would go to a kernel other than this one.
+ */
+int verb_rule_bytes(const struct arguments *arguments)
+{
+    const struct ruleset_options options = read_options(arguments);
+    const struct ruleset_contents contents = read_contents(arguments);
+    const struct ruleset_plan plan = {.queue = (enum queue_method)argument_number(arguments, "method", 0),
+                                      .defrag = (enum defrag_method)argument_number(arguments, "defrag", 0)};
+    struct error error = {0};
+    struct batch batch;
+    int code = batch_begin(&batch, 1);
+
+    rules_create_chains(&batch);
+    sets_create(&batch);
+    code = sets_fill(&batch, &contents, &error);
+    rules_create(&batch, &options, plan);
+    batch_end(&batch);
+    printf("{\"rules\": [");
+    for (uint32_t sequence = 1, told = 0; sequence < batch.last_sequence; sequence++) {
+        const struct nlmsghdr *message = batch_find(&batch, sequence);
+
+        if (!message || (message->nlmsg_type & 0xff) != NFT_MSG_NEWRULE)
+            continue;
+        printf("%s{\"chain\": \"%s\", \"bytes\": ", told++ ? ", " : "", batch_rule_chain(message));
+        tell_bytes(message);
+        printf("}");
+    }
+    printf("]}\n");
+    if (code == 0 && argument_number(arguments, "send", 0))
+        code = send_batch(&batch, &error);
+    batch_free(&batch);
+    return tell_result(code, &error);
+}

@@ -1,0 +1,232 @@
+"""The rules and sets that src/netfilter/ruleset*.c makes, as nft sees them."""
+
+import re
+import struct
+
+import pytest
+
+EVERYTHING = (
+    "interface=wan0", "external=192.0.2.1,192.0.2.9", "sources=10.0.0.0/24,10.1.0.0/16",
+    "targets=10.0.0.5,10.0.0.6", "tcp=22,80-81,49152-65535", "udp=53", "mark=0x10000",
+)
+WITHOUT_ADMIN = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+
+
+def ranges(elements):
+    return [tuple(e["range"]) if isinstance(e, dict) and "range" in e else e for e in elements]
+
+
+def prefixes(elements):
+    return [f"{e['prefix']['addr']}/{e['prefix']['len']}" if isinstance(e, dict) and "prefix" in e else e
+            for e in elements]
+
+
+def rules(lab, chain):
+    return [rule for rule in lab.listing()["rule"] if rule["chain"] == chain]
+
+
+def test_install_makes_chains_at_their_hooks(lab):
+    said = lab.ruleset("install", *EVERYTHING)
+    assert said["queue"] in ("queue", "NFQUEUE")
+    assert said["defrag"] == "tproxy"
+    chains = {chain["name"]: chain for chain in lab.listing()["chain"]}
+    assert (chains["inbound"]["hook"], chains["inbound"]["prio"]) == ("prerouting", -300)
+    assert (chains["outbound"]["hook"], chains["outbound"]["prio"]) == ("postrouting", 300)
+    assert chains["inbound"]["policy"] == chains["outbound"]["policy"] == "accept"
+    assert "hook" not in chains["defrag"]
+
+
+def test_every_rule_counts_and_says_what_it_is(lab):
+    lab.ruleset("install", *EVERYTHING)
+    listed = lab.listing()["rule"]
+    assert len(listed) == 9
+    for rule in listed:
+        assert any("counter" in part for part in rule["expr"] if isinstance(part, dict)), rule
+        assert rule["comment"]
+
+
+def test_sets_hold_what_was_asked_for(lab):
+    lab.ruleset("install", *EVERYTHING)
+    assert sorted(lab.set_elements("external")) == ["192.0.2.1", "192.0.2.9"]
+    assert sorted(lab.set_elements("targets")) == ["10.0.0.5", "10.0.0.6"]
+    assert prefixes(lab.set_elements("sources")) == ["10.0.0.0/24", "10.1.0.0/16"]
+    assert ranges(lab.set_elements("tcp_ports")) == [22, (80, 81), (49152, 65535)]
+    assert lab.set_elements("udp_ports") == [53]
+    assert sorted(lab.set_elements("protocols")) == ["icmp", "tcp", "udp"]
+    assert len(lab.set_elements("icmp_inbound")) == 5
+    assert len(lab.set_elements("icmp_errors")) == 3
+
+
+@pytest.mark.parametrize("asked, held", [
+    ("0.0.0.0/0", ["0.0.0.0/0"]),
+    ("255.255.255.255/32", ["255.255.255.255"]),
+    ("0.0.0.0/32", ["0.0.0.0"]),
+    ("128.0.0.0/1", ["128.0.0.0/1"]),
+    ("10.0.0.0/25,10.0.0.128/25", ["10.0.0.0/24"]),
+    ("10.0.0.0/8,10.5.0.0/16,10.0.0.0/8", ["10.0.0.0/8"]),
+    ("192.168.7.0/24,10.0.0.0/24", ["10.0.0.0/24", "192.168.7.0/24"]),
+])
+def test_prefixes_are_sorted_and_merged(lab, asked, held):
+    lab.ruleset("install", f"sources={asked}")
+    assert prefixes(lab.set_elements("sources")) == held
+
+
+@pytest.mark.parametrize("asked, held", [
+    ("0-65535", [(0, 65535)]),
+    ("65535", [65535]),
+    ("0", [0]),
+    ("1-2,3-4", [(1, 4)]),
+    ("1000-65534", [(1000, 65534)]),
+])
+def test_ports_up_to_the_limits(lab, asked, held):
+    lab.ruleset("install", f"tcp={asked}")
+    assert ranges(lab.set_elements("tcp_ports")) == held
+
+
+def test_repeated_addresses_are_one(lab):
+    lab.ruleset("install", "targets=10.0.0.5,10.0.0.6,10.0.0.5", "external=192.0.2.1,192.0.2.1")
+    assert sorted(lab.set_elements("targets")) == ["10.0.0.5", "10.0.0.6"]
+    assert lab.set_elements("external") == ["192.0.2.1"]
+
+
+def test_update_exchanges_elements_and_leaves_chains(lab):
+    lab.ruleset("install", *EVERYTHING)
+    before = lab.listing()
+    lab.ruleset("update", "external=192.0.2.77", "tcp=22,443", "sources=10.0.0.0/24")
+    after = lab.listing()
+    assert lab.set_elements("external") == ["192.0.2.77"]
+    assert lab.set_elements("tcp_ports") == [22, 443]
+    assert lab.set_elements("udp_ports") == []
+    assert lab.set_elements("targets") == []
+    assert len(lab.set_elements("protocols")) == 3
+    assert after["chain"] == before["chain"]
+    assert after["rule"] == before["rule"]
+
+
+def test_update_to_the_same_contents(lab):
+    lab.ruleset("install", *EVERYTHING)
+    before = lab.listing()
+    lab.ruleset("update", *EVERYTHING)
+    assert lab.listing() == before
+
+
+def test_ten_thousand_ranges(lab):
+    odd = ",".join(str(port) for port in range(1, 20001, 2))
+    hosts = ",".join(f"10.{n >> 8}.{n & 255}.1" for n in range(4000))
+    said = lab.ruleset("install", f"tcp={odd}", f"udp={odd}", f"targets={hosts}")
+    assert said["seconds"] < 1
+    assert len(lab.set_elements("tcp_ports")) == 10000
+    assert len(lab.set_elements("targets")) == 4000
+    said = lab.ruleset("update", f"tcp={odd}", "udp=1-65535")
+    assert said["seconds"] < 1
+    assert ranges(lab.set_elements("udp_ports")) == [(1, 65535)]
+
+
+def test_install_over_what_an_earlier_run_left(lab):
+    lab.ruleset("install", *EVERYTHING)
+    lab.ruleset("install", "interface=wan0", "external=192.0.2.1", "tcp=1234")
+    assert len(lab.listing()["rule"]) == 9
+    assert lab.set_elements("tcp_ports") == [1234]
+    assert lab.set_elements("sources") == []
+
+
+def test_remove_and_remove_again(lab):
+    lab.ruleset("install", *EVERYTHING)
+    lab.ruleset("remove")
+    assert lab.gw.run("nft", "list", "ruleset").stdout.strip() == ""
+    lab.ruleset("remove")
+
+
+def test_other_tables_are_left_alone(lab):
+    lab.gw.nft("add table inet mine")
+    lab.ruleset("install", *EVERYTHING)
+    lab.ruleset("remove")
+    assert "table inet mine" in lab.gw.run("nft", "list", "ruleset").stdout
+
+
+def test_without_capability_nothing_changes_and_the_sentence_says_so(lab):
+    lab.ruleset("install", *EVERYTHING)
+    before = lab.listing()
+    for verb in (("install", *EVERYTHING), ("update",), ("remove",)):
+        said = lab.drive("ruleset", *verb, prefix=WITHOUT_ADMIN)[-1]
+        assert said["code"] == -1
+        assert "needs CAP_NET_ADMIN: run as root" in said["error"]
+    assert lab.listing() == before
+
+
+def test_a_batch_that_fails_changes_nothing(lab):
+    lab.ruleset("install", *EVERYTHING)
+    before = lab.listing()
+    # An interface name of 16 characters cannot exist; a queue beyond the last cannot either.
+    said = lab.drive("ruleset", "install", "queue=65535", "queues=2")[-1]
+    assert said["code"] == -22
+    assert "65536" in said["error"]
+    assert lab.listing() == before
+
+
+def test_a_failing_object_is_named(lab):
+    said = lab.drive("ruleset", "update", "tcp=22")[-1]
+    assert said["code"] == -2
+    assert "elements of set external" in said["error"]
+    assert "table ip portreeve is gone" in said["error"]
+
+
+@pytest.mark.parametrize("defrag, expression", [(0, "tproxy"), (1, "ct"), (2, None)])
+def test_the_kernel_takes_each_way_to_switch_defragmentation_on(lab, defrag, expression):
+    said = lab.drive("rule-bytes", "method=1", f"defrag={defrag}", "send=1", *EVERYTHING)
+    assert said[-1] == {"code": 0, "error": ""}
+    in_defrag = rules(lab, "defrag")
+    assert len(in_defrag) == (1 if expression else 0)
+
+
+def kernel_lacks_native_queue(lab):
+    return lab.ruleset("install")["queue"] == "NFQUEUE"
+
+
+def test_a_kernel_without_queue_expression_is_told_apart_from_a_mistake(lab):
+    if not kernel_lacks_native_queue(lab):
+        pytest.skip("this kernel has the native queue expression")
+    said = lab.drive("rule-bytes", "method=0", "send=1", *EVERYTHING)[-1]
+    assert said["code"] == -2
+    assert "CONFIG_NFT_QUEUE" in said["error"]
+
+
+def bytes_of_nft(lab, statement):
+    """The expression `queue` as nft encodes it: its trace of the message, put back into bytes."""
+    lab.gw.nft("add table ip traced\nadd chain ip traced c { type filter hook prerouting priority 0; }")
+    traced = lab.gw.run("nft", "--debug=mnl", "add", "rule", "ip", "traced", "c", statement, check=False).stdout
+    lab.gw.nft("delete table ip traced")
+    data = b""
+    for line in re.sub(r"\x1b\[[0-9;]*m", "", traced).splitlines():
+        header = re.match(r"\|(\d{5})\|(.)(.)\|(\d{5})\|", line)
+        words = re.match(r"\| (\w\w) (\w\w) (\w\w) (\w\w)  \|\t\|      data", line)
+        if header:
+            nested = 0x8000 if header[2] == "N" else 0
+            data += struct.pack("=HH", int(header[1]), int(header[4]) | nested)
+        elif words:
+            data += bytes(int(word, 16) for word in words.groups())
+    start = data.index(struct.pack("=HH", 10, 1) + b"queue\0")
+    return data[start:]
+
+
+@pytest.mark.parametrize("bypass", [False, True])
+def test_the_native_queue_expression_is_encoded_as_nft_does(lab, bypass):
+    """What this kernel cannot run is compared byte by byte."""
+    told = lab.drive("rule-bytes", "method=0", "queue=7", "queues=4")[0]["rules"]
+    inbound = [bytes.fromhex(rule["bytes"]) for rule in told if rule["chain"] == "inbound"]
+    rule = inbound[-1] if bypass else inbound[1]
+    expected = struct.pack("=HH", 10, 1) + b"queue\0\0\0"
+    attributes = struct.pack("=HH", 6, 1) + b"\0\7\0\0" + struct.pack("=HH", 6, 2) + b"\0\4\0\0"
+    if bypass:
+        attributes += struct.pack("=HH", 6, 3) + b"\0\1\0\0"
+    expected += struct.pack("=HH", 4 + len(attributes), 0x8002) + attributes
+    assert rule.endswith(expected)
+    assert bytes_of_nft(lab, "queue num 7-10" + (" bypass" if bypass else "")) == expected
+
+
+def test_only_inbound_icmp_bypasses(lab):
+    told = lab.drive("rule-bytes", "method=0", *EVERYTHING)[0]["rules"]
+    flags = struct.pack("=HH", 6, 3) + b"\0\1"
+    bypassing = [rule for rule in told if flags in bytes.fromhex(rule["bytes"])[-8:]]
+    assert len(bypassing) == 1
+    assert b"bypass" in bytes.fromhex(bypassing[0]["bytes"])
