@@ -20,6 +20,7 @@ struct nat_counters {
     uint64_t unchanged; /* passed on as they came: not for us */
     uint64_t dropped[DROP_REASON_COUNT];
     uint64_t opened;
+    uint64_t adopted; /* of an earlier run; not in `opened` */
     uint64_t closed[CLOSE_REASON_COUNT];
 };
 
@@ -37,9 +38,19 @@ struct nat {
     struct nat_counters counters;
 };
 
-/* `secret` is 32 random bytes: keys of the hash and of the port choice. NULL without memory. */
-struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], uint64_t now);
+/*
+ * `secret` is 32 random bytes: keys of the hash and of the port choice. `memory` is room for limits.sessions sessions, the
+ * caller's, zeroed or left by an earlier run (then call nat_adopt); NULL: allocated. NULL without memory.
+ */
+struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], struct session *memory, uint64_t now);
 void nat_free(struct nat *nat); /* NULL is fine; the policy stays the caller's */
+
+/*
+ * Takes over the sessions that an earlier run left in `memory`, each only if it is sound and the policy and the external
+ * addresses still allow it. Call once, after nat_set_external and before any packet. Returns how many; *refused are
+ * the others.
+ */
+uint32_t nat_adopt(struct nat *nat, uint64_t now, uint32_t *refused);
 
 /* Decides about one packet: fills its verdict, reason and transit, and rewrites its bytes. */
 void nat_translate(struct nat *nat, struct packet *packet, uint64_t now);

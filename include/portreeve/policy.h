@@ -74,6 +74,11 @@ struct pool {
     uint16_t first, last;         /* the lowest and the highest member; 0 when there is none */
 };
 
+static inline bool pool_contains(const struct pool *pool, uint16_t port)
+{
+    return pool->members[port / 64] >> (port % 64) & 1;
+}
+
 struct policy;
 
 /* An empty policy with the default timeouts and limits; NULL without memory. Free with policy_free. */

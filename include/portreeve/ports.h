@@ -5,8 +5,9 @@
  * free, taken by one mapping, or held down (RFC 6888 REQ-8: a released port rests, so that late packets of its
  * last owner do not reach its next).
  *
- * The choice is random (RFC 6056 section 3.3.1): some tries anywhere in the pool, then a sweep from a random place,
- * which finds a free port if there is one. A sweep over a dry pool reads 1024 words, less than a microsecond.
+ * The choice is random (RFC 6056 section 3.3.1): some tries anywhere in the pool, then, where the pool is nearly dry or full
+ * of gaps, one of the free ports by its rank. All free ports are equally likely. A look over a dry pool reads at most
+ * 1024 words, less than a microsecond.
  */
 #ifndef PORTREEVE_PORTS_H
 #define PORTREEVE_PORTS_H

@@ -65,6 +65,13 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
 /* One batch: the sets' new contents. On failure nothing has changed. */
 int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *contents, struct error *error);
 
+/*
+ * True when every rule that was installed is still there: other tools flush whole rulesets. Costs one question while
+ * nobody changes nf_tables (its generation id tells), and a listing of our rules after somebody did. When it cannot be
+ * told, true.
+ */
+bool ruleset_is_intact(struct ruleset *ruleset);
+
 /* Removes the table. 0 also when it is not there. */
 int ruleset_remove(struct ruleset *ruleset, struct error *error);
 

@@ -62,12 +62,19 @@ enum session_key {
     SESSION_KEYS
 };
 
+/* A slot is live from the end of its activation to the start of its removal, so that a crash leaves no half session. */
+enum slot_use {
+    SLOT_FREE,
+    SLOT_LIVE,
+    SLOT_CANDIDATE, /* left by an earlier run, not adopted (yet) */
+};
+
 struct session {
     struct tuple tuple[2]; /* by role */
     uint8_t direction;     /* enum direction */
     uint8_t state;         /* enum session_state */
     uint8_t age_list;      /* enum age_list */
-    uint8_t live;          /* the slot is in use */
+    uint8_t live;          /* enum slot_use */
     uint16_t wheel_slot;
     uint16_t share;        /* of the internal host that a pool serves, or POLICY_NONE */
     uint16_t forward[2];   /* by role: the forward that states this side's external endpoint, or POLICY_NONE */
@@ -105,6 +112,7 @@ struct table {
     uint32_t bucket_mask;
     uint64_t next_id;
     struct session *session;
+    bool session_is_ours; /* allocated here */
     struct mapping *mapping;
     struct host *host;
     uint32_t *bucket;          /* node = slot * SESSION_KEYS + key */
@@ -116,8 +124,12 @@ struct table {
     struct wheel *wheel;
 };
 
-/* Allocates and touches everything for `capacity` sessions. False without memory; then nothing is left behind. */
-bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key, uint64_t now);
+/*
+ * Allocates and touches everything for `capacity` sessions; the sessions themselves lie in `memory` if it is not NULL.
+ * False without memory; then nothing is left behind.
+ */
+bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key, struct session *memory,
+                uint64_t now);
 void table_fini(struct table *table);
 
 /* Bytes that a table of this capacity takes, indexes included. */
@@ -141,6 +153,13 @@ bool table_has_spoken_to(const struct table *table, uint8_t protocol, const stru
 uint32_t table_allocate(struct table *table);
 void table_cancel(struct table *table, uint32_t slot);
 void table_activate(struct table *table, uint32_t slot, uint32_t timeout, uint64_t now);
+
+/*
+ * Adoption: table_readmit indexes and arms a candidate whose fields have been verified; table_end_adoption makes every slot
+ * that is not live a free one.
+ */
+void table_readmit(struct table *table, uint32_t slot, uint64_t due_ms);
+void table_end_adoption(struct table *table);
 
 /* Takes a live session out of every index and frees its slot. Mappings and hosts are the caller's to put. */
 void table_remove(struct table *table, uint32_t slot);

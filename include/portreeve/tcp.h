@@ -3,13 +3,15 @@
  *
  *   OPENING ------- responder's SYN ------> ANSWERED_SYN --- initiator's ACK ---> ESTABLISHED
  *   ESTABLISHED --- FIN of one side ------> CLOSING -------- FIN of the other --> CLOSED
- *   any ----------- RST ------------------> RESET ---------- anything but RST --> ESTABLISHED
+ *   both of these - RST ------------------> RESET ---------- anything but RST --> ESTABLISHED
+ *   any other ----- RST ------------------> CLOSED
  *   CLOSED, RESET - initiator's SYN ------> OPENING
  *
  * A session counts as established only when the initiator has acknowledged the responder's SYN: with a forged
  * source nobody can, so a SYN flood through a forward never leaves the transitory timeout. Simultaneous open (RFC
  * 5382 REQ-2) passes the same states: each side's SYN counts, and the initiator's SYN-ACK is its acknowledgement.
- * A side that sends on after an RST was not reset (RFC 7857 section 2.2 keeps the state four minutes for that).
+ * A side that sends on after an RST was not reset (RFC 7857 section 2.2 keeps the state four minutes for that); an RST
+ * before the handshake ends the session for good, or SYN, RST, ACK from a forged source would pass as established.
  */
 #ifndef PORTREEVE_TCP_H
 #define PORTREEVE_TCP_H

@@ -18,7 +18,7 @@ uint32_t host_get(struct table *table, const struct address *address, uint32_t l
 {
     uint32_t index = host_find(table, address);
 
-    if (index == INDEX_NONE && table->free_host != INDEX_NONE) {
+    if (index == INDEX_NONE && limit > 0 && table->free_host != INDEX_NONE) {
         uint32_t *bucket = host_bucket(table, address);
 
         index = table->free_host;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], uint64_t now)
+struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], struct session *memory, uint64_t now)
 {
     struct nat *nat = calloc(1, sizeof(*nat));
     struct hash_key key;
@@ -19,7 +19,7 @@ struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], uint6
     /* All zeros is an empty port space, and memory of addresses that are never used is never touched. */
     nat->ports = calloc(EXTERNAL_ADDRESSES_MAX * 3, sizeof(struct port_space));
     if (nat->events.event == NULL || nat->ports == NULL ||
-        !table_init(&nat->table, policy_limits_const(policy)->sessions, &key, now)) {
+        !table_init(&nat->table, policy_limits_const(policy)->sessions, &key, memory, now)) {
         free(nat->events.event);
         free(nat->ports);
         free(nat);
@@ -72,31 +72,30 @@ static const struct endpoint *side_external(const struct session *session, enum 
     return &session->tuple[!role].destination;
 }
 
+bool nat_forward_allows(const struct nat *nat, const struct session *session, enum role role, uint16_t forward)
+{
+    const struct forward *rule = policy_forward(nat->policy, forward);
+    struct endpoint target = policy_forward_target(rule, side_external(session, role)->port);
+
+    if (!endpoint_equal(&target, side_internal(session, role)))
+        return false;
+    return role == ROLE_INITIATOR || policy_forward_allows(rule, &session->tuple[ROLE_INITIATOR].source.address);
+}
+
 /* True when the policy gives this side the external endpoint that it has. *forward is the forward's index now. */
 static bool side_still_allowed(const struct nat *nat, const struct session *session, enum role role,
                                uint16_t *forward)
 {
     const struct endpoint *internal = side_internal(session, role), *external = side_external(session, role);
     uint8_t protocol = session->tuple[0].protocol;
-    const struct forward *rule;
-    struct endpoint target;
 
     if (session->mapping[role] != INDEX_NONE) {
         uint16_t share = policy_share_of(nat->policy, &internal->address);
 
-        return share != POLICY_NONE && policy_pool(nat->policy, share, protocol)->members[external->port / 64] >>
-                                               (external->port % 64) &
-                                           1;
+        return share != POLICY_NONE && pool_contains(policy_pool(nat->policy, share, protocol), external->port);
     }
     *forward = policy_forward_at(nat->policy, protocol, external->port);
-    if (*forward == POLICY_NONE)
-        return false;
-    rule = policy_forward(nat->policy, *forward);
-    target = policy_forward_target(rule, external->port);
-    if (!endpoint_equal(&target, internal))
-        return false;
-    /* The list is about who may come in; what the host itself opened it does not concern. */
-    return role == ROLE_INITIATOR || policy_forward_allows(rule, &session->tuple[ROLE_INITIATOR].source.address);
+    return *forward != POLICY_NONE && nat_forward_allows(nat, session, role, *forward);
 }
 
 static bool session_still_allowed(struct nat *nat, struct session *session)
@@ -133,7 +132,7 @@ uint32_t nat_set_policy(struct nat *nat, const struct policy *policy, uint64_t n
         struct session *session = &nat->table.session[slot];
         uint16_t forward[2] = {session->forward[0], session->forward[1]};
 
-        if (!session->live)
+        if (session->live != SLOT_LIVE)
             continue;
         nat->policy = policy;
         if (session_still_allowed(nat, session)) {
@@ -183,7 +182,7 @@ static uint32_t close_addressless(struct nat *nat, uint64_t now)
     uint32_t ended = 0;
 
     for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
-        if (nat->table.session[slot].live && !has_valid_addresses(nat, &nat->table.session[slot])) {
+        if (nat->table.session[slot].live == SLOT_LIVE && !has_valid_addresses(nat, &nat->table.session[slot])) {
             session_close(nat, slot, CLOSE_ADDRESS, now);
             ended++;
         }

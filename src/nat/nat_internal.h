@@ -50,6 +50,12 @@ uint32_t session_idle_limit(const struct nat *nat, const struct session *session
 /* Moves a session to another state, arms it for a deadline that came nearer, publishes. */
 void session_change_state(struct nat *nat, uint32_t slot, enum session_state state, uint64_t now);
 
+/*
+ * True when the forward delivers to what this side of the session is, and lets the initiator in. What a target itself opened
+ * its allow list does not concern.
+ */
+bool nat_forward_allows(const struct nat *nat, const struct session *session, enum role role, uint16_t forward);
+
 /* Which of the three port spaces of an external slot. */
 struct port_space *nat_port_space(struct nat *nat, size_t external_index, uint8_t protocol);
 

@@ -48,23 +48,23 @@ static struct address read_address(const uint8_t *at)
     return address;
 }
 
-/* True when the IP options hold a source route (RFC 791 section 3.1: LSRR 131, SSRR 137) or cannot be read. */
-static bool has_source_route(const uint8_t *option, size_t length)
+/* Source routes (RFC 791 section 3.1: LSRR 131, SSRR 137), and lengths that leave the header. */
+static enum drop_reason check_options(const uint8_t *option, size_t length)
 {
     while (length > 0 && option[0] != 0) {
         size_t size = 1;
 
         if (option[0] == 131 || option[0] == 137)
-            return true;
+            return DROP_SOURCE_ROUTE;
         if (option[0] != 1) {
             if (length < 2 || option[1] < 2 || option[1] > length)
-                return true;
+                return DROP_MALFORMED;
             size = option[1];
         }
         option += size;
         length -= size;
     }
-    return false;
+    return DROP_NONE;
 }
 
 static enum drop_reason parse_tcp(struct packet_view *view)
@@ -172,8 +172,9 @@ enum drop_reason packet_parse(const struct packet *packet, struct packet_view *v
     view->l4 = ip + view->ip_header_length;
     view->l4_length = (uint16_t)(view->total_length - view->ip_header_length);
     packet_read_addresses(ip, &view->tuple);
-    if (has_source_route(ip + IP_HEADER, (size_t)view->ip_header_length - IP_HEADER))
-        return DROP_SOURCE_ROUTE;
+    reason = check_options(ip + IP_HEADER, (size_t)view->ip_header_length - IP_HEADER);
+    if (reason != DROP_NONE)
+        return reason;
     if (read16(ip + IP_FLAGS_OFFSET) & 0x3fff) /* more fragments, or an offset */
         return DROP_FRAGMENT;
     reason = parse_l4(view);

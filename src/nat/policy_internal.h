@@ -73,11 +73,6 @@ static inline uint8_t policy_forward_bit(enum policy_protocol protocol)
     return protocol == POLICY_TCP ? FORWARD_TCP : FORWARD_UDP;
 }
 
-static inline bool pool_has(const struct pool *pool, uint32_t port)
-{
-    return pool->members[port / 64] >> (port % 64) & 1;
-}
-
 /* Build the tables from the shares and forwards. False without memory; the caller frees what is there. */
 bool policy_tables_build(struct policy *policy);
 void policy_tables_free(struct policy_tables *tables);

@@ -174,11 +174,21 @@ static void pool_from_ranges(struct pool *pool, const struct port_range *ranges,
     }
 }
 
-static void pool_count_members(struct pool *pool)
+/* Sets size, first and last from the members. */
+static void pool_measure(struct pool *pool)
 {
     pool->size = 0;
-    for (size_t i = 0; i < PORT_COUNT / 64; i++)
-        pool->size += (uint32_t)__builtin_popcountll(pool->members[i]);
+    pool->first = pool->last = 0;
+    for (uint32_t i = 0; i < PORT_COUNT / 64; i++) {
+        uint64_t word = pool->members[i];
+
+        if (word == 0)
+            continue;
+        if (pool->size == 0)
+            pool->first = (uint16_t)(i * 64 + (uint32_t)__builtin_ctzll(word));
+        pool->last = (uint16_t)(i * 64 + 63 - (uint32_t)__builtin_clzll(word));
+        pool->size += (uint32_t)__builtin_popcountll(word);
+    }
 }
 
 static bool pool_meets(const struct pool *one, const struct pool *other)
@@ -247,7 +257,7 @@ static void build_published(struct policy_tables *tables, enum policy_protocol p
         if (tables->listen[protocol][port] != POLICY_NONE)
             published->members[port / 64] |= UINT64_C(1) << (port % 64);
     }
-    pool_count_members(published);
+    pool_measure(published);
 }
 
 static bool build_pools(struct policy *policy)
@@ -257,11 +267,11 @@ static bool build_pools(struct policy *policy)
     if (!assign_pools(policy))
         return false;
     for (size_t i = 0; i < tables->pool_count; i++) {
-        pool_count_members(&tables->pools[i][POLICY_ICMP]);
+        pool_measure(&tables->pools[i][POLICY_ICMP]);
         for (enum policy_protocol p = 0; p < FORWARD_PROTOCOL_COUNT; p++) {
             tables->pools[i][p] = tables->pools[i][POLICY_ICMP];
             thin_pool(policy, p, &tables->pools[i][p]);
-            pool_count_members(&tables->pools[i][p]);
+            pool_measure(&tables->pools[i][p]);
         }
     }
     memset(tables->published, 0, sizeof(tables->published));
@@ -387,7 +397,7 @@ bool policy_is_published(const struct policy *policy, uint8_t protocol, uint16_t
 {
     enum policy_protocol index = policy_protocol(protocol);
 
-    return index < POLICY_PROTOCOLS && pool_has(&policy->tables.published[index], external_port);
+    return index < POLICY_PROTOCOLS && pool_contains(&policy->tables.published[index], external_port);
 }
 
 size_t policy_published(const struct policy *policy, uint8_t protocol, struct port_range *ranges, size_t max)

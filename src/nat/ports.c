@@ -34,24 +34,31 @@ static void end_holds(struct port_space *space, uint64_t now)
     }
 }
 
-static uint16_t sweep(struct port_space *space, const struct pool *pool, struct random *random)
+/* The free port of this rank among the pool's free ones, counted from the lowest. */
+static uint16_t free_port(const struct port_space *space, const struct pool *pool, uint32_t rank)
 {
-    uint32_t start = random_below(random, 65536 / 64);
-
-    for (uint32_t i = 0; i < 65536 / 64; i++) {
-        uint32_t word = (start + i) % (65536 / 64);
+    for (uint32_t word = pool->first / 64; word <= pool->last / 64u; word++) {
         uint64_t open = pool->members[word] & ~space->taken[word];
+        uint32_t count = (uint32_t)__builtin_popcountll(open);
 
-        if (open != 0) {
-            /* Any of them, not the lowest: rotate by a random amount first. */
-            uint32_t shift = random_below(random, 64);
-            uint64_t rotated = shift == 0 ? open : open >> shift | open << (64 - shift);
-            uint32_t bit = ((uint32_t)__builtin_ctzll(rotated) + shift) % 64;
-
-            return (uint16_t)(word * 64 + bit);
+        if (rank < count) {
+            for (; rank > 0; rank--)
+                open &= open - 1;
+            return (uint16_t)(word * 64 + (uint32_t)__builtin_ctzll(open));
         }
+        rank -= count;
     }
     return 0;
+}
+
+/* Any of the free ports, each as likely as the others, however the pool is made. */
+static uint16_t sweep(const struct port_space *space, const struct pool *pool, struct random *random)
+{
+    uint32_t count = 0;
+
+    for (uint32_t word = pool->first / 64; word <= pool->last / 64u; word++)
+        count += (uint32_t)__builtin_popcountll(pool->members[word] & ~space->taken[word]);
+    return count == 0 ? 0 : free_port(space, pool, random_below(random, count));
 }
 
 uint16_t ports_allocate(struct port_space *space, const struct pool *pool, struct random *random, uint64_t now)
@@ -64,7 +71,7 @@ uint16_t ports_allocate(struct port_space *space, const struct pool *pool, struc
     for (int tries = 0; tries < RANDOM_TRIES && port == 0; tries++) {
         uint32_t candidate = pool->first + random_below(random, (uint32_t)(pool->last - pool->first) + 1);
 
-        if ((pool->members[candidate / 64] >> (candidate % 64) & 1) != 0 && !is_taken(space, candidate))
+        if (pool_contains(pool, (uint16_t)candidate) && !is_taken(space, candidate))
             port = (uint16_t)candidate;
     }
     if (port == 0)

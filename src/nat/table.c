@@ -50,6 +50,8 @@ static void chain_free_slots(struct table *table)
     for (uint32_t i = 0; i < table->capacity; i++) {
         uint32_t next = i + 1 < table->capacity ? i + 1 : INDEX_NONE;
 
+        if (table->session[i].live != SLOT_FREE)
+            table->session[i].live = SLOT_CANDIDATE;
         table->session[i].key_next[0] = next;
         table->mapping[i].internal_next = next;
     }
@@ -58,7 +60,8 @@ static void chain_free_slots(struct table *table)
     table->free_session = table->free_mapping = table->free_host = 0;
 }
 
-bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key, uint64_t now)
+bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key, struct session *memory,
+                uint64_t now)
 {
     uint32_t buckets = buckets_for(capacity);
 
@@ -68,7 +71,8 @@ bool table_init(struct table *table, uint32_t capacity, const struct hash_key *k
         .host_capacity = capacity < 65536 ? capacity : 65536,
         .bucket_mask = buckets - 1,
         .next_id = 1,
-        .session = calloc(capacity, sizeof(struct session)),
+        .session = memory != NULL ? memory : calloc(capacity, sizeof(struct session)),
+        .session_is_ours = memory == NULL,
         .mapping = calloc(capacity, sizeof(struct mapping)),
         .bucket = bucket_array(buckets * 2),
         .internal_bucket = bucket_array(buckets),
@@ -91,7 +95,8 @@ bool table_init(struct table *table, uint32_t capacity, const struct hash_key *k
 
 void table_fini(struct table *table)
 {
-    free(table->session);
+    if (table->session_is_ours)
+        free(table->session);
     free(table->mapping);
     free(table->host);
     free(table->bucket);
@@ -248,7 +253,7 @@ uint32_t table_allocate(struct table *table)
 
 void table_cancel(struct table *table, uint32_t slot)
 {
-    table->session[slot].live = 0;
+    table->session[slot].live = SLOT_FREE;
     table->session[slot].key_next[0] = table->free_session;
     table->free_session = slot;
 }
@@ -257,19 +262,43 @@ void table_activate(struct table *table, uint32_t slot, uint32_t timeout, uint64
 {
     struct session *session = &table->session[slot];
 
-    session->live = 1;
     session->id = table->next_id++;
     session->created = session->last_seen = now;
     index_session(table, slot);
     session->wheel_slot = wheel_arm(table->wheel, slot, (now + timeout * UINT64_C(1000) + 999) / 1000);
     table_set_state(table, slot, session->state);
     table->live++;
+    __atomic_store_n(&session->live, SLOT_LIVE, __ATOMIC_RELEASE); /* last: a crash before leaves a free slot */
+}
+
+void table_readmit(struct table *table, uint32_t slot, uint64_t due_ms)
+{
+    struct session *session = &table->session[slot];
+
+    if (session->id >= table->next_id)
+        table->next_id = session->id + 1;
+    session->age_list = AGE_NONE;
+    index_session(table, slot);
+    session->wheel_slot = wheel_arm(table->wheel, slot, (due_ms + 999) / 1000);
+    table_set_state(table, slot, session->state);
+    table->live++;
+    session->live = SLOT_LIVE;
+}
+
+void table_end_adoption(struct table *table)
+{
+    table->free_session = INDEX_NONE;
+    for (uint32_t slot = table->capacity; slot-- > 0;) {
+        if (table->session[slot].live != SLOT_LIVE)
+            table_cancel(table, slot);
+    }
 }
 
 void table_remove(struct table *table, uint32_t slot)
 {
     struct session *session = &table->session[slot];
 
+    __atomic_store_n(&session->live, SLOT_FREE, __ATOMIC_RELEASE);
     unindex_session(table, slot);
     wheel_disarm(table->wheel, slot, session->wheel_slot);
     if (session->age_list != AGE_NONE)

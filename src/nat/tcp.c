@@ -33,10 +33,16 @@ static enum session_state after_fin(enum session_state state, enum role from)
     return initiator_done ? STATE_CLOSING_BY_INITIATOR : STATE_CLOSING_BY_RESPONDER;
 }
 
+/* True when an RST may turn out to be forged: before the handshake, and after the end, there is nothing to go back to. */
+static bool was_established(enum session_state state)
+{
+    return state == STATE_RESET || (state >= STATE_ESTABLISHED && state < STATE_CLOSED);
+}
+
 enum session_state tcp_next_state(enum session_state state, uint8_t flags, enum role from)
 {
     if (flags & TCP_RST)
-        return STATE_RESET;
+        return was_established(state) ? STATE_RESET : STATE_CLOSED;
     if ((state == STATE_CLOSED || state == STATE_RESET) && from == ROLE_INITIATOR && tcp_may_open(flags))
         return STATE_OPENING;
     if (state == STATE_RESET)

@@ -45,7 +45,7 @@ bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session
     enum role out = session->direction == DIRECTION_INBOUND ? ROLE_RESPONDER : ROLE_INITIATOR;
     uint64_t limit;
 
-    if (!session->live)
+    if (session->live != SLOT_LIVE)
         return false;
     memset(view, 0, sizeof(*view));
     view->id = session->id;

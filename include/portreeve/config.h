@@ -1,0 +1,69 @@
+/*
+ * config.h - the INI file, read whole or not at all
+ *
+ * Every unknown section or key, duplicate, bad value, missing value and conflict is reported with file, line, the
+ * value and what was expected, all of them in one run. The grammar is in portreeve.conf(5).
+ */
+#ifndef PORTREEVE_CONFIG_H
+#define PORTREEVE_CONFIG_H
+
+#include "portreeve/log.h"
+#include "portreeve/policy.h"
+
+#include <limits.h>
+#include <net/if.h>
+
+#define CONFIG_EXTERNAL_ADDRESSES_MAX 16
+#define CONFIG_WORKERS_MAX 64
+/*
+ * Bytes of a line without indentation, comment and end. It is what fits into the line buffer of an inih that is
+ * built with its defaults (200 bytes, less indentation, newline and NUL); past it inih would cut in silence.
+ */
+#define CONFIG_LINE_MAX 197
+
+enum offload_mode {
+    OFFLOAD_AUTO,
+    OFFLOAD_ON,
+    OFFLOAD_OFF,
+};
+
+struct config {
+    char external[IF_NAMESIZE]; /* name of the external interface */
+    struct address external_address[CONFIG_EXTERNAL_ADDRESSES_MAX];
+    size_t external_address_count; /* 0: every global IPv4 address of the interface */
+    uint32_t hairpin_mark;         /* one bit of the packet mark */
+    uint16_t workers;              /* 0: auto, as many as processors */
+    uint16_t queue;                /* number of the first queue */
+    enum offload_mode offload;
+    char control_socket[108];
+    char control_group[33]; /* empty: root only */
+    char state_directory[PATH_MAX];
+    struct log_options log;
+    struct policy *policy; /* unsealed; owned */
+};
+
+/* Told every error, one call each: "FILE:LINE: what is wrong, what was expected", without newline. */
+typedef void config_report(void *context, const char *message);
+
+/*
+ * Reads `path`. Returns false after reporting every error; then *config is not to be used and owns nothing.
+ * Warnings (a timeout below the RFC's floor) are reported through `warn` and do not fail.
+ */
+bool config_load(const char *path, struct config *config, config_report *report, config_report *warn,
+                 void *context);
+
+/* Frees what config_load allocated. */
+void config_free(struct config *config);
+
+/*
+ * One forward from the texts that a [forward] section has, for the control socket: the same checks, the same
+ * words. NULL for a key that is not given. `expires` is a time (RFC 3339).
+ */
+struct forward_text {
+    const char *name, *listen, *to, *allow, *owner, *note, *expires;
+};
+/* Adds it to the (unsealed) policy, or reports and returns false. Reports name the key, not a file. */
+bool config_add_forward(struct policy *policy, const struct forward_text *text, bool runtime,
+                        config_report *report, void *context);
+
+#endif

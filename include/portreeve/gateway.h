@@ -1,0 +1,80 @@
+/*
+ * gateway.h - the running gateway: the translator with its lock, the kernel's edge, and what an operator may do to it
+ *
+ * One main thread (signals, control socket, timers, addresses) and some workers (packets). The policy is exchanged by
+ * the main thread only, so the main thread may read it without the lock; the translation table needs the lock.
+ */
+#ifndef PORTREEVE_GATEWAY_H
+#define PORTREEVE_GATEWAY_H
+
+#include "portreeve/config.h"
+#include "portreeve/nat.h"
+#include "portreeve/queue.h"
+
+struct gateway;
+
+/*
+ * Binds the queues, installs the rules, starts the workers. Takes over what `config` owns, also on failure; on failure
+ * everything is undone and *error says why. `config_path` is read again by gateway_reload.
+ */
+int gateway_open(struct gateway **gateway, const char *config_path, struct config *config, struct error *error);
+
+/* Removes the rules, stops the workers, gives reserved ports back. NULL is fine. */
+void gateway_close(struct gateway *gateway);
+
+/* To poll for reading; then call gateway_addresses_ready, which follows a change of the external addresses. */
+int gateway_addresses_descriptor(const struct gateway *gateway);
+void gateway_addresses_ready(struct gateway *gateway);
+
+/* Once a second: ends what has expired, sessions and forwards alike; measures rates. */
+void gateway_tick(struct gateway *gateway);
+
+/* Milliseconds since boot, suspended time included; the `now` of the translator. */
+uint64_t gateway_now(void);
+
+/*
+ * The lock around every use of the table. Held for microseconds: never across a system call, never while formatting;
+ * a walk over the table takes it anew for each few hundred slots.
+ */
+struct nat *gateway_lock(struct gateway *gateway);
+void gateway_unlock(struct gateway *gateway);
+
+/* Main thread only, no lock needed. */
+const struct config *gateway_config(const struct gateway *gateway);
+const struct policy *gateway_policy(const struct gateway *gateway);
+
+struct gateway_status {
+    int64_t started; /* seconds since the epoch */
+    uint64_t uptime_ms;
+    struct address external[EXTERNAL_ADDRESSES_MAX];
+    size_t external_count;
+    uint32_t sessions, sessions_max, mappings, hosts;
+    size_t memory; /* bytes of the table with its indexes */
+    struct nat_counters counters;
+    uint64_t packet_rate[2], byte_rate[2]; /* a second, over the last ten seconds, by enum packet_hook */
+    uint16_t workers;
+    struct queue_statistics queue[CONFIG_WORKERS_MAX];
+    int queue_error[CONFIG_WORKERS_MAX]; /* 0, or -errno of reading its statistics */
+    const char *queue_expression, *defrag_expression;
+    uint32_t warnings; /* conditions that an admin should look at, as text in `warning` */
+    char warning[8][256];
+};
+
+void gateway_read_status(struct gateway *gateway, struct gateway_status *status);
+
+/*
+ * Reads the configuration file again. True: applied; `sessions_ended` of them are no longer allowed. False: every error was
+ * reported and nothing has changed.
+ */
+bool gateway_reload(struct gateway *gateway, config_report *report, void *context, uint32_t *sessions_ended);
+
+/*
+ * Adds or removes a forward at run time (main thread). Errors are reported, and nothing has changed. Forwards of the
+ * configuration cannot be removed here: the next start would bring them back.
+ */
+bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text, config_report *report,
+                         void *context);
+bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report, void *context,
+                            uint32_t *sessions_ended);
+
+#endif

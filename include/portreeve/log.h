@@ -1,0 +1,41 @@
+/*
+ * log.h - what the daemon says, and where
+ *
+ * One line per event, never one per packet. The journal gets the level as the "<N>" prefix of sd-daemon(3), so no
+ * library is needed for it.
+ */
+#ifndef PORTREEVE_LOG_H
+#define PORTREEVE_LOG_H
+
+#include <stdbool.h>
+
+enum log_level {
+    LOG_LEVEL_ERROR,
+    LOG_LEVEL_WARNING,
+    LOG_LEVEL_NOTICE,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_DEBUG,
+};
+
+enum log_target {
+    LOG_TARGET_AUTO, /* the journal when stderr is connected to it ($JOURNAL_STREAM), else stderr */
+    LOG_TARGET_JOURNAL,
+    LOG_TARGET_STDERR,
+    LOG_TARGET_SYSLOG,
+};
+
+struct log_options {
+    enum log_level level;
+    enum log_target target;
+};
+
+/* Until log_open is called, messages up to notice go to stderr. May be called again (a reload). Thread-safe. */
+void log_open(const struct log_options *options);
+
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,387 @@
+/*
+ * test_config.c - what the configuration means, and forwards at run time
+ */
+#include "support_config.h"
+
+#include "portreeve/text.h"
+
+#include <check.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct forward *forward(size_t index)
+{
+    ck_assert_uint_lt(index, policy_forward_count(loaded.policy));
+    return policy_forward(loaded.policy, index);
+}
+
+static void assert_endpoint(const struct endpoint *endpoint, const char *expected)
+{
+    char text[ENDPOINT_TEXT_MAX];
+
+    ck_assert_str_eq(text_format_endpoint(endpoint, text), expected);
+}
+
+static void assert_prefix(const struct prefix *prefix, const char *expected)
+{
+    char text[PREFIX_TEXT_MAX];
+
+    ck_assert_str_eq(text_format_prefix(prefix, text), expected);
+}
+
+/* ---- what is good ---- */
+
+START_TEST(two_sections_are_enough_and_the_rest_has_defaults)
+{
+    const struct share *share;
+
+    config_must_load(MINIMAL);
+    ck_assert_str_eq(loaded.external, "wan0");
+    ck_assert_uint_eq(loaded.external_address_count, 0);
+    ck_assert_uint_eq(loaded.hairpin_mark, 0x10000000);
+    ck_assert_uint_eq(loaded.workers, 0);
+    ck_assert_uint_eq(loaded.queue, 0);
+    ck_assert_int_eq(loaded.offload, OFFLOAD_AUTO);
+    ck_assert_str_eq(loaded.control_socket, "/run/portreeve/control.sock");
+    ck_assert_str_eq(loaded.control_group, "portreeve");
+    ck_assert_str_eq(loaded.state_directory, "/run/portreeve");
+    ck_assert_int_eq(loaded.log.level, LOG_LEVEL_INFO);
+    ck_assert_int_eq(loaded.log.target, LOG_TARGET_AUTO);
+    ck_assert_uint_eq(policy_share_count(loaded.policy), 1);
+    share = policy_share(loaded.policy, 0);
+    ck_assert_str_eq(share->name, "lab");
+    ck_assert_int_eq(share->filtering, FILTERING_ADDRESS_DEPENDENT);
+    ck_assert_uint_eq(share->ports_count, 1);
+    ck_assert_uint_eq(share->ports[0].first, 49152);
+    ck_assert_uint_eq(share->ports[0].last, 65535);
+    ck_assert(policy_seal(loaded.policy));
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(every_key_is_understood)
+{
+    const struct forward *ssh;
+
+    config_must_load("# the whole grammar\n"
+                     "[gateway]\n"
+                     "external = wan0                     ; interface\n"
+                     "external-address = 203.0.113.5, 203.0.113.6\n"
+                     "hairpin-mark = 0x40\n"
+                     "[share lab]\n"
+                     "source    = 10.0.0.0/24, 10.1.0.0/16\n"
+                     "ports     = 49152-60000, 61000\n"
+                     "filtering = endpoint-independent\n"
+                     "[forward bastion-ssh]\n"
+                     "listen  = 2222/tcp\n"
+                     "to      = 10.0.0.22:22\n"
+                     "allow   = 198.51.100.0/24, 203.0.113.77\n"
+                     "owner   = netops\n"
+                     "note    = bastion, ticket NET-42 #1\n"
+                     "expires = 9999-12-31T18:00:00Z\n"
+                     "[timeouts]\nudp = 6m\ntcp-established = 3h\ntcp-transitory = 5m\nicmp = 61s\n"
+                     "[limits]\nsessions = 2048\nsessions-per-host = 100\n"
+                     "[performance]\nworkers = 3\noffload = off\nqueue = 7\n"
+                     "[control]\nsocket = /tmp/c.sock\ngroup =\n"
+                     "[state]\ndirectory = /tmp/state\n"
+                     "[log]\nlevel = debug\ntarget = syslog\n");
+    ck_assert_uint_eq(config_warning_count, 0);
+    ck_assert_uint_eq(loaded.external_address_count, 2);
+    ck_assert_uint_eq(address_to_ipv4(&loaded.external_address[1]), 0xcb007106);
+    ck_assert_uint_eq(loaded.hairpin_mark, 0x40);
+    ck_assert_uint_eq(policy_share(loaded.policy, 0)->source_count, 2);
+    assert_prefix(&policy_share(loaded.policy, 0)->source[1], "10.1.0.0/16");
+    ck_assert_uint_eq(policy_share(loaded.policy, 0)->ports_count, 2);
+    ck_assert_int_eq(policy_share(loaded.policy, 0)->filtering, FILTERING_ENDPOINT_INDEPENDENT);
+    ssh = forward(0);
+    ck_assert_str_eq(ssh->name, "bastion-ssh");
+    ck_assert_uint_eq(ssh->protocols, FORWARD_TCP);
+    ck_assert_uint_eq(ssh->listen.first, 2222);
+    ck_assert_uint_eq(ssh->listen.last, 2222);
+    assert_endpoint(&ssh->to, "10.0.0.22:22");
+    ck_assert_uint_eq(ssh->allow_count, 2);
+    assert_prefix(&ssh->allow[1], "203.0.113.77/32");
+    ck_assert_str_eq(ssh->owner, "netops");
+    ck_assert_str_eq(ssh->note, "bastion, ticket NET-42 #1");
+    ck_assert_int_eq(ssh->expires, 253402279200);
+    ck_assert(!ssh->runtime);
+    ck_assert_uint_eq(policy_timeouts(loaded.policy)->udp, 360);
+    ck_assert_uint_eq(policy_timeouts(loaded.policy)->tcp_established, 10800);
+    ck_assert_uint_eq(policy_timeouts(loaded.policy)->tcp_transitory, 300);
+    ck_assert_uint_eq(policy_timeouts(loaded.policy)->icmp, 61);
+    ck_assert_uint_eq(policy_limits(loaded.policy)->sessions, 2048);
+    ck_assert_uint_eq(policy_limits(loaded.policy)->sessions_per_host, 100);
+    ck_assert_uint_eq(loaded.workers, 3);
+    ck_assert_int_eq(loaded.offload, OFFLOAD_OFF);
+    ck_assert_uint_eq(loaded.queue, 7);
+    ck_assert_str_eq(loaded.control_socket, "/tmp/c.sock");
+    ck_assert_str_eq(loaded.control_group, "");
+    ck_assert_str_eq(loaded.state_directory, "/tmp/state");
+    ck_assert_int_eq(loaded.log.level, LOG_LEVEL_DEBUG);
+    ck_assert_int_eq(loaded.log.target, LOG_TARGET_SYSLOG);
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(indentation_bom_and_crlf_do_not_matter)
+{
+    config_must_load("\xef\xbb\xbf[gateway]\r\n"
+                     "\texternal = wan0\r\n"
+                     "    hairpin-mark = 0x20\r\n"
+                     "  [ share   lab ]  ; comment\r\n"
+                     "    source=10.0.0.0/24\r\n"
+                     "    ports\t=\t50000-50999\t; comment\r\n"
+                     "\r\n");
+    ck_assert_uint_eq(loaded.hairpin_mark, 0x20);
+    ck_assert_uint_eq(policy_share(loaded.policy, 0)->ports[0].last, 50999);
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(a_list_goes_on_behind_a_comma_on_indented_lines)
+{
+    const struct share *share;
+
+    config_must_load(GATEWAY "[share lab]\n"
+                             "source = 10.0.0.0/24, ; office\n"
+                             "   10.1.0.0/16, 10.2.0.0/16, ; labs\n"
+                             "; a comment between\n"
+                             "\n"
+                             "\t10.3.0.0/16 ; the last one\n"
+                             "   ports = 50000-50999\n");
+    share = policy_share(loaded.policy, 0);
+    ck_assert_uint_eq(share->source_count, 4);
+    assert_prefix(&share->source[2], "10.2.0.0/16");
+    assert_prefix(&share->source[3], "10.3.0.0/16");
+    ck_assert_uint_eq(share->ports[0].first, 50000);
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(sections_without_keys_are_fine_where_nothing_is_required)
+{
+    config_must_load(MINIMAL "[timeouts]\n;udp = 5m\n[limits]\n[log]\n");
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(ranges_and_services_and_both_protocols_are_listened_on)
+{
+    struct servent *domain = getservbyname("domain", "udp");
+
+    config_must_load(GATEWAY "[forward games]\nlisten = 8000-8099/udp\nto = 10.0.0.9:9000\n"
+                             "[forward dns]\nlisten = 53/tcp+udp\nto = 10.0.0.9:53\n");
+    ck_assert_uint_eq(forward(0)->protocols, FORWARD_UDP);
+    ck_assert_uint_eq(forward(0)->listen.last, 8099);
+    ck_assert_uint_eq(forward(1)->protocols, FORWARD_TCP | FORWARD_UDP);
+    config_free(&loaded);
+    if (!domain)
+        return; /* a system without /etc/services */
+    config_must_load(GATEWAY "[forward dns]\nlisten = domain/tcp+udp\nto = 10.0.0.9:5353\n");
+    ck_assert_uint_eq(forward(0)->listen.first, 53);
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(nested_sources_equal_pools_and_one_target_for_two_ports_are_fine)
+{
+    config_must_load(GATEWAY "[share wide]\nsource = 10.0.0.0/8\n"
+                             "[share narrow]\nsource = 10.1.0.0/16\nports = 49152-65535\n"
+                             "[share other]\nsource = 10.2.0.0/16\nports = 40000-41000\n"
+                             "[forward a]\nlisten = 80/tcp\nto = 10.0.0.2:80\n"
+                             "[forward b]\nlisten = 8080/tcp\nto = 10.0.0.2:80\n"
+                             "[forward c]\nlisten = 80/udp\nto = 10.0.0.2:80\n");
+    ck_assert(policy_seal(loaded.policy));
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(an_expired_forward_is_left_out_with_a_warning)
+{
+    config_must_load(MINIMAL
+                     "[forward old]\nlisten = 80/tcp\nto = 10.0.0.2:80\nexpires = 2001-01-01T00:00:00Z\n"
+                     "[forward new]\nlisten = 80/tcp\nto = 10.0.0.3:80\n");
+    ck_assert_uint_eq(policy_forward_count(loaded.policy), 1);
+    ck_assert_str_eq(forward(0)->name, "new");
+    ck_assert_uint_eq(config_warning_count, 1);
+    ck_assert_str_eq(
+        config_without_path(config_warnings[0]),
+        "8: [forward old] expires = 2001-01-01T00:00:00Z: this time is over; the forward is left out");
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(a_timeout_below_the_rfcs_floor_is_a_warning)
+{
+    config_must_load(MINIMAL
+                     "[timeouts]\nudp = 119s\ntcp-established = 2h3m\ntcp-transitory = 1s\nicmp = 59s\n");
+    ck_assert_uint_eq(config_warning_count, 4);
+    ck_assert_str_eq(config_without_path(config_warnings[0]),
+                     "6: [timeouts] udp = 119s: RFC 4787 REQ-5 asks for at least 2m");
+    ck_assert_str_eq(config_without_path(config_warnings[1]),
+                     "7: [timeouts] tcp-established = 2h3m: RFC 5382 REQ-5 asks for at least 2h4m");
+    ck_assert_str_eq(config_without_path(config_warnings[2]),
+                     "8: [timeouts] tcp-transitory = 1s: RFC 5382 REQ-5 asks for at least 4m");
+    ck_assert_str_eq(config_without_path(config_warnings[3]),
+                     "9: [timeouts] icmp = 59s: RFC 5508 REQ-2 asks for at least 1m");
+    ck_assert_uint_eq(policy_timeouts(loaded.policy)->udp, 119);
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(the_default_quota_follows_a_small_table)
+{
+    config_must_load(MINIMAL "[limits]\nsessions = 1024\n");
+    ck_assert_uint_eq(policy_limits(loaded.policy)->sessions_per_host, 1024);
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(a_line_may_have_197_bytes_without_its_comment)
+{
+    char text[1024] = MINIMAL "[forward web]\nlisten = 80/tcp\nto = 10.0.0.2:80\n  note = ";
+    size_t start = strlen(text);
+
+    memset(text + start, 'n', 197 - strlen("note = "));
+    strcpy(text + start + 197 - strlen("note = "), "   ; ");
+    memset(text + strlen(text), 'c', 300);
+    config_must_load(text);
+    ck_assert_uint_eq(strlen(forward(0)->note), 190);
+    config_free(&loaded);
+    text[start + 190] = 'n';
+    config_must_fail(
+        text,
+        "8: the line has 198 bytes without its comment; expected at most 197 (a list may go on, indented, on "
+        "the line after a comma)",
+        NULL);
+}
+END_TEST
+
+START_TEST(a_continued_line_may_be_as_long_as_any_other)
+{
+    char text[1024] = GATEWAY "[forward web]\nlisten = 80/tcp\nto = 10.0.0.2:80\nallow = 1.2.3.4,\n ";
+    size_t start = strlen(text);
+
+    for (int i = 0; i < 12; i++)
+        strcat(text, "100.100.100.100,"); /* 192 bytes */
+    strcat(text, "1.234");
+    ck_assert_uint_eq(strlen(text + start), 197);
+    ck_assert(!config_load_text(text));
+    ck_assert_uint_eq(config_error_count, 1);
+    ck_assert_str_eq(
+        config_without_path(config_errors[0]),
+        "7: [forward web] allow = 1.234: expected IPv4 prefixes, as in 198.51.100.0/24, 203.0.113.7");
+}
+END_TEST
+
+START_TEST(a_long_name_is_kept_whole)
+{
+    config_must_load(
+        GATEWAY
+        "[share abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabc]\nsource = 10.0.0.0/24\n"
+        "[share abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabd]\nsource = "
+        "10.1.0.0/24\n");
+    ck_assert_uint_eq(strlen(policy_share(loaded.policy, 1)->name), 63);
+    config_free(&loaded);
+}
+END_TEST
+
+/* ---- forwards at run time ---- */
+
+static struct policy *policy;
+
+static bool add(const char *name, const char *listen, const char *to, const char *allow, const char *note,
+                const char *expires)
+{
+    struct forward_text text = {
+        .name = name, .listen = listen, .to = to, .allow = allow, .note = note, .expires = expires};
+
+    return config_add_forward(policy, &text, true, config_keep_error, &loaded);
+}
+
+START_TEST(a_forward_at_run_time_has_the_same_grammar)
+{
+    policy = policy_new();
+    ck_assert(add("web", "8080-8081/tcp", "10.0.0.2:80", "198.51.100.0/24, 203.0.113.7", "for an hour",
+                  "9999-12-31T18:00:00Z"));
+    ck_assert_uint_eq(config_error_count, 0);
+    ck_assert_uint_eq(policy_forward_count(policy), 1);
+    ck_assert(policy_forward(policy, 0)->runtime);
+    ck_assert_str_eq(policy_forward(policy, 0)->name, "web");
+    ck_assert_str_eq(policy_forward(policy, 0)->note, "for an hour");
+    ck_assert_uint_eq(policy_forward(policy, 0)->allow_count, 2);
+    policy_free(policy);
+}
+END_TEST
+
+START_TEST(a_forward_at_run_time_is_refused_in_the_same_words)
+{
+    policy = policy_new();
+    ck_assert(!add("web", "8080", NULL, "1.2.3.4,", "two\nlines", "2001-01-01T00:00:00Z"));
+    ck_assert_uint_eq(config_error_count, 5);
+    ck_assert_str_eq(config_errors[0],
+                     "listen = 8080: the protocol is missing; expected 8080/tcp, 8080/udp or 8080/tcp+udp");
+    ck_assert_str_eq(config_errors[1],
+                     "to: missing; expected an IPv4 address and a port, as in 10.0.0.22:22");
+    ck_assert_str_eq(config_errors[2], "allow =: expected IPv4 prefixes, as in 198.51.100.0/24, 203.0.113.7");
+    ck_assert_str_eq(config_errors[3], "note = two?lines: expected printable UTF-8 on one line");
+    ck_assert_str_eq(config_errors[4],
+                     "expires = 2001-01-01T00:00:00Z: this time is over; expected one to come");
+    ck_assert(!add("a b", "8080/tcp", "10.0.0.2:80", NULL, NULL, NULL));
+    ck_assert_str_eq(
+        config_errors[5],
+        "name = a b: expected at most 63 letters, digits, '.', '_' and '-', a letter or digit first");
+    ck_assert(!add("web", "8000-8099/tcp", "10.0.0.2:65500", NULL, NULL, NULL));
+    ck_assert_str_eq(config_errors[6],
+                     "to = 10.0.0.2:65500: 100 ports from there on would end at 65599; expected the last one "
+                     "to be at most 65535");
+    ck_assert_uint_eq(config_error_count, 7);
+    ck_assert_uint_eq(policy_forward_count(policy), 0);
+    policy_free(policy);
+}
+END_TEST
+
+START_TEST(a_forward_at_run_time_takes_nobodys_name_or_port)
+{
+    policy = policy_new();
+    ck_assert(add("web", "8080-8099/tcp", "10.0.0.2:80", NULL, NULL, NULL));
+    ck_assert(!add("web", "8090/tcp", "10.0.0.2:80", NULL, NULL, NULL));
+    ck_assert_uint_eq(config_error_count, 2);
+    ck_assert_str_eq(config_errors[0], "name = web: there is a forward of this name; expected another");
+    ck_assert_str_eq(config_errors[1],
+                     "listen: ports 8080-8099 are already those of the forward 'web'; expected free ones");
+    policy_free(policy);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("config");
+    TCase *tests = tcase_create("config");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    suite_add_tcase(suite, tests);
+    tcase_add_checked_fixture(tests, config_setup, config_teardown);
+    tcase_add_test(tests, two_sections_are_enough_and_the_rest_has_defaults);
+    tcase_add_test(tests, every_key_is_understood);
+    tcase_add_test(tests, indentation_bom_and_crlf_do_not_matter);
+    tcase_add_test(tests, a_list_goes_on_behind_a_comma_on_indented_lines);
+    tcase_add_test(tests, sections_without_keys_are_fine_where_nothing_is_required);
+    tcase_add_test(tests, ranges_and_services_and_both_protocols_are_listened_on);
+    tcase_add_test(tests, nested_sources_equal_pools_and_one_target_for_two_ports_are_fine);
+    tcase_add_test(tests, an_expired_forward_is_left_out_with_a_warning);
+    tcase_add_test(tests, a_timeout_below_the_rfcs_floor_is_a_warning);
+    tcase_add_test(tests, the_default_quota_follows_a_small_table);
+    tcase_add_test(tests, a_line_may_have_197_bytes_without_its_comment);
+    tcase_add_test(tests, a_continued_line_may_be_as_long_as_any_other);
+    tcase_add_test(tests, a_long_name_is_kept_whole);
+    tcase_add_test(tests, a_forward_at_run_time_has_the_same_grammar);
+    tcase_add_test(tests, a_forward_at_run_time_is_refused_in_the_same_words);
+    tcase_add_test(tests, a_forward_at_run_time_takes_nobodys_name_or_port);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
