@@ -2,7 +2,9 @@
 
 #include "netlink.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <stdlib.h>
@@ -16,6 +18,8 @@ struct ruleset {
     struct mnl_socket *socket;
     uint32_t sequence; /* of the next batch */
     struct ruleset_plan plan;
+    uint32_t generation; /* of nf_tables, when the rules were last seen to be intact */
+    uint32_t rules;      /* how many we installed */
 };
 
 int ruleset_open(struct ruleset **ruleset, struct error *error)
@@ -115,6 +119,67 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, const str
     return code;
 }
 
+/* Watching. */
+
+static struct nlmsghdr *question(char *buffer, uint16_t type, uint16_t flags)
+{
+    struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+    struct nfgenmsg *general = mnl_nlmsg_put_extra_header(request, sizeof(*general));
+
+    request->nlmsg_type = (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type);
+    request->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+    general->nfgen_family = NFPROTO_IPV4;
+    general->version = NFNETLINK_V0;
+    return request;
+}
+
+static int take_generation_id(const struct nlattr *attribute, void *generation)
+{
+    if (mnl_attr_get_type(attribute) == NFTA_GEN_ID && mnl_attr_get_payload_len(attribute) == sizeof(uint32_t))
+        *(uint32_t *)generation = ntohl(mnl_attr_get_u32(attribute));
+    return MNL_CB_OK;
+}
+
+static int take_generation(const struct nlmsghdr *message, void *generation)
+{
+    return mnl_attr_parse(message, sizeof(struct nfgenmsg), take_generation_id, generation);
+}
+
+static int count_one(const struct nlmsghdr *message, void *count)
+{
+    if (message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
+        ++*(uint32_t *)count;
+    return MNL_CB_OK;
+}
+
+/* How many rules our table has. False when it cannot be told now (a dump that a change disturbed). */
+static bool count_rules(struct ruleset *ruleset, uint32_t *count)
+{
+    char buffer[256] = {0};
+    struct nlmsghdr *request = question(buffer, NFT_MSG_GETRULE, NLM_F_DUMP);
+    int code;
+
+    *count = 0;
+    mnl_attr_put_strz(request, NFTA_RULE_TABLE, RULESET_TABLE);
+    code = netlink_ask(ruleset->socket, request, count_one, count);
+    return code == 0 || code == -ENOENT; /* no such table: no rules */
+}
+
+bool ruleset_is_intact(struct ruleset *ruleset)
+{
+    char buffer[256] = {0};
+    struct nlmsghdr *request = question(buffer, NFT_MSG_GETGEN, NLM_F_ACK);
+    uint32_t generation = 0, rules;
+
+    if (netlink_ask(ruleset->socket, request, take_generation, &generation) < 0 ||
+        generation == ruleset->generation || !count_rules(ruleset, &rules))
+        return true;
+    if (rules < ruleset->rules)
+        return false;
+    ruleset->generation = generation;
+    return true;
+}
+
 int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *options,
                     const struct ruleset_contents *contents, struct error *error)
 {
@@ -129,8 +194,11 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
     do {
         code = install(ruleset, &plan, options, contents, error);
     } while (code == 1);
-    if (code == 0)
+    if (code == 0) {
         ruleset->plan = plan;
+        if (!count_rules(ruleset, &ruleset->rules))
+            ruleset->rules = 0; /* not watched, then */
+    }
     return code;
 }
 

@@ -1,0 +1,67 @@
+/*
+ * mappings.c - portreeve mappings
+ */
+#include "ctl.h"
+
+#include <string.h>
+
+enum { PROTOCOL, INTERNAL, EXTERNAL, SHARE, SESSIONS, AGE, COLUMN_COUNT };
+
+static const struct column columns[COLUMN_COUNT] = {
+    [PROTOCOL] = {"PROTO", false, 0}, [INTERNAL] = {"INTERNAL", false, 0},  [EXTERNAL] = {"EXTERNAL", false, 0},
+    [SHARE] = {"SHARE", false, 2},    [SESSIONS] = {"SESSIONS", true, 0}, [AGE] = {"AGE", true, 1},
+};
+
+struct listing {
+    bool json;
+    struct json_list list;
+    struct table table;
+};
+
+static void add_row(struct table *table, const json_t *mapping)
+{
+    const char *protocol = member_text(mapping, "protocol");
+    const json_t *internal = json_object_get(mapping, "internal"), *external = json_object_get(mapping, "external");
+    struct row *row = table_add(table);
+    char text[CELL_MAX];
+
+    row_set_key(row, protocol, internal, external);
+    row_set(row, PROTOCOL, protocol);
+    row_set(row, INTERNAL, format_endpoint(internal, protocol, false, text));
+    row_set(row, EXTERNAL, format_endpoint(external, protocol, false, text));
+    row_set(row, SHARE, member_text(mapping, "share"));
+    snprintf(text, sizeof(text), "%lld", (long long)member_number(mapping, "sessions"));
+    row_set(row, SESSIONS, text);
+    row_set(row, AGE, format_duration(member_seconds(mapping, "age"), text));
+}
+
+static void take_mapping(void *context, const char *method, const json_t *mapping)
+{
+    struct listing *listing = context;
+
+    if (strcmp(method, "mapping") != 0)
+        return;
+    if (listing->json)
+        json_list_add(&listing->list, mapping);
+    else
+        add_row(&listing->table, mapping);
+}
+
+int run_mappings(const struct options *options)
+{
+    struct listing listing = {.json = options->given & OPTION_JSON};
+    json_t *result;
+    int code;
+
+    table_begin(&listing.table, columns, COLUMN_COUNT);
+    code = rpc_ask(options, "mappings", json_object(), take_mapping, &listing, &result);
+    if (code == EXIT_DONE && listing.json)
+        json_list_end(&listing.list);
+    else if (code == EXIT_DONE && listing.table.row_count == 0)
+        complain("there are no mappings");
+    else if (code == EXIT_DONE)
+        table_print(&listing.table);
+    table_end(&listing.table);
+    json_decref(result);
+    return code;
+}

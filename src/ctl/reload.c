@@ -1,0 +1,15 @@
+/*
+ * reload.c - portreeve reload
+ */
+#include "ctl.h"
+
+int run_reload(const struct options *options)
+{
+    json_t *result;
+    int code = rpc_ask(options, "reload", json_object(), NULL, NULL, &result);
+
+    if (code == EXIT_DONE)
+        printf("reloaded; %lld sessions ended\n", (long long)member_number(result, "sessions_ended"));
+    json_decref(result);
+    return code;
+}

@@ -1,0 +1,254 @@
+/*
+ * rpc.c - one connection to the daemon
+ */
+#include "ctl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define PATIENCE_SECONDS 30 /* for each line of an answer */
+#define REQUEST_ID       1
+
+/* ---- connecting ---- */
+
+static void explain_failure(const char *path, int code)
+{
+    switch (code) {
+    case ENOENT:
+    case ECONNREFUSED:
+        complain("cannot reach %s: %s; is portreeved running? (-s names another socket)", path, strerror(code));
+        break;
+    case EACCES:
+    case EPERM:
+        complain("cannot reach %s: %s; be root or a member of the socket's group", path, strerror(code));
+        break;
+    default:
+        complain("cannot reach %s: %s", path, strerror(code));
+    }
+}
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int descriptor;
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0)
+        return -errno;
+    if (connect(descriptor, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        int code = -errno;
+
+        close(descriptor);
+        return code;
+    }
+    return descriptor;
+}
+
+int rpc_open(struct rpc *rpc, const char *socket)
+{
+    int descriptor = connect_to(socket);
+
+    *rpc = (struct rpc){.socket = socket};
+    if (descriptor < 0) {
+        explain_failure(socket, -descriptor);
+        return EXIT_UNREACHABLE;
+    }
+    rpc->stream = fdopen(descriptor, "r");
+    if (rpc->stream == NULL) {
+        complain("not enough memory");
+        close(descriptor);
+        return EXIT_UNREACHABLE;
+    }
+    return EXIT_DONE;
+}
+
+void rpc_close(struct rpc *rpc)
+{
+    if (rpc->stream != NULL)
+        fclose(rpc->stream);
+    free(rpc->line);
+    *rpc = (struct rpc){0};
+}
+
+static void set_patience(const struct rpc *rpc, int seconds)
+{
+    struct timeval patience = {.tv_sec = seconds};
+
+    setsockopt(fileno(rpc->stream), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+}
+
+/* ---- lines ---- */
+
+static bool send_request(struct rpc *rpc, const char *method, json_t *params)
+{
+    json_t *request =
+        json_pack("{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", REQUEST_ID, "method", method, "params", params);
+    char *text = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
+    size_t length = text != NULL ? strlen(text) : 0, done = 0;
+    bool failed = text == NULL;
+
+    if (text != NULL)
+        text[length++] = '\n'; /* in place of the final NUL */
+    while (done < length && !failed) {
+        ssize_t sent = send(fileno(rpc->stream), text + done, length - done, MSG_NOSIGNAL);
+
+        /* A daemon that turns clients away closes at once, but has said why: read on. */
+        if (sent < 0 && errno == EPIPE)
+            break;
+        failed = sent < 0 && errno != EINTR;
+        done += sent > 0 ? (size_t)sent : 0;
+    }
+    free(text);
+    json_decref(request);
+    return !failed;
+}
+
+/* One message, a new reference; NULL after saying what is wrong. */
+static json_t *read_message(struct rpc *rpc)
+{
+    ssize_t length;
+    json_t *message;
+
+    errno = 0;
+    length = getline(&rpc->line, &rpc->line_size, rpc->stream);
+    if (length < 0) {
+        if (errno == EAGAIN)
+            complain("%s: no answer for %d seconds", rpc->socket, PATIENCE_SECONDS);
+        else
+            complain("%s: the daemon has closed the connection", rpc->socket);
+        return NULL;
+    }
+    message = json_loadb(rpc->line, (size_t)length, 0, NULL);
+    if (!json_is_object(message)) {
+        complain("%s: what answers there does not speak portreeve's protocol", rpc->socket);
+        json_decref(message);
+        return NULL;
+    }
+    return message;
+}
+
+/* Says what the daemon has refused, and why. */
+static int explain_error(const char *method, const json_t *error)
+{
+    const json_t *lines = json_object_get(json_object_get(error, "data"), "errors"), *line;
+    size_t index;
+
+    if (json_array_size(lines) > 0)
+        complain("%s was refused, and nothing has changed:", method);
+    else
+        complain("%s", member_text(error, "message"));
+    json_array_foreach (lines, index, line) {
+        char *text = strdup(json_string_value(line) != NULL ? json_string_value(line) : "");
+
+        if (text != NULL) {
+            make_printable(text);
+            fprintf(stderr, "  %s\n", text);
+        }
+        free(text);
+    }
+    switch (member_number(error, "code")) {
+    case -32001:
+        return EXIT_NOT_PERMITTED;
+    case -32602:
+        return EXIT_USAGE;
+    default:
+        return EXIT_REFUSED;
+    }
+}
+
+int rpc_follow(struct rpc *rpc, rpc_line *line, void *context)
+{
+    json_t *message;
+
+    set_patience(rpc, 0);
+    message = read_message(rpc);
+    if (message == NULL)
+        return EXIT_UNREACHABLE;
+    line(context, member_text(message, "method"), json_object_get(message, "params"));
+    json_decref(message);
+    return EXIT_DONE;
+}
+
+int rpc_call(struct rpc *rpc, const char *method, json_t *params, rpc_line *line, void *context, json_t **result)
+{
+    int code = EXIT_UNREACHABLE;
+
+    *result = NULL;
+    set_patience(rpc, PATIENCE_SECONDS);
+    if (!send_request(rpc, method, params)) {
+        complain("cannot send the request: %s", strerror(errno));
+        return code;
+    }
+    for (;;) {
+        json_t *message = read_message(rpc), *error;
+        bool streamed;
+
+        if (message == NULL)
+            return code;
+        error = json_object_get(message, "error");
+        *result = json_incref(json_object_get(message, "result"));
+        streamed = *result == NULL && error == NULL;
+        if (streamed && line != NULL)
+            line(context, member_text(message, "method"), json_object_get(message, "params"));
+        if (!streamed)
+            code = error != NULL ? explain_error(method, error) : EXIT_DONE;
+        json_decref(message);
+        if (!streamed)
+            return code;
+    }
+}
+
+int rpc_ask(const struct options *options, const char *method, json_t *params, rpc_line *line, void *context,
+            json_t **result)
+{
+    struct rpc rpc;
+    int code = rpc_open(&rpc, options->socket);
+
+    *result = NULL;
+    if (code == EXIT_DONE)
+        code = rpc_call(&rpc, method, params, line, context, result);
+    else
+        json_decref(params);
+    rpc_close(&rpc);
+    return code;
+}
+
+json_t *filter_params(const struct options *options)
+{
+    json_t *words = json_array();
+
+    for (int i = 0; i < options->count; i++) {
+        json_t *word = json_string(options->words[i]);
+
+        /* Not UTF-8: no filter word, and what the daemon makes of "?" is the right complaint. */
+        json_array_append_new(words, word != NULL ? word : json_string("?"));
+    }
+    return json_pack("{s:o}", "filter", words);
+}
+
+/* ---- members ---- */
+
+const char *member_text(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text != NULL ? text : "";
+}
+
+int64_t member_number(const json_t *object, const char *name)
+{
+    return (int64_t)json_number_value(json_object_get(object, name));
+}
+
+double member_seconds(const json_t *object, const char *name)
+{
+    return json_number_value(json_object_get(object, name));
+}

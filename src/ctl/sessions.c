@@ -1,0 +1,103 @@
+/*
+ * sessions.c - portreeve sessions
+ */
+#include "ctl.h"
+
+#include <string.h>
+
+enum {
+    PROTOCOL,
+    STATE,
+    DIRECTION,
+    INTERNAL,
+    EXTERNAL,
+    REMOTE,
+    SHARE,
+    FORWARD,
+    AGE,
+    IDLE,
+    EXPIRES,
+    SENT,
+    RECEIVED,
+    ID,
+    COLUMN_COUNT
+};
+
+static const struct column columns[COLUMN_COUNT] = {
+    [PROTOCOL] = {"PROTO", false, 0},   [STATE] = {"STATE", false, 0},      [DIRECTION] = {"DIRECTION", false, 11},
+    [INTERNAL] = {"INTERNAL", false, 0}, [EXTERNAL] = {"EXTERNAL", false, 1}, [REMOTE] = {"REMOTE", false, 0},
+    [SHARE] = {"SHARE", false, 9},      [FORWARD] = {"FORWARD", false, 6},  [AGE] = {"AGE", true, 8},
+    [IDLE] = {"IDLE", true, 2},         [EXPIRES] = {"EXPIRES", true, 7},   [SENT] = {"SENT", true, 4},
+    [RECEIVED] = {"RECEIVED", true, 5}, [ID] = {"ID", true, 10},
+};
+_Static_assert(COLUMN_COUNT <= TABLE_COLUMNS, "a row has room for the columns");
+
+struct listing {
+    bool json;
+    struct json_list list;
+    struct table table;
+};
+
+static void add_row(struct table *table, const json_t *session)
+{
+    const json_t *bytes = json_object_get(session, "bytes");
+    struct row *row = table_add(table);
+    char text[CELL_MAX];
+
+    row_set_key(row, member_text(session, "protocol"), json_object_get(session, "internal"),
+                json_object_get(session, "remote"));
+    row_set(row, PROTOCOL, member_text(session, "protocol"));
+    row_set(row, STATE, member_text(session, "state"));
+    row_set(row, DIRECTION, member_text(session, "direction"));
+    row_set(row, INTERNAL, format_internal(session, text));
+    row_set(row, EXTERNAL, format_external(session, text));
+    row_set(row, REMOTE, format_remote(session, text));
+    row_set(row, SHARE, member_text(session, "share"));
+    row_set(row, FORWARD, member_text(session, "forward"));
+    row_set(row, AGE, format_duration(member_seconds(session, "age"), text));
+    row_set(row, IDLE, format_duration(member_seconds(session, "idle"), text));
+    row_set(row, EXPIRES, format_duration(member_seconds(session, "expires_in"), text));
+    row_set(row, SENT, format_amount(member_number(bytes, "out"), text));
+    row_set(row, RECEIVED, format_amount(member_number(bytes, "in"), text));
+    snprintf(text, sizeof(text), "%lld", (long long)member_number(session, "id"));
+    row_set(row, ID, text);
+}
+
+static void take_session(void *context, const char *method, const json_t *session)
+{
+    struct listing *listing = context;
+
+    if (strcmp(method, "session") != 0)
+        return;
+    if (listing->json)
+        json_list_add(&listing->list, session);
+    else
+        add_row(&listing->table, session);
+}
+
+/* A script reads "nothing" from an empty array; a person is told, and a shell sees it in the exit status. */
+static int show_table(struct table *table, const struct options *options)
+{
+    table_print(table);
+    if (table->row_count > 0)
+        return EXIT_DONE;
+    complain(options->count > 0 ? "no session matches" : "there are no sessions");
+    return options->count > 0 ? EXIT_REFUSED : EXIT_DONE;
+}
+
+int run_sessions(const struct options *options)
+{
+    struct listing listing = {.json = options->given & OPTION_JSON};
+    json_t *result;
+    int code;
+
+    table_begin(&listing.table, columns, COLUMN_COUNT);
+    code = rpc_ask(options, "sessions", filter_params(options), take_session, &listing, &result);
+    if (code == EXIT_DONE && listing.json)
+        json_list_end(&listing.list);
+    else if (code == EXIT_DONE)
+        code = show_table(&listing.table, options);
+    table_end(&listing.table);
+    json_decref(result);
+    return code;
+}

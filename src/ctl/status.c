@@ -1,0 +1,212 @@
+/*
+ * status.c - portreeve status: a short report, what is wrong first
+ */
+#include "ctl.h"
+#include "portreeve/packet.h"
+
+#include <string.h>
+
+/* In the order of enum drop_reason; the words are the daemon's. */
+static const char *const explanations[] = {
+    [DROP_NONE] = "",
+    [DROP_MALFORMED] = "lengths that contradict each other or the packet",
+    [DROP_TRUNCATED] = "longer than what a queue can carry",
+    [DROP_FRAGMENT] = "fragments that were not put together again",
+    [DROP_SOURCE_ROUTE] = "IP options that choose the route",
+    [DROP_UNSUPPORTED_PROTOCOL] = "from a shared source, and neither TCP, UDP nor ICMP",
+    [DROP_UNSUPPORTED_ICMP] = "ICMP types that have no translation",
+    [DROP_BAD_CHECKSUM] = "ICMP errors with a wrong checksum",
+    [DROP_SPOOFED_SOURCE] = "from outside, with an address of the inside",
+    [DROP_NO_SESSION] = "to a published port that nothing is behind",
+    [DROP_ICMP_NO_SESSION] = "ICMP about a session that does not exist",
+    [DROP_FILTERED] = "from remotes that the share's filtering refuses",
+    [DROP_NOT_ALLOWED] = "from remotes that the forward's allow list refuses",
+    [DROP_NOT_SYN] = "TCP without a session, and not the beginning of one",
+    [DROP_POOL_DRY] = "no external port was left: [share] ports",
+    [DROP_TABLE_FULL] = "no session was left: [limits] sessions",
+    [DROP_HOST_LIMIT] = "one host had too many sessions: [limits] sessions-per-host",
+    [DROP_TUPLE_COLLISION] = "another session gets the same answers",
+    [DROP_NO_EXTERNAL_ADDRESS] = "the external interface had no address",
+};
+_Static_assert(sizeof(explanations) / sizeof(explanations[0]) == DROP_REASON_COUNT, "every reason is explained");
+
+static const char *explain(const char *reason)
+{
+    for (int i = DROP_NONE + 1; i < DROP_REASON_COUNT; i++) {
+        if (strcmp(reason, drop_reason_name((enum drop_reason)i)) == 0)
+            return explanations[i];
+    }
+    return "";
+}
+
+static long long percent(int64_t part, int64_t whole)
+{
+    return whole > 0 ? (long long)(100.0 * (double)part / (double)whole) : 0;
+}
+
+/* ---- the parts of the report ---- */
+
+static void print_warnings(const json_t *status)
+{
+    const json_t *warnings = json_object_get(status, "warnings"), *warning;
+    struct shown shown;
+    size_t index;
+
+    json_array_foreach (warnings, index, warning)
+        printf("warning: %s\n", show(&shown, json_string_value(warning) ? json_string_value(warning) : "?"));
+    if (json_array_size(warnings) > 0)
+        putchar('\n');
+}
+
+static void print_daemon(const json_t *status)
+{
+    const json_t *external = json_object_get(status, "external");
+    char uptime[CELL_MAX], addresses[CELL_MAX];
+    struct shown version, started, interface;
+
+    printf("portreeved %s, process %lld, up %s, since %s\n", show(&version, member_text(status, "version")),
+           (long long)member_number(status, "pid"), format_duration(member_seconds(status, "uptime"), uptime),
+           show(&started, member_text(status, "started")));
+    make_printable(format_list(json_object_get(external, "addresses"), ", ", addresses));
+    printf("external   %s: %s\n", show(&interface, member_text(external, "interface")),
+           addresses[0] != '\0' ? addresses : "no address");
+}
+
+static void print_closed(const json_t *closed)
+{
+    const char *reason, *separator = "; closed: ";
+    struct shown shown;
+    const json_t *count;
+
+    /* json_object_foreach wants a pointer that is not const; nothing is changed through it */
+    json_object_foreach ((json_t *)closed, reason, count) {
+        if (json_integer_value(count) == 0)
+            continue;
+        printf("%s%lld %s", separator, (long long)json_integer_value(count), show(&shown, reason));
+        separator = ", ";
+    }
+}
+
+static void print_sessions(const json_t *status)
+{
+    const json_t *sessions = json_object_get(status, "sessions");
+    int64_t live = member_number(sessions, "live"), limit = member_number(sessions, "limit");
+    char memory[CELL_MAX];
+
+    printf("sessions   %lld of %lld (%lld %%); opened: %lld", (long long)live, (long long)limit, percent(live, limit),
+           (long long)member_number(sessions, "opened"));
+    if (member_number(sessions, "adopted") > 0)
+        printf("; taken over: %lld", (long long)member_number(sessions, "adopted"));
+    print_closed(json_object_get(sessions, "closed"));
+    printf("\nmappings   %lld; hosts: %lld; memory: %s\n",
+           (long long)member_number(json_object_get(status, "mappings"), "live"),
+           (long long)member_number(status, "hosts"), format_amount(member_number(status, "memory"), memory));
+}
+
+static void print_share(const json_t *share)
+{
+    static const char *const protocols[] = {"tcp", "udp", "icmp"};
+    char source[CELL_MAX], ports[CELL_MAX];
+    struct shown name, filtering;
+
+    make_printable(format_list(json_object_get(share, "source"), ", ", source));
+    make_printable(format_list(json_object_get(share, "ports"), ", ", ports));
+    printf("share      %s: %s, ports %s, filtering %s\n           pool", show(&name, member_text(share, "name")),
+           source, ports, show(&filtering, member_text(share, "filtering")));
+    for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
+        const json_t *pool = json_object_get(json_object_get(share, "pool"), protocols[i]);
+        int64_t used = member_number(pool, "used"), size = member_number(pool, "size");
+
+        printf("%s %s %lld of %lld (%lld %%)", i > 0 ? "," : "", protocols[i], (long long)used, (long long)size,
+               percent(used, size));
+    }
+    putchar('\n');
+}
+
+static void print_traffic(const json_t *status, const char *label, const char *direction)
+{
+    const json_t *traffic = json_object_get(json_object_get(status, "traffic"), direction);
+    char packets[CELL_MAX], bytes[CELL_MAX], packet_rate[CELL_MAX], bit_rate[CELL_MAX];
+
+    printf("%-10s %s packets, %s bytes; now %s packets/s, %s bit/s\n", label,
+           format_amount(member_number(traffic, "packets"), packets),
+           format_amount(member_number(traffic, "bytes"), bytes),
+           format_amount(member_number(traffic, "packets_per_second"), packet_rate),
+           format_amount(member_number(traffic, "bytes_per_second") * 8, bit_rate));
+}
+
+static void print_queue(const json_t *queue)
+{
+    struct shown error;
+
+    printf("queue %-4lld ", (long long)member_number(queue, "number"));
+    if (*member_text(queue, "error") != '\0') {
+        printf("cannot be read: %s\n", show(&error, member_text(queue, "error")));
+        return;
+    }
+    printf("%lld waiting", (long long)member_number(queue, "waiting"));
+    if (member_number(queue, "dropped_full") > 0)
+        printf("; %lld lost because it was full", (long long)member_number(queue, "dropped_full"));
+    if (member_number(queue, "dropped_user") > 0)
+        printf("; %lld lost because the socket was full", (long long)member_number(queue, "dropped_user"));
+    putchar('\n');
+}
+
+static void print_kernel(const json_t *status)
+{
+    const json_t *kernel = json_object_get(status, "kernel");
+    struct shown queue, defragmentation, offload;
+
+    printf("kernel     packets by %s, defragmentation by %s; offload %s; %lld workers\n",
+           show(&queue, member_text(kernel, "queue_expression")),
+           show(&defragmentation, member_text(kernel, "defragmentation")),
+           show(&offload, member_text(status, "offload")), (long long)member_number(status, "workers"));
+}
+
+static void print_drops(const json_t *status)
+{
+    const json_t *drops = json_object_get(status, "drops"), *count;
+    struct shown shown;
+    const char *reason;
+    bool any = false;
+
+    json_object_foreach ((json_t *)drops, reason, count) {
+        if (json_integer_value(count) == 0)
+            continue;
+        if (!any)
+            printf("\ndropped packets, by reason:\n");
+        any = true;
+        printf("  %-20s %10lld  %s\n", show(&shown, reason), (long long)json_integer_value(count), explain(reason));
+    }
+}
+
+static void print_report(const json_t *status)
+{
+    const json_t *item;
+    size_t index;
+
+    print_warnings(status);
+    print_daemon(status);
+    print_sessions(status);
+    json_array_foreach (json_object_get(status, "shares"), index, item)
+        print_share(item);
+    print_traffic(status, "in", "in");
+    print_traffic(status, "out", "out");
+    json_array_foreach (json_object_get(status, "queues"), index, item)
+        print_queue(item);
+    print_kernel(status);
+    print_drops(status);
+}
+
+int run_status(const struct options *options)
+{
+    json_t *result;
+    int code = rpc_ask(options, "status", json_object(), NULL, NULL, &result);
+
+    if (code == EXIT_DONE && (options->given & OPTION_JSON))
+        print_json(result);
+    else if (code == EXIT_DONE)
+        print_report(result);
+    json_decref(result);
+    return code;
+}

@@ -1,0 +1,247 @@
+/*
+ * table.c - columns that fit the terminal
+ *
+ * Where the terminal is too narrow, whole columns are left out, the least telling first; only then is a line cut. What goes
+ * to a file or another program is never cut, unless $COLUMNS asks for it.
+ */
+#include "ctl.h"
+#include "portreeve/text.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#define GAP      2
+#define CUT_MARK '>'
+
+/* ---- widths ---- */
+
+/* SIZE_MAX: no limit. */
+static size_t terminal_width(void)
+{
+    const char *columns = getenv("COLUMNS");
+    struct winsize size;
+    uint64_t number;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    if (columns != NULL && text_parse_number(columns, 1, 10000, &number))
+        return (size_t)number;
+    return isatty(STDOUT_FILENO) ? 80 : SIZE_MAX;
+}
+
+/* Columns that the character at `text` takes on a terminal; `length` is that of its UTF-8 form. */
+static size_t character_width(const char *text, size_t length)
+{
+    mbstate_t state = {0};
+    wchar_t character;
+    int width = 1;
+
+    if (length > 1 && mbrtowc(&character, text, length, &state) == length)
+        width = wcwidth(character);
+    return width < 0 ? 1 : (size_t)width;
+}
+
+static size_t text_width(const char *text)
+{
+    size_t width = 0, length;
+
+    for (; *text != '\0'; text += length) {
+        length = text_printable(text);
+        if (length == 0)
+            length = 1; /* cannot be: cells are printable */
+        width += character_width(text, length);
+    }
+    return width;
+}
+
+/* ---- filling ---- */
+
+void table_begin(struct table *table, const struct column *columns, size_t count)
+{
+    *table = (struct table){.columns = columns, .column_count = count};
+}
+
+static void give_up(void)
+{
+    complain("not enough memory");
+    exit(EXIT_REFUSED);
+}
+
+struct row *table_add(struct table *table)
+{
+    if (table->row_count == table->row_capacity) {
+        size_t wanted = table->row_capacity > 0 ? table->row_capacity * 2 : 64;
+        struct row *grown = realloc(table->rows, wanted * sizeof(*grown));
+
+        if (grown == NULL)
+            give_up();
+        table->rows = grown;
+        table->row_capacity = wanted;
+    }
+    memset(&table->rows[table->row_count], 0, sizeof(struct row));
+    return &table->rows[table->row_count++];
+}
+
+void row_set(struct row *row, size_t column, const char *text)
+{
+    row->cell[column] = strdup(text);
+    if (row->cell[column] == NULL)
+        give_up();
+    make_printable(row->cell[column]);
+}
+
+static void put_endpoint(uint8_t key[18], const json_t *endpoint)
+{
+    int64_t port = member_number(endpoint, "port");
+    struct address address;
+
+    if (text_parse_address(member_text(endpoint, "address"), &address))
+        memcpy(key, address.bytes, sizeof(address.bytes));
+    key[16] = (uint8_t)(port >> 8);
+    key[17] = (uint8_t)port;
+}
+
+void row_set_key(struct row *row, const char *protocol, const json_t *first, const json_t *second)
+{
+    _Static_assert(3 + 18 + 18 < TABLE_KEY, "the key has room for both endpoints");
+
+    memcpy(row->key, protocol, strnlen(protocol, 3)); /* icmp, tcp, udp differ in these */
+    put_endpoint(row->key + 3, first);
+    put_endpoint(row->key + 3 + 18, second);
+}
+
+/* ---- printing ---- */
+
+struct layout {
+    size_t width[TABLE_COLUMNS];
+    bool shown[TABLE_COLUMNS];
+    size_t line; /* columns of the terminal that a line may take */
+};
+
+static size_t total_width(const struct table *table, const struct layout *layout)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (layout->shown[i])
+            total += layout->width[i] + (total > 0 ? GAP : 0);
+    }
+    return total;
+}
+
+/* The shown column of the highest rank; column_count when only those remain that stay. */
+static size_t least_telling(const struct table *table, const struct layout *layout)
+{
+    size_t least = table->column_count;
+    unsigned rank = 0;
+
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (layout->shown[i] && table->columns[i].rank > rank) {
+            rank = table->columns[i].rank;
+            least = i;
+        }
+    }
+    return least;
+}
+
+static void lay_out(const struct table *table, struct layout *layout)
+{
+    size_t least;
+
+    layout->line = terminal_width();
+    for (size_t i = 0; i < table->column_count; i++) {
+        size_t widest = 0;
+
+        for (size_t row = 0; row < table->row_count; row++) {
+            size_t width = table->rows[row].cell[i] != NULL ? text_width(table->rows[row].cell[i]) : 0;
+
+            widest = width > widest ? width : widest;
+        }
+        layout->shown[i] = widest > 0; /* a column that has nothing to say is left out */
+        layout->width[i] = widest > strlen(table->columns[i].title) ? widest : strlen(table->columns[i].title);
+    }
+    while (total_width(table, layout) > layout->line &&
+           (least = least_telling(table, layout)) < table->column_count)
+        layout->shown[least] = false;
+}
+
+/* Prints at most *left columns of text; what does not fit becomes a mark. */
+static void put_cut(const char *text, size_t *left)
+{
+    while (*text != '\0' && *left > 0) {
+        size_t length = text_printable(text), width;
+
+        length = length > 0 ? length : 1;
+        width = character_width(text, length);
+        if (width > *left || (*left <= width && text[length] != '\0')) {
+            putchar(CUT_MARK);
+            *left = 0;
+            return;
+        }
+        fwrite(text, 1, length, stdout);
+        *left -= width;
+        text += length;
+    }
+}
+
+static void put_blanks(size_t count, size_t *left)
+{
+    for (; count > 0 && *left > 0; count--, (*left)--)
+        putchar(' ');
+}
+
+/* `row` NULL: the titles. Nothing is padded at a line's end. */
+static void print_line(const struct table *table, const struct layout *layout, const struct row *row)
+{
+    size_t left = layout->line, pending = 0;
+
+    for (size_t i = 0; i < table->column_count; i++) {
+        const char *text = row == NULL ? table->columns[i].title : row->cell[i];
+        size_t width;
+
+        if (!layout->shown[i])
+            continue;
+        text = text != NULL ? text : "";
+        width = layout->width[i] - text_width(text);
+        if (table->columns[i].right)
+            pending += width;
+        if (*text != '\0') {
+            put_blanks(pending, &left);
+            put_cut(text, &left);
+            pending = 0;
+        }
+        pending += GAP + (table->columns[i].right ? 0 : width);
+    }
+    putchar('\n');
+}
+
+static int compare_rows(const void *left, const void *right)
+{
+    return memcmp(((const struct row *)left)->key, ((const struct row *)right)->key, TABLE_KEY);
+}
+
+void table_print(struct table *table)
+{
+    struct layout layout;
+
+    if (table->row_count == 0)
+        return;
+    qsort(table->rows, table->row_count, sizeof(struct row), compare_rows);
+    lay_out(table, &layout);
+    print_line(table, &layout, NULL);
+    for (size_t row = 0; row < table->row_count; row++)
+        print_line(table, &layout, &table->rows[row]);
+}
+
+void table_end(struct table *table)
+{
+    for (size_t row = 0; row < table->row_count; row++) {
+        for (size_t i = 0; i < table->column_count; i++)
+            free(table->rows[row].cell[i]);
+    }
+    free(table->rows);
+}

@@ -1,0 +1,271 @@
+/*
+ * gateway.c - the life of a gateway: start in order, undo in the opposite order
+ */
+#include "gateway_internal.h"
+
+#include "portreeve/log.h"
+#include "runtime_forwards.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Packets that may wait in one queue; the socket's buffer is sized for it. */
+#define QUEUE_LENGTH 4096
+/* Sessions looked at under one hold of the lock. */
+#define TICK_BUDGET 512
+
+uint64_t gateway_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+struct nat *gateway_lock(struct gateway *gateway)
+{
+    pthread_mutex_lock(&gateway->lock);
+    return gateway->nat;
+}
+
+void gateway_unlock(struct gateway *gateway)
+{
+    pthread_mutex_unlock(&gateway->lock);
+}
+
+const struct config *gateway_config(const struct gateway *gateway)
+{
+    return &gateway->config;
+}
+
+const struct policy *gateway_policy(const struct gateway *gateway)
+{
+    return gateway->active;
+}
+
+static void report_to_error(void *context, const char *message)
+{
+    struct error *error = context;
+
+    if (error->text[0] == '\0')
+        error_set(error, "%s", message);
+}
+
+static int make_translator(struct gateway *gateway, struct error *error)
+{
+    struct policy *saved;
+    uint8_t secret[32];
+    uint32_t sessions;
+    bool is_fresh;
+    int result;
+
+    gateway->active = saved = runtime_forwards_load(gateway->config.state_directory, gateway->config.policy);
+    gateway->active = gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, report_to_error, error);
+    policy_free(saved);
+    if (gateway->active == NULL)
+        return -EINVAL;
+    if (getrandom(secret, sizeof(secret), 0) != (ssize_t)sizeof(secret)) {
+        result = -errno;
+        error_set(error, "cannot get random numbers: %s", strerror(-result));
+        return result;
+    }
+    sessions = policy_limits_const(gateway->active)->sessions;
+    result = state_open(&gateway->state, gateway->config.state_directory, sessions, &is_fresh, error);
+    if (result < 0)
+        return result;
+    gateway->has_left_sessions = !is_fresh;
+    gateway->nat = nat_new(gateway->active, secret, state_sessions(gateway->state), gateway_now());
+    if (gateway->nat == NULL) {
+        error_set(error, "not enough memory for %u sessions ([limits] sessions)", sessions);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Nobody else uses the table yet: no lock. */
+static void adopt_sessions(struct gateway *gateway)
+{
+    uint32_t adopted, refused;
+
+    if (!gateway->has_left_sessions)
+        return;
+    adopted = nat_adopt(gateway->nat, gateway_now(), &refused);
+    log_notice("%u sessions of the last run go on, %u have ended", adopted, refused);
+}
+
+static uint16_t worker_count(const struct config *config)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (config->workers > 0)
+        return config->workers;
+    if (processors < 1)
+        return 1;
+    return processors > CONFIG_WORKERS_MAX ? CONFIG_WORKERS_MAX : (uint16_t)processors;
+}
+
+static int open_workers(struct gateway *gateway, struct error *error)
+{
+    const struct config *config = &gateway->config;
+    uint16_t count = worker_count(config);
+
+    for (uint16_t i = 0; i < count; i++) {
+        struct queue_options options = {.number = (uint16_t)(config->queue + i),
+                                        .hairpin_mark = config->hairpin_mark,
+                                        .length = QUEUE_LENGTH};
+        int result = worker_open(&gateway->worker[i], gateway, &options, error);
+
+        if (result < 0)
+            return result;
+        gateway->worker_count++;
+    }
+    return 0;
+}
+
+static int start_workers(struct gateway *gateway, struct error *error)
+{
+    for (uint16_t i = 0; i < gateway->worker_count; i++) {
+        int result = worker_start(gateway->worker[i]);
+
+        if (result < 0) {
+            error_set(error, "cannot start a worker thread: %s", strerror(-result));
+            return result;
+        }
+    }
+    return 0;
+}
+
+static int install_rules(struct gateway *gateway, struct error *error)
+{
+    int result = ruleset_open(&gateway->ruleset, error);
+
+    if (result == 0)
+        result = gateway_write_rules(gateway, gateway->active, true, error);
+    if (result == 0)
+        log_info("rules installed with the %s expression, defragmentation by %s",
+                 ruleset_queue_expression(gateway->ruleset), ruleset_defrag_expression(gateway->ruleset));
+    return result;
+}
+
+/*
+ * Queues are bound before the rules send packets there: a rule without a listener would drop them.
+ */
+static int start(struct gateway *gateway, struct error *error)
+{
+    int result = addresses_open(&gateway->addresses, gateway->config.external, error);
+
+    if (result == 0)
+        result = make_translator(gateway, error);
+    if (result == 0)
+        result = open_workers(gateway, error);
+    if (result == 0)
+        result = gateway_refresh_addresses(gateway, error);
+    if (result == 0) {
+        adopt_sessions(gateway);
+        result = start_workers(gateway, error);
+    }
+    if (result == 0) {
+        gateway_reserve_pool(gateway, gateway->active);
+        result = install_rules(gateway, error);
+    }
+    return result;
+}
+
+int gateway_open(struct gateway **out, const char *config_path, struct config *config, struct error *error)
+{
+    struct gateway *gateway = calloc(1, sizeof(*gateway));
+    int result;
+
+    if (gateway == NULL) {
+        config_free(config);
+        error_set(error, "not enough memory");
+        return -ENOMEM;
+    }
+    pthread_mutex_init(&gateway->lock, NULL);
+    gateway->config = *config;
+    snprintf(gateway->config_path, sizeof(gateway->config_path), "%s", config_path);
+    gateway->started = time(NULL);
+    gateway->started_ms = gateway_now();
+    result = start(gateway, error);
+    if (result < 0) {
+        gateway_close(gateway);
+        return result;
+    }
+    *out = gateway;
+    return 0;
+}
+
+static void remove_rules(struct gateway *gateway)
+{
+    struct error error = {0};
+
+    if (gateway->ruleset != NULL && ruleset_remove(gateway->ruleset, &error) < 0)
+        log_error("%s", error.text);
+    ruleset_close(gateway->ruleset);
+}
+
+void gateway_close(struct gateway *gateway)
+{
+    struct error error = {0};
+
+    if (gateway == NULL)
+        return;
+    remove_rules(gateway);
+    for (uint16_t i = 0; i < gateway->worker_count; i++)
+        worker_close(gateway->worker[i]);
+    if (gateway->reserved_count > 0 &&
+        host_ports_release(gateway->reserved, gateway->reserved_count, &error) < 0)
+        log_warning("%s", error.text);
+    addresses_close(gateway->addresses);
+    nat_free(gateway->nat);
+    state_close(gateway->state);
+    policy_free(gateway->active);
+    config_free(&gateway->config);
+    pthread_mutex_destroy(&gateway->lock);
+    free(gateway);
+}
+
+int gateway_addresses_descriptor(const struct gateway *gateway)
+{
+    return addresses_descriptor(gateway->addresses);
+}
+
+void gateway_addresses_ready(struct gateway *gateway)
+{
+    struct error error = {0};
+
+    if (addresses_changed(gateway->addresses) && gateway_refresh_addresses(gateway, &error) < 0)
+        log_error("%s", error.text);
+}
+
+/* Another tool may flush the whole ruleset; then nothing would be translated, and nobody would notice. */
+static void restore_rules(struct gateway *gateway)
+{
+    struct error error = {0};
+
+    if (ruleset_is_intact(gateway->ruleset))
+        return;
+    gateway->rules_restored++;
+    if (gateway_write_rules(gateway, gateway->active, true, &error) < 0)
+        log_error("another program has removed our rules, and they cannot be restored: %s", error.text);
+    else
+        log_warning("another program has removed our rules; they are restored");
+}
+
+void gateway_tick(struct gateway *gateway)
+{
+    bool more = true;
+
+    while (more) {
+        more = nat_tick(gateway_lock(gateway), gateway_now(), TICK_BUDGET);
+        gateway_unlock(gateway);
+    }
+    gateway_expire_forwards(gateway);
+    restore_rules(gateway);
+    gateway_measure_rates(gateway);
+}

@@ -1,0 +1,292 @@
+/*
+ * main.c - portreeved: options, start-up in order, the main thread's loop
+ */
+#include "notify.h"
+#include "portreeve/control.h"
+#include "portreeve/gateway.h"
+#include "portreeve/log.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define DEFAULT_CONFIG "/etc/portreeve/portreeve.conf"
+#define DEFAULT_GROUP "portreeve"
+/* Events reach subscribers this soon. */
+#define EVENT_DELAY_MS 100
+
+enum exit_code {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+};
+
+struct options {
+    const char *config_path;
+    bool check_only;
+    bool debug;
+};
+
+struct daemon {
+    struct options options;
+    struct gateway *gateway;
+    struct control *control;
+    int signals, timer, epoll;
+};
+
+static const char usage[] = "usage: portreeved [-c FILE] [-t] [-d]\n"
+                            "\n"
+                            "The NAT and port-forwarding daemon; runs in the foreground.\n"
+                            "\n"
+                            "  -c, --config FILE  the forwarding table (default " DEFAULT_CONFIG ")\n"
+                            "  -t, --test         check the configuration, say what is wrong with it, and exit\n"
+                            "  -d, --debug        log at level debug, to stderr\n"
+                            "  -h, --help         this text\n"
+                            "  -V, --version      the version\n"
+                            "\n"
+                            "SIGHUP reloads the configuration; SIGTERM and SIGINT remove the rules and end.\n"
+                            "Exit status: 0 fine, 1 failed, 2 wrong usage. See portreeved(8), portreeve.conf(5).\n";
+
+/* Returns -1 to go on, or the exit code. */
+static int parse_options(int argc, char **argv, struct options *options)
+{
+    static const struct option long_options[] = {
+        {"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},
+        {"debug", no_argument, NULL, 'd'},        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    options->config_path = DEFAULT_CONFIG;
+    while ((option = getopt_long(argc, argv, "c:tdhV", long_options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options->config_path = optarg;
+            break;
+        case 't':
+            options->check_only = true;
+            break;
+        case 'd':
+            options->debug = true;
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return EXIT_OK;
+        case 'V':
+            puts("portreeved " PORTREEVE_VERSION);
+            return EXIT_OK;
+        default:
+            fputs(usage, stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "portreeved: '%s' is not an option\n%s", argv[optind], usage);
+        return EXIT_USAGE;
+    }
+    return -1;
+}
+
+static void print_line(void *context, const char *message)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", message);
+}
+
+static void print_warning(void *context, const char *message)
+{
+    (void)context;
+    fprintf(stderr, "warning: %s\n", message);
+}
+
+static int check_config(const struct options *options)
+{
+    struct config config;
+
+    if (!config_load(options->config_path, &config, print_line, print_warning, NULL))
+        return EXIT_FAILED;
+    printf("%s is fine: %zu shares, %zu forwards\n", options->config_path, policy_share_count(config.policy),
+           policy_forward_count(config.policy));
+    config_free(&config);
+    return EXIT_OK;
+}
+
+static void log_error_line(void *context, const char *message)
+{
+    (void)context;
+    log_error("%s", message);
+}
+
+static void log_warning_line(void *context, const char *message)
+{
+    (void)context;
+    log_warning("%s", message);
+}
+
+static int watch(const struct daemon *daemon, int descriptor)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = descriptor};
+
+    return epoll_ctl(daemon->epoll, EPOLL_CTL_ADD, descriptor, &event) < 0 ? -errno : 0;
+}
+
+/* Signals are blocked before any thread exists, so that only the signalfd ever sees them. */
+static int open_loop(struct daemon *daemon)
+{
+    const struct itimerspec every_second = {{.tv_sec = 1}, {.tv_sec = 1}};
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    daemon->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    daemon->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    daemon->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (daemon->signals < 0 || daemon->timer < 0 || daemon->epoll < 0 ||
+        timerfd_settime(daemon->timer, 0, &every_second, NULL) < 0)
+        return -errno;
+    return 0;
+}
+
+/* A fresh machine has no group "portreeve"; then only root may look, and the log says how to change that. */
+static int open_control(struct daemon *daemon, const struct config *config, struct error *error)
+{
+    int result = control_open(&daemon->control, config->control_socket, config->control_group, error);
+
+    if (result == -ENOENT && strcmp(config->control_group, DEFAULT_GROUP) == 0) {
+        log_info("there is no group '" DEFAULT_GROUP "': only root may use the control socket (groupadd --system "
+                 DEFAULT_GROUP " to let its members look)");
+        result = control_open(&daemon->control, config->control_socket, "", error);
+    }
+    return result;
+}
+
+static int start(struct daemon *daemon, struct error *error)
+{
+    struct config config;
+    int result;
+
+    if (!config_load(daemon->options.config_path, &config, log_error_line, log_warning_line, NULL)) {
+        error_set(error, "%s has errors; nothing was started", daemon->options.config_path);
+        return -EINVAL;
+    }
+    if (daemon->options.debug)
+        config.log = (struct log_options){LOG_LEVEL_DEBUG, LOG_TARGET_STDERR};
+    log_open(&config.log);
+    result = open_loop(daemon);
+    if (result < 0)
+        error_set(error, "cannot set up the main loop: %s", strerror(-result));
+    if (result == 0)
+        result = open_control(daemon, &config, error);
+    if (result < 0) {
+        config_free(&config);
+        return result;
+    }
+    return gateway_open(&daemon->gateway, daemon->options.config_path, &config, error);
+}
+
+static int watch_all(struct daemon *daemon, struct error *error)
+{
+    int descriptors[] = {daemon->signals, daemon->timer, control_descriptor(daemon->control),
+                         gateway_addresses_descriptor(daemon->gateway)};
+
+    for (size_t i = 0; i < sizeof(descriptors) / sizeof(descriptors[0]); i++) {
+        int result = watch(daemon, descriptors[i]);
+
+        if (result < 0) {
+            error_set(error, "cannot set up the main loop: %s", strerror(-result));
+            return result;
+        }
+    }
+    return 0;
+}
+
+static void reload(struct daemon *daemon)
+{
+    uint32_t ended = 0;
+    char state[64];
+
+    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)gateway_now() * 1000);
+    notify_send(state);
+    if (gateway_reload(daemon->gateway, log_error_line, NULL, &ended))
+        log_notice("configuration reloaded; %u sessions ended", ended);
+    else
+        log_error("reload refused: the running configuration stays as it is");
+    notify_send("READY=1");
+}
+
+/* False when the daemon is to end. */
+static bool take_signal(struct daemon *daemon)
+{
+    struct signalfd_siginfo info;
+
+    while (read(daemon->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo != SIGHUP)
+            return false;
+        reload(daemon);
+    }
+    return true;
+}
+
+static bool dispatch(struct daemon *daemon, int descriptor)
+{
+    uint64_t expirations;
+
+    if (descriptor == daemon->signals)
+        return take_signal(daemon);
+    if (descriptor == daemon->timer && read(daemon->timer, &expirations, sizeof(expirations)) > 0)
+        gateway_tick(daemon->gateway);
+    if (descriptor == gateway_addresses_descriptor(daemon->gateway))
+        gateway_addresses_ready(daemon->gateway);
+    return true;
+}
+
+static void run(struct daemon *daemon)
+{
+    struct epoll_event events[8];
+    bool go_on = true;
+
+    while (go_on) {
+        int timeout = control_has_subscribers(daemon->control) ? EVENT_DELAY_MS : -1;
+        int ready = epoll_wait(daemon->epoll, events, 8, timeout);
+
+        for (int i = 0; i < ready && go_on; i++)
+            go_on = dispatch(daemon, events[i].data.fd);
+        control_serve(daemon->control, daemon->gateway);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon daemon = {.signals = -1, .timer = -1, .epoll = -1};
+    struct error error = {0};
+    int code = parse_options(argc, argv, &daemon.options);
+
+    if (code >= 0)
+        return code;
+    if (daemon.options.check_only)
+        return check_config(&daemon.options);
+    if (start(&daemon, &error) == 0 && watch_all(&daemon, &error) == 0) {
+        log_notice("portreeved " PORTREEVE_VERSION " is ready");
+        notify_send("READY=1");
+        run(&daemon);
+        notify_send("STOPPING=1");
+        code = EXIT_OK;
+    } else {
+        log_error("%s", error.text);
+        code = EXIT_FAILED;
+    }
+    gateway_close(daemon.gateway);
+    control_close(daemon.control);
+    return code;
+}

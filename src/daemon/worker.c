@@ -1,0 +1,114 @@
+#include "worker.h"
+
+#include "portreeve/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct worker {
+    struct gateway *gateway;
+    struct queue *queue;
+    uint16_t number;
+    int stop; /* eventfd: readable when the thread is to end */
+    bool running;
+    pthread_t thread;
+};
+
+/* One batch. The lock is held for the translation alone: receiving and replying are system calls. */
+static int serve_batch(struct worker *worker)
+{
+    struct packet *packets;
+    int count = queue_receive(worker->queue, &packets);
+    struct nat *nat;
+    uint64_t now;
+
+    if (count <= 0)
+        return count;
+    now = gateway_now();
+    nat = gateway_lock(worker->gateway);
+    for (int i = 0; i < count; i++)
+        nat_translate(nat, &packets[i], now);
+    gateway_unlock(worker->gateway);
+    return queue_reply(worker->queue);
+}
+
+static void *run(void *argument)
+{
+    struct worker *worker = argument;
+    struct pollfd wait[2] = {{.fd = queue_descriptor(worker->queue), .events = POLLIN},
+                             {.fd = worker->stop, .events = POLLIN}};
+    int last_error = 0;
+
+    while (poll(wait, 2, -1) >= 0 || errno == EINTR) {
+        int result;
+
+        if (wait[1].revents != 0)
+            break;
+        result = serve_batch(worker);
+        /* The same error again would only fill the log: one line when it begins to happen. */
+        if (result < 0 && result != last_error)
+            log_error("queue %u: %s", worker->number, strerror(-result));
+        last_error = result < 0 ? result : 0;
+    }
+    return NULL;
+}
+
+int worker_open(struct worker **out, struct gateway *gateway, const struct queue_options *options,
+                struct error *error)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+    int result;
+
+    if (worker == NULL)
+        return -ENOMEM;
+    worker->gateway = gateway;
+    worker->number = options->number;
+    worker->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->stop < 0) {
+        result = -errno;
+        error_set(error, "cannot make an eventfd: %s", strerror(errno));
+        free(worker);
+        return result;
+    }
+    result = queue_open(&worker->queue, options, error);
+    if (result < 0) {
+        close(worker->stop);
+        free(worker);
+        return result;
+    }
+    *out = worker;
+    return 0;
+}
+
+int worker_start(struct worker *worker)
+{
+    sigset_t all, before;
+    int result;
+
+    /* Signals are the main thread's: it takes them from a signalfd. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    result = pthread_create(&worker->thread, NULL, run, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    worker->running = result == 0;
+    return -result;
+}
+
+void worker_close(struct worker *worker)
+{
+    const uint64_t one = 1;
+
+    if (worker == NULL)
+        return;
+    if (worker->running && write(worker->stop, &one, sizeof(one)) == (ssize_t)sizeof(one))
+        pthread_join(worker->thread, NULL);
+    queue_close(worker->queue);
+    close(worker->stop);
+    free(worker);
+}

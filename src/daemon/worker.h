@@ -1,0 +1,21 @@
+/*
+ * worker.h - a thread per queue: take a batch, translate it, give it back
+ */
+#ifndef PORTREEVE_WORKER_H
+#define PORTREEVE_WORKER_H
+
+#include "portreeve/gateway.h"
+
+struct worker;
+
+/* Binds the queue (in the calling thread, so that errors come back); nothing runs yet. */
+int worker_open(struct worker **worker, struct gateway *gateway, const struct queue_options *options,
+                struct error *error);
+
+/* Starts the thread. 0 or -errno. */
+int worker_start(struct worker *worker);
+
+/* Stops the thread, if it runs, and unbinds the queue. NULL is fine. */
+void worker_close(struct worker *worker);
+
+#endif

@@ -1,0 +1,47 @@
+#!/bin/sh
+# Static checks: dependencies point inward, files stay readable, scripts are sound. Prints what is wrong, a line each.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+failed=0
+
+complain() {
+    echo "lint: $1" >&2
+    failed=1
+}
+
+# The core includes itself, its own headers and libc, nothing of the kernel's edge or the daemon.
+core='checksum|endpoint|error|event|hash|icmp|nat|packet|policy|ports|table|tcp|text|wheel'
+libc='arpa/inet|assert|ctype|errno|limits|netinet/in|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|sys/socket|time'
+impure=$(grep -Hn '#include' src/nat/*.[ch] |
+    grep -vE "<($libc)\.h>|\"portreeve/($core)\.h\"|\"[a-z_]+\.h\"")
+[ -z "$impure" ] || complain "src/nat includes what is not the core's:
+$impure"
+
+# The kernel's edge knows the core's types, not the daemon.
+outward=$(grep -Hn '#include "portreeve/\(config\|control\|gateway\|log\|filter\)\.h"' src/netfilter/*.[ch] src/nat/*.[ch])
+[ -z "$outward" ] || complain "dependencies point inward, but:
+$outward"
+
+for file in $(find src include tests -name '*.[ch]' -o -name '*.py' | sort); do
+    lines=$(wc -l <"$file")
+    [ "$lines" -le 620 ] || complain "$file has $lines lines; split it (about 600 is the limit)"
+    ! grep -nE '[[:space:]]+$' "$file" >/dev/null || complain "$file has blanks at line ends"
+done
+
+if command -v shellcheck >/dev/null; then
+    shellcheck tests/*.sh .ci/run || complain "shellcheck found something"
+fi
+if /usr/bin/python3 -c 'import pyflakes' 2>/dev/null; then
+    /usr/bin/python3 -m pyflakes tests || complain "pyflakes found something"
+fi
+if command -v cppcheck >/dev/null; then
+    # Suppressed: jansson's loops are macros it does not know; ctuuninitvar takes a buffer that a callee fills for read.
+    cppcheck --quiet --std=c11 --enable=warning,portability,performance --error-exitcode=1 \
+        --inline-suppr --suppress=missingIncludeSystem -Iinclude -DPORTREEVE_VERSION='""' \
+        --suppress=unknownMacro --suppress=ctuuninitvar src ||
+        complain "cppcheck found something"
+fi
+if command -v mandoc >/dev/null; then
+    mandoc -T lint -W error doc/*.[158] || complain "mandoc found something"
+fi
+exit $failed

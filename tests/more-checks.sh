@@ -1,0 +1,24 @@
+#!/bin/bash
+# Beyond `make check`: the other compiler, valgrind over the core, threads under TSan, fuzzers for a moment each.
+set -eu
+cd "$(dirname "$0")/.."
+export WERROR=1
+tests/install-deps.sh build unit e2e more
+
+echo "== clang"
+make CC=clang BUILD=build-clang all
+
+echo "== the core under valgrind"
+make BUILD=build-valgrind all
+for test in checksum endpoint hash icmp packet policy ports table tcp text wheel; do
+    make --no-print-directory -s BUILD=build-valgrind "build-valgrind/tests/unit/test_$test"
+    CK_FORK=no PORTREEVE_QUICK=1 valgrind --quiet --error-exitcode=1 --leak-check=full \
+        "build-valgrind/tests/unit/test_$test"
+done
+
+echo "== threads under TSan"
+make BUILD=build-tsan SANITIZE=thread all
+PORTREEVE_BUILD="$PWD/build-tsan" /usr/bin/python3 -m pytest -q tests/e2e/test_outbound.py tests/e2e/test_reload.py
+
+echo "== fuzzers"
+make fuzz FUZZ_RUNS=20000
