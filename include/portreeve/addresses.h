@@ -29,4 +29,7 @@ bool addresses_changed(struct addresses *addresses);
 int addresses_read(struct addresses *addresses, struct address *out, size_t max, uint32_t *interface_index,
                    struct error *error);
 
+/* The interface's MTU in bytes, or 0 when it cannot be told. A change of it counts as one of the addresses. */
+uint32_t addresses_mtu(const struct addresses *addresses);
+
 #endif

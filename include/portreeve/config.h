@@ -27,11 +27,20 @@ enum offload_mode {
     OFFLOAD_OFF,
 };
 
+/* What becomes of the MSS that TCP offers. */
+enum mss_mode {
+    MSS_AUTO, /* lowered to what the external interface's MTU takes */
+    MSS_OFF,
+    MSS_FIXED,
+};
+
 struct config {
     char external[IF_NAMESIZE]; /* name of the external interface */
     struct address external_address[CONFIG_EXTERNAL_ADDRESSES_MAX];
     size_t external_address_count; /* 0: every global IPv4 address of the interface */
     uint32_t hairpin_mark;         /* one bit of the packet mark */
+    enum mss_mode mss;
+    uint16_t mss_limit;            /* of MSS_FIXED, bytes */
     uint16_t workers;              /* 0: auto, as many as processors */
     uint16_t queue;                /* number of the first queue */
     enum offload_mode offload;

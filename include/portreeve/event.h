@@ -26,6 +26,7 @@ enum close_reason {
     CLOSE_RECLAIMED, /* the pool was dry, and the connection was closed */
     CLOSE_POLICY,    /* the configuration no longer allows it */
     CLOSE_ADDRESS,   /* its external address has gone */
+    CLOSE_ANSWERED,  /* a refused hairpin: the other host has spoken, and a session of both goes on */
     CLOSE_REASON_COUNT
 };
 

@@ -33,6 +33,7 @@ struct nat {
     bool external_valid[EXTERNAL_ADDRESSES_MAX];
     size_t external_count;
     uint32_t external_interface; /* ifindex */
+    uint16_t mss_limit;          /* of TCP connections with the outside; 0: none */
     struct port_space *ports;    /* three protocols for each external slot */
     struct event_ring events;
     struct nat_counters counters;
@@ -71,6 +72,9 @@ uint32_t nat_set_policy(struct nat *nat, const struct policy *policy, uint64_t n
 /* The external interface's index and addresses. Sessions of an address that has gone end. Returns how many. */
 uint32_t nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses, size_t count,
                           uint64_t now);
+
+/* The largest MSS that TCP may offer through the gateway, in bytes; 0: whatever it offers. Hairpins are left alone. */
+void nat_set_mss_limit(struct nat *nat, uint16_t limit);
 
 /* Ends a live session. */
 void nat_kill(struct nat *nat, uint32_t slot, uint64_t now);

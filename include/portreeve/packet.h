@@ -11,8 +11,8 @@
 #include "portreeve/endpoint.h"
 
 enum packet_hook {
-    HOOK_INBOUND,  /* prerouting: destinations are rewritten here */
-    HOOK_OUTBOUND, /* postrouting: sources are rewritten here */
+    HOOK_INBOUND,  /* prerouting, output: destinations are rewritten here */
+    HOOK_OUTBOUND, /* postrouting, input: sources are rewritten here */
 };
 
 enum verdict {
@@ -121,7 +121,20 @@ void packet_set_source(const struct packet *packet, const struct packet_view *vi
 void packet_set_destination(const struct packet *packet, const struct packet_view *view,
                             const struct endpoint *destination);
 
-/* Once after all rewriting: fills a checksum that was not ready. */
+/*
+ * Once after all rewriting: fills a checksum that was not ready. The kernel takes a rewritten packet for one whose L4
+ * checksum is complete. So it has to be, where connection tracking looks at it next (inbound: nf_ip_checksum), also over
+ * the up to 64 KiB of a GSO packet. Where segmentation comes next (outbound), TCP's is computed by it anyway
+ * (net/ipv4/tcp_offload.c), and UDP's has to be the sum of the pseudo header, to which it adds each segment's bytes
+ * (net/ipv4/udp_offload.c, __udp_gso_segment).
+ *
+ * Nothing suits both for a UDP GSO packet: connection tracking would refuse the sum of the pseudo header, and a complete
+ * checksum that it has verified lies where segmentation looks for csum_start (skb->csum). So such a packet goes on from the
+ * inbound hook with a checksum of 0, which nobody verifies, and gets its sum at the outbound one: packet_passes_twice.
+ */
 void packet_finish(const struct packet *packet, const struct packet_view *view);
+
+/* True for a packet whose checksum cannot suit both hooks: it needs the transit mark, and packet_finish at the outbound hook. */
+bool packet_passes_twice(const struct packet *packet, const struct packet_view *view);
 
 #endif

@@ -13,6 +13,10 @@
  *               cannot be translated must not leave with a private source)
  *             - TCP, UDP or ICMP from the address of a forward's target           -> queue
  *             - leaves by the external interface, ICMP 3, 11, 12                  -> queue
+ *   own_out   output, priority -300: the gateway's own packets to a published port     -> queue
+ *   own_in    input, priority 300: from a forward's target to an external address     -> queue, bypass
+ *             The two together let the gateway reach its own forwards: it is a remote like any other, only that its
+ *             packets never pass prerouting.
  *   defrag    without a hook, and never jumped to: a rule whose expression, by being there, switches IPv4
  *             defragmentation on, at no cost to any packet
  *

@@ -1,8 +1,9 @@
 /*
  * ctl.h - the portreeve client: a verb asks the daemon one thing and shows the answer
  *
- * main.c reads the command line and finds the verb; rpc.c talks; format.c and table.c write; a file for each family of verbs.
- * Whatever comes from the socket is shown with its unprintable characters replaced, for it may hold what others wrote.
+ * main.c reads the command line and finds the verb; rpc.c talks; format.c and table.c write; a file for each
+ * family of verbs. Whatever comes from the socket is shown with its unprintable characters replaced, for it
+ * may hold what others wrote.
  */
 #ifndef PORTREEVE_CTL_H
 #define PORTREEVE_CTL_H
@@ -71,12 +72,16 @@ int rpc_open(struct rpc *rpc, const char *socket);
 void rpc_close(struct rpc *rpc);
 
 /*
- * Asks and waits for the answer: EXIT_DONE and *result (a new reference), or another code after saying why. `params` is
- * released; `line` may be NULL for methods that do not stream.
+ * Asks and waits for the answer: EXIT_DONE and *result (a new reference), or another code after saying why.
+ * `params` is released; `line` may be NULL for methods that do not stream.
  */
-int rpc_call(struct rpc *rpc, const char *method, json_t *params, rpc_line *line, void *context, json_t **result);
+int rpc_call(struct rpc *rpc, const char *method, json_t *params, rpc_line *line, void *context,
+             json_t **result);
 
-/* Waits for one more line of a subscription, however long that takes. EXIT_DONE, or another code after saying why. */
+/*
+ * Waits for one more line of a subscription, however long that takes. EXIT_DONE, or another code after saying
+ * why.
+ */
 int rpc_follow(struct rpc *rpc, rpc_line *line, void *context);
 
 /* rpc_open, rpc_call, rpc_close. */
@@ -95,6 +100,9 @@ double member_seconds(const json_t *object, const char *name);
 
 #define CELL_MAX 256
 
+/* Ends the program. */
+void give_up(void) __attribute__((noreturn));
+
 /* "portreeve: ..." on stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -108,8 +116,8 @@ struct shown {
 const char *show(struct shown *shown, const char *text);
 
 /* Each writes at most CELL_MAX bytes and returns `buffer`. */
-char *format_duration(double seconds, char buffer[CELL_MAX]);      /* "4m12s", "2h4m", "3d2h" */
-char *format_amount(int64_t number, char buffer[CELL_MAX]);        /* "950", "1.2M"; thousands */
+char *format_duration(double seconds, char buffer[CELL_MAX]); /* "4m12s", "2h4m", "3d2h" */
+char *format_amount(int64_t number, char buffer[CELL_MAX]);   /* "950", "1.2M"; thousands */
 char *format_endpoint(const json_t *endpoint, const char *protocol, bool service, char buffer[CELL_MAX]);
 char *format_list(const json_t *array, const char *separator, char buffer[CELL_MAX]);
 /* The side of a session that was asked for, with the service's name: remote, or internal and external. */
@@ -120,12 +128,18 @@ char *format_remote(const json_t *session, char buffer[CELL_MAX]);
 /* Prints a JSON value and a newline. */
 void print_json(const json_t *json);
 
-/* Prints the elements of an array one by one, as they come. */
+/*
+ * An array whose elements come one by one, kept as text until it is complete: a pager that takes its time
+ * must not make the daemon wait, and half an array is of no use to anybody.
+ */
 struct json_list {
-    size_t count;
+    FILE *stream; /* NULL before the first element */
+    char *text;
+    size_t length;
 };
 void json_list_add(struct json_list *list, const json_t *element);
-void json_list_end(const struct json_list *list);
+void json_list_print(struct json_list *list);
+void json_list_end(struct json_list *list);
 
 /* ---- tables (table.c) ---- */
 
@@ -134,8 +148,8 @@ void json_list_end(const struct json_list *list);
 
 struct column {
     const char *title;
-    bool right;   /* numbers */
-    unsigned rank; /* 0: always shown; the highest is left out first where the terminal is too narrow */
+    bool right;    /* numbers */
+    unsigned rank; /* 0: always shown; others as far as the terminal is wide enough, the lowest first */
 };
 
 struct row {

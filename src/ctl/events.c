@@ -44,7 +44,8 @@ static void print_end(const json_t *event, const json_t *session)
 
     print_text(": ", member_text(event, "reason"));
     printf(" after %s, sent %s, received %s", format_duration(member_seconds(session, "age"), age),
-           format_amount(member_number(bytes, "out"), sent), format_amount(member_number(bytes, "in"), received));
+           format_amount(member_number(bytes, "out"), sent),
+           format_amount(member_number(bytes, "in"), received));
 }
 
 static void print_event(const json_t *event)

@@ -32,6 +32,12 @@ const char *show(struct shown *shown, const char *text)
     return shown->text;
 }
 
+void give_up(void)
+{
+    complain("not enough memory");
+    exit(EXIT_REFUSED);
+}
+
 void complain(const char *format, ...)
 {
     char text[1024];
@@ -102,7 +108,8 @@ char *format_list(const json_t *array, const char *separator, char buffer[CELL_M
         const char *text = json_string_value(item) != NULL ? json_string_value(item) : "?";
 
         if (used < CELL_MAX)
-            used += (size_t)snprintf(buffer + used, CELL_MAX - used, "%s%s", index > 0 ? separator : "", text);
+            used +=
+                (size_t)snprintf(buffer + used, CELL_MAX - used, "%s%s", index > 0 ? separator : "", text);
     }
     return buffer;
 }
@@ -158,11 +165,29 @@ void print_json(const json_t *json)
 
 void json_list_add(struct json_list *list, const json_t *element)
 {
-    fputs(list->count++ == 0 ? "[\n" : ",\n", stdout);
-    json_dumpf(element, stdout, JSON_STYLE);
+    const char *before = list->stream == NULL ? "[\n" : ",\n";
+
+    if (list->stream == NULL)
+        list->stream = open_memstream(&list->text, &list->length);
+    if (list->stream == NULL || fputs(before, list->stream) < 0 ||
+        json_dumpf(element, list->stream, JSON_STYLE) < 0)
+        give_up();
 }
 
-void json_list_end(const struct json_list *list)
+void json_list_print(struct json_list *list)
 {
-    fputs(list->count == 0 ? "[]\n" : "\n]\n", stdout);
+    if (list->stream == NULL) {
+        puts("[]");
+        return;
+    }
+    if (fputs("\n]\n", list->stream) < 0 || fflush(list->stream) != 0)
+        give_up();
+    fwrite(list->text, 1, list->length, stdout);
+}
+
+void json_list_end(struct json_list *list)
+{
+    if (list->stream != NULL)
+        fclose(list->stream);
+    free(list->text);
 }

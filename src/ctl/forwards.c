@@ -13,9 +13,9 @@
 enum { NAME, PROTOCOL, LISTEN, TO, ALLOW, SESSIONS, EXPIRES, ORIGIN, OWNER, NOTE, COLUMN_COUNT };
 
 static const struct column columns[COLUMN_COUNT] = {
-    [NAME] = {"NAME", false, 0},       [PROTOCOL] = {"PROTO", false, 0},   [LISTEN] = {"LISTEN", false, 0},
-    [TO] = {"TO", false, 0},           [ALLOW] = {"ALLOW", false, 3},      [SESSIONS] = {"SESSIONS", true, 4},
-    [EXPIRES] = {"EXPIRES", false, 2}, [ORIGIN] = {"ORIGIN", false, 5},    [OWNER] = {"OWNER", false, 1},
+    [NAME] = {"NAME", false, 0},       [PROTOCOL] = {"PROTO", false, 0}, [LISTEN] = {"LISTEN", false, 0},
+    [TO] = {"TO", false, 0},           [ALLOW] = {"ALLOW", false, 3},    [SESSIONS] = {"SESSIONS", true, 4},
+    [EXPIRES] = {"EXPIRES", false, 2}, [ORIGIN] = {"ORIGIN", false, 5},  [OWNER] = {"OWNER", false, 1},
     [NOTE] = {"NOTE", false, 6},
 };
 

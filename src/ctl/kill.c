@@ -11,10 +11,12 @@ int run_kill(const struct options *options)
     int code;
 
     if (all == (options->count > 0)) {
-        complain(all ? "expected a FILTER or --all, not both" : "expected a FILTER; --all ends every session");
+        complain(all ? "expected a FILTER or --all, not both"
+                     : "expected a FILTER; --all ends every session");
         return EXIT_USAGE;
     }
-    code = rpc_ask(options, "kill", all ? json_pack("{s:b}", "all", 1) : filter_params(options), NULL, NULL, &result);
+    code = rpc_ask(options, "kill", all ? json_pack("{s:b}", "all", 1) : filter_params(options), NULL, NULL,
+                   &result);
     killed = (long long)member_number(result, "killed");
     json_decref(result);
     if (code != EXIT_DONE)

@@ -20,16 +20,17 @@ static const struct verb {
     const char *help;
     int (*run)(const struct options *options);
 } verbs[] = {
-    {"status", "[--json]", 0, 0, OPTION_JSON, "how the gateway is: warnings, sessions, pools, traffic, drops", "",
-     run_status},
+    {"status", "[--json]", 0, 0, OPTION_JSON, "how the gateway is: warnings, sessions, pools, traffic, drops",
+     "", run_status},
     {"sessions", "[FILTER...] [--json]", 0, WORDS_ANY, OPTION_JSON, "the live translation table",
      "Exit status 1 when a filter matches nothing (with --json: an empty array, and 0).\n", run_sessions},
     {"mappings", "[--json]", 0, 0, OPTION_JSON, "which internal endpoint is seen as which external one", "",
      run_mappings},
-    {"forwards", "[--json]", 0, 0, OPTION_JSON, "the forwards, of the configuration and added at run time", "",
-     run_forwards},
+    {"forwards", "[--json]", 0, 0, OPTION_JSON, "the forwards, of the configuration and added at run time",
+     "", run_forwards},
     {"forward add", "NAME LISTEN TO [OPTION...]", 3, 3,
-     OPTION_ALLOW | OPTION_OWNER | OPTION_NOTE | OPTION_FOR | OPTION_EXPIRES, "add a forward at run time (root)",
+     OPTION_ALLOW | OPTION_OWNER | OPTION_NOTE | OPTION_FOR | OPTION_EXPIRES,
+     "add a forward at run time (root)",
      "LISTEN is a port, a range or a service, and the protocol: 2222/tcp, 8000-8099/udp, domain/tcp+udp.\n"
      "TO is the internal address and port: 10.0.0.22:22.\n"
      "\n"
@@ -67,16 +68,17 @@ static void print_usage(FILE *out)
     fprintf(out, "usage: portreeve [-s SOCKET] VERB ...\n\n");
     for (size_t i = 0; i < VERB_COUNT; i++)
         fprintf(out, "  %-15s %s\n", verbs[i].name, verbs[i].summary);
-    fprintf(out,
-            "\n"
-            "  -s, --socket SOCKET  the daemon's control socket (default " DEFAULT_SOCKET ")\n"
-            "  -h, --help           this text; after a verb: about the verb\n"
-            "  -V, --version        the version\n"
-            "\n"
-            "%s\n"
-            "Exit status: 0 done, 1 refused or nothing matched, 2 wrong usage, 3 the daemon cannot be reached,\n"
-            "4 not permitted. See portreeve(1).\n",
-            filter_help);
+    fprintf(
+        out,
+        "\n"
+        "  -s, --socket SOCKET  the daemon's control socket (default " DEFAULT_SOCKET ")\n"
+        "  -h, --help           this text; after a verb: about the verb\n"
+        "  -V, --version        the version\n"
+        "\n"
+        "%s\n"
+        "Exit status: 0 done, 1 refused or nothing matched, 2 wrong usage, 3 the daemon cannot be reached,\n"
+        "4 not permitted. See portreeve(1).\n",
+        filter_help);
 }
 
 static void print_verb_help(const struct verb *verb)
@@ -107,11 +109,16 @@ static const struct verb *find_verb(char **words, int count, int *used)
 }
 
 static const struct option long_options[] = {
-    {"socket", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},      {"json", no_argument, NULL, 'j'},
-    {"all", no_argument, NULL, 'a'},          {"allow", required_argument, NULL, 'A'},
-    {"owner", required_argument, NULL, 'o'},  {"note", required_argument, NULL, 'n'},
-    {"for", required_argument, NULL, 'f'},    {"expires", required_argument, NULL, 'e'},
+    {"socket", required_argument, NULL, 's'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {"json", no_argument, NULL, 'j'},
+    {"all", no_argument, NULL, 'a'},
+    {"allow", required_argument, NULL, 'A'},
+    {"owner", required_argument, NULL, 'o'},
+    {"note", required_argument, NULL, 'n'},
+    {"for", required_argument, NULL, 'f'},
+    {"expires", required_argument, NULL, 'e'},
     {NULL, 0, NULL, 0},
 };
 
@@ -185,7 +192,8 @@ static int unknown_verb(const struct options *options)
 
 static int check_usage(const struct verb *verb, const struct options *options)
 {
-    static const char *const names[] = {"--json", "--all", "--allow", "--owner", "--note", "--for", "--expires"};
+    static const char *const names[] = {"--json", "--all", "--allow",  "--owner",
+                                        "--note", "--for", "--expires"};
     unsigned strange = options->given & ~verb->options;
 
     if (strange != 0) {
@@ -193,8 +201,9 @@ static int check_usage(const struct verb *verb, const struct options *options)
         return EXIT_USAGE;
     }
     if (options->count < verb->min || options->count > verb->max) {
-        complain("%s: expected: portreeve %s%s%s", options->count < verb->min ? "too few words" : "too many words",
-                 verb->name, verb->arguments[0] ? " " : "", verb->arguments);
+        complain("%s: expected: portreeve %s%s%s",
+                 options->count < verb->min ? "too few words" : "too many words", verb->name,
+                 verb->arguments[0] ? " " : "", verb->arguments);
         return EXIT_USAGE;
     }
     return EXIT_DONE;

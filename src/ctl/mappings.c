@@ -8,8 +8,9 @@
 enum { PROTOCOL, INTERNAL, EXTERNAL, SHARE, SESSIONS, AGE, COLUMN_COUNT };
 
 static const struct column columns[COLUMN_COUNT] = {
-    [PROTOCOL] = {"PROTO", false, 0}, [INTERNAL] = {"INTERNAL", false, 0},  [EXTERNAL] = {"EXTERNAL", false, 0},
-    [SHARE] = {"SHARE", false, 2},    [SESSIONS] = {"SESSIONS", true, 0}, [AGE] = {"AGE", true, 1},
+    [PROTOCOL] = {"PROTO", false, 0},    [INTERNAL] = {"INTERNAL", false, 0},
+    [EXTERNAL] = {"EXTERNAL", false, 0}, [SHARE] = {"SHARE", false, 2},
+    [SESSIONS] = {"SESSIONS", true, 0},  [AGE] = {"AGE", true, 1},
 };
 
 struct listing {
@@ -21,7 +22,8 @@ struct listing {
 static void add_row(struct table *table, const json_t *mapping)
 {
     const char *protocol = member_text(mapping, "protocol");
-    const json_t *internal = json_object_get(mapping, "internal"), *external = json_object_get(mapping, "external");
+    const json_t *internal = json_object_get(mapping, "internal"),
+                 *external = json_object_get(mapping, "external");
     struct row *row = table_add(table);
     char text[CELL_MAX];
 
@@ -56,12 +58,13 @@ int run_mappings(const struct options *options)
     table_begin(&listing.table, columns, COLUMN_COUNT);
     code = rpc_ask(options, "mappings", json_object(), take_mapping, &listing, &result);
     if (code == EXIT_DONE && listing.json)
-        json_list_end(&listing.list);
+        json_list_print(&listing.list);
     else if (code == EXIT_DONE && listing.table.row_count == 0)
         complain("there are no mappings");
     else if (code == EXIT_DONE)
         table_print(&listing.table);
     table_end(&listing.table);
+    json_list_end(&listing.list);
     json_decref(result);
     return code;
 }

@@ -21,7 +21,8 @@ static void explain_failure(const char *path, int code)
     switch (code) {
     case ENOENT:
     case ECONNREFUSED:
-        complain("cannot reach %s: %s; is portreeved running? (-s names another socket)", path, strerror(code));
+        complain("cannot reach %s: %s; is portreeved running? (-s names another socket)", path,
+                 strerror(code));
         break;
     case EACCES:
     case EPERM:
@@ -89,8 +90,8 @@ static void set_patience(const struct rpc *rpc, int seconds)
 
 static bool send_request(struct rpc *rpc, const char *method, json_t *params)
 {
-    json_t *request =
-        json_pack("{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", REQUEST_ID, "method", method, "params", params);
+    json_t *request = json_pack("{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", REQUEST_ID, "method", method,
+                                "params", params);
     char *text = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
     size_t length = text != NULL ? strlen(text) : 0, done = 0;
     bool failed = text == NULL;
@@ -177,7 +178,8 @@ int rpc_follow(struct rpc *rpc, rpc_line *line, void *context)
     return EXIT_DONE;
 }
 
-int rpc_call(struct rpc *rpc, const char *method, json_t *params, rpc_line *line, void *context, json_t **result)
+int rpc_call(struct rpc *rpc, const char *method, json_t *params, rpc_line *line, void *context,
+             json_t **result)
 {
     int code = EXIT_UNREACHABLE;
 

@@ -24,11 +24,20 @@ enum {
 };
 
 static const struct column columns[COLUMN_COUNT] = {
-    [PROTOCOL] = {"PROTO", false, 0},   [STATE] = {"STATE", false, 0},      [DIRECTION] = {"DIRECTION", false, 11},
-    [INTERNAL] = {"INTERNAL", false, 0}, [EXTERNAL] = {"EXTERNAL", false, 1}, [REMOTE] = {"REMOTE", false, 0},
-    [SHARE] = {"SHARE", false, 9},      [FORWARD] = {"FORWARD", false, 6},  [AGE] = {"AGE", true, 8},
-    [IDLE] = {"IDLE", true, 2},         [EXPIRES] = {"EXPIRES", true, 7},   [SENT] = {"SENT", true, 4},
-    [RECEIVED] = {"RECEIVED", true, 5}, [ID] = {"ID", true, 10},
+    [PROTOCOL] = {"PROTO", false, 0},
+    [STATE] = {"STATE", false, 0},
+    [DIRECTION] = {"DIRECTION", false, 11},
+    [INTERNAL] = {"INTERNAL", false, 0},
+    [EXTERNAL] = {"EXTERNAL", false, 1},
+    [REMOTE] = {"REMOTE", false, 0},
+    [SHARE] = {"SHARE", false, 9},
+    [FORWARD] = {"FORWARD", false, 6},
+    [AGE] = {"AGE", true, 8},
+    [IDLE] = {"IDLE", true, 2},
+    [EXPIRES] = {"EXPIRES", true, 7},
+    [SENT] = {"SENT", true, 4},
+    [RECEIVED] = {"RECEIVED", true, 5},
+    [ID] = {"ID", true, 10},
 };
 _Static_assert(COLUMN_COUNT <= TABLE_COLUMNS, "a row has room for the columns");
 
@@ -94,10 +103,11 @@ int run_sessions(const struct options *options)
     table_begin(&listing.table, columns, COLUMN_COUNT);
     code = rpc_ask(options, "sessions", filter_params(options), take_session, &listing, &result);
     if (code == EXIT_DONE && listing.json)
-        json_list_end(&listing.list);
+        json_list_print(&listing.list);
     else if (code == EXIT_DONE)
         code = show_table(&listing.table, options);
     table_end(&listing.table);
+    json_list_end(&listing.list);
     json_decref(result);
     return code;
 }

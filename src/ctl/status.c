@@ -28,7 +28,8 @@ static const char *const explanations[] = {
     [DROP_TUPLE_COLLISION] = "another session gets the same answers",
     [DROP_NO_EXTERNAL_ADDRESS] = "the external interface had no address",
 };
-_Static_assert(sizeof(explanations) / sizeof(explanations[0]) == DROP_REASON_COUNT, "every reason is explained");
+_Static_assert(sizeof(explanations) / sizeof(explanations[0]) == DROP_REASON_COUNT,
+               "every reason is explained");
 
 static const char *explain(const char *reason)
 {
@@ -93,8 +94,8 @@ static void print_sessions(const json_t *status)
     int64_t live = member_number(sessions, "live"), limit = member_number(sessions, "limit");
     char memory[CELL_MAX];
 
-    printf("sessions   %lld of %lld (%lld %%); opened: %lld", (long long)live, (long long)limit, percent(live, limit),
-           (long long)member_number(sessions, "opened"));
+    printf("sessions   %lld of %lld (%lld %%); opened: %lld", (long long)live, (long long)limit,
+           percent(live, limit), (long long)member_number(sessions, "opened"));
     if (member_number(sessions, "adopted") > 0)
         printf("; taken over: %lld", (long long)member_number(sessions, "adopted"));
     print_closed(json_object_get(sessions, "closed"));
@@ -111,14 +112,15 @@ static void print_share(const json_t *share)
 
     make_printable(format_list(json_object_get(share, "source"), ", ", source));
     make_printable(format_list(json_object_get(share, "ports"), ", ", ports));
-    printf("share      %s: %s, ports %s, filtering %s\n           pool", show(&name, member_text(share, "name")),
-           source, ports, show(&filtering, member_text(share, "filtering")));
+    printf("share      %s: %s, ports %s, filtering %s\n           pool",
+           show(&name, member_text(share, "name")), source, ports,
+           show(&filtering, member_text(share, "filtering")));
     for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
         const json_t *pool = json_object_get(json_object_get(share, "pool"), protocols[i]);
         int64_t used = member_number(pool, "used"), size = member_number(pool, "size");
 
-        printf("%s %s %lld of %lld (%lld %%)", i > 0 ? "," : "", protocols[i], (long long)used, (long long)size,
-               percent(used, size));
+        printf("%s %s %lld of %lld (%lld %%)", i > 0 ? "," : "", protocols[i], (long long)used,
+               (long long)size, percent(used, size));
     }
     putchar('\n');
 }
@@ -152,14 +154,20 @@ static void print_queue(const json_t *queue)
     putchar('\n');
 }
 
+/* What the daemon does not know it leaves out. */
+static const char *show_if_known(struct shown *shown, const char *text)
+{
+    return *text != '\0' ? show(shown, text) : "something unknown";
+}
+
 static void print_kernel(const json_t *status)
 {
     const json_t *kernel = json_object_get(status, "kernel");
     struct shown queue, defragmentation, offload;
 
-    printf("kernel     packets by %s, defragmentation by %s; offload %s; %lld workers\n",
-           show(&queue, member_text(kernel, "queue_expression")),
-           show(&defragmentation, member_text(kernel, "defragmentation")),
+    printf("kernel     packets by %s, defragmentation by %s; offload %s; workers: %lld\n",
+           show_if_known(&queue, member_text(kernel, "queue_expression")),
+           show_if_known(&defragmentation, member_text(kernel, "defragmentation")),
            show(&offload, member_text(status, "offload")), (long long)member_number(status, "workers"));
 }
 
@@ -176,7 +184,8 @@ static void print_drops(const json_t *status)
         if (!any)
             printf("\ndropped packets, by reason:\n");
         any = true;
-        printf("  %-20s %10lld  %s\n", show(&shown, reason), (long long)json_integer_value(count), explain(reason));
+        printf("  %-20s %10lld  %s\n", show(&shown, reason), (long long)json_integer_value(count),
+               explain(reason));
     }
 }
 

@@ -1,8 +1,8 @@
 /*
  * table.c - columns that fit the terminal
  *
- * Where the terminal is too narrow, whole columns are left out, the least telling first; only then is a line cut. What goes
- * to a file or another program is never cut, unless $COLUMNS asks for it.
+ * Where the terminal is too narrow, whole columns are left out, the least telling first; only then is a line
+ * cut. What goes to a file or another program is never cut, unless $COLUMNS asks for it.
  */
 #include "ctl.h"
 #include "portreeve/text.h"
@@ -16,6 +16,7 @@
 
 #define GAP      2
 #define CUT_MARK '>'
+#define RANK_MAX TABLE_COLUMNS
 
 /* ---- widths ---- */
 
@@ -65,12 +66,6 @@ void table_begin(struct table *table, const struct column *columns, size_t count
     *table = (struct table){.columns = columns, .column_count = count};
 }
 
-static void give_up(void)
-{
-    complain("not enough memory");
-    exit(EXIT_REFUSED);
-}
-
 struct row *table_add(struct table *table)
 {
     if (table->row_count == table->row_capacity) {
@@ -118,7 +113,7 @@ void row_set_key(struct row *row, const char *protocol, const json_t *first, con
 
 struct layout {
     size_t width[TABLE_COLUMNS];
-    bool shown[TABLE_COLUMNS];
+    bool shown[TABLE_COLUMNS], empty[TABLE_COLUMNS];
     size_t line; /* columns of the terminal that a line may take */
 };
 
@@ -133,26 +128,23 @@ static size_t total_width(const struct table *table, const struct layout *layout
     return total;
 }
 
-/* The shown column of the highest rank; column_count when only those remain that stay. */
-static size_t least_telling(const struct table *table, const struct layout *layout)
+/* Columns that always are shown first, then as many as fit, in the order of their rank. */
+static void choose_columns(const struct table *table, struct layout *layout)
 {
-    size_t least = table->column_count;
-    unsigned rank = 0;
-
-    for (size_t i = 0; i < table->column_count; i++) {
-        if (layout->shown[i] && table->columns[i].rank > rank) {
-            rank = table->columns[i].rank;
-            least = i;
+    for (unsigned rank = 0; rank <= RANK_MAX; rank++) {
+        for (size_t i = 0; i < table->column_count; i++) {
+            if (table->columns[i].rank != rank || layout->empty[i])
+                continue;
+            layout->shown[i] = true;
+            if (rank > 0 && total_width(table, layout) > layout->line)
+                layout->shown[i] = false;
         }
     }
-    return least;
 }
 
 static void lay_out(const struct table *table, struct layout *layout)
 {
-    size_t least;
-
-    layout->line = terminal_width();
+    *layout = (struct layout){.line = terminal_width()};
     for (size_t i = 0; i < table->column_count; i++) {
         size_t widest = 0;
 
@@ -161,12 +153,11 @@ static void lay_out(const struct table *table, struct layout *layout)
 
             widest = width > widest ? width : widest;
         }
-        layout->shown[i] = widest > 0; /* a column that has nothing to say is left out */
-        layout->width[i] = widest > strlen(table->columns[i].title) ? widest : strlen(table->columns[i].title);
+        layout->empty[i] = widest == 0; /* a column that has nothing to say is left out */
+        layout->width[i] =
+            widest > strlen(table->columns[i].title) ? widest : strlen(table->columns[i].title);
     }
-    while (total_width(table, layout) > layout->line &&
-           (least = least_telling(table, layout)) < table->column_count)
-        layout->shown[least] = false;
+    choose_columns(table, layout);
 }
 
 /* Prints at most *left columns of text; what does not fit becomes a mark. */

@@ -62,7 +62,7 @@ enum section_id {
 };
 
 /* Places in the key tables that checks refer to. */
-enum { GATEWAY_EXTERNAL, GATEWAY_ADDRESS, GATEWAY_MARK };
+enum { GATEWAY_EXTERNAL, GATEWAY_ADDRESS, GATEWAY_MARK, GATEWAY_MSS };
 enum { SHARE_SOURCE, SHARE_PORTS, SHARE_FILTERING };
 enum {
     FORWARD_LISTEN,

@@ -66,6 +66,20 @@ static enum outcome take_hairpin_mark(struct reading *reading, struct section *s
     return VALUE_TAKEN;
 }
 
+static enum outcome take_mss(struct reading *reading, struct section *section, const char *value)
+{
+    static const char *const words[] = {[MSS_AUTO] = "auto", [MSS_OFF] = "off"};
+    int mode = choose(value, words, COUNT(words));
+    uint64_t number = 0;
+
+    (void)section;
+    if (mode < 0 && !text_parse_number(value, 536, 65495, &number))
+        return VALUE_WRONG;
+    reading->config->mss = mode < 0 ? MSS_FIXED : (enum mss_mode)mode;
+    reading->config->mss_limit = (uint16_t)number;
+    return VALUE_TAKEN;
+}
+
 static const struct key gateway_keys[] = {
     [GATEWAY_EXTERNAL] = {"external", KEY_REQUIRED, take_external,
                           "an interface name, as in external = wan0"},
@@ -73,6 +87,7 @@ static const struct key gateway_keys[] = {
                          "IPv4 addresses of the external interface, as in 203.0.113.5"},
     [GATEWAY_MARK] = {"hairpin-mark", 0, take_hairpin_mark,
                       "a packet mark with exactly one bit set, as in 0x10000000"},
+    [GATEWAY_MSS] = {"mss", 0, take_mss, "auto, off, or a number of bytes from 536 to 65495"},
 };
 
 /* ---- [share NAME] ---- */

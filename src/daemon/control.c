@@ -16,9 +16,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG   64
-#define RETRY_MS  1000 /* until accepting again when descriptors have run out */
-#define PID_TEXT  16
+#define BACKLOG    64
+#define RETRY_MS   1000 /* until accepting again when descriptors have run out */
+#define PID_TEXT   16
 #define GROUP_TEXT (64 * 1024) /* of a group's line, members included */
 
 static int fail(struct error *error, int code, const char *what, const char *path)
@@ -34,8 +34,10 @@ static int set_paths(struct control *control, const char *path, struct error *er
     size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
 
     if (strlen(path) == 0 || strlen(path) > max) {
-        error_set(error, "the control socket's path %s: expected at most %zu bytes, the most that a Unix socket takes",
-                  path, max);
+        error_set(
+            error,
+            "the control socket's path %s: expected at most %zu bytes, the most that a Unix socket takes",
+            path, max);
         return -ENAMETOOLONG;
     }
     snprintf(control->path, sizeof(control->path), "%s", path);
@@ -95,7 +97,10 @@ static int refuse_second(const struct control *control, int lock_file, struct er
     return -EADDRINUSE;
 }
 
-/* The one before may have removed the file between our open and our flock: then ours is no longer the one at the path. */
+/*
+ * The one before may have removed the file between our open and our flock: then ours is no longer the one at
+ * the path.
+ */
 static bool is_still_there(int file, const char *path)
 {
     struct stat opened, named;
@@ -105,8 +110,9 @@ static bool is_still_there(int file, const char *path)
 }
 
 /*
- * The lock, not the socket, says who serves this path: the kernel drops it with the process however that ends, and two
- * daemons that start at once cannot both have it. The file holds the process id, for the message above.
+ * The lock, not the socket, says who serves this path: the kernel drops it with the process however that
+ * ends, and two daemons that start at once cannot both have it. The file holds the process id, for the
+ * message above.
  */
 static int take_lock(struct control *control, struct error *error)
 {
@@ -280,7 +286,10 @@ static void watch_listener(struct control *control, uint32_t events)
     epoll_ctl(control->epoll, EPOLL_CTL_MOD, control->listener, &event);
 }
 
-/* Without descriptors the waiting connection stays ready; not looking for a second keeps the main loop from spinning. */
+/*
+ * Without descriptors the waiting connection stays ready; not looking for a second keeps the main loop from
+ * spinning.
+ */
 static void accept_one(struct control *control, uint64_t now)
 {
     int result = client_accept(control);
@@ -318,7 +327,10 @@ static void pump_events(struct control *control, struct gateway *gateway, uint64
     }
 }
 
-/* One event at a time: the kernel then puts the served one behind the others, so nobody waits for a busy client. */
+/*
+ * One event at a time: the kernel then puts the served one behind the others, so nobody waits for a busy
+ * client.
+ */
 void control_serve(struct control *control, struct gateway *gateway)
 {
     uint64_t begun = gateway_now(), now = begun;

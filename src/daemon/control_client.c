@@ -5,17 +5,20 @@
 #include "portreeve/log.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* ---- who it is ---- */
 
 const char *client_describe(const struct client *client, char buffer[CLIENT_TEXT_MAX])
 {
-    snprintf(buffer, CLIENT_TEXT_MAX, "user %u (process %d)", (unsigned)client->peer.uid, (int)client->peer.pid);
+    snprintf(buffer, CLIENT_TEXT_MAX, "user %u (process %d)", (unsigned)client->peer.uid,
+             (int)client->peer.pid);
     return buffer;
 }
 
@@ -51,10 +54,11 @@ static bool may_look(const struct control *control, int socket, const struct ucr
 static void turn_away(int socket)
 {
     char line[160];
-    int length = snprintf(line, sizeof(line),
-                          "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,\"message\":\"the daemon has as many "
-                          "clients as it takes; try again later\"}}\n",
-                          CONTROL_BUSY);
+    int length = snprintf(
+        line, sizeof(line),
+        "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,\"message\":\"the daemon has as many "
+        "clients as it takes; try again later\"}}\n",
+        CONTROL_BUSY);
 
     /* A new connection's buffer has room for this; if it had not, there would be nobody to miss it. */
     send(socket, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -139,11 +143,29 @@ void client_close(struct client *client)
     free(client);
 }
 
+/*
+ * The socket is reported writable only when it is nearly empty, which a slow reader may take long to reach.
+ * What it has not read yet (SIOCOUTQ) shrinks whenever it reads at all.
+ */
+static void look_for_reading(struct client *client, uint64_t now)
+{
+    int unread;
+
+    if (ioctl(client->socket, SIOCOUTQ, &unread) < 0)
+        return;
+    if (unread < client->unread)
+        client->moved = now;
+    client->unread = unread;
+}
+
 bool client_cut_if_stalled(struct client *client, uint64_t now)
 {
     char who[CLIENT_TEXT_MAX];
 
-    if (client->output.start == client->output.used || now < client->output_moved + CONTROL_STALL_MS)
+    if (!(client->interest & EPOLLOUT))
+        return false;
+    look_for_reading(client, now);
+    if (now < client->moved + CONTROL_STALL_MS)
         return false;
     log_info("control socket: %s does not read; cut off", client_describe(client, who));
     client_close(client);
@@ -186,8 +208,6 @@ void client_write(struct client *client, const char *bytes, size_t length)
 
     if (client->broken)
         return;
-    if (output->start == output->used)
-        client->output_moved = gateway_now();
     if (!output_reserve(output, length)) {
         client->broken = true;
         return;
@@ -231,7 +251,7 @@ static void send_output(struct client *client, uint64_t now)
         return;
     }
     output->start += (size_t)sent;
-    client->output_moved = now;
+    client->moved = now;
     if (output->start < output->used)
         return;
     output->start = output->used = 0;
@@ -280,8 +300,8 @@ static void read_input(struct client *client)
     client->input_used -= client->input_start;
     memmove(client->input, client->input + client->input_start, client->input_used);
     client->input_start = 0;
-    length = recv(client->socket, client->input + client->input_used, CONTROL_LINE_MAX + 1 - client->input_used,
-                  MSG_DONTWAIT);
+    length = recv(client->socket, client->input + client->input_used,
+                  CONTROL_LINE_MAX + 1 - client->input_used, MSG_DONTWAIT);
     if (length < 0) {
         client->broken = errno != EAGAIN && errno != EINTR;
         return;
@@ -329,6 +349,8 @@ void client_settle(struct client *client, uint64_t now)
     event.events = wanted_interest(client);
     if (event.events == client->interest)
         return;
+    if (!(client->interest & EPOLLOUT))
+        client->moved = now; /* if it has to read from now on, then from now on */
     if (epoll_ctl(client->control->epoll, EPOLL_CTL_MOD, client->socket, &event) < 0) {
         client_close(client);
         return;
@@ -342,6 +364,8 @@ void client_turn(struct client *client, struct gateway *gateway, uint32_t ready,
         client_close(client);
         return;
     }
+    if (ready & EPOLLOUT)
+        client->moved = now;
     send_output(client, now);
     if (!client->broken && !client->closing && client_has_room(client)) {
         if (client->job != NULL)

@@ -1,8 +1,8 @@
 /*
  * control_events.c - who follows events
  *
- * The table's ring is read when the main loop comes by. A client that reads slowly keeps its place in the ring; when the
- * ring has gone past it, it is told how many events it has missed and goes on from there.
+ * The table's ring is read when the main loop comes by. A client that reads slowly keeps its place in the
+ * ring; when the ring has gone past it, it is told how many events it has missed and goes on from there.
  */
 #include "control_internal.h"
 

@@ -9,9 +9,9 @@
  * control_events.c   who follows events, and what they have missed
  * control_json.c, control_status.c   what is said, as JSON
  *
- * Nothing waits, and everything is bounded: a turn of a client is one read, one request, or one slice of a walk. A client
- * has at most one request in work; while more than CONTROL_OUTPUT_MARK bytes wait for it, nothing more is made for it. So
- * it holds at most the mark, one slice and one answer, whatever it asks for.
+ * Nothing waits, and everything is bounded: a turn of a client is one read, one request, or one slice of a
+ * walk. A client has at most one request in work; while more than CONTROL_OUTPUT_MARK bytes wait for it,
+ * nothing more is made for it. So it holds at most the mark, one slice and one answer, whatever it asks for.
  */
 #ifndef PORTREEVE_CONTROL_INTERNAL_H
 #define PORTREEVE_CONTROL_INTERNAL_H
@@ -26,7 +26,7 @@
 #define CONTROL_CLIENTS_ROOT 4            /* of these, kept for root */
 #define CONTROL_LINE_MAX     65536        /* bytes of a request, without the newline */
 #define CONTROL_OUTPUT_MARK  (256 * 1024) /* bytes that wait for a client before it gets no more */
-#define CONTROL_STALL_MS     10000        /* output waits this long and nothing is read: cut off */
+#define CONTROL_STALL_MS     10000        /* a client that is to read and does not for so long is cut off */
 #define CONTROL_TURN_MS      5            /* of one control_serve */
 #define CONTROL_SLICE        256          /* table slots under one hold of the lock */
 #define CONTROL_KILL_SLICE   32           /* sessions ended under one hold of the lock */
@@ -67,9 +67,10 @@ struct client {
     bool input_ended; /* the client has said everything; it may still listen */
 
     struct output output;
-    uint64_t output_moved; /* when bytes last left, or began to wait */
-    bool closing;          /* to be closed when the output has left */
-    bool broken;           /* to be closed now */
+    uint64_t moved; /* when it last read something, or began to have to */
+    int unread;     /* bytes in its socket at the last look */
+    bool closing;   /* to be closed when the output has left */
+    bool broken;    /* to be closed now */
 
     struct job *job; /* a request in work; owned */
     bool subscribed;
@@ -81,8 +82,8 @@ struct client {
 struct control {
     int listener, epoll, lock_file;
     char path[108], lock_path[128];
-    char group[33]; /* empty: root alone */
-    gid_t gid;      /* of the group */
+    char group[33];        /* empty: root alone */
+    gid_t gid;             /* of the group */
     uint64_t listen_again; /* while out of descriptors: when to accept again; 0: accepting */
     struct client *client[CONTROL_CLIENTS_MAX]; /* NULL: free; owned */
     size_t client_count;
@@ -114,7 +115,7 @@ struct parameter {
 
 struct method {
     const char *name;
-    bool changes; /* for root only, and logged */
+    bool changes;                                /* for root only, and logged */
     struct parameter parameters[PARAMETERS_MAX]; /* up to the first without a name */
     void (*run)(struct request *request);
 };
@@ -136,7 +137,10 @@ void client_settle(struct client *client, uint64_t now);
 /* Whether more may be made for it now. */
 bool client_has_room(const struct client *client);
 
-/* "user 0 (process 4711)", for the log; the process is 0 when it lives in a pid namespace that ours does not see. */
+/*
+ * "user 0 (process 4711)", for the log; the process is 0 when it lives in a pid namespace that ours does not
+ * see.
+ */
 #define CLIENT_TEXT_MAX 64
 const char *client_describe(const struct client *client, char buffer[CLIENT_TEXT_MAX]);
 
@@ -151,8 +155,8 @@ void client_write_line(struct client *client, json_t *line);
 void request_serve(struct client *client, struct gateway *gateway, const char *line, size_t length);
 /* The answers. `id` may be NULL (null); `result` and `errors` are released; `errors` may be NULL. */
 void request_answer(struct client *client, json_t *id, json_t *result);
-void request_refuse(struct client *client, json_t *id, enum control_code code, json_t *errors, const char *format,
-                    ...) __attribute__((format(printf, 5, 6)));
+void request_refuse(struct client *client, json_t *id, enum control_code code, json_t *errors,
+                    const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* A line of a stream: {"jsonrpc":"2.0","method":METHOD,"params":PARAMS}. `params` is released. */
 void request_notify(struct client *client, const char *method, json_t *params);
 
@@ -175,13 +179,13 @@ void events_subscribe(struct request *request, const struct filter *filter);
 void events_pump(struct client *client, struct gateway *gateway);
 
 /* control_json.c: new references, NULL without memory. */
-json_t *json_text(const char *text);              /* what is not printable becomes '?' */
-json_t *json_text_or_null(const char *text);      /* empty: null */
+json_t *json_text(const char *text);         /* what is not printable becomes '?' */
+json_t *json_text_or_null(const char *text); /* empty: null */
 json_t *json_address(const struct address *address);
 json_t *json_prefixes(const struct prefix *prefixes, size_t count);
 json_t *json_port_range(const struct port_range *range); /* "8000-8099" or "2222" */
-json_t *json_time(int64_t seconds);                 /* RFC 3339, UTC */
-json_t *json_time_ms(int64_t milliseconds);         /* the same, with milliseconds */
+json_t *json_time(int64_t seconds);                      /* RFC 3339, UTC */
+json_t *json_time_ms(int64_t milliseconds);              /* the same, with milliseconds */
 json_t *json_session(const struct session_view *session);
 json_t *json_mapping(const struct mapping *mapping, const char *share, uint64_t now);
 json_t *json_forward(const struct forward *forward, uint64_t sessions);

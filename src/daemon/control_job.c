@@ -1,9 +1,10 @@
 /*
  * control_job.c - methods that walk the translation table
  *
- * A job is a cursor over the table's slots. Each step copies one slice under the lock and does the rest without it; how
- * fast the steps follow each other is up to the client, by reading. A session keeps its slot as long as it lives, so one
- * that lives throughout the walk is seen exactly once; one that begins or ends meanwhile may be seen or not.
+ * A job is a cursor over the table's slots. Each step copies one slice under the lock and does the rest
+ * without it; how fast the steps follow each other is up to the client, by reading. A session keeps its slot
+ * as long as it lives, so one that lives throughout the walk is seen exactly once; one that begins or ends
+ * meanwhile may be seen or not.
  */
 #include "control_internal.h"
 #include "portreeve/log.h"
@@ -22,9 +23,10 @@ struct job {
     uint32_t slot;  /* where the next slice begins */
     uint64_t count; /* sessions or mappings listed, sessions ended */
     /* of forwards: */
-    json_t *sessions;        /* forward name -> how many live sessions */
-    struct policy *snapshot; /* what is listed, from when the walk was done; a walk ago it may have been another */
-    size_t forward;          /* the next one to list */
+    json_t *sessions; /* forward name -> how many live sessions */
+    struct policy
+        *snapshot;  /* what is listed, from when the walk was done; a walk ago it may have been another */
+    size_t forward; /* the next one to list */
     /* of kill: */
     char described[DESCRIBED_MAX];
 };
@@ -155,8 +157,9 @@ static bool step_mappings(struct job *job, struct gateway *gateway)
     for (size_t i = 0; i < count; i++) {
         bool shared = found[i].share < policy_share_count(policy);
 
-        request_notify(job->client, "mapping",
-                       json_mapping(&found[i], shared ? policy_share(policy, found[i].share)->name : "", now));
+        request_notify(
+            job->client, "mapping",
+            json_mapping(&found[i], shared ? policy_share(policy, found[i].share)->name : "", now));
     }
     job->count += count;
     return false;
@@ -185,7 +188,10 @@ static void count_forwards(struct job *job, const struct session_view *view, siz
     }
 }
 
-/* The list is one line, which is written in pieces: it may be much longer than what waits for a client at once. */
+/*
+ * The list is one line, which is written in pieces: it may be much longer than what waits for a client at
+ * once.
+ */
 static void begin_list(struct job *job)
 {
     static const char head[] = "{\"jsonrpc\":\"2.0\",\"id\":", list[] = ",\"result\":{\"forwards\":[";
@@ -198,7 +204,8 @@ static void begin_list(struct job *job)
 static void write_forward(struct job *job)
 {
     const struct forward *forward = policy_forward(job->snapshot, job->forward);
-    json_t *json = json_forward(forward, (uint64_t)json_integer_value(json_object_get(job->sessions, forward->name)));
+    json_t *json =
+        json_forward(forward, (uint64_t)json_integer_value(json_object_get(job->sessions, forward->name)));
 
     if (job->forward++ > 0)
         client_write(job->client, ",", 1);
@@ -290,8 +297,8 @@ static void end_kill(struct job *job)
 {
     char who[CLIENT_TEXT_MAX];
 
-    log_notice("%s: ended %llu sessions: %s", client_describe(job->client, who), (unsigned long long)job->count,
-               job->described);
+    log_notice("%s: kill %s: %llu sessions ended", client_describe(job->client, who), job->described,
+               (unsigned long long)job->count);
 }
 
 void job_begin_kill(struct request *request, const struct filter *filter, const char *described)

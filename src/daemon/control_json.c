@@ -104,14 +104,15 @@ static json_t *json_both_ways(uint64_t out, uint64_t in)
 json_t *json_session(const struct session_view *session)
 {
     json_t *json = json_pack(
-        "{s:I,s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "id", (json_int_t)session->id, "protocol",
-        protocol_name(session->protocol), "state", session_state_name(session->state), "direction",
-        direction_name(session->direction), "internal", json_endpoint(&session->internal), "external",
-        json_endpoint(&session->external), "remote", json_endpoint(&session->remote), "share",
+        "{s:I,s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "id", (json_int_t)session->id,
+        "protocol", protocol_name(session->protocol), "state", session_state_name(session->state),
+        "direction", direction_name(session->direction), "internal", json_endpoint(&session->internal),
+        "external", json_endpoint(&session->external), "remote", json_endpoint(&session->remote), "share",
         json_text_or_null(session->share), "forward", json_text_or_null(session->forward), "age",
         json_seconds(session->age_ms), "idle", json_seconds(session->idle_ms), "expires_in",
-        json_seconds(session->expires_in_ms), "packets", json_both_ways(session->packets_out, session->packets_in),
-        "bytes", json_both_ways(session->bytes_out, session->bytes_in), "offloaded", 0);
+        json_seconds(session->expires_in_ms), "packets",
+        json_both_ways(session->packets_out, session->packets_in), "bytes",
+        json_both_ways(session->bytes_out, session->bytes_in), "offloaded", 0);
 
     if (session->direction == DIRECTION_HAIRPIN)
         json_object_set_new(json, "peer", json_endpoint(&session->peer));
@@ -123,8 +124,9 @@ json_t *json_mapping(const struct mapping *mapping, const char *share, uint64_t 
     uint64_t age = now > mapping->created ? now - mapping->created : 0;
 
     return json_pack("{s:s,s:o,s:o,s:o,s:I,s:o}", "protocol", protocol_name(mapping->protocol), "internal",
-                     json_endpoint(&mapping->internal), "external", json_endpoint(&mapping->external), "share",
-                     json_text_or_null(share), "sessions", (json_int_t)mapping->sessions, "age", json_seconds(age));
+                     json_endpoint(&mapping->internal), "external", json_endpoint(&mapping->external),
+                     "share", json_text_or_null(share), "sessions", (json_int_t)mapping->sessions, "age",
+                     json_seconds(age));
 }
 
 static json_t *json_protocols(uint8_t protocols)
@@ -142,16 +144,19 @@ json_t *json_forward(const struct forward *forward, uint64_t sessions)
 {
     char to[ENDPOINT_TEXT_MAX];
 
-    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:b,s:I}", "name", json_text(forward->name), "protocols",
-                     json_protocols(forward->protocols), "listen", json_port_range(&forward->listen), "to",
-                     text_format_endpoint(&forward->to, to), "allow",
+    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:b,s:I}", "name", json_text(forward->name),
+                     "protocols", json_protocols(forward->protocols), "listen",
+                     json_port_range(&forward->listen), "to", text_format_endpoint(&forward->to, to), "allow",
                      json_prefixes(forward->allow, forward->allow_count), "owner",
                      json_text_or_null(forward->owner), "note", json_text_or_null(forward->note), "expires",
                      forward->expires != 0 ? json_time(forward->expires) : json_null(), "runtime",
                      (int)forward->runtime, "sessions", (json_int_t)sessions);
 }
 
-/* The core's clock does not go back but knows no dates: both clocks are read now, and the event's age leads back. */
+/*
+ * The core's clock does not go back but knows no dates: both clocks are read now, and the event's age leads
+ * back.
+ */
 json_t *json_event(const struct event *event, uint64_t now, int64_t now_epoch_ms)
 {
     int64_t age = now > event->time ? (int64_t)(now - event->time) : 0;

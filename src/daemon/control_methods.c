@@ -54,7 +54,8 @@ static void refuse_change(struct request *request, const char *what, json_t *err
         first = "the reason is not known";
     log_notice("%s: %s refused: %s", client_describe(request->client, who), what, first);
     if (count > 1)
-        request_refuse(request->client, request->id, CONTROL_REFUSED, errors, "%s (and %zu more)", first, count - 1);
+        request_refuse(request->client, request->id, CONTROL_REFUSED, errors, "%s (and %zu more)", first,
+                       count - 1);
     else
         request_refuse(request->client, request->id, CONTROL_REFUSED, errors, "%s", first);
 }
@@ -92,7 +93,8 @@ static void run_events(struct request *request)
         events_subscribe(request, &filter);
 }
 
-/* The filter's words in one line, cut where it gets long. They have passed filter_add, so they are printable. */
+/* The filter's words in one line, cut where it gets long. They have passed filter_add, so they are printable.
+ */
 static void describe_filter(const struct request *request, char *buffer, size_t size)
 {
     const json_t *word;
@@ -135,7 +137,8 @@ static void run_reload(struct request *request)
         return;
     }
     json_decref(errors);
-    log_notice("%s: configuration reloaded; %u sessions ended", client_describe(request->client, who), (unsigned)ended);
+    log_notice("%s: configuration reloaded; %u sessions ended", client_describe(request->client, who),
+               (unsigned)ended);
     request_answer(request->client, request->id, json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
 }
 
@@ -186,9 +189,9 @@ static void run_forward_add(struct request *request)
     }
     json_decref(errors);
     log_notice("%s: forward '%s' added: listen %s, to %s, allow %s, owner %s, note %s, expires %s",
-               client_describe(request->client, who), text.name, text.listen, text.to, text.allow ? text.allow : "anyone",
-               text.owner ? text.owner : "none", text.note ? text.note : "none",
-               text.expires ? text.expires : "never");
+               client_describe(request->client, who), text.name, text.listen, text.to,
+               text.allow ? text.allow : "anyone", text.owner ? text.owner : "none",
+               text.note ? text.note : "none", text.expires ? text.expires : "never");
     request_answer(request->client, request->id,
                    json_pack("{s:s,s:s?}", "name", text.name, "expires", text.expires));
 }
@@ -211,7 +214,8 @@ static void run_forward_remove(struct request *request)
         return;
     }
     json_decref(errors);
-    log_notice("%s: forward '%s' removed; %u sessions ended", client_describe(request->client, who), name, (unsigned)ended);
+    log_notice("%s: forward '%s' removed; %u sessions ended", client_describe(request->client, who), name,
+               (unsigned)ended);
     request_answer(request->client, request->id, json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
 }
 

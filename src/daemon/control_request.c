@@ -14,14 +14,15 @@
 void request_answer(struct client *client, json_t *id, json_t *result)
 {
     if (result == NULL) {
-        request_refuse(client, id, CONTROL_INTERNAL_ERROR, NULL, "the daemon is out of memory for this answer");
+        request_refuse(client, id, CONTROL_INTERNAL_ERROR, NULL,
+                       "the daemon is out of memory for this answer");
         return;
     }
     client_write_line(client, json_pack("{s:s,s:O,s:o}", "jsonrpc", "2.0", "id", id, "result", result));
 }
 
-void request_refuse(struct client *client, json_t *id, enum control_code code, json_t *errors, const char *format,
-                    ...)
+void request_refuse(struct client *client, json_t *id, enum control_code code, json_t *errors,
+                    const char *format, ...)
 {
     char text[512];
     va_list arguments;
@@ -33,13 +34,13 @@ void request_refuse(struct client *client, json_t *id, enum control_code code, j
     error = json_pack("{s:i,s:o}", "code", (int)code, "message", json_text(text));
     if (errors != NULL)
         json_object_set_new(error, "data", json_pack("{s:o}", "errors", errors));
-    client_write_line(client,
-                      json_pack("{s:s,s:O?,s:o}", "jsonrpc", "2.0", "id", id, "error", error));
+    client_write_line(client, json_pack("{s:s,s:O?,s:o}", "jsonrpc", "2.0", "id", id, "error", error));
 }
 
 void request_notify(struct client *client, const char *method, json_t *params)
 {
-    client_write_line(client, json_pack("{s:s,s:s,s:o}", "jsonrpc", "2.0", "method", method, "params", params));
+    client_write_line(client,
+                      json_pack("{s:s,s:s,s:o}", "jsonrpc", "2.0", "method", method, "params", params));
 }
 
 /* ---- parameters ---- */
@@ -60,7 +61,8 @@ static const char *list_parameters(const struct method *method, char *buffer, si
 
     snprintf(buffer, size, "none");
     for (size_t i = 0; i < PARAMETERS_MAX && method->parameters[i].name != NULL && used < size; i++)
-        used += (size_t)snprintf(buffer + used, size - used, "%s%s", i > 0 ? ", " : "", method->parameters[i].name);
+        used += (size_t)snprintf(buffer + used, size - used, "%s%s", i > 0 ? ", " : "",
+                                 method->parameters[i].name);
     return buffer;
 }
 
@@ -119,12 +121,14 @@ static bool check_may_look(struct client *client, json_t *id)
     if (client->may_look)
         return true;
     if (client->control->group[0] == '\0')
-        request_refuse(client, id, CONTROL_NOT_PERMITTED, NULL, "not permitted: only root may use this socket");
-    else
         request_refuse(client, id, CONTROL_NOT_PERMITTED, NULL,
-                       "not permitted: user %u is not in group '%s', whose members may look; only root may change "
-                       "anything",
-                       (unsigned)client->peer.uid, client->control->group);
+                       "not permitted: only root may use this socket");
+    else
+        request_refuse(
+            client, id, CONTROL_NOT_PERMITTED, NULL,
+            "not permitted: user %u is not in group '%s', whose members may look; only root may change "
+            "anything",
+            (unsigned)client->peer.uid, client->control->group);
     return false;
 }
 
@@ -151,7 +155,8 @@ static void dispatch(struct request *request, const json_t *envelope)
     request->method = method_find(name);
     if (request->method == NULL) {
         request_refuse(request->client, request->id, CONTROL_UNKNOWN_METHOD, NULL,
-                       "there is no method '" QUOTE "'; expected status, sessions, mappings, forwards, forward.add, "
+                       "there is no method '" QUOTE
+                       "'; expected status, sessions, mappings, forwards, forward.add, "
                        "forward.remove, events, kill or reload",
                        name);
         return;

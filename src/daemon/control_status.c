@@ -12,7 +12,8 @@ static json_t *json_external(const struct gateway *gateway, const struct gateway
 
     for (size_t i = 0; i < status->external_count; i++)
         json_array_append_new(addresses, json_address(&status->external[i]));
-    return json_pack("{s:o,s:o}", "interface", json_text(gateway_config(gateway)->external), "addresses", addresses);
+    return json_pack("{s:o,s:o}", "interface", json_text(gateway_config(gateway)->external), "addresses",
+                     addresses);
 }
 
 static json_t *json_sessions(const struct gateway_status *status)
@@ -23,8 +24,8 @@ static json_t *json_sessions(const struct gateway_status *status)
         json_object_set_new(closed, close_reason_name((enum close_reason)reason),
                             json_integer((json_int_t)status->counters.closed[reason]));
     return json_pack("{s:I,s:I,s:I,s:I,s:o}", "live", (json_int_t)status->sessions, "limit",
-                     (json_int_t)status->sessions_max, "opened", (json_int_t)status->counters.opened, "adopted",
-                     (json_int_t)status->counters.adopted, "closed", closed);
+                     (json_int_t)status->sessions_max, "opened", (json_int_t)status->counters.opened,
+                     "adopted", (json_int_t)status->counters.adopted, "closed", closed);
 }
 
 /* Counting a pool's ports takes microseconds, so each share gets a hold of the lock of its own. */
@@ -41,9 +42,8 @@ static json_t *json_pool(struct gateway *gateway, uint16_t share)
     gateway_unlock(gateway);
     pool = json_object();
     for (size_t i = 0; i < 3; i++)
-        json_object_set_new(
-            pool, protocol_name(protocols[i]),
-            json_pack("{s:I,s:I}", "used", (json_int_t)used[i], "size", (json_int_t)size[i]));
+        json_object_set_new(pool, protocol_name(protocols[i]),
+                            json_pack("{s:I,s:I}", "used", (json_int_t)used[i], "size", (json_int_t)size[i]));
     return pool;
 }
 
@@ -58,10 +58,10 @@ static json_t *json_shares(struct gateway *gateway)
 
         for (size_t n = 0; n < share->ports_count; n++)
             json_array_append_new(ports, json_port_range(&share->ports[n]));
-        json_array_append_new(shares, json_pack("{s:o,s:o,s:o,s:s,s:o}", "name", json_text(share->name), "source",
-                                                json_prefixes(share->source, share->source_count), "ports", ports,
-                                                "filtering", filtering_name(share->filtering), "pool",
-                                                json_pool(gateway, (uint16_t)i)));
+        json_array_append_new(shares, json_pack("{s:o,s:o,s:o,s:s,s:o}", "name", json_text(share->name),
+                                                "source", json_prefixes(share->source, share->source_count),
+                                                "ports", ports, "filtering", filtering_name(share->filtering),
+                                                "pool", json_pool(gateway, (uint16_t)i)));
     }
     return shares;
 }
@@ -70,13 +70,15 @@ static json_t *json_direction(const struct gateway_status *status, enum packet_h
 {
     return json_pack("{s:I,s:I,s:I,s:I}", "packets", (json_int_t)status->counters.packets[hook], "bytes",
                      (json_int_t)status->counters.bytes[hook], "packets_per_second",
-                     (json_int_t)status->packet_rate[hook], "bytes_per_second", (json_int_t)status->byte_rate[hook]);
+                     (json_int_t)status->packet_rate[hook], "bytes_per_second",
+                     (json_int_t)status->byte_rate[hook]);
 }
 
 static json_t *json_traffic(const struct gateway_status *status)
 {
     return json_pack("{s:o,s:o,s:I}", "in", json_direction(status, HOOK_INBOUND), "out",
-                     json_direction(status, HOOK_OUTBOUND), "unchanged", (json_int_t)status->counters.unchanged);
+                     json_direction(status, HOOK_OUTBOUND), "unchanged",
+                     (json_int_t)status->counters.unchanged);
 }
 
 /* Every reason is there, so that scripts see zeros. */
@@ -131,13 +133,13 @@ json_t *json_status(struct gateway *gateway)
     struct gateway_status status;
 
     gateway_read_status(gateway, &status);
-    return json_pack(
-        "{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I},s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:s,s:I,s:o}", "version", PORTREEVE_VERSION,
-        "pid", (json_int_t)getpid(), "started", json_time(status.started), "uptime",
-        (double)status.uptime_ms / 1000, "external", json_external(gateway, &status), "sessions",
-        json_sessions(&status), "mappings", "live", (json_int_t)status.mappings, "hosts", (json_int_t)status.hosts,
-        "memory", (json_int_t)status.memory, "shares", json_shares(gateway), "traffic", json_traffic(&status),
-        "drops", json_drops(&status), "queues", json_queues(gateway, &status), "kernel", json_kernel(&status),
-        "offload", "off", /* not built yet: every packet passes the daemon */
-        "workers", (json_int_t)status.workers, "warnings", json_warnings(&status));
+    return json_pack("{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I},s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:s,s:I,s:o}", "version",
+                     PORTREEVE_VERSION, "pid", (json_int_t)getpid(), "started", json_time(status.started),
+                     "uptime", (double)status.uptime_ms / 1000, "external", json_external(gateway, &status),
+                     "sessions", json_sessions(&status), "mappings", "live", (json_int_t)status.mappings,
+                     "hosts", (json_int_t)status.hosts, "memory", (json_int_t)status.memory, "shares",
+                     json_shares(gateway), "traffic", json_traffic(&status), "drops", json_drops(&status),
+                     "queues", json_queues(gateway, &status), "kernel", json_kernel(&status), "offload",
+                     "off", /* not built yet: every packet passes the daemon */
+                     "workers", (json_int_t)status.workers, "warnings", json_warnings(&status));
 }

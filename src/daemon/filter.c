@@ -100,17 +100,19 @@ static void refuse_endpoint(const char *word, const char *value, struct error *e
                   "10.0.0.0/24",
                   quoted);
     else if (value[0] == ':')
-        error_set(error,
-                  "filter word '%s': not a port; expected a number from 1 to 65535 or a service of /etc/services, "
-                  "as in :443 or :https",
-                  quoted);
+        error_set(
+            error,
+            "filter word '%s': not a port; expected a number from 1 to 65535 or a service of /etc/services, "
+            "as in :443 or :https",
+            quoted);
     else
-        error_set(error, "filter word '%s': expected an address, a prefix, :PORT or ADDRESS:PORT, as in %s10.0.0.7",
+        error_set(error,
+                  "filter word '%s': expected an address, a prefix, :PORT or ADDRESS:PORT, as in %s10.0.0.7",
                   quoted, value == word ? "" : "remote=");
 }
 
-static bool take_endpoint(struct filter_term *term, enum filter_side side, const char *word, const char *value,
-                          struct error *error)
+static bool take_endpoint(struct filter_term *term, enum filter_side side, const char *word,
+                          const char *value, struct error *error)
 {
     term->kind = FILTER_ENDPOINT;
     term->endpoint = (struct filter_endpoint){.side = side};
@@ -175,7 +177,8 @@ static bool take_name(struct filter_term *term, const char *word, const char *va
 
     if (!config_name_is_good(value)) {
         error_set(error,
-                  "filter word '%s': not a name; expected at most %d letters, digits, '.', '_' and '-', a letter or "
+                  "filter word '%s': not a name; expected at most %d letters, digits, '.', '_' and '-', a "
+                  "letter or "
                   "digit first",
                   quote(word, quoted), POLICY_NAME_MAX - 1);
         return false;
@@ -203,7 +206,8 @@ static bool take_id(struct filter_term *term, const char *word, const char *valu
     term->kind = FILTER_ID;
     if (text_parse_number(value, 1, UINT64_MAX, &term->id))
         return true;
-    error_set(error, "filter word '%s': not a session's id; expected a number, as in id=42", quote(word, quoted));
+    error_set(error, "filter word '%s': not a session's id; expected a number, as in id=42",
+              quote(word, quoted));
     return false;
 }
 
@@ -211,8 +215,9 @@ static const struct filter_key {
     const char *key; /* with its '=' */
     bool (*take)(struct filter_term *term, const char *word, const char *value, struct error *error);
 } filter_keys[] = {
-    {"internal=", take_internal},   {"external=", take_external}, {"remote=", take_remote},
-    {"state=", take_state},         {"share=", take_share},       {"forward=", take_forward},
+    {"internal=", take_internal},   {"external=", take_external},
+    {"remote=", take_remote},       {"state=", take_state},
+    {"share=", take_share},         {"forward=", take_forward},
     {"direction=", take_direction}, {"id=", take_id},
 };
 
@@ -235,10 +240,11 @@ static void refuse_key(const char *word, const char *equals, struct error *error
     if (meant != NULL)
         error_set(error, "filter word '%s': unknown; did you mean '%s'?", quoted, meant);
     else
-        error_set(error,
-                  "filter word '%s': unknown; expected internal=, external=, remote=, state=, direction=, share=, "
-                  "forward= or id=",
-                  quoted);
+        error_set(
+            error,
+            "filter word '%s': unknown; expected internal=, external=, remote=, state=, direction=, share=, "
+            "forward= or id=",
+            quoted);
 }
 
 /* ---- words without '=' ---- */
@@ -273,7 +279,8 @@ static void refuse_plain(const char *word, struct error *error)
         error_set(error, "filter word '%s': unknown; did you mean '%s'?", quoted, meant);
     else
         error_set(error,
-                  "filter word '%s': unknown; expected tcp, udp, icmp, an address, a prefix, :PORT, offloaded, or one "
+                  "filter word '%s': unknown; expected tcp, udp, icmp, an address, a prefix, :PORT, "
+                  "offloaded, or one "
                   "of internal=, external=, remote=, state=, direction=, share=, forward=, id= and a value",
                   quoted);
 }
@@ -316,13 +323,15 @@ bool filter_add(struct filter *filter, const char *word, struct error *error)
 
 /* ---- matching ---- */
 
-static bool endpoint_matches(const struct filter_endpoint *wanted, uint8_t protocol, const struct endpoint *endpoint)
+static bool endpoint_matches(const struct filter_endpoint *wanted, uint8_t protocol,
+                             const struct endpoint *endpoint)
 {
     int32_t port = protocol == PROTOCOL_TCP   ? wanted->tcp_port
                    : protocol == PROTOCOL_UDP ? wanted->udp_port
                                               : wanted->icmp_id;
 
-    return prefix_contains(&wanted->prefix, &endpoint->address) && (!wanted->has_port || port == endpoint->port);
+    return prefix_contains(&wanted->prefix, &endpoint->address) &&
+           (!wanted->has_port || port == endpoint->port);
 }
 
 static bool any_endpoint_matches(const struct filter_endpoint *wanted, const struct session_view *session)

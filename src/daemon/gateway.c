@@ -4,13 +4,17 @@
 #include "gateway_internal.h"
 
 #include "portreeve/log.h"
+#include "reserved_ports.h"
 #include "runtime_forwards.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -146,9 +150,32 @@ static int install_rules(struct gateway *gateway, struct error *error)
 
     if (result == 0)
         result = gateway_write_rules(gateway, gateway->active, true, error);
+    gateway->rules_installed = result == 0;
     if (result == 0)
         log_info("rules installed with the %s expression, defragmentation by %s",
                  ruleset_queue_expression(gateway->ruleset), ruleset_defrag_expression(gateway->ruleset));
+    return result;
+}
+
+/*
+ * Two daemons in one network namespace would replace each other's rules. Abstract socket names are per network namespace
+ * (unix(7)) and end with their process, so one of them is a lock.
+ */
+static int lock_namespace(struct gateway *gateway, struct error *error)
+{
+    static const char name[] = "\0portreeved";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int result = 0;
+
+    memcpy(address.sun_path, name, sizeof(name) - 1);
+    gateway->namespace_lock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (gateway->namespace_lock < 0 ||
+        bind(gateway->namespace_lock, (const struct sockaddr *)&address,
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1)) < 0) {
+        result = -errno;
+        error_set(error, "%s", result == -EADDRINUSE ? "another portreeved runs in this network namespace"
+                                                     : strerror(-result));
+    }
     return result;
 }
 
@@ -157,8 +184,10 @@ static int install_rules(struct gateway *gateway, struct error *error)
  */
 static int start(struct gateway *gateway, struct error *error)
 {
-    int result = addresses_open(&gateway->addresses, gateway->config.external, error);
+    int result = lock_namespace(gateway, error);
 
+    if (result == 0)
+        result = addresses_open(&gateway->addresses, gateway->config.external, error);
     if (result == 0)
         result = make_translator(gateway, error);
     if (result == 0)
@@ -170,7 +199,7 @@ static int start(struct gateway *gateway, struct error *error)
         result = start_workers(gateway, error);
     }
     if (result == 0) {
-        gateway_reserve_pool(gateway, gateway->active);
+        reserved_ports_exchange(gateway->config.state_directory, gateway->active);
         result = install_rules(gateway, error);
     }
     return result;
@@ -188,6 +217,7 @@ int gateway_open(struct gateway **out, const char *config_path, struct config *c
     }
     pthread_mutex_init(&gateway->lock, NULL);
     gateway->config = *config;
+    gateway->namespace_lock = -1;
     snprintf(gateway->config_path, sizeof(gateway->config_path), "%s", config_path);
     gateway->started = time(NULL);
     gateway->started_ms = gateway_now();
@@ -204,23 +234,22 @@ static void remove_rules(struct gateway *gateway)
 {
     struct error error = {0};
 
-    if (gateway->ruleset != NULL && ruleset_remove(gateway->ruleset, &error) < 0)
+    if (gateway->rules_installed && ruleset_remove(gateway->ruleset, &error) < 0)
         log_error("%s", error.text);
     ruleset_close(gateway->ruleset);
 }
 
 void gateway_close(struct gateway *gateway)
 {
-    struct error error = {0};
-
     if (gateway == NULL)
         return;
     remove_rules(gateway);
     for (uint16_t i = 0; i < gateway->worker_count; i++)
         worker_close(gateway->worker[i]);
-    if (gateway->reserved_count > 0 &&
-        host_ports_release(gateway->reserved, gateway->reserved_count, &error) < 0)
-        log_warning("%s", error.text);
+    if (gateway->state != NULL) /* otherwise they are not ours */
+        reserved_ports_release(gateway->config.state_directory);
+    if (gateway->namespace_lock >= 0)
+        close(gateway->namespace_lock);
     addresses_close(gateway->addresses);
     nat_free(gateway->nat);
     state_close(gateway->state);

@@ -14,7 +14,6 @@
 #include <pthread.h>
 
 #define RATE_SECONDS 10
-#define RESERVED_RANGES_MAX 1024
 
 struct rate_sample {
     uint64_t time; /* gateway_now; 0: none yet */
@@ -29,7 +28,9 @@ struct gateway {
     char config_path[PATH_MAX];
     struct state *state; /* where the sessions lie */
     bool has_left_sessions; /* by an earlier run, to be adopted */
+    int namespace_lock; /* a socket that only one daemon in a network namespace can bind; -1: none */
     struct ruleset *ruleset;
+    bool rules_installed;
     uint32_t rules_restored; /* times that another program had removed them */
     struct addresses *addresses;
     struct worker *worker[CONFIG_WORKERS_MAX];
@@ -37,8 +38,6 @@ struct gateway {
     struct address external[EXTERNAL_ADDRESSES_MAX]; /* in use */
     size_t external_count;
     uint32_t external_interface;
-    struct port_range reserved[RESERVED_RANGES_MAX]; /* what we added to the host's reserved ports */
-    size_t reserved_count;
     int64_t started;
     uint64_t started_ms;
     struct rate_sample sample[RATE_SECONDS + 1];
@@ -63,9 +62,6 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error);
 
 /* Installs the rules (`install`) or exchanges the sets' contents, for this policy and the external addresses in use. */
 int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install, struct error *error);
-
-/* Keeps the host from choosing the policy's pool ports for its own connections; a failure is logged. */
-void gateway_reserve_pool(struct gateway *gateway, const struct policy *policy);
 
 /* Drops run-time and configured forwards whose time has come. */
 void gateway_expire_forwards(struct gateway *gateway);

@@ -8,6 +8,7 @@
 
 #include "portreeve/log.h"
 #include "portreeve/text.h"
+#include "reserved_ports.h"
 #include "runtime_forwards.h"
 
 #include <errno.h>
@@ -217,35 +218,6 @@ int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bo
     return result;
 }
 
-/*
- * The host must not choose pool ports for its own connections. Released and taken anew as a whole: between the two the
- * host could choose one of them, which the pool would then share with it for one connection; it is a moment.
- */
-void gateway_reserve_pool(struct gateway *gateway, const struct policy *policy)
-{
-    struct port_range ranges[RESERVED_RANGES_MAX];
-    struct error error = {0};
-    size_t count = 0;
-    int added;
-
-    if (gateway->reserved_count > 0)
-        host_ports_release(gateway->reserved, gateway->reserved_count, &error);
-    gateway->reserved_count = 0;
-    for (size_t i = 0; i < policy_share_count(policy); i++) {
-        const struct share *share = policy_share(policy, i);
-
-        for (size_t n = 0; n < share->ports_count && count < RESERVED_RANGES_MAX; n++)
-            ranges[count++] = share->ports[n];
-    }
-    if (count == 0)
-        return;
-    added = host_ports_reserve(ranges, count, gateway->reserved, RESERVED_RANGES_MAX, &error);
-    if (added < 0)
-        log_warning("the host may choose ports of the pool for its own connections: %s", error.text);
-    else
-        gateway->reserved_count = (size_t)added;
-}
-
 bool gateway_apply_policy(struct gateway *gateway, struct policy *next, config_report *report, void *context,
                           uint32_t *sessions_ended)
 {
@@ -261,7 +233,7 @@ bool gateway_apply_policy(struct gateway *gateway, struct policy *next, config_r
     gateway_unlock(gateway);
     gateway->active = next;
     policy_free(before);
-    gateway_reserve_pool(gateway, next);
+    reserved_ports_exchange(gateway->config.state_directory, next);
     if (runtime_forwards_save(gateway->config.state_directory, next, &error) < 0)
         log_warning("%s", error.text);
     return true;
@@ -306,7 +278,8 @@ static void warn(void *context, const char *message)
 
 static void adopt_config(struct gateway *gateway, struct config *next)
 {
-    bool addresses_differ = gateway->config.external_address_count != next->external_address_count ||
+    bool addresses_differ = gateway->config.mss != next->mss || gateway->config.mss_limit != next->mss_limit ||
+                            gateway->config.external_address_count != next->external_address_count ||
                             memcmp(gateway->config.external_address, next->external_address,
                                    sizeof(next->external_address)) != 0;
     struct error error = {0};
@@ -429,12 +402,25 @@ static size_t choose_addresses(struct gateway *gateway, struct address *found, s
     return chosen;
 }
 
+static void limit_mss(struct gateway *gateway)
+{
+    const uint32_t headers = 40; /* IPv4 and TCP, without options (RFC 9293 section 3.7.1) */
+    uint32_t mtu = addresses_mtu(gateway->addresses);
+    uint16_t limit = gateway->config.mss == MSS_FIXED ? gateway->config.mss_limit : 0;
+
+    if (gateway->config.mss == MSS_AUTO && mtu > headers && mtu <= UINT16_MAX)
+        limit = (uint16_t)(mtu - headers);
+    nat_set_mss_limit(gateway_lock(gateway), limit);
+    gateway_unlock(gateway);
+}
+
 int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
 {
     struct address found[64];
     char text[ADDRESS_TEXT_MAX];
     uint32_t ended;
     size_t count;
+    bool differs;
     int read = addresses_read(gateway->addresses, found, 64, &gateway->external_interface, error);
 
     if (read < 0 && read != -ENODEV)
@@ -442,13 +428,15 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
     count = choose_addresses(gateway, found, read < 0 ? 0 : (size_t)read);
     if (count > EXTERNAL_ADDRESSES_MAX)
         count = EXTERNAL_ADDRESSES_MAX;
+    differs = count != gateway->external_count || memcmp(gateway->external, found, count * sizeof(*found)) != 0;
     memcpy(gateway->external, found, count * sizeof(*found));
     gateway->external_count = count;
     ended = nat_set_external(gateway_lock(gateway), gateway->external_interface, found, count, gateway_now());
     gateway_unlock(gateway);
+    limit_mss(gateway);
     if (gateway->address_problem.text[0] != '\0')
         log_warning("%s", gateway->address_problem.text);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; differs && i < count; i++)
         log_info("external address %s on %s", text_format_address(&found[i], text), gateway->config.external);
     if (ended > 0)
         log_notice("%u sessions ended: their external address has gone", ended);

@@ -78,8 +78,8 @@ static bool adopt_side(struct nat *nat, const struct session *session, enum role
 
     if (nat_external_index(nat, &external->address) == EXTERNAL_ADDRESSES_MAX)
         return false;
-    if (plan->share == POLICY_NONE)
-        plan->share = share;
+    if (plan->share == POLICY_NONE && (role == ROLE_INITIATOR || forward == POLICY_NONE))
+        plan->share = share; /* as when it was opened: a forward needs no share */
     if (forward != POLICY_NONE) {
         plan->forward[role] = forward;
         return nat_forward_allows(nat, session, role, forward);

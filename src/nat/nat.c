@@ -56,6 +56,11 @@ bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget)
     return true;
 }
 
+void nat_set_mss_limit(struct nat *nat, uint16_t limit)
+{
+    nat->mss_limit = limit;
+}
+
 void nat_kill(struct nat *nat, uint32_t slot, uint64_t now)
 {
     session_close(nat, slot, CLOSE_KILLED, now);

@@ -67,6 +67,9 @@ size_t nat_external_index(const struct nat *nat, const struct address *address);
 
 void event_publish(struct nat *nat, enum event_type type, enum close_reason reason, uint32_t slot, uint64_t now);
 
+/* True for a session that remembers a packet which another host of the gateway did not get (translate.c). */
+bool nat_is_knock(const struct nat *nat, uint32_t slot);
+
 /* Decisions about ICMP errors, in translate_icmp.c. */
 enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet, struct packet_view *view);
 

@@ -246,20 +246,29 @@ void packet_set_destination(const struct packet *packet, const struct packet_vie
                             destination);
 }
 
+bool packet_passes_twice(const struct packet *packet, const struct packet_view *view)
+{
+    return packet->gso && packet->hook == HOOK_INBOUND && view->protocol == PROTOCOL_UDP;
+}
+
 void packet_finish(const struct packet *packet, const struct packet_view *view)
 {
     uint8_t *at = view->l4 + checksum_offset(view->protocol);
     uint16_t covered = view->l4_length, sum = 0;
+    bool segmented_next = packet->gso && packet->hook == HOOK_OUTBOUND && view->protocol != PROTOCOL_ICMP;
     uint32_t pseudo;
 
-    if (!packet->checksum_missing)
+    if (packet_passes_twice(packet, view)) {
+        memset(at, 0, 2);
+        return;
+    }
+    if (!packet->checksum_missing && !(segmented_next && view->protocol == PROTOCOL_UDP))
         return;
     if (view->protocol == PROTOCOL_UDP)
         covered = read16(view->l4 + 4);
     pseudo = view->protocol == PROTOCOL_ICMP ? 0 : checksum_pseudo_ipv4(view->ip, view->protocol, covered);
     memset(at, 0, 2);
-    if (packet->gso && view->protocol != PROTOCOL_ICMP) {
-        /* Segmentation adds each segment's own bytes to the pseudo header's sum (net/ipv4/udp_offload.c). */
+    if (segmented_next) {
         sum = checksum_fold(pseudo);
     } else {
         sum = (uint16_t)~checksum_fold(checksum_add(pseudo, view->l4, covered));

@@ -13,6 +13,7 @@
  */
 #include "nat_internal.h"
 #include "portreeve/icmp.h"
+#include "portreeve/mss.h"
 
 static bool is_external(const struct nat *nat, const struct address *address)
 {
@@ -58,11 +59,14 @@ static void rewrite(struct nat *nat, struct packet *packet, const struct packet_
 
     if (packet->hook == HOOK_INBOUND) {
         packet_set_destination(packet, view, &other->source);
-        packet->transit = nat->table.session[slot].direction == DIRECTION_HAIRPIN;
+        packet->transit =
+            nat->table.session[slot].direction == DIRECTION_HAIRPIN || packet_passes_twice(packet, view);
     } else {
         packet_set_source(packet, view, &other->destination);
         packet->transit = false;
     }
+    if (nat->mss_limit != 0 && nat->table.session[slot].direction != DIRECTION_HAIRPIN)
+        mss_clamp(packet, view, nat->mss_limit);
     packet_finish(packet, view);
     packet->verdict = VERDICT_REWRITTEN;
     nat->counters.packets[packet->hook]++;
@@ -102,7 +106,7 @@ static enum drop_reason open_outbound(struct nat *nat, const struct packet_view 
 }
 
 /* Why a packet without a session may not open one; DROP_NONE when it may. */
-static enum drop_reason may_open(const struct packet_view *view)
+static enum drop_reason opening_refused(const struct packet_view *view)
 {
     if (view->protocol == PROTOCOL_TCP && !tcp_may_open(view->tcp_flags))
         return DROP_NOT_SYN;
@@ -123,16 +127,67 @@ static bool is_translated(const struct nat *nat, const struct tuple *sent)
 
 /* Opening from outside, and hairpins. */
 
+/*
+ * Two hosts of the same gateway that learn each other's external endpoint both send, as they would anywhere (RFC 5128
+ * section 3.3: hole punching). The first packet meets the other's filtering and is dropped; but its sender has spoken, so the
+ * other's packet must be let in. What remembers that is a session without an inside at its far end: a knock. It ends when
+ * a session of both takes its place.
+ */
+bool nat_is_knock(const struct nat *nat, uint32_t slot)
+{
+    const struct session *session = &nat->table.session[slot];
+
+    return session->direction == DIRECTION_OUTBOUND &&
+           is_external(nat, &session->tuple[ROLE_INITIATOR].destination.address);
+}
+
+/* Turns a plan that filtering has refused into a knock. */
+static void plan_knock(const struct tuple *sent, const struct external_side *initiator, struct session_plan *plan)
+{
+    plan->direction = DIRECTION_OUTBOUND;
+    plan->tuple[ROLE_RESPONDER] = (struct tuple){sent->destination, initiator->external, sent->protocol, 0};
+    plan->mapping[ROLE_INITIATOR] = initiator->mapping;
+    plan->forward[ROLE_INITIATOR] = initiator->forward;
+    plan->share = initiator->share;
+}
+
+/* The sessions that have the plan's tuples: false when one of them is more than a knock. */
+static bool find_knocks(const struct nat *nat, const struct session_plan *plan, uint32_t knock[2])
+{
+    enum role role;
+
+    for (int i = 0; i < 2; i++) {
+        knock[i] = table_find(&nat->table, &plan->tuple[i], &role);
+        if (knock[i] != INDEX_NONE && !nat_is_knock(nat, knock[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Opens the session, and only then ends the knocks: their mappings are its mappings. */
+static void open_over_knocks(struct nat *nat, uint32_t slot, const struct session_plan *plan,
+                             const uint32_t knock[2], uint64_t now)
+{
+    session_open(nat, slot, plan, now);
+    for (int i = 0; i < 2; i++) {
+        if (knock[i] != INDEX_NONE && (i == 0 || knock[1] != knock[0]))
+            session_close(nat, knock[i], CLOSE_ANSWERED, now);
+    }
+}
+
 /* RFC 4787 REQ-8: may this remote send to the mapping? */
 static bool filter_admits(const struct nat *nat, const struct mapping *mapping, const struct endpoint *remote)
 {
+    const struct tuple sought = {*remote, mapping->external, mapping->protocol, 0};
+    enum role role;
+
     switch (policy_share(nat->policy, mapping->share)->filtering) {
     case FILTERING_ENDPOINT_INDEPENDENT:
         return true;
     case FILTERING_ADDRESS_DEPENDENT:
         return table_has_spoken_to(&nat->table, mapping->protocol, &mapping->external, &remote->address);
-    default:
-        return false; /* the session that it needs would have been found */
+    default: /* the session that it needs would have been found, but for a knock of the host that is called */
+        return table_find(&nat->table, &sought, &role) != INDEX_NONE;
     }
 }
 
@@ -170,6 +225,7 @@ static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, 
     struct external_side responder;
     struct endpoint internal;
     enum drop_reason reason;
+    enum role role;
 
     reason = session_external_side(nat, sent->protocol, &sent->source, now, initiator);
     if (reason != DROP_NONE)
@@ -177,6 +233,10 @@ static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, 
     reason = find_inside(nat, sent, &initiator->external, &internal, &responder);
     if (reason != DROP_NONE)
         return reason;
+    /* With several external addresses, two forwards' targets could meet by other ones, too: the second pass knows one. */
+    if (table_find_transit(&nat->table, &(struct tuple){sent->source, internal, sent->protocol, 0}, &role) !=
+        INDEX_NONE)
+        return DROP_TUPLE_COLLISION;
     plan->direction = DIRECTION_HAIRPIN;
     plan->tuple[ROLE_RESPONDER] = (struct tuple){internal, initiator->external, sent->protocol, 0};
     plan->mapping[ROLE_INITIATOR] = initiator->mapping;
@@ -207,29 +267,45 @@ static enum drop_reason open_inbound(struct nat *nat, const struct packet *packe
                                      uint64_t now, uint32_t *slot)
 {
     const struct tuple *sent = &view->tuple;
-    bool hairpin = nat_is_shared(nat, &sent->source.address);
+    bool shared = nat_is_shared(nat, &sent->source.address), hairpin = is_translated(nat, sent);
     struct session_plan plan = {.tuple = {*sent}, .mapping = {INDEX_NONE, INDEX_NONE},
                                 .forward = {POLICY_NONE, POLICY_NONE}};
-    struct external_side initiator = {.mapping = INDEX_NONE};
+    struct external_side initiator = {.mapping = INDEX_NONE}, responder;
+    struct endpoint internal;
+    uint32_t knock[2] = {INDEX_NONE, INDEX_NONE};
     enum drop_reason reason;
-    enum role role;
+    bool may_open;
 
     if (from_outside(nat, packet) && (hairpin || is_external(nat, &sent->source.address)))
         return DROP_SPOOFED_SOURCE;
-    reason = session_reserve(nat, hairpin ? &sent->source.address : NULL, now, slot);
+    /* Nothing is evicted for a packet that is refused. A hairpin's filter is asked again, with what its target will see. */
+    reason = find_inside(nat, sent, &sent->source, &internal, &responder);
+    if (reason != DROP_NONE && !(hairpin && reason == DROP_FILTERED))
+        return reason;
+    reason = session_reserve(nat, shared ? &sent->source.address : NULL, now, slot);
     if (reason != DROP_NONE)
         return reason;
     reason = hairpin ? plan_hairpin(nat, sent, now, &plan, &initiator) : plan_inbound(nat, sent, &plan);
-    if (reason == DROP_NONE && table_find(&nat->table, &plan.tuple[ROLE_RESPONDER], &role) != INDEX_NONE)
+    may_open = reason == DROP_NONE;
+    if (hairpin && reason == DROP_FILTERED) { /* otherwise an eviction has closed the door of a remote */
+        plan_knock(sent, &initiator, &plan);
+        may_open = true;
+    }
+    if (may_open && !find_knocks(nat, &plan, knock)) {
         reason = DROP_TUPLE_COLLISION;
-    if (reason != DROP_NONE) {
+        may_open = false;
+    } else if (reason == DROP_FILTERED && knock[0] != INDEX_NONE) {
+        nat->table.session[knock[0]].last_seen = now; /* knocks again */
+        may_open = false;
+    }
+    if (may_open) {
+        open_over_knocks(nat, *slot, &plan, knock, now);
+    } else {
         if (initiator.mapping != INDEX_NONE && nat->table.mapping[initiator.mapping].sessions == 0)
             mapping_release(nat, initiator.mapping, false, now);
         session_abandon(nat, *slot);
-        return reason;
     }
-    session_open(nat, *slot, &plan, now);
-    return DROP_NONE;
+    return reason;
 }
 
 /* The two hooks. */
@@ -241,11 +317,11 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
     uint32_t slot = table_find(&nat->table, &view->tuple, &from);
     enum drop_reason reason;
 
-    if (slot == INDEX_NONE) {
+    if (slot == INDEX_NONE || nat_is_knock(nat, slot)) {
         if (view->protocol == PROTOCOL_ICMP ||
             !policy_is_published(nat->policy, view->protocol, view->tuple.destination.port))
             return accept_unchanged(nat, packet); /* the gateway's own */
-        reason = may_open(view);
+        reason = opening_refused(view);
         if (reason == DROP_NONE)
             reason = open_inbound(nat, packet, view, now, &slot);
         if (reason != DROP_NONE)
@@ -258,15 +334,25 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
     return DROP_NONE;
 }
 
-/* The second pass of a hairpin packet; it has been counted in its first. */
+/*
+ * The second pass; the packet has been counted in its session in the first. A hairpin gets its source. Of any other, which
+ * passes twice for its checksum's sake, the inside's answer is a session's tuple.
+ */
 static enum drop_reason translate_transit(struct nat *nat, struct packet *packet, struct packet_view *view)
 {
+    struct tuple answer = tuple_inverse(&view->tuple);
     enum role from;
     uint32_t slot = table_find_transit(&nat->table, &view->tuple, &from);
 
-    if (slot == INDEX_NONE)
+    if (slot != INDEX_NONE) {
+        rewrite(nat, packet, view, slot, from);
+        return DROP_NONE;
+    }
+    if (table_find(&nat->table, &answer, &from) == INDEX_NONE)
         return DROP_NO_SESSION;
-    rewrite(nat, packet, view, slot, from);
+    packet_finish(packet, view);
+    packet->transit = false;
+    packet->verdict = VERDICT_REWRITTEN;
     return DROP_NONE;
 }
 
@@ -280,7 +366,7 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
     if (slot == INDEX_NONE) {
         if (packet->out_interface != nat->external_interface || !is_translated(nat, &view->tuple))
             return accept_unchanged(nat, packet);
-        reason = may_open(view);
+        reason = opening_refused(view);
         if (reason == DROP_NONE)
             reason = open_outbound(nat, view, now, &slot);
         if (reason != DROP_NONE)
@@ -299,7 +385,8 @@ static enum drop_reason refuse(struct nat *nat, struct packet *packet, const str
                                enum drop_reason reason)
 {
     if (reason == DROP_UNSUPPORTED_PROTOCOL || reason == DROP_UNSUPPORTED_ICMP) {
-        bool ours = packet->hook == HOOK_OUTBOUND && nat_is_shared(nat, &view->tuple.source.address);
+        bool ours = packet->hook == HOOK_OUTBOUND && packet->out_interface == nat->external_interface &&
+                    nat_is_shared(nat, &view->tuple.source.address);
 
         if (!ours)
             return accept_unchanged(nat, packet);

@@ -38,6 +38,16 @@ static enum drop_reason without_session(struct nat *nat, struct packet *packet, 
     return DROP_NONE;
 }
 
+/*
+ * Outside, and in hairpins, what we sent has an external source; what the inside got by us never has, except in hairpins,
+ * whose errors go to an external address. An error that quotes the other side's view is forged: rewriting it would send it
+ * to the remote, or out with the remote's address.
+ */
+static bool quotes_external_source(const struct nat *nat, const struct icmp_embedded *embedded)
+{
+    return nat_external_index(nat, &embedded->tuple.source.address) < EXTERNAL_ADDRESSES_MAX;
+}
+
 static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *packet,
                                                 const struct packet_view *view,
                                                 const struct icmp_embedded *embedded)
@@ -47,7 +57,7 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
     uint32_t slot = table_find(&nat->table, &seen, &role);
     const struct session *session;
 
-    if (slot == INDEX_NONE)
+    if (slot == INDEX_NONE || nat_is_knock(nat, slot) || !quotes_external_source(nat, embedded))
         return without_session(nat, packet, view, embedded);
     session = &nat->table.session[slot];
     icmp_rewrite_error(view, embedded, &session->tuple[!role], NULL, &session->tuple[!role].source.address);
@@ -68,7 +78,8 @@ static enum drop_reason translate_outbound_error(struct nat *nat, struct packet 
     enum role role;
     uint32_t slot = table_find(&nat->table, &seen, &role);
 
-    if (slot == INDEX_NONE)
+    if (slot == INDEX_NONE || nat_is_knock(nat, slot) ||
+        (!packet->transit && quotes_external_source(nat, embedded)))
         return without_session(nat, packet, view, embedded);
     /* In transit the quoted packet has been restored already. */
     original = &nat->table.session[slot].tuple[packet->transit ? role : (enum role)!role];

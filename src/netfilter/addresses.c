@@ -17,6 +17,7 @@
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* A dump that a change disturbs is asked for again; an interface that changes all the time is read as it is.
@@ -244,4 +245,14 @@ int addresses_read(struct addresses *addresses, struct address *out, size_t max,
         return code;
     }
     return (int)reading.count;
+}
+
+uint32_t addresses_mtu(const struct addresses *addresses)
+{
+    struct ifreq request = {0};
+
+    memcpy(request.ifr_name, addresses->interface, strnlen(addresses->interface, sizeof(request.ifr_name) - 1));
+    if (ioctl(mnl_socket_get_fd(addresses->requests), SIOCGIFMTU, &request) < 0 || request.ifr_mtu < 0)
+        return 0;
+    return (uint32_t)request.ifr_mtu;
 }

@@ -250,13 +250,16 @@ static void fill_packet(const struct queue *queue, struct packet *packet, struct
     packet->reason = DROP_NONE;
 }
 
+/* The gateway's own packets take the same two steps: destination where they are made, source where they arrive. */
 static bool read_hook(const struct nfqnl_msg_packet_hdr *header, enum packet_hook *hook)
 {
     switch (header->hook) {
     case NF_INET_PRE_ROUTING:
+    case NF_INET_LOCAL_OUT:
         *hook = HOOK_INBOUND;
         return true;
     case NF_INET_POST_ROUTING:
+    case NF_INET_LOCAL_IN:
         *hook = HOOK_OUTBOUND;
         return true;
     default:
@@ -284,6 +287,8 @@ static void take_message(struct queue *queue, const struct nlmsghdr *message, si
     mark = read_u32(attributes[NFQA_MARK]);
     fill_packet(queue, &queue->packets[queue->count], attributes, mark);
     queue->packets[queue->count].hook = hook;
+    if (header->hook == NF_INET_LOCAL_IN)
+        queue->packets[queue->count].gso = false; /* nobody will segment it: the whole checksum is ours */
     queue->handles[queue->count] = (struct queue_handle){.id = ntohl(header->packet_id), .mark = mark};
     queue->count++;
 }

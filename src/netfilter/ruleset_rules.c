@@ -26,6 +26,8 @@
 
 #define CHAIN_INBOUND  "inbound"
 #define CHAIN_OUTBOUND "outbound"
+#define CHAIN_OWN_OUT  "own_out"
+#define CHAIN_OWN_IN   "own_in"
 
 /* xt_NFQUEUE's revisions differ in what their data means; 3 is from Linux 3.10. */
 #define NFQUEUE_REVISION 3
@@ -248,12 +250,12 @@ static void put_loopback(struct batch *batch)
     rule_end(&rule);
 }
 
-static void put_published(struct batch *batch, const struct queueing *queueing, uint8_t protocol,
-                          enum set_id ports)
+static void put_published(struct batch *batch, const struct queueing *queueing, const char *chain,
+                          uint8_t protocol, enum set_id ports)
 {
     struct rule rule;
 
-    if (!rule_begin(&rule, batch, CHAIN_INBOUND, "queue: to a published port"))
+    if (!rule_begin(&rule, batch, chain, "queue: to a published port"))
         return;
     match_field(&rule, FIELD_DESTINATION, SET_EXTERNAL);
     match_protocol(&rule, protocol);
@@ -311,6 +313,19 @@ static void put_targets(struct batch *batch, const struct queueing *queueing)
     load_meta(&rule, NFT_META_L4PROTO);
     lookup(&rule, SET_PROTOCOLS);
     queue_packet(&rule, queueing, false);
+    rule_end(&rule);
+}
+
+/* Answers to the gateway's own packets. Bypass: without the daemon they reach the gateway as they are. */
+static void put_own_answers(struct batch *batch, const struct queueing *queueing)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_OWN_IN, "queue, bypass: from a forward's target to the gateway"))
+        return;
+    match_field(&rule, FIELD_SOURCE, SET_TARGETS);
+    match_field(&rule, FIELD_DESTINATION, SET_EXTERNAL);
+    queue_packet(&rule, queueing, true);
     rule_end(&rule);
 }
 
@@ -426,6 +441,8 @@ void rules_create_chains(struct batch *batch)
     put_chain(batch, RULESET_CHAIN_DEFRAG, -1, 0);
     put_chain(batch, CHAIN_INBOUND, NF_INET_PRE_ROUTING, -300);
     put_chain(batch, CHAIN_OUTBOUND, NF_INET_POST_ROUTING, 300);
+    put_chain(batch, CHAIN_OWN_OUT, NF_INET_LOCAL_OUT, -300);
+    put_chain(batch, CHAIN_OWN_IN, NF_INET_LOCAL_IN, 300);
 }
 
 void rules_create(struct batch *batch, const struct ruleset_options *options, struct ruleset_plan plan)
@@ -434,8 +451,11 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, st
 
     put_defrag(batch, plan.defrag);
     put_loopback(batch);
-    put_published(batch, &queueing, PROTOCOL_TCP, SET_TCP);
-    put_published(batch, &queueing, PROTOCOL_UDP, SET_UDP);
+    put_published(batch, &queueing, CHAIN_INBOUND, PROTOCOL_TCP, SET_TCP);
+    put_published(batch, &queueing, CHAIN_INBOUND, PROTOCOL_UDP, SET_UDP);
+    put_published(batch, &queueing, CHAIN_OWN_OUT, PROTOCOL_TCP, SET_TCP);
+    put_published(batch, &queueing, CHAIN_OWN_OUT, PROTOCOL_UDP, SET_UDP);
+    put_own_answers(batch, &queueing);
     put_inbound_icmp(batch, &queueing);
     put_hairpins(batch, &queueing);
     put_sources(batch, &queueing);

@@ -1,0 +1,208 @@
+"""portreeved under test: configured, started, asked, reloaded, stopped, and checked when it leaves"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+import process
+from deadline import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / os.environ.get("PORTREEVE_BUILD", "build")
+DAEMON = BUILD / "portreeved"
+CLIENT = BUILD / "portreeve"
+
+START_SECONDS = 10
+STOP_SECONDS = 10
+
+SHARE = """
+[share lab]
+source = 10.0.0.0/24
+ports = 50000-59999
+"""
+
+
+class Charge:
+    """From the moment a daemon's rules are in place to the moment it is told to leave."""
+
+    def __init__(self):
+        self.begin, self.end = time.time(), None
+
+    def covers(self, when):
+        return self.begin <= when and (self.end is None or when <= self.end)
+
+
+charges = []
+
+
+class Daemon:
+    """
+    One configuration, and the process that runs it. Control socket, state and log are in a directory of its own
+    that everyone may look into.
+    """
+
+    def __init__(self, lab, body=SHARE, external="wan0"):
+        self.lab = lab
+        self.external = external
+        self.directory = Path(tempfile.mkdtemp(prefix=f"portreeve-e2e-{os.getpid()}-"))
+        self.directory.chmod(0o755)
+        self.socket = self.directory / "control.sock"
+        self.config = self.directory / "portreeve.conf"
+        self.process = None
+        self.log = ""
+        self._reserved = None  # the gateway's reserved ports before the first start
+        self.write(body)
+
+    def write(self, body):
+        """Writes the configuration: `body`, and what keeps this daemon apart from others."""
+        fixed = {
+            "gateway": f"external = {self.external}",
+            "control": f"socket = {self.socket}",
+            "state": f"directory = {self.directory}/state",
+            "log": "level = debug\ntarget = stderr",
+        }
+        for name, keys in fixed.items():
+            header = f"[{name}]\n"
+            if header not in body:
+                body += f"\n{header}"
+            body = body.replace(header, f"{header}{keys}\n")
+        self.config.write_text(body)
+
+    # The life of the process
+
+    def command(self, *arguments):
+        return [DAEMON, "-c", self.config, *arguments]
+
+    def launch(self, *arguments, wrapper=(), environment=None):
+        """Starts the program and does not wait."""
+        self.process = self.lab.gw.start(*wrapper, *self.command(*arguments), environment=environment,
+                                         directory=self.directory)
+        return self.process
+
+    def start(self, *arguments):
+        """Starts the program and waits until it says READY=1, as the service manager would."""
+        if self._reserved is None:
+            self._reserved = self.lab.gw.read_sysctl("net.ipv4.ip_local_reserved_ports")
+        with notify_socket(self.directory) as (notifications, path):
+            self.launch(*arguments, environment={"NOTIFY_SOCKET": str(path)})
+            self.process.until(lambda: "READY=1" in received(notifications), "portreeved says READY=1", START_SECONDS)
+        if not any(charge.end is None for charge in charges):
+            charges.append(Charge())
+        return self
+
+    def stop(self):
+        """An orderly stop, which leaves nothing behind."""
+        if self.process is None or not self.process.running:
+            return
+        for charge in charges:
+            charge.end = charge.end or time.time()
+        self.process.send(signal.SIGTERM)
+        code = self.process.wait(STOP_SECONDS)
+        self._collect_log()
+        assert code == 0, f"portreeved returned {code} after SIGTERM\n{self.log}"
+        assert not tables(self.lab), "a table of portreeve is left after SIGTERM"
+        assert self.lab.gw.read_sysctl("net.ipv4.ip_local_reserved_ports") == self._reserved
+
+    def kill(self):
+        """A death without warning. The rules stay, so the daemon stays in charge of what leaves."""
+        self.process.send(signal.SIGKILL)
+        self.process.wait()
+        self._collect_log()
+
+    def abandon(self):
+        """After a failure: nothing of this daemon is in the next one's way."""
+        if self.process is not None and self.process.running:
+            self.kill()
+        for table in tables(self.lab):
+            self.lab.gw.run("nft", "delete", *table.split(), check=False)
+        for charge in charges:
+            charge.end = charge.end or time.time()
+
+    def _collect_log(self):
+        self.log += self.process.stderr() + self.process.stdout()
+        process.assert_no_sanitizer_report(self.log)
+
+    def log_so_far(self):
+        return self.log if self.process is None or not self.process.running else self.log + self.process.stderr()
+
+    # What it can be asked
+
+    def client(self, *words, check=True, **options):
+        """The client program on this daemon's socket."""
+        return process.run([CLIENT, "-s", self.socket, *words], check=check, **options)
+
+    def reload(self, body, check=True):
+        self.write(body)
+        return self.client("reload", check=check)
+
+    def hang_up(self, body):
+        """A reload by signal."""
+        self.write(body)
+        self.process.send(signal.SIGHUP)
+
+    def sessions(self, *words):
+        return json.loads(self.client("sessions", *words, "--json").stdout)
+
+    def session(self, *words):
+        """The one session that matches."""
+        found = self.sessions(*words)
+        assert len(found) == 1, f"{len(found)} sessions match {words}: {found}"
+        return found[0]
+
+    def until_session(self, *words, seconds=5):
+        return eventually(lambda: self.sessions(*words), f"a session {' '.join(words)}", seconds)[0]
+
+    def until_no_session(self, *words, seconds=5):
+        eventually(lambda: not self.sessions(*words), f"no session {' '.join(words)}", seconds)
+
+    def add_forward(self, name, listen, target, *options, check=True):
+        return self.client("forward", "add", name, listen, target, *options, check=check)
+
+    def remove_forward(self, name, check=True):
+        return self.client("forward", "remove", name, check=check)
+
+    def status(self):
+        return json.loads(self.client("status", "--json").stdout)
+
+    def drops(self, reason):
+        """How many packets were dropped for this reason."""
+        return self.status()["drops"][reason]
+
+    @contextlib.contextmanager
+    def dropping(self, reason, at_least=1):
+        """What happens inside is dropped for this reason; leaving waits until it is counted."""
+        before = self.drops(reason)
+        yield
+        eventually(lambda: self.drops(reason) >= before + at_least, f"{at_least} more drops for {reason}")
+
+
+def tables(lab):
+    """The nf_tables tables of portreeve in the gateway."""
+    return [line for line in lab.gw.run("nft", "list", "tables").stdout.splitlines() if "portreeve" in line]
+
+
+@contextlib.contextmanager
+def notify_socket(directory):
+    """What a service manager gives to Type=notify services: a datagram socket and its path."""
+    path = Path(directory) / "notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
+        notifications.bind(str(path))
+        path.chmod(0o777)
+        notifications.setblocking(False)
+        try:
+            yield notifications, path
+        finally:
+            path.unlink()
+
+
+def received(notifications):
+    """One waiting notification as text, or nothing."""
+    try:
+        return notifications.recv(4096).decode()
+    except BlockingIOError:
+        return ""
