@@ -136,7 +136,7 @@ demo: ## Show the main job in a small network of namespaces (root)
 check: ## Install what the tests need; unit, sanitizer and end-to-end tests (root)
 	tests/install-deps.sh build unit e2e
 	$(MAKE) lint unit
-	$(MAKE) unit e2e BUILD=build-asan SANITIZE=address,undefined
+	$(MAKE) unit control e2e BUILD=build-asan SANITIZE=address,undefined
 	$(MAKE) kernel e2e
 
 unit: $(UNIT_TESTS) all ## Unit tests
@@ -160,6 +160,18 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(DAEMON_T
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
+# These run the control server over a stub of the gateway, which needs neither root nor a kernel.
+STUBBED := $(BUILD)/tests/control/stub_gateway.o $(filter-out $(BUILD)/src/daemon/gateway%.o,$(DAEMON_TESTABLE)) \
+           $(NETFILTER_OBJECTS) $(BUILD)/libnat.a
+
+$(BUILD)/tests/control/stub: $(BUILD)/tests/control/stub_main.o $(STUBBED)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+
+$(BUILD)/tests/fuzz/fuzz_control: $(BUILD)/tests/fuzz/fuzz_control.o $(FUZZ_MAIN) $(STUBBED)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+
 fuzz-build: $(addprefix $(BUILD)/tests/fuzz/,$(FUZZERS))
 
 fuzz: ## Run every fuzzer FUZZ_RUNS times
@@ -168,6 +180,9 @@ fuzz: ## Run every fuzzer FUZZ_RUNS times
 	    echo "$$fuzzer"; \
 	    build-asan/tests/fuzz/$$fuzzer -r $(FUZZ_RUNS) 1 tests/fuzz/corpus/$${fuzzer#fuzz_} || exit 1; \
 	done
+
+control: all $(BUILD)/tests/control/stub ## Tests of the control socket and the client
+	PORTREEVE_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q tests/control
 
 lint: ## Static checks
 	tests/lint.sh
@@ -178,4 +193,4 @@ clean: ## Remove everything that was built
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: all install uninstall demo check unit e2e kernel fuzz fuzz-build lint clean help
+.PHONY: all install uninstall demo check unit control e2e kernel fuzz fuzz-build lint clean help

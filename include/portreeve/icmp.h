@@ -30,4 +30,14 @@ void icmp_rewrite_error(const struct packet_view *view, const struct icmp_embedd
                         const struct tuple *original, const struct address *source,
                         const struct address *destination);
 
+/* Room for an ICMP message whose IP packet has the 576 bytes that every host takes (RFC 1812 section 4.3.2.3). */
+#define ICMP_REFUSAL_MAX 556
+
+/*
+ * Writes the ICMP message "communication administratively prohibited" (type 3, code 13) about a dropped packet, for its
+ * sender: RFC 5508 REQ-8 asks for it where policy or exhaustion refuses. (RFC 6888 REQ-11 also allows 3/1; one answer
+ * for both is simpler.) Returns its length.
+ */
+size_t icmp_write_refusal(const struct packet *packet, uint8_t out[ICMP_REFUSAL_MAX]);
+
 #endif

@@ -19,6 +19,7 @@ struct nat_counters {
     uint64_t bytes[2];
     uint64_t unchanged; /* passed on as they came: not for us */
     uint64_t dropped[DROP_REASON_COUNT];
+    uint64_t told; /* dropped packets whose senders were told */
     uint64_t opened;
     uint64_t adopted; /* of an earlier run; not in `opened` */
     uint64_t closed[CLOSE_REASON_COUNT];
@@ -36,6 +37,8 @@ struct nat {
     uint16_t mss_limit;          /* of TCP connections with the outside; 0: none */
     struct port_space *ports;    /* three protocols for each external slot */
     struct event_ring events;
+    uint32_t tell_tokens; /* refusals that may be told now */
+    uint64_t tell_filled; /* when tokens were last added, milliseconds */
     struct nat_counters counters;
 };
 

@@ -60,7 +60,7 @@ int rpc_open(struct rpc *rpc, const char *socket)
     *rpc = (struct rpc){.socket = socket};
     if (descriptor < 0) {
         explain_failure(socket, -descriptor);
-        return EXIT_UNREACHABLE;
+        return descriptor == -EACCES || descriptor == -EPERM ? EXIT_NOT_PERMITTED : EXIT_UNREACHABLE;
     }
     rpc->stream = fdopen(descriptor, "r");
     if (rpc->stream == NULL) {

@@ -112,17 +112,16 @@ static void print_share(const json_t *share)
 
     make_printable(format_list(json_object_get(share, "source"), ", ", source));
     make_printable(format_list(json_object_get(share, "ports"), ", ", ports));
-    printf("share      %s: %s, ports %s, filtering %s\n           pool",
+    printf("share      %s: %s, ports %s, filtering %s\n",
            show(&name, member_text(share, "name")), source, ports,
            show(&filtering, member_text(share, "filtering")));
     for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
         const json_t *pool = json_object_get(json_object_get(share, "pool"), protocols[i]);
         int64_t used = member_number(pool, "used"), size = member_number(pool, "size");
 
-        printf("%s %s %lld of %lld (%lld %%)", i > 0 ? "," : "", protocols[i], (long long)used,
-               (long long)size, percent(used, size));
+        printf("           pool %-4s %lld of %lld (%lld %%)\n", protocols[i], (long long)used, (long long)size,
+               percent(used, size));
     }
-    putchar('\n');
 }
 
 static void print_traffic(const json_t *status, const char *label, const char *direction)
@@ -165,10 +164,10 @@ static void print_kernel(const json_t *status)
     const json_t *kernel = json_object_get(status, "kernel");
     struct shown queue, defragmentation, offload;
 
-    printf("kernel     packets by %s, defragmentation by %s; offload %s; workers: %lld\n",
+    printf("kernel     packets by %s, defragmentation by %s\nworkers    %lld; offload %s\n",
            show_if_known(&queue, member_text(kernel, "queue_expression")),
            show_if_known(&defragmentation, member_text(kernel, "defragmentation")),
-           show(&offload, member_text(status, "offload")), (long long)member_number(status, "workers"));
+           (long long)member_number(status, "workers"), show(&offload, member_text(status, "offload")));
 }
 
 static void print_drops(const json_t *status)
@@ -187,6 +186,8 @@ static void print_drops(const json_t *status)
         printf("  %-20s %10lld  %s\n", show(&shown, reason), (long long)json_integer_value(count),
                explain(reason));
     }
+    if (member_number(status, "told") > 0)
+        printf("internal hosts were told %lld times, by ICMP\n", (long long)member_number(status, "told"));
 }
 
 static void print_report(const json_t *status)

@@ -1,24 +1,39 @@
 #include "worker.h"
 
+#include "portreeve/icmp.h"
 #include "portreeve/log.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct worker {
     struct gateway *gateway;
     struct queue *queue;
     uint16_t number;
+    int icmp; /* raw socket for refusals; -1: none, without CAP_NET_RAW */
     int stop; /* eventfd: readable when the thread is to end */
     bool running;
     pthread_t thread;
 };
+
+/* ICMP is best effort: when it cannot be sent, the drop has been counted all the same. */
+static void tell_source(const struct worker *worker, const struct packet *packet)
+{
+    uint8_t message[ICMP_REFUSAL_MAX];
+    struct sockaddr_in source = {.sin_family = AF_INET};
+
+    memcpy(&source.sin_addr, packet->data + 12, sizeof(source.sin_addr)); /* the core has parsed this header */
+    (void)sendto(worker->icmp, message, icmp_write_refusal(packet, message), MSG_DONTWAIT,
+                 (const struct sockaddr *)&source, sizeof(source));
+}
 
 /* One batch. The lock is held for the translation alone: receiving and replying are system calls. */
 static int serve_batch(struct worker *worker)
@@ -35,6 +50,10 @@ static int serve_batch(struct worker *worker)
     for (int i = 0; i < count; i++)
         nat_translate(nat, &packets[i], now);
     gateway_unlock(worker->gateway);
+    for (int i = 0; i < count; i++) {
+        if (packets[i].tell_source)
+            tell_source(worker, &packets[i]);
+    }
     return queue_reply(worker->queue);
 }
 
@@ -76,8 +95,13 @@ int worker_open(struct worker **out, struct gateway *gateway, const struct queue
         free(worker);
         return result;
     }
+    worker->icmp = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+    if (worker->icmp >= 0)
+        (void)shutdown(worker->icmp, SHUT_RD); /* it only sends */
     result = queue_open(&worker->queue, options, error);
     if (result < 0) {
+        if (worker->icmp >= 0)
+            close(worker->icmp);
         close(worker->stop);
         free(worker);
         return result;
@@ -109,6 +133,8 @@ void worker_close(struct worker *worker)
     if (worker->running && write(worker->stop, &one, sizeof(one)) == (ssize_t)sizeof(one))
         pthread_join(worker->thread, NULL);
     queue_close(worker->queue);
+    if (worker->icmp >= 0)
+        close(worker->icmp);
     close(worker->stop);
     free(worker);
 }

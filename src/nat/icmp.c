@@ -10,6 +10,7 @@ enum {
     ICMP_ORIGINAL_WORDS = 5, /* RFC 4884 section 4: length of the quoted packet, in 32-bit words; 0: all of it */
     IP_HEADER = 20,
     QUOTED_L4 = 8, /* RFC 792: at least so much of the quoted packet's payload */
+    ICMP_ADMINISTRATIVELY_PROHIBITED = 13, /* RFC 1812 section 5.2.7.1 */
 };
 
 static bool sum_is_right(const uint8_t *data, size_t length)
@@ -71,4 +72,18 @@ void icmp_rewrite_error(const struct packet_view *view, const struct icmp_embedd
         packet_replace(view->ip + 10, false, view->ip + 12, source->bytes + 12, 4);
     if (destination != NULL)
         packet_replace(view->ip + 10, false, view->ip + 16, destination->bytes + 12, 4);
+}
+
+size_t icmp_write_refusal(const struct packet *packet, uint8_t out[ICMP_REFUSAL_MAX])
+{
+    size_t quoted = packet->length < ICMP_REFUSAL_MAX - ICMP_HEADER ? packet->length : ICMP_REFUSAL_MAX - ICMP_HEADER;
+    uint16_t sum;
+
+    memset(out, 0, ICMP_HEADER);
+    out[0] = ICMP_DESTINATION_UNREACHABLE;
+    out[1] = ICMP_ADMINISTRATIVELY_PROHIBITED;
+    memcpy(out + ICMP_HEADER, packet->data, quoted);
+    sum = (uint16_t)~checksum_fold(checksum_add(0, out, ICMP_HEADER + quoted));
+    memcpy(out + ICMP_CHECKSUM, &sum, 2);
+    return ICMP_HEADER + quoted;
 }

@@ -413,11 +413,42 @@ static enum drop_reason decide(struct nat *nat, struct packet *packet, uint64_t 
     return translate_outbound(nat, packet, &view, now);
 }
 
+/* At most this many refusals a second are told, over all hosts: ICMP must not become the flood (RFC 1812 section 4.3.2.8). */
+#define TELL_RATE 100
+
+static bool take_tell_token(struct nat *nat, uint64_t now)
+{
+    uint64_t earned = (now - nat->tell_filled) * TELL_RATE / 1000;
+
+    if (earned > 0) {
+        nat->tell_tokens = earned + nat->tell_tokens < TELL_RATE ? (uint32_t)earned + nat->tell_tokens : TELL_RATE;
+        nat->tell_filled = now;
+    }
+    if (nat->tell_tokens == 0)
+        return false;
+    nat->tell_tokens--;
+    return true;
+}
+
+/* Whether the sender of a dropped packet is told: an internal host that a limit refuses. An outsider learns nothing. */
+static bool should_tell(struct nat *nat, const struct packet *packet, uint64_t now)
+{
+    struct packet_view view;
+
+    if (packet->reason != DROP_POOL_DRY && packet->reason != DROP_TABLE_FULL && packet->reason != DROP_HOST_LIMIT)
+        return false;
+    return packet_parse(packet, &view) == DROP_NONE && !view.is_icmp_error && !from_outside(nat, packet) &&
+           nat_is_shared(nat, &view.tuple.source.address) && take_tell_token(nat, now);
+}
+
 void nat_translate(struct nat *nat, struct packet *packet, uint64_t now)
 {
+    packet->tell_source = false;
     packet->reason = decide(nat, packet, now);
     if (packet->reason != DROP_NONE) {
         packet->verdict = VERDICT_DROP;
         nat->counters.dropped[packet->reason]++;
+        packet->tell_source = should_tell(nat, packet, now);
+        nat->counters.told += packet->tell_source;
     }
 }

@@ -1,6 +1,8 @@
 """Everything is bounded: what happens when the pool, the table, a host's share or time has run out"""
 
 import contextlib
+import errno
+import json
 
 import pytest
 
@@ -28,6 +30,19 @@ def test_the_pool_runs_dry_and_the_fifth_flow_is_dropped_and_counted(lab, start_
         assert_silent(server)
         for client in four:
             udp_round_trip(client, server, lab.out.address)
+
+
+def test_rfc5508_req8_a_host_that_gets_no_port_is_told(lab, start_daemon):
+    daemon = start_daemon(SMALL_POOL)
+    with lab.out.udp(7) as server, clients(lab.lab1, 4) as four, lab.lab2.udp() as fifth:
+        for client in four:
+            udp_round_trip(client, server, lab.out.address)
+        fifth.connect((lab.out.address, 7))
+        fifth.send(b"no room")
+        with pytest.raises(OSError) as refused:  # ICMP 3/13, as the host's kernel shows it
+            fifth.recv(100)
+        assert refused.value.errno == errno.EHOSTUNREACH
+        assert json.loads(daemon.client("status", "--json").stdout)["told"] == 1
 
 
 def test_a_dry_udp_pool_leaves_tcp_and_icmp_alone(lab, start_daemon):

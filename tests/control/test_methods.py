@@ -1,0 +1,215 @@
+"""What the methods answer, and what they change"""
+
+import re
+import signal
+
+SESSION = {"id", "protocol", "state", "direction", "internal", "external", "remote", "share", "forward", "age", "idle",
+           "expires_in", "packets", "bytes", "offloaded"}
+
+
+def one(sessions):
+    assert len(sessions) == 1, sessions
+    return sessions[0]
+
+
+def test_status(connection):
+    status = connection.call("status")
+    assert set(status) == {"version", "pid", "started", "uptime", "external", "sessions", "mappings", "hosts", "memory",
+                           "shares", "traffic", "drops", "told", "queues", "kernel", "offload", "workers", "warnings"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", status["started"])
+    assert status["external"] == {"interface": "wan0", "addresses": ["203.0.113.5"]}
+    assert status["sessions"]["live"] == status["sessions"]["opened"] == 8
+    assert set(status["sessions"]["closed"]) >= {"expired", "killed", "evicted", "reclaimed", "policy", "address"}
+    assert not any(status["sessions"]["closed"].values())
+    lab = status["shares"][0]
+    assert lab["name"] == "lab" and lab["source"] == ["10.0.0.0/24"] and lab["ports"] == ["50000-50999"]
+    assert lab["pool"]["tcp"] == {"used": 4, "size": 1000}
+    assert status["traffic"]["in"]["packets_per_second"] == 1200
+    assert status["drops"]["no-session"] == 1234567
+    assert status["drops"]["malformed"] == 0
+    assert "none" not in status["drops"]
+    assert status["queues"][0] == {"number": 0, "waiting": 3, "dropped_full": 1, "dropped_user": 0}
+    assert status["queues"][1]["error"]
+    assert status["kernel"] == {"queue_expression": "queue", "defragmentation": None}
+    assert status["offload"] == "off"
+    assert status["warnings"] == ["this is not a gateway but a stub of one"]
+
+
+def test_sessions(connection):
+    sessions = connection.call("sessions")
+    assert len(sessions) == 8
+    for session in sessions:
+        assert set(session) == SESSION | ({"peer"} if session["direction"] == "hairpin" else set())
+    web = one(connection.call("sessions", filter=["10.0.0.7", ":https"]))
+    assert (web["protocol"], web["state"], web["direction"]) == ("tcp", "established", "outbound")
+    assert web["internal"] == {"address": "10.0.0.7", "port": 40000}
+    assert web["remote"] == {"address": "198.51.100.80", "port": 443}
+    assert web["external"]["address"] == "203.0.113.5" and 50000 <= web["external"]["port"] <= 50999
+    assert (web["share"], web["forward"], web["offloaded"]) == ("lab", None, False)
+    assert web["packets"] == {"out": 3, "in": 2}
+    assert web["bytes"] == {"out": 620, "in": 1480}
+    assert 250 < web["age"] < 300 and 250 < web["idle"] < 300 and 7100 < web["expires_in"] < 7200
+
+
+def test_sessions_of_other_directions(connection):
+    inbound = one(connection.call("sessions", filter=["direction=inbound"]))
+    assert inbound["internal"] == {"address": "10.0.0.22", "port": 22}
+    assert inbound["external"] == {"address": "203.0.113.5", "port": 2222}
+    assert (inbound["share"], inbound["forward"]) == (None, "bastion-ssh")
+    hairpin = one(connection.call("sessions", filter=["direction=hairpin"]))
+    assert hairpin["peer"] == {"address": "10.0.0.9", "port": 8001}
+    assert hairpin["remote"] == {"address": "203.0.113.5", "port": 8001}
+    assert (hairpin["share"], hairpin["forward"]) == ("lab", "web")
+
+
+def test_a_filter_that_matches_nothing(connection):
+    assert connection.call("sessions", filter=["tcp", "udp"]) == {"count": 0}
+
+
+def test_mappings(connection):
+    mappings = connection.call("mappings")
+    assert len(mappings) == 6
+    dns = one([mapping for mapping in mappings if mapping["protocol"] == "udp"])
+    assert set(dns) == {"protocol", "internal", "external", "share", "sessions", "age"}
+    assert dns["internal"] == {"address": "10.0.0.7", "port": 5353}
+    assert (dns["share"], dns["sessions"]) == ("lab", 2)
+
+
+def test_forwards(connection):
+    bastion, web, dns = connection.call("forwards")["forwards"]
+    assert bastion == {"name": "bastion-ssh", "protocols": ["tcp"], "listen": "2222", "to": "10.0.0.22:22",
+                       "allow": ["198.51.100.0/24"], "owner": "netops", "note": "bastion, ticket NET-42",
+                       "expires": "2099-12-31T18:00:00Z", "runtime": False, "sessions": 1}
+    assert web == {"name": "web", "protocols": ["tcp"], "listen": "8000-8003", "to": "10.0.0.9:8000", "allow": [],
+                   "owner": None, "note": None, "expires": None, "runtime": False, "sessions": 1}
+    assert dns["protocols"] == ["tcp", "udp"] and dns["sessions"] == 0
+
+
+def test_kill(stub, connection):
+    assert connection.call("kill", filter=["udp"]) == {"killed": 2}
+    assert connection.call("kill", filter=["udp"]) == {"killed": 0}
+    assert connection.call("status")["sessions"]["closed"]["killed"] == 2
+    assert connection.call("kill", all=True) == {"killed": 6}
+    assert connection.call("sessions") == {"count": 0}
+    assert re.search(r"notice: user \d+ \(process \d+\): kill udp: 2 sessions ended", stub.log())
+    assert "kill all: 6 sessions ended" in stub.log()
+
+
+def test_kill_of_many(stub, connection):
+    stub.open_many()
+    assert connection.call("kill", filter=["share=bulk"]) == {"killed": 20000}
+    assert len(connection.call("sessions")) == 8
+
+
+def test_forward_add_and_remove(stub, connection):
+    added = connection.call("forward.add", name="new", listen="9000-9001/tcp+udp", to="10.0.0.9:9000", owner="me",
+                            allow="198.51.100.0/24, 192.0.2.1", note="\u00fc", **{"for": "2h"})
+    assert added["name"] == "new" and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", added["expires"])
+    new = connection.call("forwards")["forwards"][-1]
+    assert new == {"name": "new", "protocols": ["tcp", "udp"], "listen": "9000-9001", "to": "10.0.0.9:9000",
+                   "allow": ["198.51.100.0/24", "192.0.2.1/32"], "owner": "me", "note": "\u00fc",
+                   "expires": added["expires"], "runtime": True, "sessions": 0}
+    assert "forward 'new' added: listen 9000-9001/tcp+udp, to 10.0.0.9:9000" in stub.log()
+    assert connection.call("forward.remove", name="new") == {"sessions_ended": 0}
+    assert len(connection.call("forwards")["forwards"]) == 3
+    assert "forward 'new' removed" in stub.log()
+
+
+def test_a_forward_that_is_removed_takes_its_sessions_with_it(connection):
+    assert connection.call("forward.remove", name="bastion-ssh") == {"sessions_ended": 1}
+
+
+def test_a_refused_forward_is_told_every_reason(stub, connection):
+    error = connection.refusal("forward.add", name="-", listen="2222/tcp", to="nowhere", expires="never")
+    assert error["code"] == -32002
+    assert len(error["data"]["errors"]) >= 3, error
+    assert error["message"].startswith(error["data"]["errors"][0])
+    assert len(connection.call("forwards")["forwards"]) == 3
+    assert "forward.add refused" in stub.log()
+    error = connection.refusal("forward.add")
+    assert error["code"] == -32002 and any("listen" in text for text in error["data"]["errors"])
+    assert connection.refusal("forward.remove", name="none")["code"] == -32002
+
+
+def test_many_forwards(connection):
+    for number in range(600):
+        connection.call("forward.add", name=f"f{number}", listen=f"{10000 + number}/udp", to="10.0.0.9:1", note="x" * 200)
+    forwards = connection.call("forwards")["forwards"]
+    assert [forward["name"] for forward in forwards[3:]] == [f"f{number}" for number in range(600)]
+
+
+def test_reload(stub, connection):
+    stub.config.write_text("[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\nports = 50000-50999\n")
+    assert connection.call("reload") == {"sessions_ended": 2}  # those of forwards, which it does not have
+    stub.config.write_text("[gateway]\nextrenal = wan0\n[share lab]\nsource = 10.0.0.0/33\n")
+    error = connection.refusal("reload")
+    assert error["code"] == -32002
+    assert len(error["data"]["errors"]) >= 2
+    assert any(":2:" in line and "external" in line for line in error["data"]["errors"])
+    assert "configuration reloaded; 2 sessions ended" in stub.log()
+    assert "reload refused" in stub.log()
+
+
+# Events
+
+
+def test_events(stub):
+    follower = stub.connect()
+    assert follower.call("events") == {"subscribed": True}
+    stub.signal(signal.SIGUSR1)
+    opened = follower.read()
+    assert opened["method"] == "event"
+    assert set(opened["params"]) == {"type", "time", "session"}
+    assert opened["params"]["type"] == "opened"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", opened["params"]["time"])
+    assert opened["params"]["session"]["share"] == "bulk"
+    assert set(opened["params"]["session"]) == SESSION
+    stub.call("kill", filter=["share=bulk"])
+    closed = follower.read()["params"]
+    assert (closed["type"], closed["reason"]) == ("closed", "killed")
+    assert closed["session"]["id"] == opened["params"]["session"]["id"]
+
+
+def test_events_of_a_filter(stub):
+    follower = stub.connect()
+    follower.call("events", filter=["icmp"])
+    stub.signal(signal.SIGUSR1)
+    stub.call("kill", filter=["tcp"])
+    stub.call("kill", filter=["icmp"])
+    assert follower.read()["params"]["session"]["protocol"] == "icmp"
+    follower.call("events", filter=["udp"])  # another filter from here on
+    stub.call("kill", all=True)
+    assert follower.read()["params"]["session"]["protocol"] == "udp"
+
+
+def test_a_follower_may_ask_between_events(stub):
+    follower = stub.connect()
+    follower.call("events")
+    stub.signal(signal.SIGHUP)
+    follower.request("forwards")
+    answers = [follower.read() for _ in range(1000)]
+    assert sum("result" in answer for answer in answers) == 1
+
+
+def test_lost_events_are_counted(stub):
+    follower = stub.connect()
+    follower.call("events")
+    stub.signal(signal.SIGUSR2)  # twice as many as the ring holds, at once
+    seen = lost = 0
+    while seen + lost < 2 * 4096:
+        message = follower.read()
+        if message["method"] == "lost":
+            lost += message["params"]["count"]
+        else:
+            seen += 1
+    assert seen + lost == 2 * 4096
+    assert lost > 0
+
+
+def test_a_half_closed_follower_goes_on(stub):
+    follower = stub.connect()
+    follower.request("events")
+    follower.socket.shutdown(1)  # SHUT_WR, as socat does when its input ends
+    assert follower.answer()[1]["result"]
+    stub.signal(signal.SIGUSR1)
+    assert follower.read()["params"]["type"] == "opened"
