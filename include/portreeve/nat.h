@@ -13,6 +13,9 @@
 #include "portreeve/policy.h"
 #include "portreeve/table.h"
 
+/* Counters of IP ids; destinations share them by a hash, as in the kernel. */
+#define NAT_IP_IDS 1024
+
 /* Everything counted since the start. */
 struct nat_counters {
     uint64_t packets[2]; /* rewritten, by enum packet_hook; a hairpin packet counts at both */
@@ -20,6 +23,7 @@ struct nat_counters {
     uint64_t unchanged; /* passed on as they came: not for us */
     uint64_t dropped[DROP_REASON_COUNT];
     uint64_t told; /* dropped packets whose senders were told */
+    uint64_t overloaded; /* mappings that had to share another one's port */
     uint64_t opened;
     uint64_t adopted; /* of an earlier run; not in `opened` */
     uint64_t closed[CLOSE_REASON_COUNT];
@@ -37,6 +41,7 @@ struct nat {
     uint16_t mss_limit;          /* of TCP connections with the outside; 0: none */
     struct port_space *ports;    /* three protocols for each external slot */
     struct event_ring events;
+    uint16_t next_ip_id[NAT_IP_IDS]; /* by a hash of the destination */
     uint32_t tell_tokens; /* refusals that may be told now */
     uint64_t tell_filled; /* when tokens were last added, milliseconds */
     struct nat_counters counters;

@@ -10,6 +10,8 @@
 
 #include "portreeve/endpoint.h"
 
+struct tcp_segment;
+
 enum packet_hook {
     HOOK_INBOUND,  /* prerouting, output: destinations are rewritten here */
     HOOK_OUTBOUND, /* postrouting, input: sources are rewritten here */
@@ -42,8 +44,9 @@ enum verdict {
     X(POOL_DRY, "pool-dry")                         /* no external port left */                                  \
     X(TABLE_FULL, "table-full")                     /* no session left, and none that may go */                  \
     X(HOST_LIMIT, "host-limit")                     /* sessions-per-host */                                      \
+    X(HOST_RATE, "host-rate")                       /* new-sessions-per-host */                                  \
     X(TUPLE_COLLISION, "tuple-collision")           /* a session with the same answers exists */                 \
-    X(NO_EXTERNAL_ADDRESS, "no-external-address")   /* the external interface has none */
+    X(NO_EXTERNAL_ADDRESS, "no-external-address")   /* the external interface has none, or not this one */
 
 enum drop_reason {
 #define X(symbol, name) DROP_##symbol,
@@ -113,6 +116,16 @@ enum icmp_type {
  * and, if the header itself is sound, `view->tuple`'s addresses are set even for the last three.
  */
 enum drop_reason packet_parse(const struct packet *packet, struct packet_view *view);
+
+/*
+ * RFC 6864 section 4: a packet that may be fragmented (DF is 0) needs an IP id that its source does not use for another one
+ * soon. packet_set_id gives it one.
+ */
+bool packet_needs_id(const struct packet_view *view);
+void packet_set_id(const struct packet_view *view, uint16_t id);
+
+/* What a parsed TCP packet's header says; the window scale is left 0. */
+struct tcp_segment packet_tcp_segment(const struct packet_view *view);
 
 /*
  * Gives the packet (TCP, UDP or an ICMP query) this source or this destination and brings all checksums up to

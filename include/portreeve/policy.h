@@ -33,6 +33,13 @@ struct share {
     struct port_range *ports; /* the pool, owned by the policy */
     size_t ports_count;
     enum filtering filtering;
+    uint8_t filtering_tcp, filtering_udp; /* 1 + enum filtering; 0: as `filtering` (RFC 7857 section 6) */
+    bool never_overload;  /* a dry pool refuses TCP, too, instead of sharing a port between destinations */
+    bool keep_parity;     /* RFC 4787 REQ-4: even ports become even ones, odd ones odd */
+    bool soft_pairing;    /* RFC 7857 section 4: a host whose address has no port left gets one of another */
+    bool no_inbound_refresh; /* RFC 4787 REQ-6: only what leaves keeps a UDP or ICMP session alive */
+    struct prefix *exempt;   /* destinations that are not translated (RFC 6888 REQ-6); owned by the policy */
+    size_t exempt_count;
     uint16_t pool; /* index into pools, set by policy_seal */
 };
 
@@ -65,6 +72,7 @@ struct timeouts {
 struct limits {
     uint32_t sessions;          /* size of the table */
     uint32_t sessions_per_host; /* sessions that one internal host has opened */
+    uint32_t new_sessions_per_host; /* a second, that one internal host may open; 0: no limit */
 };
 
 /* External ports that mappings are allocated from: the shares' ranges less forwards and less local sockets. */
@@ -150,6 +158,12 @@ bool policy_is_published(const struct policy *policy, uint8_t protocol, uint16_t
  * (32768 is always enough).
  */
 size_t policy_published(const struct policy *policy, uint8_t protocol, struct port_range *ranges, size_t max);
+
+/* Of a share, for a protocol. */
+enum filtering share_filtering(const struct share *share, uint8_t protocol);
+
+/* True when what the share's hosts send there is not translated. */
+bool share_exempts(const struct share *share, const struct address *destination);
 
 /* As the configuration spells it: "address-dependent" and so on. */
 const char *filtering_name(enum filtering filtering);

@@ -30,6 +30,13 @@ void ports_init(struct port_space *space);
 /* A free port of the pool, now taken; 0 when the pool has none. Port 0 is never in a pool. */
 uint16_t ports_allocate(struct port_space *space, const struct pool *pool, struct random *random, uint64_t now);
 
+/*
+ * The same with wishes (RFC 4787 REQ-3a, REQ-4): a port of `internal_port`'s class (0-1023 or 1024-65535) and, if asked for, of
+ * its parity. A wish that no free port fulfils is given up, parity first.
+ */
+uint16_t ports_allocate_like(struct port_space *space, const struct pool *pool, uint16_t internal_port,
+                             bool keep_parity, struct random *random, uint64_t now);
+
 /* Takes one certain port; false when it is taken or held down. */
 bool ports_take(struct port_space *space, uint16_t port);
 

@@ -86,12 +86,14 @@ struct session {
     uint64_t id;         /* from 1, never used again */
     uint64_t created, last_seen; /* milliseconds */
     uint64_t packets[2], bytes[2]; /* by role of the sender; IP lengths */
+    struct tcp_track tcp;
 };
 
 struct mapping {
     struct endpoint internal, external;
     uint8_t protocol;
     uint8_t external_index; /* of the external address: which port space */
+    bool is_overload;       /* shares its external port with another mapping; found by its sessions only */
     uint16_t share;
     uint32_t sessions; /* 0: the slot is free */
     uint32_t internal_next, external_next; /* hash chains */
@@ -102,6 +104,8 @@ struct host {
     struct address address;
     uint32_t sessions; /* 0: the slot is free */
     uint32_t next;
+    uint64_t tokens; /* thousandths of a session that it may open now, under a rate limit */
+    uint64_t filled; /* when tokens were last added, milliseconds */
 };
 
 struct table {
@@ -177,12 +181,16 @@ uint32_t table_younger(const struct table *table, uint32_t slot);
 /* Mappings. Find returns INDEX_NONE when there is none; add likewise when there is no room (never while sessions fit). */
 uint32_t mapping_find_internal(const struct table *table, uint8_t protocol, const struct endpoint *internal);
 uint32_t mapping_find_external(const struct table *table, uint8_t protocol, const struct endpoint *external);
+/* True when another mapping has this one's external endpoint as well (RFC 7857 section 3). */
+bool mapping_shares_port(const struct table *table, uint32_t index);
 uint32_t mapping_add(struct table *table, const struct mapping *mapping);
 void mapping_remove(struct table *table, uint32_t index);
 
 /* Counts one more session of this host; INDEX_NONE when it has `limit` or no host fits. host_put counts one less. */
 uint32_t host_get(struct table *table, const struct address *address, uint32_t limit);
 void host_put(struct table *table, uint32_t index);
+/* True when the host may open one more session now, of `rate` a second; a burst of one second's worth is fine. */
+bool host_take_token(struct table *table, uint32_t index, uint32_t rate, uint64_t now);
 /* How many sessions this host has opened. */
 uint32_t host_sessions(const struct table *table, const struct address *address);
 

@@ -25,6 +25,7 @@ static const char *const explanations[] = {
     [DROP_POOL_DRY] = "no external port was left: [share] ports",
     [DROP_TABLE_FULL] = "no session was left: [limits] sessions",
     [DROP_HOST_LIMIT] = "one host had too many sessions: [limits] sessions-per-host",
+    [DROP_HOST_RATE] = "the host opens too many sessions a second (new-sessions-per-host)",
     [DROP_TUPLE_COLLISION] = "another session gets the same answers",
     [DROP_NO_EXTERNAL_ADDRESS] = "the external interface had no address",
 };

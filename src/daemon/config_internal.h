@@ -16,7 +16,7 @@
 
 #include <stdio.h>
 
-#define KEYS_MAX  8  /* of one section */
+#define KEYS_MAX  10 /* of one section */
 #define TITLE_MAX 96 /* "[forward NAME]" */
 
 struct reading;
@@ -63,7 +63,19 @@ enum section_id {
 
 /* Places in the key tables that checks refer to. */
 enum { GATEWAY_EXTERNAL, GATEWAY_ADDRESS, GATEWAY_MARK, GATEWAY_MSS };
-enum { SHARE_SOURCE, SHARE_PORTS, SHARE_FILTERING };
+enum {
+    SHARE_SOURCE,
+    SHARE_PORTS,
+    SHARE_FILTERING,
+    SHARE_FILTERING_TCP,
+    SHARE_FILTERING_UDP,
+    SHARE_OVERLOAD,
+    SHARE_PARITY,
+    SHARE_PAIRING,
+    SHARE_REFRESH,
+    SHARE_EXEMPT,
+    SHARE_KEYS
+};
 enum {
     FORWARD_LISTEN,
     FORWARD_TO,
@@ -73,7 +85,7 @@ enum {
     FORWARD_EXPIRES,
     FORWARD_KEYS
 };
-enum { LIMIT_SESSIONS, LIMIT_PER_HOST };
+enum { LIMIT_SESSIONS, LIMIT_PER_HOST, LIMIT_NEW_PER_HOST };
 enum { PERFORMANCE_WORKERS, PERFORMANCE_OFFLOAD, PERFORMANCE_QUEUE };
 
 extern const struct section_kind section_kinds[SECTION_COUNT];

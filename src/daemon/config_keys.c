@@ -125,24 +125,114 @@ static enum outcome take_ports(struct reading *reading, struct section *section,
     return outcome;
 }
 
-static enum outcome take_filtering(struct reading *reading, struct section *section, const char *value)
+static enum outcome choose_filtering(const char *value, enum filtering *out)
 {
-    (void)reading;
     for (enum filtering f = FILTERING_ENDPOINT_INDEPENDENT; f <= FILTERING_ADDRESS_AND_PORT_DEPENDENT; f++) {
         if (strcmp(value, filtering_name(f)) == 0) {
-            section->share.filtering = f;
+            *out = f;
             return VALUE_TAKEN;
         }
     }
     return VALUE_WRONG;
 }
 
-static const struct key share_keys[] = {
+static enum outcome take_filtering(struct reading *reading, struct section *section, const char *value)
+{
+    (void)reading;
+    return choose_filtering(value, &section->share.filtering);
+}
+
+/* Of one protocol: 0 is kept for "as filtering". */
+static enum outcome choose_own_filtering(const char *value, uint8_t *out)
+{
+    enum filtering filtering;
+    enum outcome outcome = choose_filtering(value, &filtering);
+
+    if (outcome == VALUE_TAKEN)
+        *out = (uint8_t)(1 + filtering);
+    return outcome;
+}
+
+static enum outcome take_filtering_tcp(struct reading *reading, struct section *section, const char *value)
+{
+    (void)reading;
+    return choose_own_filtering(value, &section->share.filtering_tcp);
+}
+
+static enum outcome take_filtering_udp(struct reading *reading, struct section *section, const char *value)
+{
+    (void)reading;
+    return choose_own_filtering(value, &section->share.filtering_udp);
+}
+
+/* One of two words: *out is whether it is `yes`. */
+static enum outcome choose_bool(const char *value, const char *no, const char *yes, bool *out)
+{
+    const char *const words[] = {no, yes};
+    int chosen = choose(value, words, COUNT(words));
+
+    if (chosen < 0)
+        return VALUE_WRONG;
+    *out = chosen == 1;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_overload(struct reading *reading, struct section *section, const char *value)
+{
+    (void)reading;
+    return choose_bool(value, "when-exhausted", "never", &section->share.never_overload);
+}
+
+static enum outcome take_parity(struct reading *reading, struct section *section, const char *value)
+{
+    (void)reading;
+    return choose_bool(value, "off", "on", &section->share.keep_parity);
+}
+
+static enum outcome take_pairing(struct reading *reading, struct section *section, const char *value)
+{
+    (void)reading;
+    return choose_bool(value, "hard", "soft", &section->share.soft_pairing);
+}
+
+static enum outcome take_inbound_refresh(struct reading *reading, struct section *section, const char *value)
+{
+    (void)reading;
+    return choose_bool(value, "on", "off", &section->share.no_inbound_refresh);
+}
+
+static enum outcome take_exempt(struct reading *reading, struct section *section, const char *value)
+{
+    struct share *share = &section->share;
+    struct prefix prefix;
+    enum outcome outcome = config_take_prefix(reading, value, &prefix);
+
+    if (outcome != VALUE_TAKEN)
+        return outcome;
+    if (prefix.length == 96)
+        return config_refuse(
+            reading, value,
+            "this is every address, and nothing would be translated; expected the destinations that are "
+            "reached without translation");
+    if (!config_append(reading, &share->exempt, &share->exempt_count, sizeof(prefix), &prefix))
+        return VALUE_REFUSED;
+    return VALUE_TAKEN;
+}
+
+#define FILTERING_EXPECTED "endpoint-independent, address-dependent or address-and-port-dependent"
+
+static const struct key share_keys[SHARE_KEYS] = {
     [SHARE_SOURCE] = {"source", KEY_REQUIRED | KEY_LIST, take_source,
                       "IPv4 prefixes, as in 10.0.0.0/24, 10.1.0.0/16"},
     [SHARE_PORTS] = {"ports", KEY_LIST, take_ports, "ports or ranges of ports, as in 49152-65535"},
-    [SHARE_FILTERING] = {"filtering", 0, take_filtering,
-                         "endpoint-independent, address-dependent or address-and-port-dependent"},
+    [SHARE_FILTERING] = {"filtering", 0, take_filtering, FILTERING_EXPECTED},
+    [SHARE_FILTERING_TCP] = {"filtering-tcp", 0, take_filtering_tcp, FILTERING_EXPECTED},
+    [SHARE_FILTERING_UDP] = {"filtering-udp", 0, take_filtering_udp, FILTERING_EXPECTED},
+    [SHARE_OVERLOAD] = {"overload", 0, take_overload, "when-exhausted or never"},
+    [SHARE_PARITY] = {"parity", 0, take_parity, "on or off"},
+    [SHARE_PAIRING] = {"pairing", 0, take_pairing, "hard or soft"},
+    [SHARE_REFRESH] = {"inbound-refresh", 0, take_inbound_refresh, "on or off"},
+    [SHARE_EXEMPT] = {"exempt", KEY_LIST, take_exempt, "IPv4 prefixes, as in 192.0.2.0/24, 198.51.100.7"},
 };
 
 /* ---- [timeouts] ---- */
@@ -223,10 +313,24 @@ static enum outcome take_sessions_per_host(struct reading *reading, struct secti
     return VALUE_TAKEN;
 }
 
+static enum outcome take_new_sessions_per_host(struct reading *reading, struct section *section,
+                                               const char *value)
+{
+    uint64_t number = 0;
+
+    (void)section;
+    if (strcmp(value, "off") != 0 && !text_parse_number(value, 1, 1000000, &number))
+        return VALUE_WRONG;
+    policy_limits(reading->config->policy)->new_sessions_per_host = (uint32_t)number;
+    return VALUE_TAKEN;
+}
+
 static const struct key limit_keys[] = {
     [LIMIT_SESSIONS] = {"sessions", 0, take_sessions, "a number from 1024 to 16777216"},
     [LIMIT_PER_HOST] = {"sessions-per-host", 0, take_sessions_per_host,
                         "a number from 1 to that of 'sessions'"},
+    [LIMIT_NEW_PER_HOST] = {"new-sessions-per-host", 0, take_new_sessions_per_host,
+                            "off or a number from 1 to 1000000"},
 };
 
 /* ---- [performance] ---- */
@@ -353,7 +457,7 @@ static const struct key log_keys[] = {
 
 const struct section_kind section_kinds[SECTION_COUNT] = {
     [SECTION_GATEWAY] = {"gateway", false, gateway_keys, COUNT(gateway_keys)},
-    [SECTION_SHARE] = {"share", true, share_keys, COUNT(share_keys)},
+    [SECTION_SHARE] = {"share", true, share_keys, SHARE_KEYS},
     [SECTION_FORWARD] = {"forward", true, forward_keys, FORWARD_KEYS},
     [SECTION_TIMEOUTS] = {"timeouts", false, timeout_keys, COUNT(timeout_keys)},
     [SECTION_LIMITS] = {"limits", false, limit_keys, COUNT(limit_keys)},
@@ -362,4 +466,4 @@ const struct section_kind section_kinds[SECTION_COUNT] = {
     [SECTION_STATE] = {"state", false, state_keys, COUNT(state_keys)},
     [SECTION_LOG] = {"log", false, log_keys, COUNT(log_keys)},
 };
-_Static_assert(FORWARD_KEYS <= KEYS_MAX, "keys fit into struct section");
+_Static_assert(SHARE_KEYS <= KEYS_MAX && FORWARD_KEYS <= KEYS_MAX, "keys fit into struct section");

@@ -54,6 +54,7 @@ void config_section_free(struct section *section)
 {
     free(section->share.source);
     free(section->share.ports);
+    free(section->share.exempt);
     free(section->source_line);
     free(section->forward.allow);
     free(section);

@@ -63,8 +63,11 @@ static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct en
         return INDEX_NONE;
     if (index != INDEX_NONE)
         return endpoint_equal(&nat->table.mapping[index].external, external) ? index : INDEX_NONE;
-    if (!ports_take(nat_port_space(nat, external_index, protocol), external->port))
-        return INDEX_NONE;
+    if (!ports_take(nat_port_space(nat, external_index, protocol), external->port)) {
+        mapping.is_overload = true; /* the other mapping has been adopted already */
+        if (protocol != PROTOCOL_TCP || policy_share(nat->policy, share)->never_overload)
+            return INDEX_NONE;
+    }
     return mapping_add(&nat->table, &mapping);
 }
 

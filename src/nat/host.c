@@ -48,6 +48,19 @@ void host_put(struct table *table, uint32_t index)
     table->hosts_live--;
 }
 
+bool host_take_token(struct table *table, uint32_t index, uint32_t rate, uint64_t now)
+{
+    struct host *host = &table->host[index];
+    uint64_t full = rate * UINT64_C(1000), earned = (now - host->filled) * rate;
+
+    host->tokens = earned < full && host->tokens + earned < full ? host->tokens + earned : full;
+    host->filled = now;
+    if (host->tokens < 1000)
+        return false;
+    host->tokens -= 1000;
+    return true;
+}
+
 uint32_t host_sessions(const struct table *table, const struct address *address)
 {
     uint32_t index = host_find(table, address);

@@ -27,14 +27,30 @@ uint32_t mapping_find_internal(const struct table *table, uint8_t protocol, cons
     return index;
 }
 
+static bool has_external(const struct mapping *mapping, uint8_t protocol, const struct endpoint *external)
+{
+    return mapping->protocol == protocol && endpoint_equal(&mapping->external, external);
+}
+
 uint32_t mapping_find_external(const struct table *table, uint8_t protocol, const struct endpoint *external)
 {
     uint32_t index = *mapping_bucket(table, protocol, external, true);
 
-    while (index != INDEX_NONE && !(table->mapping[index].protocol == protocol &&
-                                    endpoint_equal(&table->mapping[index].external, external)))
+    while (index != INDEX_NONE && (table->mapping[index].is_overload ||
+                                   !has_external(&table->mapping[index], protocol, external)))
         index = table->mapping[index].external_next;
     return index;
+}
+
+bool mapping_shares_port(const struct table *table, uint32_t index)
+{
+    const struct mapping *mapping = &table->mapping[index];
+    uint32_t other = *mapping_bucket(table, mapping->protocol, &mapping->external, true);
+
+    while (other != INDEX_NONE &&
+           (other == index || !has_external(&table->mapping[other], mapping->protocol, &mapping->external)))
+        other = table->mapping[other].external_next;
+    return other != INDEX_NONE;
 }
 
 uint32_t mapping_add(struct table *table, const struct mapping *mapping)

@@ -14,6 +14,8 @@ struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], struc
     memcpy(&key, secret, sizeof(key));
     memcpy(&nat->random.key, secret + sizeof(key), sizeof(key));
     nat->policy = policy;
+    for (size_t i = 0; i < NAT_IP_IDS; i++)
+        nat->next_ip_id[i] = (uint16_t)random_below(&nat->random, 65536);
     nat->events.next = 1;
     nat->events.event = calloc(EVENT_RING, sizeof(struct event));
     /* All zeros is an empty port space, and memory of addresses that are never used is never touched. */
@@ -153,6 +155,13 @@ uint32_t nat_set_policy(struct nat *nat, const struct policy *policy, uint64_t n
     }
     nat->policy = policy;
     return ended;
+}
+
+bool nat_must_translate(const struct nat *nat, const struct address *source, const struct address *destination)
+{
+    uint16_t share = policy_share_of(nat->policy, source);
+
+    return share != POLICY_NONE && !share_exempts(policy_share(nat->policy, share), destination);
 }
 
 bool nat_is_shared(const struct nat *nat, const struct address *address)

@@ -15,13 +15,13 @@ struct external_side {
 };
 
 /*
- * Finds or makes the external endpoint of `internal`. DROP_NONE with neither a forward nor a share: the policy does not
+ * Finds or makes the external endpoint of `internal`, which sends to `remote`. DROP_NONE with neither a forward nor a share: the policy does not
  * translate this host. A new mapping has no session yet: session_open or mapping_release must follow.
  */
 enum drop_reason session_external_side(struct nat *nat, uint8_t protocol, const struct endpoint *internal,
-                                       uint64_t now, struct external_side *side);
+                                       const struct endpoint *remote, uint64_t now, struct external_side *side);
 
-/* Frees a mapping that no session uses, and its port. `hold`: after the hold-down. */
+/* Frees a mapping that no session uses, and its port if no other mapping shares it. `hold`: after the hold-down. */
 void mapping_release(struct nat *nat, uint32_t mapping, bool hold, uint64_t now);
 
 /* What a new session is to be; session_open fills the rest. */
@@ -58,6 +58,9 @@ bool nat_forward_allows(const struct nat *nat, const struct session *session, en
 
 /* Which of the three port spaces of an external slot. */
 struct port_space *nat_port_space(struct nat *nat, size_t external_index, uint8_t protocol);
+
+/* True when what `source` sends to `destination` may not leave untranslated: it is shared, and the destination not exempt. */
+bool nat_must_translate(const struct nat *nat, const struct address *source, const struct address *destination);
 
 /* True when the address belongs to a share. */
 bool nat_is_shared(const struct nat *nat, const struct address *address);

@@ -1,11 +1,13 @@
 #include "portreeve/packet.h"
 #include "packet_edit.h"
 #include "portreeve/checksum.h"
+#include "portreeve/tcp.h"
 
 #include <string.h>
 
 enum {
     IP_HEADER = 20,
+    IP_ID = 4,
     IP_FLAGS_OFFSET = 6,
     IP_CHECKSUM = 10,
     IP_SOURCE = 12,
@@ -38,6 +40,11 @@ static void write16(uint8_t *at, uint16_t value)
 {
     at[0] = (uint8_t)(value >> 8);
     at[1] = (uint8_t)value;
+}
+
+static uint32_t read32(const uint8_t *at)
+{
+    return (uint32_t)read16(at) << 16 | read16(at + 2);
 }
 
 static struct address read_address(const uint8_t *at)
@@ -181,6 +188,29 @@ enum drop_reason packet_parse(const struct packet *packet, struct packet_view *v
     if (reason == DROP_NONE && !view->is_icmp_error)
         packet_read_ports(view->l4, &view->tuple);
     return reason;
+}
+
+bool packet_needs_id(const struct packet_view *view)
+{
+    const uint16_t dont_fragment = 0x4000;
+
+    return !(read16(view->ip + IP_FLAGS_OFFSET) & dont_fragment);
+}
+
+void packet_set_id(const struct packet_view *view, uint16_t id)
+{
+    uint8_t value[2];
+
+    write16(value, id);
+    packet_replace(view->ip + IP_CHECKSUM, false, view->ip + IP_ID, value, sizeof(value));
+}
+
+struct tcp_segment packet_tcp_segment(const struct packet_view *view)
+{
+    return (struct tcp_segment){.sequence = read32(view->l4 + 4),
+                                .acknowledgement = read32(view->l4 + 8),
+                                .window = read16(view->l4 + 14),
+                                .flags = view->tcp_flags};
 }
 
 /* Where the L4 checksum is, from the start of the L4 header. */

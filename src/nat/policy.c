@@ -26,6 +26,7 @@ static void share_free(struct share *share)
 {
     free(share->source);
     free(share->ports);
+    free(share->exempt);
 }
 
 void policy_free(struct policy *policy)
@@ -89,10 +90,26 @@ static bool duplicate(const void *array, size_t count, size_t size, void **copy)
     return true;
 }
 
+/* Gives a plain copy of a share arrays of its own. False without memory; then it has none. */
+static bool own_arrays(struct share *share)
+{
+    void *source = NULL, *ports = NULL, *exempt = NULL;
+    bool complete = duplicate(share->source, share->source_count, sizeof(*share->source), &source) &&
+                    duplicate(share->ports, share->ports_count, sizeof(*share->ports), &ports) &&
+                    duplicate(share->exempt, share->exempt_count, sizeof(*share->exempt), &exempt);
+
+    share->source = source;
+    share->ports = ports;
+    share->exempt = exempt;
+    if (!complete)
+        share_free(share);
+    return complete;
+}
+
 bool policy_add_share(struct policy *policy, const struct share *share)
 {
     struct share added = *share;
-    void *grown, *source, *ports;
+    void *grown;
 
     assert(!policy->sealed);
     if (policy->share_count >= POLICY_SHARES_MAX)
@@ -101,14 +118,8 @@ bool policy_add_share(struct policy *policy, const struct share *share)
     if (!grown)
         return false;
     policy->shares = grown;
-    if (!duplicate(share->source, share->source_count, sizeof(*share->source), &source))
+    if (!own_arrays(&added))
         return false;
-    if (!duplicate(share->ports, share->ports_count, sizeof(*share->ports), &ports)) {
-        free(source);
-        return false;
-    }
-    added.source = source;
-    added.ports = ports;
     added.pool = POLICY_NONE;
     policy->shares[policy->share_count++] = added;
     return true;

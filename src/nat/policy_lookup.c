@@ -385,6 +385,24 @@ bool policy_forward_allows(const struct forward *forward, const struct address *
     return forward->allow_count == 0;
 }
 
+enum filtering share_filtering(const struct share *share, uint8_t protocol)
+{
+    uint8_t own = protocol == PROTOCOL_TCP   ? share->filtering_tcp
+                  : protocol == PROTOCOL_UDP ? share->filtering_udp
+                                             : 0;
+
+    return own ? (enum filtering)(own - 1) : share->filtering;
+}
+
+bool share_exempts(const struct share *share, const struct address *destination)
+{
+    for (size_t i = 0; i < share->exempt_count; i++) {
+        if (prefix_contains(&share->exempt[i], destination))
+            return true;
+    }
+    return false;
+}
+
 const struct pool *policy_pool(const struct policy *policy, uint16_t share, uint8_t protocol)
 {
     enum policy_protocol index = policy_protocol(protocol);

@@ -34,11 +34,39 @@ static void end_holds(struct port_space *space, uint64_t now)
     }
 }
 
-/* The free port of this rank among the pool's free ones, counted from the lowest. */
-static uint16_t free_port(const struct port_space *space, const struct pool *pool, uint32_t rank)
+/* Which ports of a pool are wanted. */
+struct wish {
+    uint16_t first, last;
+    uint64_t parity; /* a mask for the words of the bit maps */
+};
+
+#define ANY_PARITY  UINT64_MAX
+#define EVEN_PARITY UINT64_C(0x5555555555555555)
+
+static bool is_wanted(const struct port_space *space, const struct pool *pool, const struct wish *wish, uint32_t port)
 {
-    for (uint32_t word = pool->first / 64; word <= pool->last / 64u; word++) {
-        uint64_t open = pool->members[word] & ~space->taken[word];
+    return pool_contains(pool, (uint16_t)port) && !is_taken(space, port) && (wish->parity >> (port % 64) & 1) != 0;
+}
+
+/* The ports of one word that are free and wanted. */
+static uint64_t open_ports(const struct port_space *space, const struct pool *pool, const struct wish *wish,
+                           uint32_t word)
+{
+    uint64_t open = pool->members[word] & ~space->taken[word] & wish->parity;
+
+    if (word == wish->first / 64)
+        open &= UINT64_MAX << (wish->first % 64);
+    if (word == wish->last / 64)
+        open &= UINT64_MAX >> (63 - wish->last % 64);
+    return open;
+}
+
+/* The port of this rank among those that are free and wanted, counted from the lowest. */
+static uint16_t port_of_rank(const struct port_space *space, const struct pool *pool, const struct wish *wish,
+                             uint32_t rank)
+{
+    for (uint32_t word = wish->first / 64; word <= wish->last / 64u; word++) {
+        uint64_t open = open_ports(space, pool, wish, word);
         uint32_t count = (uint32_t)__builtin_popcountll(open);
 
         if (rank < count) {
@@ -51,34 +79,69 @@ static uint16_t free_port(const struct port_space *space, const struct pool *poo
     return 0;
 }
 
-/* Any of the free ports, each as likely as the others, however the pool is made. */
-static uint16_t sweep(const struct port_space *space, const struct pool *pool, struct random *random)
+/* Any of the ports that are free and wanted, each as likely as the others, however the pool is made. */
+static uint16_t sweep(const struct port_space *space, const struct pool *pool, const struct wish *wish,
+                      struct random *random)
 {
     uint32_t count = 0;
 
-    for (uint32_t word = pool->first / 64; word <= pool->last / 64u; word++)
-        count += (uint32_t)__builtin_popcountll(pool->members[word] & ~space->taken[word]);
-    return count == 0 ? 0 : free_port(space, pool, random_below(random, count));
+    for (uint32_t word = wish->first / 64; word <= wish->last / 64u; word++)
+        count += (uint32_t)__builtin_popcountll(open_ports(space, pool, wish, word));
+    return count == 0 ? 0 : port_of_rank(space, pool, wish, random_below(random, count));
+}
+
+/* A free port that fulfils the wish; 0 when there is none. */
+static uint16_t choose(struct port_space *space, const struct pool *pool, const struct wish *wish,
+                       struct random *random)
+{
+    if (pool->size == 0 || wish->first > wish->last)
+        return 0;
+    for (int tries = 0; tries < RANDOM_TRIES; tries++) {
+        uint32_t port = wish->first + random_below(random, (uint32_t)(wish->last - wish->first) + 1);
+
+        if (is_wanted(space, pool, wish, port))
+            return (uint16_t)port;
+    }
+    return sweep(space, pool, wish, random);
+}
+
+static uint16_t take(struct port_space *space, uint16_t port)
+{
+    if (port != 0)
+        set_taken(space, port);
+    return port;
 }
 
 uint16_t ports_allocate(struct port_space *space, const struct pool *pool, struct random *random, uint64_t now)
 {
+    const struct wish any = {pool->first, pool->last, ANY_PARITY};
+
+    end_holds(space, now);
+    return take(space, choose(space, pool, &any, random));
+}
+
+uint16_t ports_allocate_like(struct port_space *space, const struct pool *pool, uint16_t internal_port,
+                             bool keep_parity, struct random *random, uint64_t now)
+{
+    const uint16_t system_last = 1023; /* RFC 6335 section 6 */
+    struct wish wish = {pool->first, pool->last, ANY_PARITY};
     uint16_t port = 0;
 
     end_holds(space, now);
-    if (pool->size == 0)
-        return 0;
-    for (int tries = 0; tries < RANDOM_TRIES && port == 0; tries++) {
-        uint32_t candidate = pool->first + random_below(random, (uint32_t)(pool->last - pool->first) + 1);
-
-        if (pool_contains(pool, (uint16_t)candidate) && !is_taken(space, candidate))
-            port = (uint16_t)candidate;
+    if (internal_port <= system_last && wish.last > system_last)
+        wish.last = system_last;
+    else if (internal_port > system_last && wish.first <= system_last)
+        wish.first = system_last + 1;
+    if (keep_parity) {
+        wish.parity = internal_port % 2 == 0 ? EVEN_PARITY : ~EVEN_PARITY;
+        port = choose(space, pool, &wish, random);
+        wish.parity = ANY_PARITY;
     }
     if (port == 0)
-        port = sweep(space, pool, random);
-    if (port != 0)
-        set_taken(space, port);
-    return port;
+        port = choose(space, pool, &wish, random);
+    if (port == 0)
+        return ports_allocate(space, pool, random, now);
+    return take(space, port);
 }
 
 bool ports_take(struct port_space *space, uint16_t port)

@@ -71,3 +71,68 @@ uint32_t session_timeout(const struct timeouts *timeouts, uint8_t protocol, enum
         return timeouts->tcp_transitory;
     }
 }
+
+/* True when `one` comes after `other` (RFC 9293 section 3.4: sequence numbers wrap). */
+static bool is_after(uint32_t one, uint32_t other)
+{
+    return (int32_t)(one - other) > 0;
+}
+
+void tcp_observe(struct tcp_track *track, const struct tcp_segment *segment, enum role from)
+{
+    if (segment->flags & TCP_RST)
+        return;
+    if (segment->flags & TCP_SYN) {
+        track->scale[from] = segment->scale;
+        if (!(segment->flags & TCP_ACK)) {
+            /* What the other side will want, if it wants the connection. */
+            track->expects[!from] = segment->sequence + 1;
+            track->known[!from] = true;
+            track->window[!from] = 0;
+        }
+    }
+    if (!(segment->flags & TCP_ACK) ||
+        (track->known[from] && is_after(track->expects[from], segment->acknowledgement)))
+        return;
+    track->expects[from] = segment->acknowledgement;
+    track->known[from] = true;
+    track->window[from] = (uint32_t)segment->window << (segment->flags & TCP_SYN ? 0 : track->scale[from]);
+}
+
+bool tcp_reset_is_plausible(const struct tcp_track *track, enum session_state state,
+                            const struct tcp_segment *segment, enum role from)
+{
+    enum role to = from == ROLE_INITIATOR ? ROLE_RESPONDER : ROLE_INITIATOR;
+
+    /* An answer to a SYN: it has no sequence number of its own, but acknowledges the SYN's (RFC 9293 section 3.5.2). */
+    if (state == STATE_OPENING && from == ROLE_RESPONDER)
+        return !track->known[from] ||
+               (segment->flags & TCP_ACK && segment->acknowledgement == track->expects[from]);
+    if (!track->known[to])
+        return true;
+    return segment->sequence == track->expects[to] || segment->sequence - track->expects[to] < track->window[to];
+}
+
+enum {
+    HEADER = 20,
+    OPTION_END = 0,
+    OPTION_NOP = 1,
+};
+
+uint8_t *tcp_option(uint8_t *tcp, uint8_t kind, uint8_t size)
+{
+    size_t header_length = (size_t)(tcp[12] >> 4) * 4, at = HEADER;
+
+    while (at < header_length && tcp[at] != OPTION_END) {
+        if (tcp[at] == OPTION_NOP) {
+            at++;
+            continue;
+        }
+        if (at + 1 >= header_length || tcp[at + 1] < 2 || at + tcp[at + 1] > header_length)
+            return NULL;
+        if (tcp[at] == kind)
+            return tcp[at + 1] == size ? tcp + at + 2 : NULL;
+        at += tcp[at + 1];
+    }
+    return NULL;
+}

@@ -33,6 +33,41 @@ static enum drop_reason accept_unchanged(struct nat *nat, struct packet *packet)
     return DROP_NONE;
 }
 
+/* Whether a packet of this side keeps the session alive. */
+static bool refreshes(const struct nat *nat, const struct session *session, const struct packet_view *view,
+                      enum role from)
+{
+    enum role remote = session->direction == DIRECTION_INBOUND ? ROLE_INITIATOR : ROLE_RESPONDER;
+
+    if (view->tcp_flags & TCP_RST)
+        return false; /* RFC 7857 section 7.1 */
+    if (view->protocol == PROTOCOL_TCP || from != remote || session->direction == DIRECTION_HAIRPIN ||
+        session->share == POLICY_NONE)
+        return true;
+    return !policy_share(nat->policy, session->share)->no_inbound_refresh;
+}
+
+/* The state after a TCP segment of this side. */
+static enum session_state track_tcp(struct session *session, const struct packet_view *view, enum role from)
+{
+    const uint8_t window_scale = 3, most = 14; /* RFC 7323 section 2.2, 2.3 */
+    enum session_state state = (enum session_state)session->state, next;
+    struct tcp_segment segment = packet_tcp_segment(view);
+
+    if (segment.flags & TCP_SYN) {
+        const uint8_t *shift = tcp_option(view->l4, window_scale, 3);
+
+        segment.scale = shift == NULL ? 0 : *shift < most ? *shift : most;
+    }
+    if (segment.flags & TCP_RST && !tcp_reset_is_plausible(&session->tcp, state, &segment, from))
+        return state;
+    next = tcp_next_state(state, segment.flags, from);
+    if (next == STATE_OPENING && state != STATE_OPENING)
+        session->tcp = (struct tcp_track){0}; /* another connection of the same endpoints */
+    tcp_observe(&session->tcp, &segment, from);
+    return next;
+}
+
 /* State, timer and counters after a packet of this side. */
 static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view *view, enum role from, uint64_t now)
 {
@@ -42,13 +77,27 @@ static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view
     session->packets[from]++;
     session->bytes[from] += view->total_length;
     if (view->protocol == PROTOCOL_TCP)
-        next = tcp_next_state(state, view->tcp_flags, from);
+        next = track_tcp(session, view, from);
     else if (from == ROLE_RESPONDER)
         next = STATE_ANSWERED;
+    if (refreshes(nat, session, view, from) || (next != state && view->protocol == PROTOCOL_TCP))
+        session->last_seen = now;
     if (next != state)
         session_change_state(nat, slot, next, now);
-    else if (!(view->tcp_flags & TCP_RST)) /* RFC 7857 section 7.1: an RST refreshes nothing */
-        session->last_seen = now;
+}
+
+/*
+ * Hosts that share an address do not know each other's IP ids, so they would use the same ones (RFC 7857 section 9, RFC 6864
+ * section 5.3.1). The segments of a GSO packet take the ids that follow.
+ */
+static uint16_t next_ip_id(struct nat *nat, const struct packet *packet, const struct packet_view *view)
+{
+    const struct address *destination = &view->tuple.destination.address;
+    uint16_t *next = &nat->next_ip_id[hash_bytes(&nat->table.key, destination, sizeof(*destination)) % NAT_IP_IDS];
+    uint16_t id = *next;
+
+    *next = (uint16_t)(id + 1 + (packet->gso ? view->l4_length / 500 : 0));
+    return id;
 }
 
 /* Rewrites the half that the hook may rewrite, with what the other side is to see. */
@@ -63,6 +112,8 @@ static void rewrite(struct nat *nat, struct packet *packet, const struct packet_
             nat->table.session[slot].direction == DIRECTION_HAIRPIN || packet_passes_twice(packet, view);
     } else {
         packet_set_source(packet, view, &other->destination);
+        if (packet_needs_id(view))
+            packet_set_id(view, next_ip_id(nat, packet, view));
         packet->transit = false;
     }
     if (nat->mss_limit != 0 && nat->table.session[slot].direction != DIRECTION_HAIRPIN)
@@ -87,7 +138,7 @@ static enum drop_reason open_outbound(struct nat *nat, const struct packet_view 
     reason = session_reserve(nat, nat_is_shared(nat, &sent->source.address) ? &sent->source.address : NULL, now, slot);
     if (reason != DROP_NONE)
         return reason;
-    reason = session_external_side(nat, sent->protocol, &sent->source, now, &side);
+    reason = session_external_side(nat, sent->protocol, &sent->source, &sent->destination, now, &side);
     if (reason == DROP_NONE) {
         plan.tuple[ROLE_INITIATOR] = *sent;
         plan.tuple[ROLE_RESPONDER] = (struct tuple){sent->destination, side.external, sent->protocol, 0};
@@ -116,13 +167,14 @@ static enum drop_reason opening_refused(const struct packet_view *view)
     return DROP_NONE;
 }
 
-/* True when the policy translates what this endpoint sends. */
+/* True when the policy translates what this endpoint sends there. */
 static bool is_translated(const struct nat *nat, const struct tuple *sent)
 {
     uint16_t port;
 
-    return nat_is_shared(nat, &sent->source.address) ||
-           policy_forward_to(nat->policy, sent->protocol, &sent->source, &port) != POLICY_NONE;
+    if (nat_is_shared(nat, &sent->source.address))
+        return nat_must_translate(nat, &sent->source.address, &sent->destination.address);
+    return policy_forward_to(nat->policy, sent->protocol, &sent->source, &port) != POLICY_NONE;
 }
 
 /* Opening from outside, and hairpins. */
@@ -181,7 +233,7 @@ static bool filter_admits(const struct nat *nat, const struct mapping *mapping, 
     const struct tuple sought = {*remote, mapping->external, mapping->protocol, 0};
     enum role role;
 
-    switch (policy_share(nat->policy, mapping->share)->filtering) {
+    switch (share_filtering(policy_share(nat->policy, mapping->share), mapping->protocol)) {
     case FILTERING_ENDPOINT_INDEPENDENT:
         return true;
     case FILTERING_ADDRESS_DEPENDENT:
@@ -227,7 +279,7 @@ static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, 
     enum drop_reason reason;
     enum role role;
 
-    reason = session_external_side(nat, sent->protocol, &sent->source, now, initiator);
+    reason = session_external_side(nat, sent->protocol, &sent->source, &sent->destination, now, initiator);
     if (reason != DROP_NONE)
         return reason;
     reason = find_inside(nat, sent, &initiator->external, &internal, &responder);
@@ -278,6 +330,8 @@ static enum drop_reason open_inbound(struct nat *nat, const struct packet *packe
 
     if (from_outside(nat, packet) && (hairpin || is_external(nat, &sent->source.address)))
         return DROP_SPOOFED_SOURCE;
+    if (!is_external(nat, &sent->destination.address)) /* no more, or not yet: the kernel's rules change at another time */
+        return DROP_NO_EXTERNAL_ADDRESS;
     /* Nothing is evicted for a packet that is refused. A hairpin's filter is asked again, with what its target will see. */
     reason = find_inside(nat, sent, &sent->source, &internal, &responder);
     if (reason != DROP_NONE && !(hairpin && reason == DROP_FILTERED))
@@ -386,7 +440,7 @@ static enum drop_reason refuse(struct nat *nat, struct packet *packet, const str
 {
     if (reason == DROP_UNSUPPORTED_PROTOCOL || reason == DROP_UNSUPPORTED_ICMP) {
         bool ours = packet->hook == HOOK_OUTBOUND && packet->out_interface == nat->external_interface &&
-                    nat_is_shared(nat, &view->tuple.source.address);
+                    nat_must_translate(nat, &view->tuple.source.address, &view->tuple.destination.address);
 
         if (!ours)
             return accept_unchanged(nat, packet);
@@ -435,7 +489,8 @@ static bool should_tell(struct nat *nat, const struct packet *packet, uint64_t n
 {
     struct packet_view view;
 
-    if (packet->reason != DROP_POOL_DRY && packet->reason != DROP_TABLE_FULL && packet->reason != DROP_HOST_LIMIT)
+    if (packet->reason != DROP_POOL_DRY && packet->reason != DROP_TABLE_FULL && packet->reason != DROP_HOST_LIMIT &&
+        packet->reason != DROP_HOST_RATE)
         return false;
     return packet_parse(packet, &view) == DROP_NONE && !view.is_icmp_error && !from_outside(nat, packet) &&
            nat_is_shared(nat, &view.tuple.source.address) && take_tell_token(nat, now);

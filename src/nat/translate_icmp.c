@@ -30,7 +30,8 @@ static enum drop_reason without_session(struct nat *nat, struct packet *packet, 
         drop = policy_is_published(nat->policy, quoted->protocol, quoted->source.port);
     else
         drop = packet->transit || (packet->out_interface == nat->external_interface &&
-                                   nat_is_shared(nat, &view->tuple.source.address));
+                                   nat_must_translate(nat, &view->tuple.source.address,
+                                                      &view->tuple.destination.address));
     if (drop)
         return DROP_ICMP_NO_SESSION;
     packet->verdict = VERDICT_ACCEPT;

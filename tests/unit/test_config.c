@@ -55,6 +55,14 @@ START_TEST(two_sections_are_enough_and_the_rest_has_defaults)
     ck_assert_uint_eq(share->ports_count, 1);
     ck_assert_uint_eq(share->ports[0].first, 49152);
     ck_assert_uint_eq(share->ports[0].last, 65535);
+    ck_assert_uint_eq(share->filtering_tcp, 0);
+    ck_assert_uint_eq(share->filtering_udp, 0);
+    ck_assert(!share->never_overload);
+    ck_assert(!share->keep_parity);
+    ck_assert(!share->soft_pairing);
+    ck_assert(!share->no_inbound_refresh);
+    ck_assert_uint_eq(share->exempt_count, 0);
+    ck_assert_uint_eq(policy_limits(loaded.policy)->new_sessions_per_host, 0);
     ck_assert(policy_seal(loaded.policy));
     config_free(&loaded);
 }
@@ -62,6 +70,7 @@ END_TEST
 
 START_TEST(every_key_is_understood)
 {
+    const struct share *lab;
     const struct forward *ssh;
 
     config_must_load("# the whole grammar\n"
@@ -73,6 +82,13 @@ START_TEST(every_key_is_understood)
                      "source    = 10.0.0.0/24, 10.1.0.0/16\n"
                      "ports     = 49152-60000, 61000\n"
                      "filtering = endpoint-independent\n"
+                     "filtering-tcp = address-and-port-dependent\n"
+                     "filtering-udp = address-dependent\n"
+                     "overload = never\n"
+                     "parity = on\n"
+                     "pairing = soft\n"
+                     "inbound-refresh = off\n"
+                     "exempt = 192.0.2.0/24, 198.51.100.7\n"
                      "[forward bastion-ssh]\n"
                      "listen  = 2222/tcp\n"
                      "to      = 10.0.0.22:22\n"
@@ -81,7 +97,7 @@ START_TEST(every_key_is_understood)
                      "note    = bastion, ticket NET-42 #1\n"
                      "expires = 9999-12-31T18:00:00Z\n"
                      "[timeouts]\nudp = 6m\ntcp-established = 3h\ntcp-transitory = 5m\nicmp = 61s\n"
-                     "[limits]\nsessions = 2048\nsessions-per-host = 100\n"
+                     "[limits]\nsessions = 2048\nsessions-per-host = 100\nnew-sessions-per-host = 50\n"
                      "[performance]\nworkers = 3\noffload = off\nqueue = 7\n"
                      "[control]\nsocket = /tmp/c.sock\ngroup =\n"
                      "[state]\ndirectory = /tmp/state\n"
@@ -90,10 +106,17 @@ START_TEST(every_key_is_understood)
     ck_assert_uint_eq(loaded.external_address_count, 2);
     ck_assert_uint_eq(address_to_ipv4(&loaded.external_address[1]), 0xcb007106);
     ck_assert_uint_eq(loaded.hairpin_mark, 0x40);
-    ck_assert_uint_eq(policy_share(loaded.policy, 0)->source_count, 2);
-    assert_prefix(&policy_share(loaded.policy, 0)->source[1], "10.1.0.0/16");
-    ck_assert_uint_eq(policy_share(loaded.policy, 0)->ports_count, 2);
-    ck_assert_int_eq(policy_share(loaded.policy, 0)->filtering, FILTERING_ENDPOINT_INDEPENDENT);
+    lab = policy_share(loaded.policy, 0);
+    ck_assert_uint_eq(lab->source_count, 2);
+    assert_prefix(&lab->source[1], "10.1.0.0/16");
+    ck_assert_uint_eq(lab->ports_count, 2);
+    ck_assert_int_eq(lab->filtering, FILTERING_ENDPOINT_INDEPENDENT);
+    ck_assert_int_eq(share_filtering(lab, PROTOCOL_TCP), FILTERING_ADDRESS_AND_PORT_DEPENDENT);
+    ck_assert_int_eq(share_filtering(lab, PROTOCOL_UDP), FILTERING_ADDRESS_DEPENDENT);
+    ck_assert(lab->never_overload && lab->keep_parity && lab->soft_pairing && lab->no_inbound_refresh);
+    ck_assert_uint_eq(lab->exempt_count, 2);
+    assert_prefix(&lab->exempt[0], "192.0.2.0/24");
+    assert_prefix(&lab->exempt[1], "198.51.100.7/32");
     ssh = forward(0);
     ck_assert_str_eq(ssh->name, "bastion-ssh");
     ck_assert_uint_eq(ssh->protocols, FORWARD_TCP);
@@ -112,6 +135,7 @@ START_TEST(every_key_is_understood)
     ck_assert_uint_eq(policy_timeouts(loaded.policy)->icmp, 61);
     ck_assert_uint_eq(policy_limits(loaded.policy)->sessions, 2048);
     ck_assert_uint_eq(policy_limits(loaded.policy)->sessions_per_host, 100);
+    ck_assert_uint_eq(policy_limits(loaded.policy)->new_sessions_per_host, 50);
     ck_assert_uint_eq(loaded.workers, 3);
     ck_assert_int_eq(loaded.offload, OFFLOAD_OFF);
     ck_assert_uint_eq(loaded.queue, 7);
@@ -120,6 +144,65 @@ START_TEST(every_key_is_understood)
     ck_assert_str_eq(loaded.state_directory, "/tmp/state");
     ck_assert_int_eq(loaded.log.level, LOG_LEVEL_DEBUG);
     ck_assert_int_eq(loaded.log.target, LOG_TARGET_SYSLOG);
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(defaults_may_be_said)
+{
+    const struct share *share;
+
+    config_must_load(MINIMAL "overload = when-exhausted\nparity = off\npairing = hard\n"
+                             "inbound-refresh = on\n[limits]\nnew-sessions-per-host = off\n");
+    share = policy_share(loaded.policy, 0);
+    ck_assert(!share->never_overload && !share->keep_parity && !share->soft_pairing &&
+              !share->no_inbound_refresh);
+    ck_assert_uint_eq(policy_limits(loaded.policy)->new_sessions_per_host, 0);
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(one_protocol_may_be_filtered_in_its_own_way_wherever_the_key_is)
+{
+    const struct share *share;
+
+    config_must_load(MINIMAL "filtering-udp = endpoint-independent\n"
+                             "filtering = address-and-port-dependent\n");
+    share = policy_share(loaded.policy, 0);
+    ck_assert_int_eq(share_filtering(share, PROTOCOL_UDP), FILTERING_ENDPOINT_INDEPENDENT);
+    ck_assert_int_eq(share_filtering(share, PROTOCOL_TCP), FILTERING_ADDRESS_AND_PORT_DEPENDENT);
+    ck_assert_int_eq(share_filtering(share, PROTOCOL_ICMP), FILTERING_ADDRESS_AND_PORT_DEPENDENT);
+    config_free(&loaded);
+    config_must_load(MINIMAL "filtering-tcp = endpoint-independent\n");
+    share = policy_share(loaded.policy, 0);
+    ck_assert_int_eq(share_filtering(share, PROTOCOL_TCP), FILTERING_ENDPOINT_INDEPENDENT);
+    ck_assert_int_eq(share_filtering(share, PROTOCOL_UDP), FILTERING_ADDRESS_DEPENDENT);
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(exempt_destinations_are_a_list_like_any_other)
+{
+    const struct share *share;
+
+    config_must_load(MINIMAL "exempt = 192.0.2.0/24, ; the other site\n"
+                             "   198.51.100.0/25,\n"
+                             "   10.0.0.0/8\n");
+    share = policy_share(loaded.policy, 0);
+    ck_assert_uint_eq(share->exempt_count, 3);
+    assert_prefix(&share->exempt[1], "198.51.100.0/25");
+    assert_prefix(&share->exempt[2], "10.0.0.0/8");
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(a_host_may_open_one_to_a_million_sessions_a_second)
+{
+    config_must_load(MINIMAL "[limits]\nnew-sessions-per-host = 1\n");
+    ck_assert_uint_eq(policy_limits(loaded.policy)->new_sessions_per_host, 1);
+    config_free(&loaded);
+    config_must_load(MINIMAL "[limits]\nnew-sessions-per-host = 1000000\n");
+    ck_assert_uint_eq(policy_limits(loaded.policy)->new_sessions_per_host, 1000000);
     config_free(&loaded);
 }
 END_TEST
@@ -366,6 +449,10 @@ int main(void)
     tcase_add_checked_fixture(tests, config_setup, config_teardown);
     tcase_add_test(tests, two_sections_are_enough_and_the_rest_has_defaults);
     tcase_add_test(tests, every_key_is_understood);
+    tcase_add_test(tests, defaults_may_be_said);
+    tcase_add_test(tests, one_protocol_may_be_filtered_in_its_own_way_wherever_the_key_is);
+    tcase_add_test(tests, exempt_destinations_are_a_list_like_any_other);
+    tcase_add_test(tests, a_host_may_open_one_to_a_million_sessions_a_second);
     tcase_add_test(tests, indentation_bom_and_crlf_do_not_matter);
     tcase_add_test(tests, a_list_goes_on_behind_a_comma_on_indented_lines);
     tcase_add_test(tests, sections_without_keys_are_fine_where_nothing_is_required);

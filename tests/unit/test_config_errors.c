@@ -90,7 +90,27 @@ START_TEST(keys_come_once_and_in_their_section)
         "1: udp = 5m: this line is in no section; expected one above it, as [gateway]",
         "6: [share lab] source = 10.1.0.0/16,: this key is already set at line 5; expected it once",
         "8: [share lab] listen = 80/tcp: unknown key; it belongs in [forward NAME]",
-        "9: [share lab] frobnicate = 3: unknown key; expected one of source, ports, filtering", NULL);
+        "9: [share lab] frobnicate = 3: unknown key; expected one of source, ports, filtering, "
+        "filtering-tcp, filtering-udp, overload, parity, pairing, inbound-refresh, exempt",
+        NULL);
+}
+END_TEST
+
+START_TEST(keys_of_a_share_are_guessed_and_sent_back_to_it)
+{
+    config_must_fail(MINIMAL "filtring-tcp = address-dependent\nexcempt = 192.0.2.1\n"
+                             "parity = on\nparity = on\n"
+                             "[limits]\nparing = soft\npairing = soft\nnew-session-per-host = 5\n",
+                     "5: [share lab] filtring-tcp = address-dependent: unknown key; did you mean "
+                     "'filtering-tcp'?",
+                     "6: [share lab] excempt = 192.0.2.1: unknown key; did you mean 'exempt'?",
+                     "8: [share lab] parity = on: this key is already set at line 7; expected it once",
+                     "10: [limits] paring = soft: unknown key; expected one of sessions, sessions-per-host, "
+                     "new-sessions-per-host",
+                     "11: [limits] pairing = soft: unknown key; it belongs in [share NAME]",
+                     "12: [limits] new-session-per-host = 5: unknown key; did you mean "
+                     "'new-sessions-per-host'?",
+                     NULL);
 }
 END_TEST
 
@@ -195,6 +215,30 @@ static const struct {
      "the range runs backwards; expected the lower port first, 50000-60000"},
     {"[share b]", "ports = 0-10", "expected ports from 1 to 65535"},
     {"[share b]", "ports = all", "expected ports or ranges of ports, as in 49152-65535"},
+    {"[share b]", "filtering-tcp = full-cone",
+     "expected endpoint-independent, address-dependent or address-and-port-dependent"},
+    {"[share b]", "filtering-udp = Address-Dependent",
+     "expected endpoint-independent, address-dependent or address-and-port-dependent"},
+    {"[share b]", "filtering-udp = none",
+     "expected endpoint-independent, address-dependent or address-and-port-dependent"},
+    {"[share b]", "overload = always", "expected when-exhausted or never"},
+    {"[share b]", "overload = never # tcp",
+     "expected when-exhausted or never (a comment behind a value begins with ';', not with '#')"},
+    {"[share b]", "parity = yes", "expected on or off"},
+    {"[share b]", "pairing = off", "expected hard or soft"},
+    {"[share b]", "inbound-refresh = \"off\"", "expected on or off (without quotes)"},
+    {"[share b]", "exempt = 192.0.2.7/24",
+     "the address has bits behind the first 24; expected 192.0.2.0/24, or 192.0.2.7 for one host"},
+    {"[share b]", "exempt = vpn.example",
+     "'vpn.example' is not an address; names are not looked up, because what they mean changes; expected an "
+     "IPv4 address"},
+    {"[share b]", "exempt = 2001:db8::/32",
+     "this is IPv6, and only IPv4 is translated; expected an IPv4 address"},
+    {"[share b]", "exempt = 0.0.0.0/0",
+     "this is every address, and nothing would be translated; expected the destinations that are reached "
+     "without translation"},
+    {"[share b]", "exempt =", "expected IPv4 prefixes, as in 192.0.2.0/24, 198.51.100.7"},
+    {"[share b]", "exempt = 192.0.2.1-192.0.2.9", "expected IPv4 prefixes, as in 192.0.2.0/24, 198.51.100.7"},
     {"[forward w]", "listen = 80", "the protocol is missing; expected 80/tcp, 80/udp or 80/tcp+udp"},
     {"[forward w]", "listen = 80/sctp",
      "'sctp' is no protocol that ports are forwarded of; expected tcp, udp or tcp+udp"},
@@ -226,6 +270,10 @@ static const struct {
     {"[timeouts]", "icmp = 0s", "expected a time from 1s to 366d, as in 90s, 5m or 2h4m"},
     {"[limits]", "sessions = 1000", "expected a number from 1024 to 16777216"},
     {"[limits]", "sessions-per-host = 0", "expected a number from 1 to that of 'sessions'"},
+    {"[limits]", "new-sessions-per-host = 0", "expected off or a number from 1 to 1000000"},
+    {"[limits]", "new-sessions-per-host = 1000001", "expected off or a number from 1 to 1000000"},
+    {"[limits]", "new-sessions-per-host = 10/s", "expected off or a number from 1 to 1000000"},
+    {"[limits]", "new-sessions-per-host = on", "expected off or a number from 1 to 1000000"},
     {"[performance]", "workers = 65", "expected auto or a number from 1 to 64"},
     {"[performance]", "offload = on",
      "offload is not available in this version, every packet takes the queue; expected auto or off"},
@@ -358,6 +406,7 @@ int main(void)
     tcase_add_test(tests, sections_come_once_even_when_they_are_empty);
     tcase_add_test(tests, names_are_where_they_belong);
     tcase_add_test(tests, keys_come_once_and_in_their_section);
+    tcase_add_test(tests, keys_of_a_share_are_guessed_and_sent_back_to_it);
     tcase_add_test(tests, lines_that_are_no_keys_are_errors_not_silence);
     tcase_add_test(tests, lists_have_no_holes);
     tcase_add_test(tests, bytes_that_are_not_text_are_named);

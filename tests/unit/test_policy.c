@@ -77,6 +77,7 @@ START_TEST(a_new_policy_has_the_defaults_of_the_rfcs)
     ck_assert_uint_eq(timeouts->icmp, 60);
     ck_assert_uint_eq(policy_limits_const(policy)->sessions, 262144);
     ck_assert_uint_eq(policy_limits_const(policy)->sessions_per_host, 16384);
+    ck_assert_uint_eq(policy_limits_const(policy)->new_sessions_per_host, 0);
 }
 END_TEST
 
@@ -176,6 +177,39 @@ START_TEST(a_forward_without_a_list_allows_everyone_and_with_one_only_those)
     ck_assert(policy_forward_allows(&closed, &friend));
     ck_assert(policy_forward_allows(&closed, &host));
     ck_assert(!policy_forward_allows(&closed, &other));
+}
+END_TEST
+
+START_TEST(a_share_exempts_only_what_it_lists)
+{
+    struct prefix exempt[2];
+    struct share none = {.exempt_count = 0}, some = {.exempt = exempt, .exempt_count = 2};
+    struct address network = address("192.0.2.255"), host = address("198.51.100.7"),
+                   beside = address("198.51.100.8"), before = address("192.0.1.255");
+
+    ck_assert(text_parse_prefix("192.0.2.0/24", &exempt[0]));
+    ck_assert(text_parse_prefix("198.51.100.7", &exempt[1]));
+    ck_assert(!share_exempts(&none, &network));
+    ck_assert(share_exempts(&some, &network));
+    ck_assert(share_exempts(&some, &host));
+    ck_assert(!share_exempts(&some, &beside));
+    ck_assert(!share_exempts(&some, &before));
+}
+END_TEST
+
+/* Every filtering, with each of the protocols' own ones: 0 is none. */
+START_TEST(a_protocols_own_filtering_counts_before_the_shares)
+{
+    for (unsigned i = 0; i < 3 * 4 * 4; i++) {
+        unsigned common = i % 3, tcp = i / 3 % 4, udp = i / 12;
+        struct share share = {.filtering = (enum filtering)common,
+                              .filtering_tcp = (uint8_t)tcp,
+                              .filtering_udp = (uint8_t)udp};
+
+        ck_assert_uint_eq(share_filtering(&share, PROTOCOL_TCP), tcp > 0 ? tcp - 1 : common);
+        ck_assert_uint_eq(share_filtering(&share, PROTOCOL_UDP), udp > 0 ? udp - 1 : common);
+        ck_assert_uint_eq(share_filtering(&share, PROTOCOL_ICMP), common);
+    }
 }
 END_TEST
 
@@ -279,6 +313,44 @@ START_TEST(a_copy_is_unsealed_and_its_changes_stay_its_own)
 }
 END_TEST
 
+START_TEST(a_copy_has_all_of_a_share_and_arrays_of_its_own)
+{
+    struct prefix exempt[2];
+    struct share share = {
+        .filtering = FILTERING_ADDRESS_DEPENDENT,
+        .filtering_tcp = 1 + FILTERING_ADDRESS_AND_PORT_DEPENDENT,
+        .filtering_udp = 1 + FILTERING_ENDPOINT_INDEPENDENT,
+        .never_overload = true,
+        .keep_parity = true,
+        .soft_pairing = true,
+        .no_inbound_refresh = true,
+        .exempt = exempt,
+        .exempt_count = 2,
+    };
+    struct address destination = address("192.0.2.9");
+    struct policy *original = policy;
+    const struct share *copied;
+
+    ck_assert(text_parse_prefix("192.0.2.0/24", &exempt[0]));
+    ck_assert(text_parse_prefix("198.51.100.7", &exempt[1]));
+    ck_assert(policy_add_share(original, &share));
+    memset(exempt, 0, sizeof(exempt));
+    policy_limits(original)->new_sessions_per_host = 50;
+    policy = policy_copy(original);
+    ck_assert_ptr_nonnull(policy);
+    ck_assert_ptr_ne(policy_share(policy, 0)->exempt, policy_share(original, 0)->exempt);
+    policy_free(original);
+    copied = policy_share(policy, 0);
+    ck_assert_uint_eq(policy_limits(policy)->new_sessions_per_host, 50);
+    ck_assert_int_eq(share_filtering(copied, PROTOCOL_TCP), FILTERING_ADDRESS_AND_PORT_DEPENDENT);
+    ck_assert_int_eq(share_filtering(copied, PROTOCOL_UDP), FILTERING_ENDPOINT_INDEPENDENT);
+    ck_assert(copied->never_overload && copied->keep_parity && copied->soft_pairing &&
+              copied->no_inbound_refresh);
+    ck_assert_uint_eq(copied->exempt_count, 2);
+    ck_assert(share_exempts(copied, &destination));
+}
+END_TEST
+
 START_TEST(there_is_room_for_255_shares_and_no_more)
 {
     struct share share = {.name = "one too many"};
@@ -318,14 +390,18 @@ static void fill_randomly(void)
     uint32_t shares = random_below(6), forwards = random_below(40);
 
     for (uint32_t i = 0; i < shares; i++) {
-        struct prefix source[4];
+        struct prefix source[4], exempt[4];
         uint16_t first = (uint16_t)(500 + 20 * random_below(3));
         struct port_range ports = {first, (uint16_t)(first + 19)};
         struct share share = {
             .source = source, .source_count = random_below(5), .ports = &ports, .ports_count = 1};
 
+        share.exempt = exempt;
+        share.exempt_count = random_below(5);
         for (size_t p = 0; p < share.source_count; p++)
             source[p] = random_prefix();
+        for (size_t p = 0; p < share.exempt_count; p++)
+            exempt[p] = random_prefix();
         ck_assert(policy_add_share(policy, &share));
     }
     for (uint32_t i = 0; i < forwards; i++) {
@@ -366,6 +442,21 @@ static uint16_t naive_share_of(const struct address *internal)
         }
     }
     return best;
+}
+
+/* Lists every address of every prefix. */
+static bool naive_exempts(const struct share *share, const struct address *destination)
+{
+    for (size_t i = 0; i < share->exempt_count; i++) {
+        uint32_t first = address_to_ipv4(&share->exempt[i].address);
+        uint32_t size = UINT32_C(1) << (128 - share->exempt[i].length);
+
+        for (uint32_t offset = 0; offset < size; offset++) {
+            if (address_to_ipv4(destination) == first + offset)
+                return true;
+        }
+    }
+    return false;
 }
 
 static uint16_t naive_forward_at(uint8_t protocol, uint16_t port)
@@ -475,6 +566,11 @@ START_TEST(random_policies_answer_like_their_naive_twin)
         struct address internal = random_address();
 
         ck_assert_uint_eq(policy_share_of(policy, &internal), naive_share_of(&internal));
+        for (size_t s = 0; s < policy_share_count(policy); s++) {
+            const struct share *share = policy_share(policy, s);
+
+            ck_assert_uint_eq(share_exempts(share, &internal), naive_exempts(share, &internal));
+        }
     }
     compare_protocol(PROTOCOL_TCP);
     compare_protocol(PROTOCOL_UDP);
@@ -499,11 +595,14 @@ int main(void)
     tcase_add_test(tests, a_wide_target_is_found_behind_narrow_ones);
     tcase_add_test(tests, of_two_forwards_to_one_endpoint_the_first_one_answers);
     tcase_add_test(tests, a_forward_without_a_list_allows_everyone_and_with_one_only_those);
+    tcase_add_test(tests, a_share_exempts_only_what_it_lists);
+    tcase_add_test(tests, a_protocols_own_filtering_counts_before_the_shares);
     tcase_add_test(tests, a_conflict_needs_a_common_port_of_a_common_protocol);
     tcase_add_test(tests, pools_leave_out_forwards_and_local_sockets);
     tcase_add_test(tests, published_ports_are_merged_ranges);
     tcase_add_test(tests, equal_ranges_are_one_pool_and_half_equal_ones_are_refused);
     tcase_add_test(tests, a_copy_is_unsealed_and_its_changes_stay_its_own);
+    tcase_add_test(tests, a_copy_has_all_of_a_share_and_arrays_of_its_own);
     tcase_add_test(tests, there_is_room_for_255_shares_and_no_more);
     tcase_add_loop_test(tests, random_policies_answer_like_their_naive_twin, 0, RANDOM_POLICIES);
     srunner_run_all(runner, CK_NORMAL);

@@ -1,0 +1,217 @@
+/*
+ * allocate.c - the external endpoint of an internal one: which address, which port, and what a dry pool does
+ *
+ * A pool of 16384 ports and closed connections that linger for minutes would serve fewer than 70 new connections a second.
+ * So a pool that has no free port first takes back the port of the connection that closed longest ago (RFC 6888 REQ-8
+ * asks no hold-down of tracked TCP), then lets a TCP mapping share a port with another one as long as no two sessions
+ * become the same (RFC 7857 section 3), and only then refuses. A live connection never loses its port.
+ */
+#include "nat_internal.h"
+
+/* How many closed connections are looked at for a port of the right pool before giving up. */
+#define RECLAIM_LOOKS 256
+/* How many ports are tried for sharing. */
+#define OVERLOAD_TRIES 64
+
+static size_t protocol_index(uint8_t protocol)
+{
+    switch (protocol) {
+    case PROTOCOL_TCP:
+        return 0;
+    case PROTOCOL_UDP:
+        return 1;
+    default:
+        return 2;
+    }
+}
+
+struct port_space *nat_port_space(struct nat *nat, size_t external_index, uint8_t protocol)
+{
+    return &nat->ports[external_index * 3 + protocol_index(protocol)];
+}
+
+/* The external address that comes `skip`th among the valid ones, or EXTERNAL_ADDRESSES_MAX. */
+static size_t nth_external(const struct nat *nat, size_t skip)
+{
+    for (size_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++) {
+        if (nat->external_valid[i] && skip-- == 0)
+            return i;
+    }
+    return EXTERNAL_ADDRESSES_MAX;
+}
+
+/* Paired pooling (RFC 4787 REQ-2): a host keeps to one external address, chosen by its own. */
+static size_t paired_rank(const struct nat *nat, const struct address *internal)
+{
+    return nat->external_count == 0 ? 0 : hash_bytes(&nat->table.key, internal, sizeof(*internal)) % nat->external_count;
+}
+
+/* What is asked for. */
+struct request {
+    uint8_t protocol;
+    const struct endpoint *internal;
+    const struct endpoint *remote; /* of the packet that asks */
+    uint16_t share;
+    uint64_t now;
+};
+
+static const struct share *share_of(const struct nat *nat, const struct request *request)
+{
+    return policy_share(nat->policy, request->share);
+}
+
+static uint16_t allocate_port(struct nat *nat, const struct request *request, size_t external_index)
+{
+    return ports_allocate_like(nat_port_space(nat, external_index, request->protocol),
+                               policy_pool(nat->policy, request->share, request->protocol), request->internal->port,
+                               share_of(nat, request)->keep_parity, &nat->random, request->now);
+}
+
+/* True when the end of this session would free a port that the request may have. */
+static bool would_free_port(const struct nat *nat, const struct session *session, const struct request *request,
+                            size_t external_index)
+{
+    const struct pool *pool = policy_pool(nat->policy, request->share, request->protocol);
+
+    for (int role = 0; role < 2; role++) {
+        const struct mapping *mapping;
+
+        if (session->mapping[role] == INDEX_NONE)
+            continue;
+        mapping = &nat->table.mapping[session->mapping[role]];
+        if (mapping->sessions == 1 && mapping->protocol == request->protocol &&
+            mapping->external_index == external_index &&
+            policy_pool(nat->policy, mapping->share, request->protocol) == pool &&
+            !mapping_shares_port(&nat->table, session->mapping[role]))
+            return true;
+    }
+    return false;
+}
+
+/* Takes back the port of the connection that closed longest ago. False when there is none. */
+static bool reclaim_port(struct nat *nat, const struct request *request, size_t external_index)
+{
+    uint32_t slot = table_oldest(&nat->table, AGE_CLOSED);
+
+    for (int looks = 0; looks < RECLAIM_LOOKS && slot != INDEX_NONE; looks++) {
+        if (would_free_port(nat, &nat->table.session[slot], request, external_index)) {
+            session_close(nat, slot, CLOSE_RECLAIMED, request->now);
+            return true;
+        }
+        slot = table_younger(&nat->table, slot);
+    }
+    return false;
+}
+
+/* A port that another mapping has (not one that rests), and on which nobody talks to this remote; 0 when none is found. */
+static uint16_t overload_port(struct nat *nat, const struct request *request, size_t external_index)
+{
+    const struct pool *pool = policy_pool(nat->policy, request->share, request->protocol);
+
+    for (int tries = 0; tries < OVERLOAD_TRIES && pool->size > 0; tries++) {
+        uint32_t port = pool->first + random_below(&nat->random, (uint32_t)(pool->last - pool->first) + 1);
+        struct endpoint external = {nat->external[external_index], (uint16_t)port};
+        struct tuple answer = {*request->remote, external, request->protocol, 0};
+        enum role role;
+
+        if (pool_contains(pool, (uint16_t)port) &&
+            mapping_find_external(&nat->table, request->protocol, &external) != INDEX_NONE &&
+            table_find(&nat->table, &answer, &role) == INDEX_NONE)
+            return (uint16_t)port;
+    }
+    return 0;
+}
+
+/* A port of this external address; 0 when it is dry. */
+static uint16_t port_of(struct nat *nat, const struct request *request, size_t external_index)
+{
+    uint16_t port = allocate_port(nat, request, external_index);
+
+    if (port == 0 && reclaim_port(nat, request, external_index))
+        port = allocate_port(nat, request, external_index);
+    return port;
+}
+
+/* Fills the mapping's external side, in the order that the head of this file gives. */
+static enum drop_reason find_external(struct nat *nat, const struct request *request, struct mapping *mapping)
+{
+    size_t rank = paired_rank(nat, &request->internal->address), paired = nth_external(nat, rank), index = paired;
+    size_t addresses = share_of(nat, request)->soft_pairing ? nat->external_count : 1;
+    uint16_t port = 0;
+
+    if (paired == EXTERNAL_ADDRESSES_MAX)
+        return DROP_NO_EXTERNAL_ADDRESS;
+    for (size_t i = 0; i < addresses && port == 0; i++) {
+        index = nth_external(nat, (rank + i) % nat->external_count);
+        port = port_of(nat, request, index);
+    }
+    if (port == 0 && request->protocol == PROTOCOL_TCP && !share_of(nat, request)->never_overload) {
+        index = paired;
+        port = overload_port(nat, request, index);
+        mapping->is_overload = port != 0;
+    }
+    if (port == 0)
+        return DROP_POOL_DRY;
+    mapping->external = (struct endpoint){nat->external[index], port};
+    mapping->external_index = (uint8_t)index;
+    return DROP_NONE;
+}
+
+static enum drop_reason mapping_make(struct nat *nat, const struct request *request, uint32_t *index)
+{
+    struct mapping mapping = {.internal = *request->internal, .protocol = request->protocol, .share = request->share,
+                              .created = request->now};
+    enum drop_reason reason = find_external(nat, request, &mapping);
+
+    if (reason != DROP_NONE)
+        return reason;
+    *index = mapping_add(&nat->table, &mapping);
+    if (*index == INDEX_NONE) {
+        if (!mapping.is_overload)
+            ports_release(nat_port_space(nat, mapping.external_index, mapping.protocol), mapping.external.port, false,
+                          request->now);
+        return DROP_TABLE_FULL;
+    }
+    nat->counters.overloaded += mapping.is_overload;
+    return DROP_NONE;
+}
+
+void mapping_release(struct nat *nat, uint32_t index, bool hold, uint64_t now)
+{
+    const struct mapping *mapping = &nat->table.mapping[index];
+
+    if (!mapping_shares_port(&nat->table, index))
+        ports_release(nat_port_space(nat, mapping->external_index, mapping->protocol), mapping->external.port, hold,
+                      now);
+    mapping_remove(&nat->table, index);
+}
+
+enum drop_reason session_external_side(struct nat *nat, uint8_t protocol, const struct endpoint *internal,
+                                       const struct endpoint *remote, uint64_t now, struct external_side *side)
+{
+    struct request request = {.protocol = protocol, .internal = internal, .remote = remote, .now = now};
+
+    *side = (struct external_side){.mapping = INDEX_NONE, .share = policy_share_of(nat->policy, &internal->address)};
+    side->forward = policy_forward_to(nat->policy, protocol, internal, &side->external.port);
+    if (side->forward != POLICY_NONE) {
+        size_t index = nth_external(nat, paired_rank(nat, &internal->address));
+
+        if (index == EXTERNAL_ADDRESSES_MAX)
+            return DROP_NO_EXTERNAL_ADDRESS;
+        side->external.address = nat->external[index];
+        return DROP_NONE;
+    }
+    if (side->share == POLICY_NONE)
+        return DROP_NONE;
+    side->mapping = mapping_find_internal(&nat->table, protocol, internal);
+    if (side->mapping == INDEX_NONE) {
+        enum drop_reason reason;
+
+        request.share = side->share;
+        reason = mapping_make(nat, &request, &side->mapping);
+        if (reason != DROP_NONE)
+            return reason;
+    }
+    side->external = nat->table.mapping[side->mapping].external;
+    return DROP_NONE;
+}

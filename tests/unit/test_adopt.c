@@ -1,0 +1,220 @@
+/*
+ * Sessions that an earlier run left in the table's memory: what goes on, and what nobody should believe.
+ */
+#include "support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SESSIONS 256
+
+/* The memory that outlives a run. */
+static struct session memory[SESSIONS];
+
+static void start_in_memory(struct gateway *gateway, struct policy *policy, uint64_t now)
+{
+    static const uint8_t secret[32] = "another run has another secret";
+    struct address external = address_of(EXTERNAL);
+
+    ck_assert(policy_seal(policy));
+    gateway->policy = policy;
+    gateway->now = now;
+    gateway->nat = nat_new(policy, secret, memory, now);
+    ck_assert_ptr_nonnull(gateway->nat);
+    nat_set_external(gateway->nat, WAN, &external, 1, now);
+}
+
+static struct policy *policy_with_forward(const char *allow)
+{
+    struct policy *policy = lab_policy(FILTERING_ADDRESS_DEPENDENT);
+
+    add_forward(policy, "ssh", FORWARD_TCP, 2222, 2222, "10.0.0.22:22", allow);
+    return policy;
+}
+
+static void first_run(struct gateway *gateway)
+{
+    memset(memory, 0, sizeof(memory));
+    start_in_memory(gateway, policy_with_forward(NULL), 1000000);
+}
+
+/* The process is gone, its memory is not. */
+static uint32_t crash_and_restart(struct gateway *gateway, struct policy *policy, uint64_t later, uint32_t *refused)
+{
+    uint64_t now = gateway->now + later;
+    uint32_t adopted;
+
+    nat_free(gateway->nat);
+    policy_free(gateway->policy);
+    start_in_memory(gateway, policy, now);
+    adopted = nat_adopt(gateway->nat, now, refused);
+    check_invariants(gateway->nat);
+    return adopted;
+}
+
+START_TEST(sessions_of_all_kinds_go_on_after_a_crash)
+{
+    struct gateway gateway;
+    struct sample sample;
+    char udp[32], tcp[32];
+    uint32_t refused;
+
+    first_run(&gateway);
+    strcpy(udp, udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53"));
+    strcpy(tcp, tcp_connect(&gateway, "10.0.0.5:4001", REMOTE ":80"));
+    ck_assert_int_eq(tcp_in(&gateway, REMOTE ":5000", EXTERNAL ":2222", 0x02), DROP_NONE);
+    make_udp(&sample, "10.0.0.6:7000", udp, 10);
+    ck_assert_int_eq(hairpin(&gateway, &sample), DROP_FILTERED); /* a session all the same: a knock */
+    make_tcp(&sample, "10.0.0.6:7000", EXTERNAL ":2222", 0x02);
+    ck_assert_int_eq(hairpin(&gateway, &sample), DROP_NONE);
+
+    ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 5000, &refused), 5);
+    ck_assert_uint_eq(refused, 0);
+    ck_assert_int_eq(udp_in(&gateway, REMOTE ":53", udp), DROP_NONE);
+    ck_assert_int_eq(tcp_in(&gateway, REMOTE ":80", tcp, 0x10), DROP_NONE);
+    ck_assert_str_eq(udp_out(&gateway, "10.0.0.5:4000", REMOTE ":54"), udp); /* the mapping, too */
+    make_tcp(&sample, "10.0.0.6:7000", EXTERNAL ":2222", 0x10);
+    ck_assert_int_eq(hairpin(&gateway, &sample), DROP_NONE);
+    gateway_stop(&gateway);
+}
+END_TEST
+
+START_TEST(ids_are_never_used_again)
+{
+    struct gateway gateway;
+    struct session_view before, after;
+    uint32_t refused;
+
+    first_run(&gateway);
+    udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53");
+    ck_assert(find_view(&gateway, "10.0.0.5:4000", REMOTE ":53", &before));
+    crash_and_restart(&gateway, policy_with_forward(NULL), 1000, &refused);
+    udp_out(&gateway, "10.0.0.5:4001", REMOTE ":53");
+    ck_assert(find_view(&gateway, "10.0.0.5:4001", REMOTE ":53", &after));
+    ck_assert_uint_gt(after.id, before.id);
+    gateway_stop(&gateway);
+}
+END_TEST
+
+START_TEST(sessions_that_expired_while_nobody_was_there_are_refused)
+{
+    struct gateway gateway;
+    uint32_t refused;
+
+    first_run(&gateway);
+    udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53");
+    tcp_connect(&gateway, "10.0.0.5:4001", REMOTE ":80");
+    ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 301000, &refused), 1);
+    ck_assert_uint_eq(refused, 1);
+    gateway_stop(&gateway);
+}
+END_TEST
+
+START_TEST(an_adopted_session_expires_when_it_would_have)
+{
+    struct gateway gateway;
+    uint32_t refused;
+
+    first_run(&gateway);
+    udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53");
+    ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 200000, &refused), 1);
+    gateway_wait(&gateway, 99000);
+    ck_assert_uint_eq(gateway.nat->table.live, 1);
+    gateway_wait(&gateway, 2000);
+    ck_assert_uint_eq(gateway.nat->table.live, 0);
+    gateway_stop(&gateway);
+}
+END_TEST
+
+START_TEST(sessions_that_the_policy_no_longer_allows_are_refused)
+{
+    struct gateway gateway;
+    uint32_t refused;
+
+    first_run(&gateway);
+    tcp_in(&gateway, REMOTE ":5000", EXTERNAL ":2222", 0x02);
+    ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward("192.0.2.0/24"), 0, &refused), 0);
+    ck_assert_uint_eq(refused, 1);
+    gateway_stop(&gateway);
+}
+END_TEST
+
+START_TEST(sessions_of_an_address_that_has_gone_are_refused)
+{
+    struct gateway gateway;
+    struct address external = address_of("203.0.113.77");
+    uint32_t refused;
+
+    first_run(&gateway);
+    udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53");
+    nat_free(gateway.nat);
+    policy_free(gateway.policy);
+    start_in_memory(&gateway, policy_with_forward(NULL), gateway.now);
+    nat_set_external(gateway.nat, WAN, &external, 1, gateway.now);
+    ck_assert_uint_eq(nat_adopt(gateway.nat, gateway.now, &refused), 0);
+    ck_assert_uint_eq(refused, 1);
+    gateway_stop(&gateway);
+}
+END_TEST
+
+START_TEST(two_entries_of_one_tuple_are_one_session)
+{
+    struct gateway gateway;
+    uint32_t refused;
+
+    first_run(&gateway);
+    udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53");
+    for (int i = 1; i < SESSIONS; i++)
+        memory[i] = memory[0];
+    ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 0, &refused), 1);
+    ck_assert_uint_eq(refused, SESSIONS - 1);
+    gateway_stop(&gateway);
+}
+END_TEST
+
+/* Whoever can write the file can write anything: no entry may break what must hold. */
+START_TEST(damaged_entries_do_no_harm)
+{
+    struct chance chance = chance_new();
+    struct gateway gateway;
+    uint32_t refused;
+
+    first_run(&gateway);
+    for (int round = 0; round < 40; round++) {
+        for (uint32_t i = 0; i < 40; i++) {
+            char from[32];
+
+            snprintf(from, sizeof(from), "10.0.0.%u:%u", 2 + chance_below(&chance, 60),
+                     1024 + chance_below(&chance, 200));
+            if (chance_one_in(&chance, 2))
+                udp_out(&gateway, from, REMOTE ":53");
+            else
+                tcp_in(&gateway, from + 1, EXTERNAL ":2222", 0x02); /* 0.0.0.x: a remote */
+        }
+        for (int i = 0; i < 60; i++) {
+            uint8_t *at = (uint8_t *)memory + chance_below(&chance, sizeof(memory));
+
+            *at = (uint8_t)(chance_one_in(&chance, 2) ? *at ^ (1u << chance_below(&chance, 8)) : chance_next(&chance));
+        }
+        crash_and_restart(&gateway, policy_with_forward(NULL), 1000, &refused);
+        gateway_wait(&gateway, 1000);
+    }
+    gateway_stop(&gateway);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        sessions_of_all_kinds_go_on_after_a_crash,
+        ids_are_never_used_again,
+        sessions_that_expired_while_nobody_was_there_are_refused,
+        an_adopted_session_expires_when_it_would_have,
+        sessions_that_the_policy_no_longer_allows_are_refused,
+        sessions_of_an_address_that_has_gone_are_refused,
+        two_entries_of_one_tuple_are_one_session,
+        damaged_entries_do_no_harm,
+    };
+
+    return RUN_TESTS("adopt", tests);
+}
