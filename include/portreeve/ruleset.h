@@ -13,7 +13,8 @@
  *               cannot be translated must not leave with a private source)
  *             - TCP, UDP or ICMP from the address of a forward's target           -> queue
  *             - leaves by the external interface, ICMP 3, 11, 12                  -> queue
- *   own_out   output, priority -300: the gateway's own packets to a published port     -> queue
+ *             - other ICMP 3, 11, 12: the kernel's own about hairpins             -> queue, bypass
+ *   own_out   output, priority -300: the gateway's own packets to a published port     -> queue, bypass
  *   own_in    input, priority 300: from a forward's target to an external address     -> queue, bypass
  *             The two together let the gateway reach its own forwards: it is a remote like any other, only that its
  *             packets never pass prerouting.

@@ -68,6 +68,23 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
     return done(nat, packet, view);
 }
 
+/*
+ * The gateway's kernel reports on a hairpin between its two passes (no route to the target, its TTL ended): it quotes a packet
+ * that neither side knows. The sender is told of the one it sent.
+ */
+static bool translate_transit_error(struct nat *nat, struct packet *packet, const struct packet_view *view,
+                                    const struct icmp_embedded *embedded)
+{
+    enum role role;
+    uint32_t slot = table_find_transit(&nat->table, &embedded->tuple, &role);
+
+    if (slot == INDEX_NONE || !address_equal(&embedded->tuple.source.address, &view->tuple.destination.address))
+        return false;
+    icmp_rewrite_error(view, embedded, &nat->table.session[slot].tuple[role], NULL, NULL);
+    done(nat, packet, view);
+    return true;
+}
+
 /* What the world sees as the error's source: the address that the original packet was sent to. */
 static enum drop_reason translate_outbound_error(struct nat *nat, struct packet *packet,
                                                  const struct packet_view *view,
@@ -79,6 +96,8 @@ static enum drop_reason translate_outbound_error(struct nat *nat, struct packet 
     enum role role;
     uint32_t slot = table_find(&nat->table, &seen, &role);
 
+    if (slot == INDEX_NONE && !packet->transit && translate_transit_error(nat, packet, view, embedded))
+        return DROP_NONE;
     if (slot == INDEX_NONE || nat_is_knock(nat, slot) ||
         (!packet->transit && quotes_external_source(nat, embedded)))
         return without_session(nat, packet, view, embedded);

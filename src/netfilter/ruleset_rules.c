@@ -253,14 +253,16 @@ static void put_loopback(struct batch *batch)
 static void put_published(struct batch *batch, const struct queueing *queueing, const char *chain,
                           uint8_t protocol, enum set_id ports)
 {
+    /* What the gateway sends to itself cannot leave: without the daemon it stays. */
+    bool own = strcmp(chain, CHAIN_OWN_OUT) == 0;
     struct rule rule;
 
-    if (!rule_begin(&rule, batch, chain, "queue: to a published port"))
+    if (!rule_begin(&rule, batch, chain, own ? "queue, bypass: to a published port" : "queue: to a published port"))
         return;
     match_field(&rule, FIELD_DESTINATION, SET_EXTERNAL);
     match_protocol(&rule, protocol);
     match_field(&rule, FIELD_DESTINATION_PORT, ports);
-    queue_packet(&rule, queueing, false);
+    queue_packet(&rule, queueing, own);
     rule_end(&rule);
 }
 
@@ -339,6 +341,19 @@ static void put_outbound_icmp(struct batch *batch, const struct queueing *queuei
     match_protocol(&rule, PROTOCOL_ICMP);
     match_field(&rule, FIELD_ICMP_TYPE, SET_ICMP_ERRORS);
     queue_packet(&rule, queueing, false);
+    rule_end(&rule);
+}
+
+/* The kernel's own about hairpins, which it saw between their two passes. Bypass: nothing leaves by this. */
+static void put_inside_icmp(struct batch *batch, const struct queueing *queueing)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue, bypass: ICMP errors to the inside"))
+        return;
+    match_protocol(&rule, PROTOCOL_ICMP);
+    match_field(&rule, FIELD_ICMP_TYPE, SET_ICMP_ERRORS);
+    queue_packet(&rule, queueing, true);
     rule_end(&rule);
 }
 
@@ -461,4 +476,5 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, st
     put_sources(batch, &queueing);
     put_targets(batch, &queueing);
     put_outbound_icmp(batch, &queueing);
+    put_inside_icmp(batch, &queueing);
 }

@@ -300,15 +300,15 @@ def test_a_packet_from_another_hook_passes(lab):
     told = lab.drive("rule-bytes", "method=1", "udp=5001")[0]["rules"]
     lab.gw.nft("""
         table ip portreeve {
-            set external { type ipv4_addr; elements = { 192.0.2.1 } }
+            set external { type ipv4_addr; elements = { 10.0.0.2 } }
             set udp_ports { type inet_service; flags interval; elements = { 5001 } }
-            chain inbound { type filter hook input priority 0; }
+            chain inbound { type filter hook forward priority 0; }
         }""")
     rule = [rule for rule in told if b"udp_ports" in bytes.fromhex(rule["bytes"])][0]
     add_rule(lab.gw, bytes.fromhex(rule["bytes"]))
     serve = lab.serve("verdict=drop")
-    server, client = lab.gw.socket(bind=("192.0.2.1", PORT)), lab.outside.socket()
-    client.sendto(b"foreign", ("192.0.2.1", PORT))
+    server, client = lab.inside.socket(bind=("10.0.0.2", PORT)), lab.outside.socket()
+    client.sendto(b"foreign", ("10.0.0.2", PORT))
     assert receives(server)[0] == b"foreign"
     assert serve.silent()
     assert "counter packets 1" in lab.gw.run("nft", "list", "chain", "ip", "portreeve", "inbound").stdout

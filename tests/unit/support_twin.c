@@ -1,0 +1,537 @@
+#include "support_twin_packet.h"
+
+#include <string.h>
+
+#define SLASH24 0xffffff00
+
+const struct twin_share twin_shares[3] = {
+    {"open", "10.0.0.0/24", IP(10, 0, 0, 0), SLASH24, 50000, 50999, FILTERING_ENDPOINT_INDEPENDENT},
+    {"half", "10.0.1.0/24", IP(10, 0, 1, 0), SLASH24, 51000, 51999, FILTERING_ADDRESS_DEPENDENT},
+    {"strict", "10.0.2.0/24", IP(10, 0, 2, 0), SLASH24, 52000, 52999, FILTERING_ADDRESS_AND_PORT_DEPENDENT},
+};
+
+const struct twin_forward twin_forwards[5] = {
+    {"web", "10.0.0.80:8080", NULL, FORWARD_TCP, 80, 80, {IP(10, 0, 0, 80), 8080}, 0, 0},
+    {"dns",
+     "10.0.1.53:53",
+     "198.51.100.0/24",
+     FORWARD_UDP,
+     53,
+     53,
+     {IP(10, 0, 1, 53), 53},
+     IP(198, 51, 100, 0),
+     SLASH24},
+    {"range", "10.0.2.7:9000", NULL, FORWARD_TCP | FORWARD_UDP, 7000, 7009, {IP(10, 0, 2, 7), 9000}, 0, 0},
+    {"elsewhere", "10.9.0.9:8888", NULL, FORWARD_TCP, 8888, 8888, {IP(10, 9, 0, 9), 8888}, 0, 0},
+    {"in-pool", "10.0.0.81:81", NULL, FORWARD_UDP, 50500, 50500, {IP(10, 0, 0, 81), 81}, 0, 0},
+};
+
+const uint32_t twin_externals[2] = {IP(203, 0, 113, 5), IP(203, 0, 113, 6)};
+
+bool twin_is_external(uint32_t ip)
+{
+    return ip == twin_externals[0] || ip == twin_externals[1];
+}
+
+bool twin_same(struct spot one, struct spot other)
+{
+    return one.ip == other.ip && one.port == other.port;
+}
+
+/* The configuration. */
+
+const struct twin_share *twin_share_of(uint32_t ip)
+{
+    for (size_t i = 0; i < 3; i++) {
+        if ((ip & twin_shares[i].mask) == twin_shares[i].network)
+            return &twin_shares[i];
+    }
+    return NULL;
+}
+
+static bool speaks(const struct twin_forward *forward, uint8_t protocol)
+{
+    return (protocol == PROTOCOL_TCP && forward->protocols & FORWARD_TCP) ||
+           (protocol == PROTOCOL_UDP && forward->protocols & FORWARD_UDP);
+}
+
+static const struct twin_forward *forward_at(uint8_t protocol, uint16_t port)
+{
+    for (size_t i = 0; i < 5; i++) {
+        if (speaks(&twin_forwards[i], protocol) && port >= twin_forwards[i].first &&
+            port <= twin_forwards[i].last)
+            return &twin_forwards[i];
+    }
+    return NULL;
+}
+
+/* The external port of a forward's target, or 0. */
+static uint16_t forward_port_of(uint8_t protocol, struct spot inside)
+{
+    for (size_t i = 0; i < 5; i++) {
+        const struct twin_forward *forward = &twin_forwards[i];
+        int offset = inside.port - forward->to.port;
+
+        if (speaks(forward, protocol) && inside.ip == forward->to.ip && offset >= 0 &&
+            offset <= forward->last - forward->first)
+            return (uint16_t)(forward->first + offset);
+    }
+    return 0;
+}
+
+bool twin_published(uint8_t protocol, uint16_t port)
+{
+    if (protocol != PROTOCOL_TCP && protocol != PROTOCOL_UDP && protocol != PROTOCOL_ICMP)
+        return false;
+    return forward_at(protocol, port) != NULL || (port >= 50000 && port <= 52999);
+}
+
+/* The lists. */
+
+static void add_talk(struct twin *twin, struct talk talk)
+{
+    ck_assert_uint_lt(twin->talks, TWIN_MAX);
+    twin->talk[twin->talks++] = talk;
+}
+
+static bool is_knock(const struct talk *talk)
+{
+    return !talk->hairpin && twin_is_external(talk->far.ip);
+}
+
+/* Forgets that `inside` has knocked at this external endpoint, if it has. */
+static void remove_knock(struct twin *twin, uint8_t protocol, struct spot inside, struct spot at)
+{
+    for (size_t i = 0; i < twin->talks; i++) {
+        const struct talk *talk = &twin->talk[i];
+
+        if (is_knock(talk) && talk->protocol == protocol && twin_same(talk->inside, inside) &&
+            twin_same(talk->far, at)) {
+            twin->talk[i] = twin->talk[--twin->talks];
+            return;
+        }
+    }
+}
+
+static const struct door *door_of(const struct twin *twin, uint8_t protocol, struct spot inside)
+{
+    for (size_t i = 0; i < twin->doors; i++) {
+        if (twin->door[i].protocol == protocol && twin_same(twin->door[i].inside, inside))
+            return &twin->door[i];
+    }
+    return NULL;
+}
+
+static const struct door *door_at(const struct twin *twin, uint8_t protocol, struct spot outside)
+{
+    for (size_t i = 0; i < twin->doors; i++) {
+        if (twin->door[i].protocol == protocol && twin_same(twin->door[i].outside, outside))
+            return &twin->door[i];
+    }
+    return NULL;
+}
+
+static uint32_t *external_of(struct twin *twin, uint32_t host)
+{
+    for (size_t i = 0; i < twin->pairs; i++) {
+        if (twin->pair[i].host == host)
+            return &twin->pair[i].external;
+    }
+    ck_assert_uint_lt(twin->pairs, 256);
+    twin->pair[twin->pairs].host = host;
+    twin->pair[twin->pairs].external = 0;
+    return &twin->pair[twin->pairs++].external;
+}
+
+static void complain(struct twin *twin, bool condition, const char *complaint)
+{
+    if (!condition)
+        twin->complaint = complaint;
+}
+
+/* What the real one shows as the packet's source. */
+static struct spot shown_source(const struct packet *real, uint8_t protocol)
+{
+    size_t header = (size_t)(real->data[0] % 16) * 4, port = protocol == PROTOCOL_ICMP ? 4 : 0;
+
+    return (struct spot){get32(real->data + 12), get16(real->data + header + port)};
+}
+
+/* Is this a choice that the real one may have made for this host? Remembers the address. */
+static void learn_address(struct twin *twin, struct spot inside, struct spot chosen)
+{
+    uint32_t *external = external_of(twin, inside.ip);
+
+    complain(twin, twin_is_external(chosen.ip), "the external address is none");
+    complain(twin, *external == 0 || *external == chosen.ip, "a host has two external addresses");
+    *external = chosen.ip;
+}
+
+static void learn_door(struct twin *twin, uint8_t protocol, struct spot inside, struct spot chosen)
+{
+    const struct twin_share *share = twin_share_of(inside.ip);
+
+    learn_address(twin, inside, chosen);
+    complain(twin, share != NULL && chosen.port >= share->first && chosen.port <= share->last,
+             "the port is not in the pool");
+    complain(twin, forward_at(protocol, chosen.port) == NULL, "the port is a forward's");
+    complain(twin, door_at(twin, protocol, chosen) == NULL, "the port is taken");
+    for (size_t i = 0; i < twin->rest; i++)
+        complain(twin, twin->resting[i].protocol != protocol || !twin_same(twin->resting[i].outside, chosen),
+                 "the port is to rest");
+    ck_assert_uint_lt(twin->doors, TWIN_MAX);
+    twin->door[twin->doors++] = (struct door){protocol, inside, chosen};
+}
+
+void twin_forget(struct twin *twin)
+{
+    twin->rest = 0;
+    for (size_t i = 0; i < twin->doors; i++) {
+        if (twin->door[i].protocol !=
+            PROTOCOL_TCP) /* whether it had been closed in order is not known here */
+            twin->resting[twin->rest++] = twin->door[i];
+    }
+    twin->talks = twin->doors = 0;
+}
+
+/* Would these two meet in another talk, so that the host could not tell them apart? */
+static bool collides(const struct twin *twin, uint8_t protocol, struct spot inside, struct spot far)
+{
+    for (size_t i = 0; i < twin->talks; i++) {
+        const struct talk *talk = &twin->talk[i];
+
+        if (talk->protocol != protocol || is_knock(talk))
+            continue;
+        if (twin_same(talk->inside, inside) && twin_same(talk->hairpin ? talk->far_outside : talk->far, far))
+            return true;
+        if (twin_same(talk->far, inside) && twin_same(talk->outside, far))
+            return true;
+    }
+    return false;
+}
+
+/* From inside to outside. */
+
+static enum drop_reason may_open(const struct header *header)
+{
+    if (header->protocol == PROTOCOL_TCP && (header->l4[13] & 0x17) != 0x02)
+        return DROP_NOT_SYN;
+    if (header->protocol == PROTOCOL_ICMP && !twin_asks(header->type))
+        return DROP_ICMP_NO_SESSION;
+    return DROP_NONE;
+}
+
+static bool has_talk(const struct twin *twin, uint8_t protocol, struct spot outside, struct spot far)
+{
+    for (size_t i = 0; i < twin->talks; i++) {
+        const struct talk *talk = &twin->talk[i];
+
+        if (talk->protocol == protocol && !talk->hairpin && twin_same(talk->far, far) &&
+            twin_same(talk->outside, outside))
+            return true;
+    }
+    return false;
+}
+
+static enum drop_reason open_outbound(struct twin *twin, const struct header *header,
+                                      const struct packet *real, struct spot *outside)
+{
+    uint16_t forwarded = forward_port_of(header->protocol, header->source);
+    const struct door *door = door_of(twin, header->protocol, header->source);
+
+    if (forwarded != 0) {
+        *outside = (struct spot){*external_of(twin, header->source.ip), forwarded};
+        if (has_talk(twin, header->protocol, *outside, header->destination))
+            return DROP_TUPLE_COLLISION;
+        outside->ip = get32(real->data + 12);
+        learn_address(twin, header->source, *outside);
+    } else if (door != NULL) {
+        *outside = door->outside;
+    } else {
+        *outside = shown_source(real, header->protocol);
+        learn_door(twin, header->protocol, header->source, *outside);
+    }
+    add_talk(twin, (struct talk){
+                       header->protocol, false, true, header->source, *outside, header->destination, {0, 0}});
+    return DROP_NONE;
+}
+
+static enum drop_reason outbound(struct twin *twin, struct packet *packet, struct header *header,
+                                 const struct packet *real)
+{
+    struct spot outside = {0, 0};
+    enum drop_reason reason;
+
+    for (size_t i = 0; i < twin->talks; i++) {
+        const struct talk *talk = &twin->talk[i];
+
+        if (talk->protocol == header->protocol && !talk->hairpin && twin_same(talk->inside, header->source) &&
+            twin_same(talk->far, header->destination))
+            outside = talk->outside;
+    }
+    if (outside.ip == 0) {
+        if (packet->out_interface != WAN || (twin_share_of(header->source.ip) == NULL &&
+                                             forward_port_of(header->protocol, header->source) == 0)) {
+            packet->verdict = VERDICT_ACCEPT;
+            return DROP_NONE;
+        }
+        reason = may_open(header);
+        if (reason == DROP_NONE)
+            reason = open_outbound(twin, header, real, &outside);
+        if (reason != DROP_NONE)
+            return reason;
+    }
+    twin_set_end(packet, header, true, outside);
+    packet->verdict = VERDICT_REWRITTEN;
+    return DROP_NONE;
+}
+
+/* A packet that has its addresses already. */
+static enum drop_reason only_its_checksum(const struct twin *twin, struct packet *packet,
+                                          const struct header *header)
+{
+    for (size_t i = 0; i < twin->talks; i++) {
+        const struct talk *talk = &twin->talk[i];
+
+        if (talk->protocol != header->protocol || !twin_same(talk->inside, header->destination) ||
+            !twin_same(talk->hairpin ? talk->far_outside : talk->far, header->source))
+            continue;
+        if (packet->checksum_missing)
+            put16(l4_checksum_at(header->ip), naive_l4_checksum(header->ip));
+        twin_prepare_for_segmentation(packet, header);
+        packet->transit = false;
+        packet->verdict = VERDICT_REWRITTEN;
+        return DROP_NONE;
+    }
+    return DROP_NO_SESSION;
+}
+
+static enum drop_reason second_pass(struct twin *twin, struct packet *packet, struct header *header)
+{
+    for (size_t i = 0; i < twin->talks; i++) {
+        const struct talk *talk = &twin->talk[i];
+        bool forth = twin_same(talk->inside, header->source) && twin_same(talk->far, header->destination);
+        bool back = twin_same(talk->far, header->source) && twin_same(talk->inside, header->destination);
+
+        if (!talk->hairpin || talk->protocol != header->protocol || (!forth && !back))
+            continue;
+        twin_set_end(packet, header, true, forth ? talk->outside : talk->far_outside);
+        packet->transit = false;
+        packet->verdict = VERDICT_REWRITTEN;
+        twin->packets[HOOK_OUTBOUND]++;
+        twin->bytes[HOOK_OUTBOUND] += header->total;
+        return DROP_NONE;
+    }
+    return only_its_checksum(twin, packet, header);
+}
+
+/* From outside to inside, and from inside to the external address. */
+
+static bool admitted(const struct twin *twin, const struct door *door, struct spot remote)
+{
+    enum filtering filtering = twin_share_of(door->inside.ip)->filtering;
+
+    for (size_t i = 0; i < twin->talks; i++) {
+        const struct talk *talk = &twin->talk[i];
+        struct spot far = talk->hairpin ? talk->far_outside : talk->far;
+
+        if (talk->protocol == door->protocol && talk->opened_inside &&
+            twin_same(talk->outside, door->outside) &&
+            (filtering == FILTERING_ADDRESS_DEPENDENT ? far.ip == remote.ip : twin_same(far, remote)))
+            return true;
+    }
+    return filtering == FILTERING_ENDPOINT_INDEPENDENT;
+}
+
+/* Who is behind the external endpoint. */
+static enum drop_reason behind(const struct twin *twin, const struct header *header, struct spot remote,
+                               struct spot *inside)
+{
+    const struct twin_forward *forward = forward_at(header->protocol, header->destination.port);
+    const struct door *door = door_at(twin, header->protocol, header->destination);
+
+    if (forward != NULL) {
+        *inside = (struct spot){forward->to.ip,
+                                (uint16_t)(forward->to.port + header->destination.port - forward->first)};
+        return (header->source.ip & forward->allow_mask) == forward->allow ? DROP_NONE : DROP_NOT_ALLOWED;
+    }
+    if (door == NULL)
+        return DROP_NO_SESSION;
+    *inside = door->inside;
+    return admitted(twin, door, remote) ? DROP_NONE : DROP_FILTERED;
+}
+
+/* Do these two speak by other external endpoints already? The second pass could not tell which. */
+static bool has_hairpin(const struct twin *twin, uint8_t protocol, struct spot one, struct spot other)
+{
+    for (size_t i = 0; i < twin->talks; i++) {
+        const struct talk *talk = &twin->talk[i];
+
+        if (talk->hairpin && talk->protocol == protocol &&
+            ((twin_same(talk->inside, one) && twin_same(talk->far, other)) ||
+             (twin_same(talk->inside, other) && twin_same(talk->far, one))))
+            return true;
+    }
+    return false;
+}
+
+/* What the caller is seen as; it may get its door only now. */
+static struct spot caller_outside(struct twin *twin, const struct header *header)
+{
+    uint16_t forwarded = forward_port_of(header->protocol, header->source);
+    const struct door *door = door_of(twin, header->protocol, header->source);
+    uint32_t *external = external_of(twin, header->source.ip);
+
+    if (*external ==
+        0) /* its first packet; the real one knows where it belongs, unless it refuses the packet at once */
+        *external = twin->peek(twin->context, header->protocol, header->source).ip;
+    if (forwarded != 0)
+        return (struct spot){*external, forwarded};
+    return door != NULL ? door->outside : (struct spot){*external, 0};
+}
+
+static enum drop_reason open_hairpin(struct twin *twin, const struct header *header, struct spot *inside)
+{
+    struct spot outside = caller_outside(twin, header);
+    enum drop_reason reason = behind(twin, header, outside, inside);
+    bool knocks = reason == DROP_FILTERED;
+
+    if (reason != DROP_NONE && !knocks)
+        return reason;
+    if (!knocks && (has_hairpin(twin, header->protocol, header->source, *inside) ||
+                    (outside.port != 0 && collides(twin, header->protocol, *inside, outside))))
+        return DROP_TUPLE_COLLISION;
+    if (outside.port == 0) {
+        outside = twin->peek(twin->context, header->protocol, header->source);
+        learn_door(twin, header->protocol, header->source, outside);
+    }
+    remove_knock(twin, header->protocol, header->source, header->destination);
+    if (!knocks)
+        remove_knock(twin, header->protocol, *inside, outside);
+    add_talk(twin, (struct talk){header->protocol, !knocks, true, header->source, outside,
+                                 knocks ? header->destination : *inside, header->destination});
+    return reason;
+}
+
+static enum drop_reason open_inbound(struct twin *twin, const struct packet *packet,
+                                     const struct header *header, struct spot *inside, bool *hairpin)
+{
+    enum drop_reason reason = may_open(header);
+
+    *hairpin =
+        twin_share_of(header->source.ip) != NULL || forward_port_of(header->protocol, header->source) != 0;
+    if (reason != DROP_NONE)
+        return reason;
+    if (packet->in_interface == WAN && (*hairpin || twin_is_external(header->source.ip)))
+        return DROP_SPOOFED_SOURCE;
+    if (*hairpin)
+        return open_hairpin(twin, header, inside);
+    reason = behind(twin, header, header->source, inside);
+    if (reason != DROP_NONE)
+        return reason;
+    if (collides(twin, header->protocol, *inside, header->source))
+        return DROP_TUPLE_COLLISION;
+    add_talk(twin, (struct talk){
+                       header->protocol, false, false, *inside, header->destination, header->source, {0, 0}});
+    return DROP_NONE;
+}
+
+static enum drop_reason inbound(struct twin *twin, struct packet *packet, struct header *header)
+{
+    struct spot inside = {0, 0};
+    bool hairpin = false;
+    enum drop_reason reason;
+
+    for (size_t i = 0; i < twin->talks; i++) {
+        const struct talk *talk = &twin->talk[i];
+
+        if (talk->protocol != header->protocol || is_knock(talk))
+            continue;
+        if (!talk->hairpin && twin_same(talk->far, header->source) &&
+            twin_same(talk->outside, header->destination))
+            inside = talk->inside;
+        if (talk->hairpin && twin_same(talk->inside, header->source) &&
+            twin_same(talk->far_outside, header->destination))
+            inside = talk->far, hairpin = true;
+        if (talk->hairpin && twin_same(talk->far, header->source) &&
+            twin_same(talk->outside, header->destination))
+            inside = talk->inside, hairpin = true;
+    }
+    if (hairpin && packet->in_interface == WAN)
+        return DROP_SPOOFED_SOURCE;
+    if (inside.ip == 0) {
+        if (header->protocol == PROTOCOL_ICMP ||
+            !twin_published(header->protocol, header->destination.port)) {
+            packet->verdict = VERDICT_ACCEPT;
+            return DROP_NONE;
+        }
+        reason = open_inbound(twin, packet, header, &inside, &hairpin);
+        if (reason != DROP_NONE)
+            return reason;
+    }
+    twin_set_end(packet, header, false, inside);
+    packet->transit = hairpin || twin_passes_twice(packet, header);
+    packet->verdict = VERDICT_REWRITTEN;
+    return DROP_NONE;
+}
+
+/* Hosts that share an address get ids of its own for what may be fragmented; which, only the real one knows.
+ */
+static void learn_id(const struct packet *packet, const struct header *header, const struct packet *real)
+{
+    uint8_t *ip = header->ip;
+    uint16_t before = get16(ip + 4);
+    bool right = ip_checksum_is_right(ip);
+
+    if (packet->hook != HOOK_OUTBOUND || twin_is_error(header) || ip[6] & 0x40)
+        return;
+    memcpy(ip + 4, real->data + 4, 2);
+    put16(ip + 10, right ? naive_ip_checksum(ip) : twin_adjust(get16(ip + 10), before, get16(ip + 4), false));
+}
+
+static void count(struct twin *twin, const struct packet *packet, const struct header *header, bool second)
+{
+    if (packet->verdict == VERDICT_DROP)
+        twin->dropped[packet->reason]++;
+    if (packet->verdict == VERDICT_ACCEPT)
+        twin->unchanged++;
+    /* The second pass has counted what it has changed. */
+    if (packet->verdict == VERDICT_REWRITTEN && (!second || twin_is_error(header))) {
+        twin->packets[packet->hook]++;
+        twin->bytes[packet->hook] += header->total;
+    }
+}
+
+static enum drop_reason decide(struct twin *twin, struct packet *packet, struct header *header,
+                               const struct packet *real)
+{
+    enum drop_reason reason = twin_read_packet(packet, header);
+
+    if (reason == DROP_UNSUPPORTED_PROTOCOL || reason == DROP_UNSUPPORTED_ICMP) {
+        packet->verdict = VERDICT_ACCEPT;
+        return packet->hook == HOOK_OUTBOUND && packet->out_interface == WAN &&
+                       twin_share_of(header->source.ip) != NULL
+                   ? reason
+                   : DROP_NONE;
+    }
+    if (reason != DROP_NONE)
+        return reason;
+    if (twin_is_error(header))
+        return twin_icmp_error(twin, packet, header);
+    if (packet->hook == HOOK_INBOUND)
+        return inbound(twin, packet, header);
+    return packet->transit ? second_pass(twin, packet, header) : outbound(twin, packet, header, real);
+}
+
+void twin_translate(struct twin *twin, struct packet *packet, const struct packet *real)
+{
+    struct header header;
+    bool second = packet->hook == HOOK_OUTBOUND && packet->transit;
+
+    packet->reason = decide(twin, packet, &header, real);
+    if (packet->reason != DROP_NONE)
+        packet->verdict = VERDICT_DROP;
+    if (packet->reason == DROP_NONE && packet->verdict == VERDICT_REWRITTEN)
+        learn_id(packet, &header, real);
+    count(twin, packet, &header, second);
+}
