@@ -9,7 +9,7 @@ set -eu
 BUILD="gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev libnftnl-dev libinih-dev libjansson-dev"
 UNIT="$BUILD check"
 DEMO="$BUILD iproute2 procps curl python3 iputils-ping"
-E2E="$DEMO nftables tcpdump traceroute util-linux nginx-light iperf3 python3-pytest python3-scapy"
+E2E="$DEMO nftables tcpdump traceroute util-linux nginx-light iperf3 coturn stun-client python3-pytest python3-scapy"
 
 usage() {
     echo "usage: tests/install-deps.sh build|unit|demo|e2e ..." >&2

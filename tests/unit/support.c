@@ -109,7 +109,9 @@ const char *endpoint_text(const struct endpoint *endpoint)
 {
     char *text = text_buffer();
 
-    snprintf(text, 32, "%s:%u", address_text(&endpoint->address), endpoint->port);
+    const uint8_t *bytes = endpoint->address.bytes;
+
+    snprintf(text, 32, "%u.%u.%u.%u:%u", bytes[12], bytes[13], bytes[14], bytes[15], endpoint->port);
     return text;
 }
 
