@@ -10,9 +10,10 @@ make CC=clang BUILD=build-clang all
 
 echo "== the core under valgrind"
 make BUILD=build-valgrind all
-for test in checksum endpoint hash icmp packet policy ports table tcp text wheel; do
+for test in checksum endpoint hash icmp mss packet ports table tcp text translate_hairpin translate_icmp \
+    translate_outbound wheel; do
     make --no-print-directory -s BUILD=build-valgrind "build-valgrind/tests/unit/test_$test"
-    CK_FORK=no PORTREEVE_QUICK=1 valgrind --quiet --error-exitcode=1 --leak-check=full \
+    CK_FORK=no valgrind --quiet --error-exitcode=1 --leak-check=full \
         "build-valgrind/tests/unit/test_$test"
 done
 
