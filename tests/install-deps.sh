@@ -1,18 +1,19 @@
 #!/bin/sh
 # Installs what is missing to build, to run the demo, or to run the tests, on Debian and Ubuntu.
 #
-#   tests/install-deps.sh build | unit | demo | e2e ...
+#   tests/install-deps.sh build | unit | demo | e2e | more ...
 #
 # Only packages that are missing are installed; when none is, nothing is touched and root is not needed.
 set -eu
 
 BUILD="gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev libnftnl-dev libinih-dev libjansson-dev"
-UNIT="$BUILD check"
-DEMO="$BUILD iproute2 procps curl python3 iputils-ping"
+UNIT="$BUILD check netbase"
+DEMO="$BUILD netbase iproute2 procps curl python3 iputils-ping"
 E2E="$DEMO nftables tcpdump traceroute util-linux nginx-light iperf3 coturn stun-client python3-pytest python3-scapy"
+MORE="$E2E clang valgrind"
 
 usage() {
-    echo "usage: tests/install-deps.sh build|unit|demo|e2e ..." >&2
+    echo "usage: tests/install-deps.sh build|unit|demo|e2e|more ..." >&2
     exit 2
 }
 
@@ -22,6 +23,7 @@ packages_of() {
     unit) echo "$UNIT" ;;
     demo) echo "$DEMO" ;;
     e2e) echo "$E2E" ;;
+    more) echo "$MORE" ;;
     *) return 1 ;;
     esac
 }

@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 export WERROR=1
-tests/install-deps.sh build unit e2e more
+tests/install-deps.sh more
 
 echo "== clang"
 make CC=clang BUILD=build-clang all

@@ -32,7 +32,7 @@ uint16_t ports_allocate(struct port_space *space, const struct pool *pool, struc
 
 /*
  * The same with wishes (RFC 4787 REQ-3a, REQ-4): a port of `internal_port`'s class (0-1023 or 1024-65535) and, if asked for, of
- * its parity. A wish that no free port fulfils is given up, parity first.
+ * its parity. A wish that no free port fulfils is given up: parity first, then the class, and parity with it only if it must be.
  */
 uint16_t ports_allocate_like(struct port_space *space, const struct pool *pool, uint16_t internal_port,
                              bool keep_parity, struct random *random, uint64_t now);

@@ -57,7 +57,7 @@ enum age_list {
 enum session_key {
     KEY_INITIATOR, /* tuple[ROLE_INITIATOR] */
     KEY_RESPONDER,
-    KEY_FILTER,  /* outbound, hairpin: its mapping's external endpoint and the remote address, for filtering */
+    KEY_FILTER,  /* outbound, hairpin: the initiator and the remote address that it called, for filtering */
     KEY_TRANSIT, /* hairpin: both internal endpoints, the lower first */
     SESSION_KEYS
 };
@@ -145,8 +145,8 @@ uint32_t table_find(const struct table *table, const struct tuple *tuple, enum r
 /* Of the hairpin session between these two internal endpoints. *role is the one whose packet goes source -> destination. */
 uint32_t table_find_transit(const struct table *table, const struct tuple *transit, enum role *role);
 
-/* True when the internal host behind this external endpoint has a session to `remote` that it opened. */
-bool table_has_spoken_to(const struct table *table, uint8_t protocol, const struct endpoint *external,
+/* True when this internal endpoint has a session to `remote` that it opened. */
+bool table_has_spoken_to(const struct table *table, uint8_t protocol, const struct endpoint *internal,
                          const struct address *remote);
 
 /*
@@ -167,6 +167,12 @@ void table_end_adoption(struct table *table);
 
 /* Takes a live session out of every index and frees its slot. Mappings and hosts are the caller's to put. */
 void table_remove(struct table *table, uint32_t slot);
+
+/*
+ * The responder becomes the initiator: exchanges all that is held by role, and the keys with it. What had been inbound is
+ * outbound, and the other way round.
+ */
+void table_reverse(struct table *table, uint32_t slot);
 
 /* Puts the session into the age list that its state belongs to. */
 void table_set_state(struct table *table, uint32_t slot, enum session_state state);

@@ -41,6 +41,12 @@ enum drop_reason session_reserve(struct nat *nat, const struct address *host, ui
 void session_abandon(struct nat *nat, uint32_t slot);
 void session_open(struct nat *nat, uint32_t slot, const struct session_plan *plan, uint64_t now);
 
+/*
+ * A closed connection whose responder opens a new one between the same endpoints: the roles change, so that the handshake is
+ * followed from its right end.
+ */
+void session_reverse(struct nat *nat, uint32_t slot);
+
 /* The one place where sessions end. */
 void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uint64_t now);
 

@@ -120,27 +120,33 @@ uint16_t ports_allocate(struct port_space *space, const struct pool *pool, struc
     return take(space, choose(space, pool, &any, random));
 }
 
+/* One of the wanted ports, of this parity if there is one. */
+static uint16_t prefer(struct port_space *space, const struct pool *pool, struct wish wish, uint64_t parity,
+                       struct random *random)
+{
+    const struct wish strict = {wish.first, wish.last, parity};
+    uint16_t port = choose(space, pool, &strict, random);
+
+    return port == 0 && parity != wish.parity ? choose(space, pool, &wish, random) : port;
+}
+
 uint16_t ports_allocate_like(struct port_space *space, const struct pool *pool, uint16_t internal_port,
                              bool keep_parity, struct random *random, uint64_t now)
 {
     const uint16_t system_last = 1023; /* RFC 6335 section 6 */
-    struct wish wish = {pool->first, pool->last, ANY_PARITY};
-    uint16_t port = 0;
+    const struct wish any = {pool->first, pool->last, ANY_PARITY};
+    uint64_t parity = !keep_parity ? ANY_PARITY : internal_port % 2 == 0 ? EVEN_PARITY : ~EVEN_PARITY;
+    struct wish same_class = any;
+    uint16_t port;
 
     end_holds(space, now);
-    if (internal_port <= system_last && wish.last > system_last)
-        wish.last = system_last;
-    else if (internal_port > system_last && wish.first <= system_last)
-        wish.first = system_last + 1;
-    if (keep_parity) {
-        wish.parity = internal_port % 2 == 0 ? EVEN_PARITY : ~EVEN_PARITY;
-        port = choose(space, pool, &wish, random);
-        wish.parity = ANY_PARITY;
-    }
-    if (port == 0)
-        port = choose(space, pool, &wish, random);
-    if (port == 0)
-        return ports_allocate(space, pool, random, now);
+    if (internal_port <= system_last && any.last > system_last)
+        same_class.last = system_last;
+    else if (internal_port > system_last && any.first <= system_last)
+        same_class.first = system_last + 1;
+    port = prefer(space, pool, same_class, parity, random);
+    if (port == 0 && (same_class.first != any.first || same_class.last != any.last))
+        port = prefer(space, pool, any, parity, random);
     return take(space, port);
 }
 

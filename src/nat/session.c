@@ -75,6 +75,17 @@ void session_open(struct nat *nat, uint32_t slot, const struct session_plan *pla
     event_publish(nat, EVENT_OPENED, CLOSE_NONE, slot, now);
 }
 
+void session_reverse(struct nat *nat, uint32_t slot)
+{
+    struct session *session = &nat->table.session[slot];
+
+    if (session->host != INDEX_NONE)
+        host_put(&nat->table, session->host); /* it is no longer the one that opened it */
+    session->host = INDEX_NONE;
+    session->tcp = (struct tcp_track){0};
+    table_reverse(&nat->table, slot);
+}
+
 void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];

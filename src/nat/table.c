@@ -68,7 +68,7 @@ bool table_init(struct table *table, uint32_t capacity, const struct hash_key *k
     *table = (struct table){
         .key = *key,
         .capacity = capacity,
-        .host_capacity = capacity < 65536 ? capacity : 65536,
+        .host_capacity = capacity < 65536 ? capacity + 1 : 65536, /* one more: a full table evicts for a new host */
         .bucket_mask = buckets - 1,
         .next_id = 1,
         .session = memory != NULL ? memory : calloc(capacity, sizeof(struct session)),
@@ -124,10 +124,10 @@ static uint32_t *tuple_bucket(const struct table *table, const struct tuple *key
     return &table->bucket[hash & ((uint64_t)table->bucket_mask * 2 + 1)];
 }
 
-static struct tuple filter_key(uint8_t protocol, const struct endpoint *external, const struct address *remote)
+static struct tuple filter_key(uint8_t protocol, const struct endpoint *internal, const struct address *remote)
 {
     return (struct tuple){
-        .source = {*remote, 0}, .destination = *external, .protocol = protocol, .reserved = KIND_FILTER};
+        .source = {*remote, 0}, .destination = *internal, .protocol = protocol, .reserved = KIND_FILTER};
 }
 
 static struct tuple transit_key(uint8_t protocol, const struct endpoint *one, const struct endpoint *other)
@@ -151,7 +151,7 @@ static bool session_key(const struct session *session, enum session_key which, s
         *key = session->tuple[which];
         return true;
     case KEY_FILTER:
-        *key = filter_key(initiator->protocol, &responder->destination, &initiator->destination.address);
+        *key = filter_key(initiator->protocol, &initiator->source, &initiator->destination.address);
         return session->direction != DIRECTION_INBOUND;
     default:
         *key = transit_key(initiator->protocol, &initiator->source, &responder->source);
@@ -195,10 +195,10 @@ uint32_t table_find_transit(const struct table *table, const struct tuple *trans
     return slot;
 }
 
-bool table_has_spoken_to(const struct table *table, uint8_t protocol, const struct endpoint *external,
+bool table_has_spoken_to(const struct table *table, uint8_t protocol, const struct endpoint *internal,
                          const struct address *remote)
 {
-    struct tuple key = filter_key(protocol, external, remote);
+    struct tuple key = filter_key(protocol, internal, remote);
 
     return find_node(table, &key) != INDEX_NONE;
 }
@@ -230,6 +230,26 @@ static void unindex_session(struct table *table, uint32_t slot)
             link = &table->session[*link / SESSION_KEYS].key_next[*link % SESSION_KEYS];
         *link = table->session[slot].key_next[which];
     }
+}
+
+void table_reverse(struct table *table, uint32_t slot)
+{
+    struct session *session = &table->session[slot];
+    const struct session before = *session;
+
+    unindex_session(table, slot);
+    for (int role = 0; role < 2; role++) {
+        session->tuple[role] = before.tuple[!role];
+        session->forward[role] = before.forward[!role];
+        session->mapping[role] = before.mapping[!role];
+        session->packets[role] = before.packets[!role];
+        session->bytes[role] = before.bytes[!role];
+    }
+    if (before.direction == DIRECTION_OUTBOUND)
+        session->direction = DIRECTION_INBOUND;
+    else if (before.direction == DIRECTION_INBOUND)
+        session->direction = DIRECTION_OUTBOUND;
+    index_session(table, slot);
 }
 
 /* Life of a slot. */

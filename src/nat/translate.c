@@ -47,6 +47,17 @@ static bool refreshes(const struct nat *nat, const struct session *session, cons
     return !policy_share(nat->policy, session->share)->no_inbound_refresh;
 }
 
+/*
+ * A SYN says which sequence numbers its receiver is to expect. Out of season it is old or forged (RFC 5961 section 4), and
+ * whoever forged it would know which RST to send next. One without ACK is in season only before the answer.
+ */
+static bool is_untimely_syn(uint8_t flags, enum session_state before, enum session_state after)
+{
+    bool first = before == STATE_OPENING || after == STATE_OPENING, answers = before == STATE_ANSWERED_SYN;
+
+    return flags & TCP_SYN && !first && !(answers && flags & TCP_ACK);
+}
+
 /* The state after a TCP segment of this side. */
 static enum session_state track_tcp(struct session *session, const struct packet_view *view, enum role from)
 {
@@ -64,7 +75,8 @@ static enum session_state track_tcp(struct session *session, const struct packet
     next = tcp_next_state(state, segment.flags, from);
     if (next == STATE_OPENING && state != STATE_OPENING)
         session->tcp = (struct tcp_track){0}; /* another connection of the same endpoints */
-    tcp_observe(&session->tcp, &segment, from);
+    if (!is_untimely_syn(segment.flags, state, next))
+        tcp_observe(&session->tcp, &segment, from);
     return next;
 }
 
@@ -98,6 +110,21 @@ static uint16_t next_ip_id(struct nat *nat, const struct packet *packet, const s
 
     *next = (uint16_t)(id + 1 + (packet->gso ? view->l4_length / 500 : 0));
     return id;
+}
+
+/*
+ * The role of a packet's sender; it changes when the responder of a closed connection opens a new one (RFC 5382 REQ-2: any
+ * valid sequence of packets).
+ */
+static enum role role_of_sender(struct nat *nat, uint32_t slot, const struct packet_view *view, enum role from)
+{
+    enum session_state state = (enum session_state)nat->table.session[slot].state;
+
+    if (from == ROLE_INITIATOR || view->protocol != PROTOCOL_TCP || !tcp_may_open(view->tcp_flags) ||
+        (state != STATE_CLOSED && state != STATE_RESET))
+        return from;
+    session_reverse(nat, slot);
+    return ROLE_INITIATOR;
 }
 
 /* Rewrites the half that the hook may rewrite, with what the other side is to see. */
@@ -227,19 +254,25 @@ static void open_over_knocks(struct nat *nat, uint32_t slot, const struct sessio
     }
 }
 
-/* RFC 4787 REQ-8: may this remote send to the mapping? */
+/*
+ * RFC 4787 REQ-8: may this remote send to the mapping? Whom another mapping on the same port has called (RFC 7857 section 3)
+ * does not count.
+ */
 static bool filter_admits(const struct nat *nat, const struct mapping *mapping, const struct endpoint *remote)
 {
     const struct tuple sought = {*remote, mapping->external, mapping->protocol, 0};
     enum role role;
+    uint32_t slot;
 
     switch (share_filtering(policy_share(nat->policy, mapping->share), mapping->protocol)) {
     case FILTERING_ENDPOINT_INDEPENDENT:
         return true;
     case FILTERING_ADDRESS_DEPENDENT:
-        return table_has_spoken_to(&nat->table, mapping->protocol, &mapping->external, &remote->address);
+        return table_has_spoken_to(&nat->table, mapping->protocol, &mapping->internal, &remote->address);
     default: /* the session that it needs would have been found, but for a knock of the host that is called */
-        return table_find(&nat->table, &sought, &role) != INDEX_NONE;
+        slot = table_find(&nat->table, &sought, &role);
+        return slot != INDEX_NONE &&
+               endpoint_equal(&nat->table.session[slot].tuple[ROLE_INITIATOR].source, &mapping->internal);
     }
 }
 
@@ -383,6 +416,7 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
     } else if (nat->table.session[slot].direction == DIRECTION_HAIRPIN && from_outside(nat, packet)) {
         return DROP_SPOOFED_SOURCE;
     }
+    from = role_of_sender(nat, slot, view, from);
     session_saw(nat, slot, view, from, now);
     rewrite(nat, packet, view, slot, from);
     return DROP_NONE;
@@ -426,6 +460,7 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
         if (reason != DROP_NONE)
             return reason;
     }
+    from = role_of_sender(nat, slot, view, from);
     session_saw(nat, slot, view, from, now);
     rewrite(nat, packet, view, slot, from);
     return DROP_NONE;

@@ -5,7 +5,8 @@
     sudo /usr/bin/python3 -m pytest tests/e2e -k hairpin                      some of the tests
 
 Modules without tests: deadline (waiting), netns, process, lab (the network), daemon (portreeved and its client),
-capture (tcpdump and checksums), traffic (sockets), programs (nginx, iperf3 and others), own_services (the gateway's).
+capture (tcpdump and checksums), traffic (sockets), raw_tcp (segments by hand), programs (nginx, iperf3 and others),
+judges (programs that find out what a NAT does), own_services (the gateway's).
 """
 
 import contextlib
@@ -19,7 +20,8 @@ import netns
 import process
 from lab import Lab
 
-_NEEDED = ("ip", "nft", "ss", "tcpdump", "nginx", "curl", "iperf3", "ping", "traceroute", "setpriv")
+_NEEDED = ("ip", "nft", "ss", "tcpdump", "nginx", "curl", "iperf3", "ping", "traceroute", "setpriv",
+           "turnserver", "turnutils_natdiscovery", "stun")
 
 
 def pytest_sessionstart():

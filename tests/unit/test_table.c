@@ -204,7 +204,7 @@ static void check_random_tuple(const struct model *model, struct chance *chance)
 static void check_filter(const struct model *model, struct chance *chance)
 {
     uint8_t protocol = chance_one_in(chance, 2) ? PROTOCOL_TCP : PROTOCOL_UDP;
-    struct endpoint out = external(chance_below(chance, EACH));
+    struct endpoint in = internal(chance_below(chance, EACH)), out = external(chance_below(chance, EACH));
     struct address far = chance_one_in(chance, 4) ? out.address : remote(chance_below(chance, EACH)).address;
     bool spoken = false;
 
@@ -212,10 +212,10 @@ static void check_filter(const struct model *model, struct chance *chance)
         const struct entry *entry = &model->entry[i];
 
         spoken |= entry->direction != DIRECTION_INBOUND && entry->tuple[0].protocol == protocol &&
-                  endpoint_equal(&entry->tuple[1].destination, &out) &&
+                  endpoint_equal(&entry->tuple[0].source, &in) &&
                   address_equal(&entry->tuple[0].destination.address, &far);
     }
-    seeded(chance, table_has_spoken_to(&model->table, protocol, &out, &far) == spoken);
+    seeded(chance, table_has_spoken_to(&model->table, protocol, &in, &far) == spoken);
 }
 
 /* Several hairpins may join the same two endpoints; any of them is right, with the role that fits. */

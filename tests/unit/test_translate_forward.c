@@ -166,6 +166,7 @@ START_TEST(a_forward_delivers_and_its_answers_leave)
     ck_assert_int_eq(view.direction, DIRECTION_INBOUND);
     ck_assert_str_eq(view.forward, "web");
     ck_assert_str_eq(endpoint_text(&view.external), EXTERNAL ":80");
+    ck_assert(view.packets_in == 2 && view.packets_out == 1);
     gateway_stop(&gateway);
 }
 END_TEST

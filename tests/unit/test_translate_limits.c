@@ -206,6 +206,21 @@ START_TEST(an_eviction_may_close_the_door_that_the_packet_came_by)
 }
 END_TEST
 
+START_TEST(an_eviction_may_take_the_host_that_a_hairpin_was_for)
+{
+    struct sample sample;
+    char external[32];
+
+    start(2, 100, 50);
+    snprintf(external, sizeof(external), "%s", udp_out(&gateway, "10.0.0.5:1", REMOTE ":53"));
+    ck_assert_ptr_nonnull(udp_out(&gateway, "10.0.0.6:1", REMOTE ":53"));
+    make_udp(&sample, "10.0.0.7:1", external, 20);
+    ck_assert_int_eq(turn_back(&gateway, &sample), DROP_NO_SESSION);
+    ck_assert_uint_eq(gateway.nat->table.mappings_live, 1);
+    gateway_stop(&gateway);
+}
+END_TEST
+
 /* A dry pool. */
 
 START_TEST(a_dry_pool_refuses_new_mappings_and_keeps_the_old_ones)
@@ -286,8 +301,9 @@ END_TEST
 START_TEST(a_shared_port_is_free_when_both_have_gone)
 {
     for (int stays = 0; stays < 2; stays++) {
-        const char *const host[2] = {"10.0.0.5:1", "10.0.0.6:1"}, *const far[2] = {REMOTE ":443",
-                                                                                   "192.0.2.1:443"};
+        const char *const host[2] = {"10.0.0.5:1", "10.0.0.6:1"};
+        const char *const far[2] = {REMOTE ":443", "192.0.2.1:443"};
+        uint32_t used, size;
 
         start(100, 100, 1);
         for (int i = 0; i < 2; i++) {
@@ -298,6 +314,9 @@ START_TEST(a_shared_port_is_free_when_both_have_gone)
         gateway_wait(&gateway, 241000);
         ck_assert_uint_eq(gateway.nat->table.live, 1);
         ck_assert_ptr_null(tcp_out(&gateway, "10.0.0.7:1", far[stays], TCP_SYN));
+        gateway_wait(&gateway, 121000);
+        nat_pool_use(gateway.nat, 0, PROTOCOL_TCP, gateway.now, &used, &size);
+        ck_assert(used == 1 && size == 1);
         gateway_wait(&gateway, 7441000);
         ck_assert_uint_eq(gateway.nat->table.live, 0);
         gateway_wait(&gateway, 120000);
@@ -393,6 +412,7 @@ int main(void)
         a_refused_packet_evicts_nothing,
         an_eviction_may_take_the_mapping_that_the_packet_was_for,
         an_eviction_may_close_the_door_that_the_packet_came_by,
+        an_eviction_may_take_the_host_that_a_hairpin_was_for,
         a_dry_pool_refuses_new_mappings_and_keeps_the_old_ones,
         a_dry_pool_takes_back_the_oldest_closed_connections_port,
         a_connection_that_was_refused_gives_its_port_back,

@@ -274,6 +274,16 @@ START_TEST(an_address_that_goes_takes_its_sessions_with_it)
 }
 END_TEST
 
+START_TEST(a_new_address_has_all_its_ports)
+{
+    gateway_start(&gateway, policy_with("10.0.0.0/24", 50000, 50000, FILTERING_ADDRESS_DEPENDENT));
+    ck_assert_ptr_nonnull(udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53"));
+    ck_assert_uint_eq(set_addresses("203.0.113.6", NULL), 1);
+    ck_assert_str_eq(udp_out(&gateway, "10.0.0.6:4000", REMOTE ":53"), "203.0.113.6:50000");
+    gateway_stop(&gateway);
+}
+END_TEST
+
 START_TEST(a_forwards_session_goes_with_its_address)
 {
     start_with_forward();
@@ -316,6 +326,7 @@ int main(void)
         a_hairpin_ends_with_either_of_its_sides,
         the_same_addresses_end_nothing,
         an_address_that_goes_takes_its_sessions_with_it,
+        a_new_address_has_all_its_ports,
         a_forwards_session_goes_with_its_address,
         an_address_that_comes_back_begins_anew,
     };
