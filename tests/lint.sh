@@ -28,6 +28,7 @@ for file in $(find src include tests -name '*.[ch]' -o -name '*.py' | sort); do
     ! grep -nE '[[:space:]]+$' "$file" >/dev/null || complain "$file has blanks at line ends"
 done
 
+/usr/bin/python3 tests/compliance.py || complain "the compliance table and the tests are out of step"
 if command -v shellcheck >/dev/null; then
     shellcheck tests/*.sh .ci/run || complain "shellcheck found something"
 fi

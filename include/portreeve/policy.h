@@ -66,12 +66,16 @@ struct timeouts {
     uint32_t udp;             /* RFC 4787 REQ-5: 300 */
     uint32_t tcp_established; /* RFC 5382 REQ-5: 7440 */
     uint32_t tcp_transitory;  /* RFC 5382 REQ-5: 240 */
+    uint32_t tcp_opening;     /* 0: as tcp_transitory (RFC 7857 section 2.1) */
+    uint32_t tcp_closing;     /* likewise */
+    uint32_t port_hold;       /* RFC 6888 REQ-8: 120; how long a released port rests */
     uint32_t icmp;            /* RFC 5508 REQ-2: 60 */
 };
 
 struct limits {
     uint32_t sessions;          /* size of the table */
     uint32_t sessions_per_host; /* sessions that one internal host has opened */
+    uint32_t mappings_per_host;     /* external ports of one protocol or another that one internal host may hold; 0: no limit */
     uint32_t new_sessions_per_host; /* a second, that one internal host may open; 0: no limit */
 };
 

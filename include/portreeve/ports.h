@@ -15,7 +15,7 @@
 #include "portreeve/hash.h"
 #include "portreeve/policy.h"
 
-#define PORTS_HOLD_MS 120000
+#define PORTS_HOLD_MS 120000 /* unless said otherwise: RFC 6888 REQ-8 */
 
 struct port_space {
     uint64_t taken[65536 / 64]; /* by a mapping or held down */
@@ -23,6 +23,7 @@ struct port_space {
     uint16_t held_next[65536];  /* held-down ports in the order of their release */
     uint16_t held_first, held_last;
     uint32_t held_count;
+    uint32_t hold_ms; /* how long a released port rests; PORTS_HOLD_MS after ports_init */
 };
 
 void ports_init(struct port_space *space);

@@ -95,6 +95,7 @@ struct mapping {
     uint8_t external_index; /* of the external address: which port space */
     bool is_overload;       /* shares its external port with another mapping; found by its sessions only */
     uint16_t share;
+    uint32_t host;     /* whose it is */
     uint32_t sessions; /* 0: the slot is free */
     uint32_t internal_next, external_next; /* hash chains */
     uint64_t created;                      /* milliseconds */
@@ -102,7 +103,8 @@ struct mapping {
 
 struct host {
     struct address address;
-    uint32_t sessions; /* 0: the slot is free */
+    uint32_t sessions; /* that it has opened */
+    uint32_t mappings; /* with 0 of both, the slot is free */
     uint32_t next;
     uint64_t tokens; /* thousandths of a session that it may open now, under a rate limit */
     uint64_t filled; /* when tokens were last added, milliseconds */
@@ -195,6 +197,9 @@ void mapping_remove(struct table *table, uint32_t index);
 /* Counts one more session of this host; INDEX_NONE when it has `limit` or no host fits. host_put counts one less. */
 uint32_t host_get(struct table *table, const struct address *address, uint32_t limit);
 void host_put(struct table *table, uint32_t index);
+/* The same for mappings (RFC 6888 REQ-4). */
+uint32_t host_get_mapping(struct table *table, const struct address *address, uint32_t limit);
+void host_put_mapping(struct table *table, uint32_t index);
 /* True when the host may open one more session now, of `rate` a second; a burst of one second's worth is fine. */
 bool host_take_token(struct table *table, uint32_t index, uint32_t rate, uint64_t now);
 /* How many sessions this host has opened. */

@@ -67,6 +67,12 @@ struct tcp_segment {
 /* Learns from a segment of this side. Segments that are old or out of order teach nothing. */
 void tcp_observe(struct tcp_track *track, const struct tcp_segment *segment, enum role from);
 
+/*
+ * Whether this segment acknowledges the SYN that its sender was answered with; true when that SYN was not seen. Who forged
+ * its source address has not seen it either, and has to guess.
+ */
+bool tcp_acknowledges_syn(const struct tcp_track *track, const struct tcp_segment *segment, enum role from);
+
 /* Whether the receiver may believe this RST, as far as can be told; true when nothing is known. */
 bool tcp_reset_is_plausible(const struct tcp_track *track, enum session_state state,
                             const struct tcp_segment *segment, enum role from);

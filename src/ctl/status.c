@@ -91,7 +91,7 @@ static void print_closed(const json_t *closed)
 
 static void print_sessions(const json_t *status)
 {
-    const json_t *sessions = json_object_get(status, "sessions");
+    const json_t *sessions = json_object_get(status, "sessions"), *mappings = json_object_get(status, "mappings");
     int64_t live = member_number(sessions, "live"), limit = member_number(sessions, "limit");
     char memory[CELL_MAX];
 
@@ -100,9 +100,11 @@ static void print_sessions(const json_t *status)
     if (member_number(sessions, "adopted") > 0)
         printf("; taken over: %lld", (long long)member_number(sessions, "adopted"));
     print_closed(json_object_get(sessions, "closed"));
-    printf("\nmappings   %lld; hosts: %lld; memory: %s\n",
-           (long long)member_number(json_object_get(status, "mappings"), "live"),
-           (long long)member_number(status, "hosts"), format_amount(member_number(status, "memory"), memory));
+    printf("\nmappings   %lld", (long long)member_number(mappings, "live"));
+    if (member_number(mappings, "overloaded") > 0)
+        printf("; had to share a port: %lld", (long long)member_number(mappings, "overloaded"));
+    printf("; hosts: %lld; memory: %s\n", (long long)member_number(status, "hosts"),
+           format_amount(member_number(status, "memory"), memory));
 }
 
 static void print_share(const json_t *share)

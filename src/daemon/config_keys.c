@@ -279,12 +279,36 @@ static enum outcome take_icmp(struct reading *reading, struct section *section, 
                          "RFC 5508 REQ-2");
 }
 
+static enum outcome take_tcp_opening(struct reading *reading, struct section *section, const char *value)
+{
+    (void)section;
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_opening, 240,
+                         "RFC 5382 REQ-5");
+}
+
+static enum outcome take_tcp_closing(struct reading *reading, struct section *section, const char *value)
+{
+    (void)section;
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_closing, 240,
+                         "RFC 5382 REQ-5");
+}
+
+static enum outcome take_port_hold(struct reading *reading, struct section *section, const char *value)
+{
+    (void)section;
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->port_hold, 120,
+                         "RFC 6888 REQ-8");
+}
+
 #define DURATION_EXPECTED "a time from 1s to 366d, as in 90s, 5m or 2h4m"
 
 static const struct key timeout_keys[] = {
     {"udp", 0, take_udp, DURATION_EXPECTED},
     {"tcp-established", 0, take_tcp_established, DURATION_EXPECTED},
     {"tcp-transitory", 0, take_tcp_transitory, DURATION_EXPECTED},
+    {"tcp-opening", 0, take_tcp_opening, DURATION_EXPECTED},
+    {"tcp-closing", 0, take_tcp_closing, DURATION_EXPECTED},
+    {"port-hold", 0, take_port_hold, DURATION_EXPECTED},
     {"icmp", 0, take_icmp, DURATION_EXPECTED},
 };
 
@@ -325,12 +349,24 @@ static enum outcome take_new_sessions_per_host(struct reading *reading, struct s
     return VALUE_TAKEN;
 }
 
+static enum outcome take_mappings_per_host(struct reading *reading, struct section *section, const char *value)
+{
+    uint64_t number = 0;
+
+    (void)section;
+    if (strcmp(value, "off") != 0 && !text_parse_number(value, 1, 16777216, &number))
+        return VALUE_WRONG;
+    policy_limits(reading->config->policy)->mappings_per_host = (uint32_t)number;
+    return VALUE_TAKEN;
+}
+
 static const struct key limit_keys[] = {
     [LIMIT_SESSIONS] = {"sessions", 0, take_sessions, "a number from 1024 to 16777216"},
     [LIMIT_PER_HOST] = {"sessions-per-host", 0, take_sessions_per_host,
                         "a number from 1 to that of 'sessions'"},
     [LIMIT_NEW_PER_HOST] = {"new-sessions-per-host", 0, take_new_sessions_per_host,
                             "off or a number from 1 to 1000000"},
+    [LIMIT_MAPPINGS] = {"mappings-per-host", 0, take_mappings_per_host, "off or a number from 1 to 16777216"},
 };
 
 /* ---- [performance] ---- */

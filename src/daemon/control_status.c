@@ -133,10 +133,11 @@ json_t *json_status(struct gateway *gateway)
     struct gateway_status status;
 
     gateway_read_status(gateway, &status);
-    return json_pack("{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:s,s:I,s:o}", "version",
+    return json_pack("{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I,s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:s,s:I,s:o}", "version",
                      PORTREEVE_VERSION, "pid", (json_int_t)getpid(), "started", json_time(status.started),
                      "uptime", (double)status.uptime_ms / 1000, "external", json_external(gateway, &status),
                      "sessions", json_sessions(&status), "mappings", "live", (json_int_t)status.mappings,
+                     "overloaded", (json_int_t)status.counters.overloaded,
                      "hosts", (json_int_t)status.hosts, "memory", (json_int_t)status.memory, "shares",
                      json_shares(gateway), "traffic", json_traffic(&status), "drops", json_drops(&status), "told",
                      (json_int_t)status.counters.told,

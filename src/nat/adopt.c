@@ -55,7 +55,7 @@ static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct en
 {
     size_t external_index = nat_external_index(nat, &external->address);
     uint16_t share = policy_share_of(nat->policy, &internal->address);
-    uint32_t index = mapping_find_internal(&nat->table, protocol, internal);
+    uint32_t index = mapping_find_internal(&nat->table, protocol, internal), added;
     struct mapping mapping = {.internal = *internal, .external = *external, .protocol = protocol,
                               .external_index = (uint8_t)external_index, .share = share, .created = created};
 
@@ -68,7 +68,15 @@ static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct en
         if (protocol != PROTOCOL_TCP || policy_share(nat->policy, share)->never_overload)
             return INDEX_NONE;
     }
-    return mapping_add(&nat->table, &mapping);
+    mapping.host = host_get_mapping(&nat->table, &internal->address, UINT32_MAX); /* the limit is for new ones */
+    added = mapping.host == INDEX_NONE ? INDEX_NONE : mapping_add(&nat->table, &mapping);
+    if (added == INDEX_NONE) {
+        if (mapping.host != INDEX_NONE)
+            host_put_mapping(&nat->table, mapping.host);
+        if (!mapping.is_overload)
+            ports_release(nat_port_space(nat, external_index, protocol), external->port, false, 0);
+    }
+    return added;
 }
 
 /* Finds what states this side's external endpoint: a forward or a mapping. */

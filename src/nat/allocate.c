@@ -4,7 +4,8 @@
  * A pool of 16384 ports and closed connections that linger for minutes would serve fewer than 70 new connections a second.
  * So a pool that has no free port first takes back the port of the connection that closed longest ago (RFC 6888 REQ-8
  * asks no hold-down of tracked TCP), then lets a TCP mapping share a port with another one as long as no two sessions
- * become the same (RFC 7857 section 3), and only then refuses. A live connection never loses its port.
+ * become the same (RFC 7857 section 3; closed connections on shared ports give way), and only then refuses. A live connection
+ * never loses its port.
  */
 #include "nat_internal.h"
 
@@ -103,23 +104,50 @@ static bool reclaim_port(struct nat *nat, const struct request *request, size_t 
     return false;
 }
 
-/* A port that another mapping has (not one that rests), and on which nobody talks to this remote; 0 when none is found. */
+/*
+ * A port that another mapping has (not one that rests), and on which nobody talks to this remote, or else has talked: that
+ * closed connection goes. 0 when none is found.
+ */
 static uint16_t overload_port(struct nat *nat, const struct request *request, size_t external_index)
 {
     const struct pool *pool = policy_pool(nat->policy, request->share, request->protocol);
+    uint32_t closed = INDEX_NONE;
+    uint16_t port_of_closed = 0;
 
     for (int tries = 0; tries < OVERLOAD_TRIES && pool->size > 0; tries++) {
-        uint32_t port = pool->first + random_below(&nat->random, (uint32_t)(pool->last - pool->first) + 1);
+        uint32_t port = pool->first + random_below(&nat->random, (uint32_t)(pool->last - pool->first) + 1), slot;
         struct endpoint external = {nat->external[external_index], (uint16_t)port};
         struct tuple answer = {*request->remote, external, request->protocol, 0};
         enum role role;
 
-        if (pool_contains(pool, (uint16_t)port) &&
-            mapping_find_external(&nat->table, request->protocol, &external) != INDEX_NONE &&
-            table_find(&nat->table, &answer, &role) == INDEX_NONE)
+        if (!pool_contains(pool, (uint16_t)port) ||
+            mapping_find_external(&nat->table, request->protocol, &external) == INDEX_NONE)
+            continue;
+        slot = table_find(&nat->table, &answer, &role);
+        if (slot == INDEX_NONE)
             return (uint16_t)port;
+        if (nat->table.session[slot].age_list == AGE_CLOSED) {
+            closed = slot;
+            port_of_closed = (uint16_t)port;
+        }
     }
-    return 0;
+    if (closed != INDEX_NONE)
+        session_close(nat, closed, CLOSE_RECLAIMED, request->now);
+    return port_of_closed;
+}
+
+/* Takes such a port. Its owner may have gone with the closed connection; then it is the mapping's own. 0 when there is none. */
+static uint16_t share_port(struct nat *nat, const struct request *request, size_t external_index,
+                           struct mapping *mapping)
+{
+    struct endpoint external = {nat->external[external_index], overload_port(nat, request, external_index)};
+
+    if (external.port == 0)
+        return 0;
+    mapping->is_overload = mapping_find_external(&nat->table, request->protocol, &external) != INDEX_NONE;
+    if (!mapping->is_overload)
+        ports_take(nat_port_space(nat, external_index, request->protocol), external.port);
+    return external.port;
 }
 
 /* A port of this external address; 0 when it is dry. */
@@ -147,8 +175,7 @@ static enum drop_reason find_external(struct nat *nat, const struct request *req
     }
     if (port == 0 && request->protocol == PROTOCOL_TCP && !share_of(nat, request)->never_overload) {
         index = paired;
-        port = overload_port(nat, request, index);
-        mapping->is_overload = port != 0;
+        port = share_port(nat, request, index, mapping);
     }
     if (port == 0)
         return DROP_POOL_DRY;
@@ -161,15 +188,23 @@ static enum drop_reason mapping_make(struct nat *nat, const struct request *requ
 {
     struct mapping mapping = {.internal = *request->internal, .protocol = request->protocol, .share = request->share,
                               .created = request->now};
-    enum drop_reason reason = find_external(nat, request, &mapping);
+    uint32_t limit = policy_limits_const(nat->policy)->mappings_per_host;
+    enum drop_reason reason;
 
-    if (reason != DROP_NONE)
+    mapping.host = host_get_mapping(&nat->table, &request->internal->address, limit == 0 ? UINT32_MAX : limit);
+    if (mapping.host == INDEX_NONE)
+        return DROP_HOST_LIMIT;
+    reason = find_external(nat, request, &mapping);
+    if (reason != DROP_NONE) {
+        host_put_mapping(&nat->table, mapping.host);
         return reason;
+    }
     *index = mapping_add(&nat->table, &mapping);
     if (*index == INDEX_NONE) {
         if (!mapping.is_overload)
             ports_release(nat_port_space(nat, mapping.external_index, mapping.protocol), mapping.external.port, false,
                           request->now);
+        host_put_mapping(&nat->table, mapping.host);
         return DROP_TABLE_FULL;
     }
     nat->counters.overloaded += mapping.is_overload;
@@ -183,6 +218,7 @@ void mapping_release(struct nat *nat, uint32_t index, bool hold, uint64_t now)
     if (!mapping_shares_port(&nat->table, index))
         ports_release(nat_port_space(nat, mapping->external_index, mapping->protocol), mapping->external.port, hold,
                       now);
+    host_put_mapping(&nat->table, mapping->host);
     mapping_remove(&nat->table, index);
 }
 

@@ -14,30 +14,27 @@ static uint32_t host_find(const struct table *table, const struct address *addre
     return index;
 }
 
-uint32_t host_get(struct table *table, const struct address *address, uint32_t limit)
+/* The host's slot, a new one if it has none; INDEX_NONE when there is no room. */
+static uint32_t host_find_or_add(struct table *table, const struct address *address)
 {
-    uint32_t index = host_find(table, address);
+    uint32_t index = host_find(table, address), *bucket;
 
-    if (index == INDEX_NONE && limit > 0 && table->free_host != INDEX_NONE) {
-        uint32_t *bucket = host_bucket(table, address);
-
-        index = table->free_host;
-        table->free_host = table->host[index].next;
-        table->host[index] = (struct host){.address = *address, .next = *bucket};
-        *bucket = index;
-        table->hosts_live++;
-    }
-    if (index == INDEX_NONE || table->host[index].sessions >= limit)
-        return INDEX_NONE;
-    table->host[index].sessions++;
+    if (index != INDEX_NONE || table->free_host == INDEX_NONE)
+        return index;
+    index = table->free_host;
+    bucket = host_bucket(table, address);
+    table->free_host = table->host[index].next;
+    table->host[index] = (struct host){.address = *address, .next = *bucket};
+    *bucket = index;
+    table->hosts_live++;
     return index;
 }
 
-void host_put(struct table *table, uint32_t index)
+static void host_drop_if_unused(struct table *table, uint32_t index)
 {
     uint32_t *link;
 
-    if (--table->host[index].sessions > 0)
+    if (table->host[index].sessions > 0 || table->host[index].mappings > 0)
         return;
     link = host_bucket(table, &table->host[index].address);
     while (*link != index)
@@ -46,6 +43,38 @@ void host_put(struct table *table, uint32_t index)
     table->host[index].next = table->free_host;
     table->free_host = index;
     table->hosts_live--;
+}
+
+uint32_t host_get(struct table *table, const struct address *address, uint32_t limit)
+{
+    uint32_t index = limit > 0 ? host_find_or_add(table, address) : INDEX_NONE;
+
+    if (index == INDEX_NONE || table->host[index].sessions >= limit)
+        return INDEX_NONE;
+    table->host[index].sessions++;
+    return index;
+}
+
+void host_put(struct table *table, uint32_t index)
+{
+    table->host[index].sessions--;
+    host_drop_if_unused(table, index);
+}
+
+uint32_t host_get_mapping(struct table *table, const struct address *address, uint32_t limit)
+{
+    uint32_t index = limit > 0 ? host_find_or_add(table, address) : INDEX_NONE;
+
+    if (index == INDEX_NONE || table->host[index].mappings >= limit)
+        return INDEX_NONE;
+    table->host[index].mappings++;
+    return index;
+}
+
+void host_put_mapping(struct table *table, uint32_t index)
+{
+    table->host[index].mappings--;
+    host_drop_if_unused(table, index);
 }
 
 bool host_take_token(struct table *table, uint32_t index, uint32_t rate, uint64_t now)

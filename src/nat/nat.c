@@ -130,6 +130,13 @@ static void renumber(struct nat *nat, struct session *session)
     }
 }
 
+/* Ports that rest already rest as long as the new policy says. */
+static void apply_port_hold(struct nat *nat, size_t external_index)
+{
+    for (size_t protocol = 0; protocol < 3; protocol++)
+        nat->ports[external_index * 3 + protocol].hold_ms = policy_timeouts_const(nat->policy)->port_hold * 1000;
+}
+
 uint32_t nat_set_policy(struct nat *nat, const struct policy *policy, uint64_t now)
 {
     const struct policy *before = nat->policy;
@@ -154,6 +161,8 @@ uint32_t nat_set_policy(struct nat *nat, const struct policy *policy, uint64_t n
         ended++;
     }
     nat->policy = policy;
+    for (size_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++)
+        apply_port_hold(nat, i);
     return ended;
 }
 
@@ -237,6 +246,7 @@ uint32_t nat_set_external(struct nat *nat, uint32_t interface_index, const struc
             break;
         for (size_t protocol = 0; protocol < 3; protocol++)
             ports_init(&nat->ports[slot * 3 + protocol]);
+        apply_port_hold(nat, slot);
         nat->external[slot] = addresses[n];
         nat->external_valid[slot] = true;
         nat->external_count++;
@@ -255,4 +265,16 @@ void nat_pool_use(struct nat *nat, uint16_t share, uint8_t protocol, uint64_t no
             *size += pool->size;
         }
     }
+}
+
+void nat_renew_ip_id(struct nat *nat, const struct packet *packet, const struct packet_view *view)
+{
+    const uint16_t smallest_segment = 48; /* bytes: TCP_MIN_SND_MSS (include/net/tcp.h) */
+    const struct address *destination = &view->tuple.destination.address;
+    uint16_t *next = &nat->next_ip_id[hash_bytes(&nat->table.key, destination, sizeof(*destination)) % NAT_IP_IDS];
+
+    if (!packet_needs_id(view))
+        return;
+    packet_set_id(view, *next);
+    *next = (uint16_t)(*next + 1 + (packet->gso ? view->l4_length / smallest_segment : 0));
 }

@@ -74,6 +74,13 @@ bool nat_is_shared(const struct nat *nat, const struct address *address);
 /* The slot of an external address, or EXTERNAL_ADDRESSES_MAX. */
 size_t nat_external_index(const struct nat *nat, const struct address *address);
 
+/*
+ * Hosts that share an address do not know each other's IP ids, so they would use the same ones (RFC 7857 section 10, RFC 6864
+ * section 5.3.1): gives a packet that may be fragmented one of the gateway's. The segments of a GSO packet take the ids
+ * that follow.
+ */
+void nat_renew_ip_id(struct nat *nat, const struct packet *packet, const struct packet_view *view);
+
 void event_publish(struct nat *nat, enum event_type type, enum close_reason reason, uint32_t slot, uint64_t now);
 
 /* True for a session that remembers a packet which another host of the gateway did not get (translate.c). */

@@ -22,12 +22,13 @@ static void set_free(struct port_space *space, uint32_t port)
 void ports_init(struct port_space *space)
 {
     memset(space, 0, sizeof(*space));
+    space->hold_ms = PORTS_HOLD_MS;
 }
 
 /* Ports are held down in the order of their release and all for the same time, so the first is due first. */
 static void end_holds(struct port_space *space, uint64_t now)
 {
-    while (space->held_count > 0 && space->released[space->held_first] + PORTS_HOLD_MS <= now) {
+    while (space->held_count > 0 && space->released[space->held_first] + space->hold_ms <= now) {
         set_free(space, space->held_first);
         space->held_first = space->held_next[space->held_first];
         space->held_count--;

@@ -67,8 +67,11 @@ uint32_t session_timeout(const struct timeouts *timeouts, uint8_t protocol, enum
     case STATE_CLOSING_BY_INITIATOR:
     case STATE_CLOSING_BY_RESPONDER:
         return timeouts->tcp_established;
+    case STATE_OPENING:
+    case STATE_ANSWERED_SYN:
+        return timeouts->tcp_opening != 0 ? timeouts->tcp_opening : timeouts->tcp_transitory;
     default:
-        return timeouts->tcp_transitory;
+        return timeouts->tcp_closing != 0 ? timeouts->tcp_closing : timeouts->tcp_transitory;
     }
 }
 
@@ -84,7 +87,7 @@ void tcp_observe(struct tcp_track *track, const struct tcp_segment *segment, enu
         return;
     if (segment->flags & TCP_SYN) {
         track->scale[from] = segment->scale;
-        if (!(segment->flags & TCP_ACK)) {
+        if (!(segment->flags & TCP_ACK) || !track->known[!from]) {
             /* What the other side will want, if it wants the connection. */
             track->expects[!from] = segment->sequence + 1;
             track->known[!from] = true;
@@ -97,6 +100,13 @@ void tcp_observe(struct tcp_track *track, const struct tcp_segment *segment, enu
     track->expects[from] = segment->acknowledgement;
     track->known[from] = true;
     track->window[from] = (uint32_t)segment->window << (segment->flags & TCP_SYN ? 0 : track->scale[from]);
+}
+
+bool tcp_acknowledges_syn(const struct tcp_track *track, const struct tcp_segment *segment, enum role from)
+{
+    const uint32_t early = 1 << 20; /* the answering side may have sent data right behind its SYN */
+
+    return !track->known[from] || segment->acknowledgement - track->expects[from] < early;
 }
 
 bool tcp_reset_is_plausible(const struct tcp_track *track, enum session_state state,

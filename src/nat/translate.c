@@ -73,6 +73,9 @@ static enum session_state track_tcp(struct session *session, const struct packet
     if (segment.flags & TCP_RST && !tcp_reset_is_plausible(&session->tcp, state, &segment, from))
         return state;
     next = tcp_next_state(state, segment.flags, from);
+    if (state == STATE_ANSWERED_SYN && next >= STATE_ESTABLISHED && !(segment.flags & TCP_RST) &&
+        !tcp_acknowledges_syn(&session->tcp, &segment, from))
+        return state;
     if (next == STATE_OPENING && state != STATE_OPENING)
         session->tcp = (struct tcp_track){0}; /* another connection of the same endpoints */
     if (!is_untimely_syn(segment.flags, state, next))
@@ -96,20 +99,6 @@ static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view
         session->last_seen = now;
     if (next != state)
         session_change_state(nat, slot, next, now);
-}
-
-/*
- * Hosts that share an address do not know each other's IP ids, so they would use the same ones (RFC 7857 section 9, RFC 6864
- * section 5.3.1). The segments of a GSO packet take the ids that follow.
- */
-static uint16_t next_ip_id(struct nat *nat, const struct packet *packet, const struct packet_view *view)
-{
-    const struct address *destination = &view->tuple.destination.address;
-    uint16_t *next = &nat->next_ip_id[hash_bytes(&nat->table.key, destination, sizeof(*destination)) % NAT_IP_IDS];
-    uint16_t id = *next;
-
-    *next = (uint16_t)(id + 1 + (packet->gso ? view->l4_length / 500 : 0));
-    return id;
 }
 
 /*
@@ -139,8 +128,7 @@ static void rewrite(struct nat *nat, struct packet *packet, const struct packet_
             nat->table.session[slot].direction == DIRECTION_HAIRPIN || packet_passes_twice(packet, view);
     } else {
         packet_set_source(packet, view, &other->destination);
-        if (packet_needs_id(view))
-            packet_set_id(view, next_ip_id(nat, packet, view));
+        nat_renew_ip_id(nat, packet, view);
         packet->transit = false;
     }
     if (nat->mss_limit != 0 && nat->table.session[slot].direction != DIRECTION_HAIRPIN)

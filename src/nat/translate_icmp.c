@@ -106,6 +106,7 @@ static enum drop_reason translate_outbound_error(struct nat *nat, struct packet 
     if (nat_external_index(nat, &view->tuple.source.address) == EXTERNAL_ADDRESSES_MAX)
         source = &original->destination.address;
     icmp_rewrite_error(view, embedded, original, source, NULL);
+    nat_renew_ip_id(nat, packet, view);
     packet->transit = false;
     return done(nat, packet, view);
 }

@@ -151,7 +151,7 @@ static void check_hosts(const struct nat *nat, uint32_t sessions_with_host)
 
     for (uint32_t i = 0; i < nat->table.host_capacity; i++) {
         of_hosts += nat->table.host[i].sessions;
-        hosts += nat->table.host[i].sessions > 0;
+        hosts += nat->table.host[i].sessions > 0 || nat->table.host[i].mappings > 0;
     }
     ck_assert_uint_eq(nat->table.hosts_live, hosts);
     ck_assert_uint_eq(of_hosts, sessions_with_host);
