@@ -135,7 +135,8 @@ demo: ## Show the main job in a small network of namespaces (root)
 
 check: ## Install what the tests need; unit, sanitizer and end-to-end tests (root)
 	tests/install-deps.sh build unit e2e
-	$(MAKE) lint unit
+	tests/lint.sh
+	$(MAKE) unit
 	$(MAKE) unit control e2e BUILD=build-asan SANITIZE=address,undefined
 	$(MAKE) kernel e2e
 
@@ -184,8 +185,8 @@ fuzz: ## Run every fuzzer FUZZ_RUNS times
 control: all $(BUILD)/tests/control/stub ## Tests of the control socket and the client
 	PORTREEVE_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q tests/control
 
-lint: ## Static checks
-	tests/lint.sh
+lint: ## Static checks, with the linters that are installed
+	LINT_TOOLS=1 tests/lint.sh
 
 clean: ## Remove everything that was built
 	rm -rf build build-*

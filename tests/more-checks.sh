@@ -5,6 +5,9 @@ cd "$(dirname "$0")/.."
 export WERROR=1
 tests/install-deps.sh more
 
+echo "== linters"
+LINT_TOOLS=1 tests/lint.sh
+
 echo "== clang"
 make CC=clang BUILD=build-clang all
 
