@@ -86,6 +86,28 @@ void event_publish(struct nat *nat, enum event_type type, enum close_reason reas
 /* True for a session that remembers a packet which another host of the gateway did not get (translate.c). */
 bool nat_is_knock(const struct nat *nat, uint32_t slot);
 
+/* Whether a packet came by the external interface, and whether an address is one of the gateway's external ones. */
+static inline bool nat_from_outside(const struct nat *nat, const struct packet *packet)
+{
+    return packet->in_interface == nat->external_interface;
+}
+
+static inline bool nat_is_external(const struct nat *nat, const struct address *address)
+{
+    return nat_external_index(nat, address) < EXTERNAL_ADDRESSES_MAX;
+}
+
+/* True when the policy translates what this endpoint sends there. */
+bool nat_translates(const struct nat *nat, const struct tuple *sent);
+
+/* In open.c. Why a packet without a session may not open one by what it is; DROP_NONE when it may. */
+enum drop_reason opening_refused(const struct packet_view *view);
+
+/* Open a session for a packet that has none; DROP_NONE and its slot, or why not. */
+enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, uint64_t now, uint32_t *slot);
+enum drop_reason open_inbound(struct nat *nat, const struct packet *packet, const struct packet_view *view,
+                              uint64_t now, uint32_t *slot);
+
 /* Decisions about ICMP errors, in translate_icmp.c. */
 enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet, struct packet_view *view);
 

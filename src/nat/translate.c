@@ -15,16 +15,6 @@
 #include "portreeve/icmp.h"
 #include "portreeve/mss.h"
 
-static bool is_external(const struct nat *nat, const struct address *address)
-{
-    return nat_external_index(nat, address) < EXTERNAL_ADDRESSES_MAX;
-}
-
-static bool from_outside(const struct nat *nat, const struct packet *packet)
-{
-    return packet->in_interface == nat->external_interface;
-}
-
 /* Accepts the packet as it came; says so in the caller's return value. */
 static enum drop_reason accept_unchanged(struct nat *nat, struct packet *packet)
 {
@@ -139,250 +129,6 @@ static void rewrite(struct nat *nat, struct packet *packet, const struct packet_
     nat->counters.bytes[packet->hook] += view->total_length;
 }
 
-/* Opening from inside. */
-
-static enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, uint64_t now, uint32_t *slot)
-{
-    const struct tuple *sent = &view->tuple;
-    struct session_plan plan = {.direction = DIRECTION_OUTBOUND, .mapping = {INDEX_NONE, INDEX_NONE},
-                                .forward = {POLICY_NONE, POLICY_NONE}};
-    struct external_side side;
-    enum drop_reason reason;
-    enum role role;
-
-    reason = session_reserve(nat, nat_is_shared(nat, &sent->source.address) ? &sent->source.address : NULL, now, slot);
-    if (reason != DROP_NONE)
-        return reason;
-    reason = session_external_side(nat, sent->protocol, &sent->source, &sent->destination, now, &side);
-    if (reason == DROP_NONE) {
-        plan.tuple[ROLE_INITIATOR] = *sent;
-        plan.tuple[ROLE_RESPONDER] = (struct tuple){sent->destination, side.external, sent->protocol, 0};
-        if (table_find(&nat->table, &plan.tuple[ROLE_RESPONDER], &role) != INDEX_NONE)
-            reason = DROP_TUPLE_COLLISION;
-    }
-    if (reason != DROP_NONE) {
-        session_abandon(nat, *slot);
-        return reason;
-    }
-    plan.mapping[ROLE_INITIATOR] = side.mapping;
-    plan.forward[ROLE_INITIATOR] = side.forward;
-    plan.share = side.share;
-    session_open(nat, *slot, &plan, now);
-    return DROP_NONE;
-}
-
-/* Why a packet without a session may not open one; DROP_NONE when it may. */
-static enum drop_reason opening_refused(const struct packet_view *view)
-{
-    if (view->protocol == PROTOCOL_TCP && !tcp_may_open(view->tcp_flags))
-        return DROP_NOT_SYN;
-    if (view->protocol == PROTOCOL_ICMP && view->icmp_type != ICMP_ECHO_REQUEST &&
-        view->icmp_type != ICMP_TIMESTAMP_REQUEST)
-        return DROP_ICMP_NO_SESSION;
-    return DROP_NONE;
-}
-
-/* True when the policy translates what this endpoint sends there. */
-static bool is_translated(const struct nat *nat, const struct tuple *sent)
-{
-    uint16_t port;
-
-    if (nat_is_shared(nat, &sent->source.address))
-        return nat_must_translate(nat, &sent->source.address, &sent->destination.address);
-    return policy_forward_to(nat->policy, sent->protocol, &sent->source, &port) != POLICY_NONE;
-}
-
-/* Opening from outside, and hairpins. */
-
-/*
- * Two hosts of the same gateway that learn each other's external endpoint both send, as they would anywhere (RFC 5128
- * section 3.3: hole punching). The first packet meets the other's filtering and is dropped; but its sender has spoken, so the
- * other's packet must be let in. What remembers that is a session without an inside at its far end: a knock. It ends when
- * a session of both takes its place.
- */
-bool nat_is_knock(const struct nat *nat, uint32_t slot)
-{
-    const struct session *session = &nat->table.session[slot];
-
-    return session->direction == DIRECTION_OUTBOUND &&
-           is_external(nat, &session->tuple[ROLE_INITIATOR].destination.address);
-}
-
-/* Turns a plan that filtering has refused into a knock. */
-static void plan_knock(const struct tuple *sent, const struct external_side *initiator, struct session_plan *plan)
-{
-    plan->direction = DIRECTION_OUTBOUND;
-    plan->tuple[ROLE_RESPONDER] = (struct tuple){sent->destination, initiator->external, sent->protocol, 0};
-    plan->mapping[ROLE_INITIATOR] = initiator->mapping;
-    plan->forward[ROLE_INITIATOR] = initiator->forward;
-    plan->share = initiator->share;
-}
-
-/* The sessions that have the plan's tuples: false when one of them is more than a knock. */
-static bool find_knocks(const struct nat *nat, const struct session_plan *plan, uint32_t knock[2])
-{
-    enum role role;
-
-    for (int i = 0; i < 2; i++) {
-        knock[i] = table_find(&nat->table, &plan->tuple[i], &role);
-        if (knock[i] != INDEX_NONE && !nat_is_knock(nat, knock[i]))
-            return false;
-    }
-    return true;
-}
-
-/* Opens the session, and only then ends the knocks: their mappings are its mappings. */
-static void open_over_knocks(struct nat *nat, uint32_t slot, const struct session_plan *plan,
-                             const uint32_t knock[2], uint64_t now)
-{
-    session_open(nat, slot, plan, now);
-    for (int i = 0; i < 2; i++) {
-        if (knock[i] != INDEX_NONE && (i == 0 || knock[1] != knock[0]))
-            session_close(nat, knock[i], CLOSE_ANSWERED, now);
-    }
-}
-
-/*
- * RFC 4787 REQ-8: may this remote send to the mapping? Whom another mapping on the same port has called (RFC 7857 section 3)
- * does not count.
- */
-static bool filter_admits(const struct nat *nat, const struct mapping *mapping, const struct endpoint *remote)
-{
-    const struct tuple sought = {*remote, mapping->external, mapping->protocol, 0};
-    enum role role;
-    uint32_t slot;
-
-    switch (share_filtering(policy_share(nat->policy, mapping->share), mapping->protocol)) {
-    case FILTERING_ENDPOINT_INDEPENDENT:
-        return true;
-    case FILTERING_ADDRESS_DEPENDENT:
-        return table_has_spoken_to(&nat->table, mapping->protocol, &mapping->internal, &remote->address);
-    default: /* the session that it needs would have been found, but for a knock of the host that is called */
-        slot = table_find(&nat->table, &sought, &role);
-        return slot != INDEX_NONE &&
-               endpoint_equal(&nat->table.session[slot].tuple[ROLE_INITIATOR].source, &mapping->internal);
-    }
-}
-
-/*
- * Who is behind the external endpoint that the packet is sent to, and whether `remote` (as that host would see it)
- * may reach it.
- */
-static enum drop_reason find_inside(const struct nat *nat, const struct tuple *sent, const struct endpoint *remote,
-                                    struct endpoint *internal, struct external_side *side)
-{
-    *side = (struct external_side){
-        .external = sent->destination, .mapping = INDEX_NONE, .forward = POLICY_NONE, .share = POLICY_NONE};
-    side->forward = policy_forward_at(nat->policy, sent->protocol, sent->destination.port);
-    if (side->forward != POLICY_NONE) {
-        const struct forward *forward = policy_forward(nat->policy, side->forward);
-
-        *internal = policy_forward_target(forward, sent->destination.port);
-        return policy_forward_allows(forward, &sent->source.address) ? DROP_NONE : DROP_NOT_ALLOWED;
-    }
-    side->mapping = mapping_find_external(&nat->table, sent->protocol, &sent->destination);
-    if (side->mapping == INDEX_NONE)
-        return DROP_NO_SESSION;
-    *internal = nat->table.mapping[side->mapping].internal;
-    side->share = nat->table.mapping[side->mapping].share;
-    return filter_admits(nat, &nat->table.mapping[side->mapping], remote) ? DROP_NONE : DROP_FILTERED;
-}
-
-/*
- * A hairpin: the initiator is seen by its own external endpoint (RFC 4787 REQ-9a), which may have to be made first. The
- * target is looked up after that, with the remote that it will see.
- */
-static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, uint64_t now,
-                                     struct session_plan *plan, struct external_side *initiator)
-{
-    struct external_side responder;
-    struct endpoint internal;
-    enum drop_reason reason;
-    enum role role;
-
-    reason = session_external_side(nat, sent->protocol, &sent->source, &sent->destination, now, initiator);
-    if (reason != DROP_NONE)
-        return reason;
-    reason = find_inside(nat, sent, &initiator->external, &internal, &responder);
-    if (reason != DROP_NONE)
-        return reason;
-    /* With several external addresses, two forwards' targets could meet by other ones, too: the second pass knows one. */
-    if (table_find_transit(&nat->table, &(struct tuple){sent->source, internal, sent->protocol, 0}, &role) !=
-        INDEX_NONE)
-        return DROP_TUPLE_COLLISION;
-    plan->direction = DIRECTION_HAIRPIN;
-    plan->tuple[ROLE_RESPONDER] = (struct tuple){internal, initiator->external, sent->protocol, 0};
-    plan->mapping[ROLE_INITIATOR] = initiator->mapping;
-    plan->mapping[ROLE_RESPONDER] = responder.mapping;
-    plan->forward[ROLE_INITIATOR] = initiator->forward;
-    plan->forward[ROLE_RESPONDER] = responder.forward;
-    plan->share = initiator->share;
-    return DROP_NONE;
-}
-
-static enum drop_reason plan_inbound(struct nat *nat, const struct tuple *sent, struct session_plan *plan)
-{
-    struct external_side responder;
-    struct endpoint internal;
-    enum drop_reason reason = find_inside(nat, sent, &sent->source, &internal, &responder);
-
-    if (reason != DROP_NONE)
-        return reason;
-    plan->direction = DIRECTION_INBOUND;
-    plan->tuple[ROLE_RESPONDER] = (struct tuple){internal, sent->source, sent->protocol, 0};
-    plan->mapping[ROLE_RESPONDER] = responder.mapping;
-    plan->forward[ROLE_RESPONDER] = responder.forward;
-    plan->share = responder.share;
-    return DROP_NONE;
-}
-
-static enum drop_reason open_inbound(struct nat *nat, const struct packet *packet, const struct packet_view *view,
-                                     uint64_t now, uint32_t *slot)
-{
-    const struct tuple *sent = &view->tuple;
-    bool shared = nat_is_shared(nat, &sent->source.address), hairpin = is_translated(nat, sent);
-    struct session_plan plan = {.tuple = {*sent}, .mapping = {INDEX_NONE, INDEX_NONE},
-                                .forward = {POLICY_NONE, POLICY_NONE}};
-    struct external_side initiator = {.mapping = INDEX_NONE}, responder;
-    struct endpoint internal;
-    uint32_t knock[2] = {INDEX_NONE, INDEX_NONE};
-    enum drop_reason reason;
-    bool may_open;
-
-    if (from_outside(nat, packet) && (hairpin || is_external(nat, &sent->source.address)))
-        return DROP_SPOOFED_SOURCE;
-    if (!is_external(nat, &sent->destination.address)) /* no more, or not yet: the kernel's rules change at another time */
-        return DROP_NO_EXTERNAL_ADDRESS;
-    /* Nothing is evicted for a packet that is refused. A hairpin's filter is asked again, with what its target will see. */
-    reason = find_inside(nat, sent, &sent->source, &internal, &responder);
-    if (reason != DROP_NONE && !(hairpin && reason == DROP_FILTERED))
-        return reason;
-    reason = session_reserve(nat, shared ? &sent->source.address : NULL, now, slot);
-    if (reason != DROP_NONE)
-        return reason;
-    reason = hairpin ? plan_hairpin(nat, sent, now, &plan, &initiator) : plan_inbound(nat, sent, &plan);
-    may_open = reason == DROP_NONE;
-    if (hairpin && reason == DROP_FILTERED) { /* otherwise an eviction has closed the door of a remote */
-        plan_knock(sent, &initiator, &plan);
-        may_open = true;
-    }
-    if (may_open && !find_knocks(nat, &plan, knock)) {
-        reason = DROP_TUPLE_COLLISION;
-        may_open = false;
-    } else if (reason == DROP_FILTERED && knock[0] != INDEX_NONE) {
-        nat->table.session[knock[0]].last_seen = now; /* knocks again */
-        may_open = false;
-    }
-    if (may_open) {
-        open_over_knocks(nat, *slot, &plan, knock, now);
-    } else {
-        if (initiator.mapping != INDEX_NONE && nat->table.mapping[initiator.mapping].sessions == 0)
-            mapping_release(nat, initiator.mapping, false, now);
-        session_abandon(nat, *slot);
-    }
-    return reason;
-}
-
 /* The two hooks. */
 
 static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet, struct packet_view *view,
@@ -401,7 +147,7 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
             reason = open_inbound(nat, packet, view, now, &slot);
         if (reason != DROP_NONE)
             return reason;
-    } else if (nat->table.session[slot].direction == DIRECTION_HAIRPIN && from_outside(nat, packet)) {
+    } else if (nat->table.session[slot].direction == DIRECTION_HAIRPIN && nat_from_outside(nat, packet)) {
         return DROP_SPOOFED_SOURCE;
     }
     from = role_of_sender(nat, slot, view, from);
@@ -440,7 +186,7 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
     enum drop_reason reason;
 
     if (slot == INDEX_NONE) {
-        if (packet->out_interface != nat->external_interface || !is_translated(nat, &view->tuple))
+        if (packet->out_interface != nat->external_interface || !nat_translates(nat, &view->tuple))
             return accept_unchanged(nat, packet);
         reason = opening_refused(view);
         if (reason == DROP_NONE)
@@ -515,7 +261,7 @@ static bool should_tell(struct nat *nat, const struct packet *packet, uint64_t n
     if (packet->reason != DROP_POOL_DRY && packet->reason != DROP_TABLE_FULL && packet->reason != DROP_HOST_LIMIT &&
         packet->reason != DROP_HOST_RATE)
         return false;
-    return packet_parse(packet, &view) == DROP_NONE && !view.is_icmp_error && !from_outside(nat, packet) &&
+    return packet_parse(packet, &view) == DROP_NONE && !view.is_icmp_error && !nat_from_outside(nat, packet) &&
            nat_is_shared(nat, &view.tuple.source.address) && take_tell_token(nat, now);
 }
 
