@@ -9,7 +9,7 @@ import pytest
 from daemon import SHARE
 from deadline import eventually
 from lab import EXTERNAL
-from traffic import assert_silent, tcp_pair, udp_round_trip
+from traffic import assert_silent, talk, tcp_pair, udp_round_trip
 
 SMALL_POOL = "[share lab]\nsource = 10.0.0.0/24\nports = 50000-50003\n"
 
@@ -56,6 +56,43 @@ def test_a_dry_udp_pool_leaves_tcp_and_icmp_alone(lab, start_daemon):
         with tcp_pair(lab.lab2, lab.out.address, 80, listener):
             pass
         lab.lab2.run("ping", "-n", "-c", "1", "-W", "3", lab.out.address)
+
+
+ONE_PORT = "[share lab]\nsource = 10.0.0.0/24\nports = 50000\n"
+
+
+def test_rfc7857_3_two_connections_to_different_servers_share_the_last_port(lab, start_daemon):
+    daemon = start_daemon(ONE_PORT)
+    with lab.out.listen(80) as one, lab.out2.listen(80) as other, \
+            tcp_pair(lab.lab1, lab.out.address, 80, one) as (client1, server1, seen1), \
+            tcp_pair(lab.lab2, lab.out2.address, 80, other) as (client2, server2, seen2):
+        assert seen1 == seen2 == (EXTERNAL, 50000)
+        talk(client1, server1)
+        talk(client2, server2)
+    assert json.loads(daemon.client("status", "--json").stdout)["mappings"]["overloaded"] == 1
+
+
+def test_a_closed_connections_port_serves_the_next_one(lab, start_daemon):
+    daemon = start_daemon(ONE_PORT)
+    with lab.out.listen(80) as listener:
+        for host in (lab.lab1, lab.lab2, lab.lab1):
+            with tcp_pair(host, lab.out.address, 80, listener) as (client, server, seen):
+                assert seen == (EXTERNAL, 50000)
+                talk(client, server)
+            eventually(lambda: daemon.sessions("tcp", "state=closed") or daemon.sessions("tcp", "state=reset"),
+                       "the connection is closed")
+    assert json.loads(daemon.client("status", "--json").stdout)["sessions"]["closed"]["reclaimed"] == 2
+
+
+def test_rfc6888_req4_a_host_at_its_limit_does_not_hurt_another(lab, start_daemon):
+    daemon = start_daemon(SHARE + "[limits]\nmappings-per-host = 2\n")
+    with lab.out.udp(7) as server, clients(lab.lab1, 3) as greedy, lab.lab2.udp() as modest:
+        for client in greedy[:2]:
+            udp_round_trip(client, server, lab.out.address)
+        with daemon.dropping("host-limit"):
+            greedy[2].sendto(b"one too many", (lab.out.address, 7))
+        udp_round_trip(modest, server, lab.out.address)
+        udp_round_trip(greedy[0], server, lab.out.address)
 
 
 def test_rfc6888_req8_a_killed_mappings_port_is_held_down(lab, start_daemon):
