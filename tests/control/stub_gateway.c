@@ -52,6 +52,9 @@ static void put_l4(uint8_t *l4, const struct sent *sent, const struct tuple *tup
     case PROTOCOL_TCP:
         put16(l4, tuple->source.port);
         put16(l4 + 2, tuple->destination.port);
+        /* Both sides begin at 0: the handshake is acknowledged by 1. */
+        l4[7] = sent->flags & TCP_SYN ? 0 : 1;
+        l4[11] = sent->flags & TCP_ACK ? 1 : 0;
         l4[12] = 5 << 4;
         l4[13] = sent->flags;
         break;
