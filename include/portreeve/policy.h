@@ -108,6 +108,9 @@ bool policy_add_forward(struct policy *policy, const struct forward *forward);
 /* False when there is none of that name. */
 bool policy_remove_forward(struct policy *policy, const char *name);
 
+/* The forward of this name, or NULL. Works unsealed. */
+const struct forward *policy_find_forward(const struct policy *policy, const char *name);
+
 /* The first forward that listens on a port and protocol of `forward`, or NULL. Works unsealed. */
 const struct forward *policy_find_conflict(const struct policy *policy, const struct forward *forward);
 

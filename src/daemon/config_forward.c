@@ -187,11 +187,8 @@ static void check_against(struct reading *reading, const struct policy *policy, 
 {
     const struct forward *other = policy_find_conflict(policy, forward);
 
-    for (size_t i = 0; i < policy_forward_count(policy); i++) {
-        if (strcmp(policy_forward(policy, i)->name, forward->name) == 0)
-            config_problem(reading, 0, "name = %s: there is a forward of this name; expected another",
-                           forward->name);
-    }
+    if (policy_find_forward(policy, forward->name) != NULL)
+        config_problem(reading, 0, "name = %s: there is a forward of this name; expected another", forward->name);
     if (other && other->listen.first == other->listen.last)
         config_problem(reading, 0, "listen: port %u is already that of the forward '%s'; expected a free one",
                        other->listen.first, other->name);

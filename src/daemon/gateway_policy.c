@@ -49,15 +49,6 @@ static void remove_expired(struct policy *policy)
     }
 }
 
-static bool has_forward(const struct policy *policy, const char *name)
-{
-    for (size_t i = 0; i < policy_forward_count(policy); i++) {
-        if (strcmp(policy_forward(policy, i)->name, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* The run-time forwards of the active policy go on, if the configuration leaves them room. */
 static bool carry_runtime(const struct policy *active, struct policy *next, const char *removal,
                           config_report *report, void *context)
@@ -70,7 +61,7 @@ static bool carry_runtime(const struct policy *active, struct policy *next, cons
         if (!forward->runtime || has_expired(forward) || (removal != NULL && strcmp(removal, forward->name) == 0))
             continue;
         conflict = policy_find_conflict(next, forward);
-        if (conflict != NULL || has_forward(next, forward->name)) {
+        if (conflict != NULL || policy_find_forward(next, forward->name) != NULL) {
             reportf(report, context,
                     "forward '%s' conflicts with forward '%s', which was added at run time: remove that one first "
                     "(portreeve forward remove %s)",
@@ -101,15 +92,13 @@ static void exclude_local_sockets(struct policy *policy)
 static bool targets_external(const struct gateway *gateway, const struct policy *policy, const char *name,
                              config_report *report, void *context)
 {
-    for (size_t i = 0; i < policy_forward_count(policy); i++) {
-        const struct forward *forward = policy_forward(policy, i);
+    const struct forward *forward = policy_find_forward(policy, name);
 
-        for (size_t n = 0; n < gateway->external_count; n++) {
-            if (strcmp(forward->name, name) == 0 && address_equal(&forward->to.address, &gateway->external[n])) {
-                reportf(report, context, "forward '%s' delivers to the gateway's own external address; expected "
-                                         "an internal host's", name);
-                return true;
-            }
+    for (size_t i = 0; forward != NULL && i < gateway->external_count; i++) {
+        if (address_equal(&forward->to.address, &gateway->external[i])) {
+            reportf(report, context,
+                    "forward '%s' delivers to the gateway's own external address; expected an internal host's", name);
+            return true;
         }
     }
     return false;
@@ -322,11 +311,11 @@ bool gateway_remove_forward(struct gateway *gateway, const char *name, config_re
 {
     struct policy *next;
 
-    if (!has_forward(gateway->active, name)) {
+    if (policy_find_forward(gateway->active, name) == NULL) {
         reportf(report, context, "there is no forward '%s'", name);
         return false;
     }
-    if (has_forward(gateway->config.policy, name)) {
+    if (policy_find_forward(gateway->config.policy, name) != NULL) {
         reportf(report, context, "forward '%s' is one of the configuration: take it out of %s and reload", name,
                 gateway->config_path);
         return false;

@@ -126,13 +126,10 @@ static void load_one(struct policy *saved, const struct policy *configured, cons
     snprintf(name, sizeof(name), "%s", text.name != NULL ? text.name : "?");
     if (!config_add_forward(saved, &text, true, warn, name) || policy_forward_count(saved) == count)
         return;
-    for (size_t i = 0; i < policy_forward_count(configured); i++) {
-        if (strcmp(policy_forward(configured, i)->name, name) == 0 ||
-            policy_find_conflict(configured, policy_forward(saved, count)) != NULL) {
-            warn(name, "the configuration has taken its name or its port");
-            policy_remove_forward(saved, name);
-            return;
-        }
+    if (policy_find_forward(configured, name) != NULL ||
+        policy_find_conflict(configured, policy_forward(saved, count)) != NULL) {
+        warn(name, "the configuration has taken its name or its port");
+        policy_remove_forward(saved, name);
     }
 }
 

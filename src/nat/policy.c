@@ -144,6 +144,15 @@ bool policy_add_forward(struct policy *policy, const struct forward *forward)
     return true;
 }
 
+const struct forward *policy_find_forward(const struct policy *policy, const char *name)
+{
+    for (size_t i = 0; i < policy->forward_count; i++) {
+        if (strcmp(policy->forwards[i].name, name) == 0)
+            return &policy->forwards[i];
+    }
+    return NULL;
+}
+
 bool policy_remove_forward(struct policy *policy, const char *name)
 {
     assert(!policy->sealed);
