@@ -40,6 +40,11 @@ class Charge:
 charges = []
 
 
+def _end_charges():
+    for charge in charges:
+        charge.end = charge.end or time.time()
+
+
 class Daemon:
     """
     One configuration, and the process that runs it. Control socket, state and log are in a directory of its own
@@ -99,14 +104,17 @@ class Daemon:
         """An orderly stop, which leaves nothing behind."""
         if self.process is None or not self.process.running:
             return
-        for charge in charges:
-            charge.end = charge.end or time.time()
-        self.process.send(signal.SIGTERM)
+        self.tell_to_leave(signal.SIGTERM)
         code = self.process.wait(STOP_SECONDS)
         self._collect_log()
         assert code == 0, f"portreeved returned {code} after SIGTERM\n{self.log}"
         assert not tables(self.lab), "a table of portreeve is left after SIGTERM"
         assert self.lab.gw.read_sysctl("net.ipv4.ip_local_reserved_ports") == self._reserved
+
+    def tell_to_leave(self, signal_number):
+        """From here on its rules may be gone at any moment, and others' late packets leave as they are."""
+        _end_charges()
+        self.process.send(signal_number)
 
     def kill(self):
         """A death without warning. The rules stay, so the daemon stays in charge of what leaves."""
@@ -120,8 +128,7 @@ class Daemon:
             self.kill()
         for table in tables(self.lab):
             self.lab.gw.run("nft", "delete", *table.split(), check=False)
-        for charge in charges:
-            charge.end = charge.end or time.time()
+        _end_charges()
 
     def _collect_log(self):
         self.log += self.process.stderr() + self.process.stdout()

@@ -95,7 +95,7 @@ def test_after_an_orderly_stop_the_forwards_port_is_the_gateways_own(lab, start_
 
 def test_sigint_is_an_orderly_stop_too(lab, start_daemon):
     daemon = start_daemon(FORWARD)
-    daemon.process.send(signal.SIGINT)
+    daemon.tell_to_leave(signal.SIGINT)
     assert daemon.process.wait() == 0
     assert not tables(lab)
     assert not daemon.socket.exists()
