@@ -124,11 +124,11 @@ class Daemon:
 
     def abandon(self):
         """After a failure: nothing of this daemon is in the next one's way."""
+        _end_charges()
         if self.process is not None and self.process.running:
             self.kill()
         for table in tables(self.lab):
             self.lab.gw.run("nft", "delete", *table.split(), check=False)
-        _end_charges()
 
     def _collect_log(self):
         self.log += self.process.stderr() + self.process.stdout()
