@@ -7,10 +7,9 @@
  * Registers: every match loads register 1, compares it at once and leaves it. The queue statement comes last:
  * it is the rule's verdict.
  */
-#include "ruleset_internal.h"
+#include "ruleset_rule.h"
 
 #include <arpa/inet.h>
-#include <limits.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/xt_NFQUEUE.h>
@@ -22,129 +21,24 @@
 #include <libnftnl/rule.h>
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
-#include <libnftnl/udata.h>
-
-#define CHAIN_INBOUND  "inbound"
-#define CHAIN_OUTBOUND "outbound"
-#define CHAIN_OWN_OUT  "own_out"
-#define CHAIN_OWN_IN   "own_in"
 
 /* xt_NFQUEUE's revisions differ in what their data means; 3 is from Linux 3.10. */
 #define NFQUEUE_REVISION 3
 
-struct rule {
-    struct batch *batch;
-    struct nftnl_rule *nftnl;
-};
+static const struct field source = {NFT_PAYLOAD_NETWORK_HEADER, 12, 4};
+static const struct field destination = {NFT_PAYLOAD_NETWORK_HEADER, 16, 4};
+static const struct field destination_port = {NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2};
+static const struct field icmp_type = {NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1};
 
-enum field {
-    FIELD_SOURCE,
-    FIELD_DESTINATION,
-    FIELD_DESTINATION_PORT,
-    FIELD_ICMP_TYPE,
-};
-
-static void put_comment(struct rule *rule, const char *comment)
+static void look_up(struct rule *rule, enum set_id set)
 {
-    struct nftnl_udata_buf *data = nftnl_udata_buf_alloc(NFTNL_UDATA_COMMENT_MAXLEN);
-
-    if (!data) {
-        rule->batch->failed = true;
-        return;
-    }
-    nftnl_udata_put_strz(data, NFTNL_UDATA_RULE_COMMENT, comment);
-    if (nftnl_rule_set_data(rule->nftnl, NFTNL_RULE_USERDATA, nftnl_udata_buf_data(data),
-                            nftnl_udata_buf_len(data)) < 0)
-        rule->batch->failed = true;
-    nftnl_udata_buf_free(data);
+    rule_lookup(rule, NFT_REG_1, set_name(set), (uint32_t)set + 1, 0);
 }
 
-static bool rule_begin(struct rule *rule, struct batch *batch, const char *chain, const char *comment)
+static void match_field(struct rule *rule, struct field field, enum set_id set)
 {
-    *rule = (struct rule){.batch = batch, .nftnl = nftnl_rule_alloc()};
-    if (!rule->nftnl) {
-        batch->failed = true;
-        return false;
-    }
-    nftnl_rule_set_u32(rule->nftnl, NFTNL_RULE_FAMILY, NFPROTO_IPV4);
-    if (nftnl_rule_set_str(rule->nftnl, NFTNL_RULE_TABLE, RULESET_TABLE) < 0 ||
-        nftnl_rule_set_str(rule->nftnl, NFTNL_RULE_CHAIN, chain) < 0)
-        batch->failed = true;
-    put_comment(rule, comment);
-    return true;
-}
-
-static void rule_end(struct rule *rule)
-{
-    nftnl_rule_nlmsg_build_payload(batch_message(rule->batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND),
-                                   rule->nftnl);
-    nftnl_rule_free(rule->nftnl);
-}
-
-/* A new expression of the rule, or NULL. */
-static struct nftnl_expr *add(struct rule *rule, const char *name)
-{
-    struct nftnl_expr *expression = nftnl_expr_alloc(name);
-
-    if (expression)
-        nftnl_rule_add_expr(rule->nftnl, expression);
-    else
-        rule->batch->failed = true;
-    return expression;
-}
-
-static void load_meta(struct rule *rule, uint32_t key)
-{
-    struct nftnl_expr *meta = add(rule, "meta");
-
-    if (!meta)
-        return;
-    nftnl_expr_set_u32(meta, NFTNL_EXPR_META_KEY, key);
-    nftnl_expr_set_u32(meta, NFTNL_EXPR_META_DREG, NFT_REG_1);
-}
-
-static void compare(struct rule *rule, uint32_t operation, const void *data, uint32_t length)
-{
-    struct nftnl_expr *cmp = add(rule, "cmp");
-
-    if (!cmp)
-        return;
-    nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-    nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP, operation);
-    nftnl_expr_set(cmp, NFTNL_EXPR_CMP_DATA, data, length);
-}
-
-static void lookup(struct rule *rule, enum set_id set)
-{
-    struct nftnl_expr *expression = add(rule, "lookup");
-
-    if (!expression)
-        return;
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_LOOKUP_SET_ID, (uint32_t)set + 1);
-    if (nftnl_expr_set_str(expression, NFTNL_EXPR_LOOKUP_SET, set_name(set)) < 0)
-        rule->batch->failed = true;
-}
-
-static void match_field(struct rule *rule, enum field field, enum set_id set)
-{
-    static const struct {
-        uint32_t base, offset, length;
-    } fields[] = {
-        [FIELD_SOURCE] = {NFT_PAYLOAD_NETWORK_HEADER, 12, 4},
-        [FIELD_DESTINATION] = {NFT_PAYLOAD_NETWORK_HEADER, 16, 4},
-        [FIELD_DESTINATION_PORT] = {NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2},
-        [FIELD_ICMP_TYPE] = {NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1},
-    };
-    struct nftnl_expr *payload = add(rule, "payload");
-
-    if (!payload)
-        return;
-    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
-    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_BASE, fields[field].base);
-    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_OFFSET, fields[field].offset);
-    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_LEN, fields[field].length);
-    lookup(rule, set);
+    rule_load_field(rule, NFT_REG_1, field);
+    look_up(rule, set);
 }
 
 static void match_interface(struct rule *rule, uint32_t key, const char *name)
@@ -152,48 +46,28 @@ static void match_interface(struct rule *rule, uint32_t key, const char *name)
     char padded[IF_NAMESIZE] = {0};
 
     memcpy(padded, name, strnlen(name, sizeof(padded) - 1));
-    load_meta(rule, key);
-    compare(rule, NFT_CMP_EQ, padded, sizeof(padded));
+    rule_load_meta(rule, NFT_REG_1, key);
+    rule_compare(rule, NFT_REG_1, NFT_CMP_EQ, padded, sizeof(padded));
 }
 
 static void match_protocol(struct rule *rule, uint8_t protocol)
 {
-    load_meta(rule, NFT_META_L4PROTO);
-    compare(rule, NFT_CMP_EQ, &protocol, sizeof(protocol));
+    rule_load_meta(rule, NFT_REG_1, NFT_META_L4PROTO);
+    rule_compare(rule, NFT_REG_1, NFT_CMP_EQ, &protocol, sizeof(protocol));
 }
 
 static void match_mark(struct rule *rule, uint32_t bit)
 {
     const uint32_t none = 0;
-    struct nftnl_expr *bitwise;
 
-    load_meta(rule, NFT_META_MARK);
-    bitwise = add(rule, "bitwise");
-    if (!bitwise)
-        return;
-    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_LEN, sizeof(bit));
-    nftnl_expr_set(bitwise, NFTNL_EXPR_BITWISE_MASK, &bit, sizeof(bit));
-    nftnl_expr_set(bitwise, NFTNL_EXPR_BITWISE_XOR, &none, sizeof(none));
-    compare(rule, NFT_CMP_NEQ, &none, sizeof(none));
-}
-
-static void accept_packet(struct rule *rule)
-{
-    struct nftnl_expr *verdict;
-
-    add(rule, "counter");
-    verdict = add(rule, "immediate");
-    if (!verdict)
-        return;
-    nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
-    nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_VERDICT, NF_ACCEPT);
+    rule_load_meta(rule, NFT_REG_1, NFT_META_MARK);
+    rule_mask(rule, NFT_REG_1, &bit, sizeof(bit));
+    rule_compare(rule, NFT_REG_1, NFT_CMP_NEQ, &none, sizeof(none));
 }
 
 static void queue_native(struct rule *rule, const struct ruleset_options *options, bool bypass)
 {
-    struct nftnl_expr *queue = add(rule, "queue");
+    struct nftnl_expr *queue = rule_add(rule, "queue");
 
     if (!queue)
         return;
@@ -207,7 +81,7 @@ static void queue_native(struct rule *rule, const struct ruleset_options *option
 static void queue_target(struct rule *rule, const struct ruleset_options *options, bool bypass)
 {
     const uint32_t size = (sizeof(struct xt_NFQ_info_v3) + 7) / 8 * 8;
-    struct nftnl_expr *target = add(rule, "target");
+    struct nftnl_expr *target = rule_add(rule, "target");
     struct xt_NFQ_info_v3 *data = calloc(1, size);
 
     if (!target || !data) {
@@ -231,7 +105,7 @@ struct queueing {
 
 static void queue_packet(struct rule *rule, const struct queueing *queueing, bool bypass)
 {
-    add(rule, "counter");
+    rule_add(rule, "counter");
     if (queueing->method == QUEUE_NATIVE)
         queue_native(rule, queueing->options, bypass);
     else
@@ -246,7 +120,7 @@ static void put_loopback(struct batch *batch)
     if (!rule_begin(&rule, batch, CHAIN_INBOUND, "the gateway to itself"))
         return;
     match_interface(&rule, NFT_META_IIFNAME, "lo");
-    accept_packet(&rule);
+    rule_accept(&rule);
     rule_end(&rule);
 }
 
@@ -259,9 +133,9 @@ static void put_published(struct batch *batch, const struct queueing *queueing, 
 
     if (!rule_begin(&rule, batch, chain, own ? "queue, bypass: to a published port" : "queue: to a published port"))
         return;
-    match_field(&rule, FIELD_DESTINATION, SET_EXTERNAL);
+    match_field(&rule, destination, SET_EXTERNAL);
     match_protocol(&rule, protocol);
-    match_field(&rule, FIELD_DESTINATION_PORT, ports);
+    match_field(&rule, destination_port, ports);
     queue_packet(&rule, queueing, own);
     rule_end(&rule);
 }
@@ -273,9 +147,9 @@ static void put_inbound_icmp(struct batch *batch, const struct queueing *queuein
 
     if (!rule_begin(&rule, batch, CHAIN_INBOUND, "queue, bypass: ICMP replies and errors"))
         return;
-    match_field(&rule, FIELD_DESTINATION, SET_EXTERNAL);
+    match_field(&rule, destination, SET_EXTERNAL);
     match_protocol(&rule, PROTOCOL_ICMP);
-    match_field(&rule, FIELD_ICMP_TYPE, SET_ICMP_INBOUND);
+    match_field(&rule, icmp_type, SET_ICMP_INBOUND);
     queue_packet(&rule, queueing, true);
     rule_end(&rule);
 }
@@ -300,7 +174,7 @@ static void put_sources(struct batch *batch, const struct queueing *queueing)
     if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: from a shared source to the outside"))
         return;
     match_interface(&rule, NFT_META_OIFNAME, queueing->options->external);
-    match_field(&rule, FIELD_SOURCE, SET_SOURCES);
+    match_field(&rule, source, SET_SOURCES);
     queue_packet(&rule, queueing, false);
     rule_end(&rule);
 }
@@ -311,9 +185,9 @@ static void put_targets(struct batch *batch, const struct queueing *queueing)
 
     if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: from a forward's target"))
         return;
-    match_field(&rule, FIELD_SOURCE, SET_TARGETS);
-    load_meta(&rule, NFT_META_L4PROTO);
-    lookup(&rule, SET_PROTOCOLS);
+    match_field(&rule, source, SET_TARGETS);
+    rule_load_meta(&rule, NFT_REG_1, NFT_META_L4PROTO);
+    look_up(&rule, SET_PROTOCOLS);
     queue_packet(&rule, queueing, false);
     rule_end(&rule);
 }
@@ -325,8 +199,8 @@ static void put_own_answers(struct batch *batch, const struct queueing *queueing
 
     if (!rule_begin(&rule, batch, CHAIN_OWN_IN, "queue, bypass: from a forward's target to the gateway"))
         return;
-    match_field(&rule, FIELD_SOURCE, SET_TARGETS);
-    match_field(&rule, FIELD_DESTINATION, SET_EXTERNAL);
+    match_field(&rule, source, SET_TARGETS);
+    match_field(&rule, destination, SET_EXTERNAL);
     queue_packet(&rule, queueing, true);
     rule_end(&rule);
 }
@@ -339,7 +213,7 @@ static void put_outbound_icmp(struct batch *batch, const struct queueing *queuei
         return;
     match_interface(&rule, NFT_META_OIFNAME, queueing->options->external);
     match_protocol(&rule, PROTOCOL_ICMP);
-    match_field(&rule, FIELD_ICMP_TYPE, SET_ICMP_ERRORS);
+    match_field(&rule, icmp_type, SET_ICMP_ERRORS);
     queue_packet(&rule, queueing, false);
     rule_end(&rule);
 }
@@ -352,7 +226,7 @@ static void put_inside_icmp(struct batch *batch, const struct queueing *queueing
     if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue, bypass: ICMP errors to the inside"))
         return;
     match_protocol(&rule, PROTOCOL_ICMP);
-    match_field(&rule, FIELD_ICMP_TYPE, SET_ICMP_ERRORS);
+    match_field(&rule, icmp_type, SET_ICMP_ERRORS);
     queue_packet(&rule, queueing, true);
     rule_end(&rule);
 }
@@ -361,7 +235,7 @@ static void put_inside_icmp(struct batch *batch, const struct queueing *queueing
 static void put_tproxy(struct rule *rule)
 {
     const uint16_t port = htons(1);
-    struct nftnl_expr *immediate = add(rule, "immediate"), *tproxy = add(rule, "tproxy");
+    struct nftnl_expr *immediate = rule_add(rule, "immediate"), *tproxy = rule_add(rule, "tproxy");
 
     if (!immediate || !tproxy)
         return;
@@ -373,7 +247,7 @@ static void put_tproxy(struct rule *rule)
 
 static void put_ct(struct rule *rule)
 {
-    struct nftnl_expr *ct = add(rule, "ct");
+    struct nftnl_expr *ct = rule_add(rule, "ct");
 
     if (!ct)
         return;
@@ -399,7 +273,7 @@ static void put_defrag(struct batch *batch, enum defrag_method method)
         put_tproxy(&rule);
     else
         put_ct(&rule);
-    add(&rule, "counter");
+    rule_add(&rule, "counter");
     rule_end(&rule);
 }
 

@@ -1,0 +1,129 @@
+#include "ruleset_rule.h"
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include <libnftnl/expr.h>
+#include <libnftnl/rule.h>
+#include <libnftnl/udata.h>
+
+static void put_comment(struct rule *rule, const char *comment)
+{
+    struct nftnl_udata_buf *data = nftnl_udata_buf_alloc(NFTNL_UDATA_COMMENT_MAXLEN);
+
+    if (!data) {
+        rule->batch->failed = true;
+        return;
+    }
+    nftnl_udata_put_strz(data, NFTNL_UDATA_RULE_COMMENT, comment);
+    if (nftnl_rule_set_data(rule->nftnl, NFTNL_RULE_USERDATA, nftnl_udata_buf_data(data),
+                            nftnl_udata_buf_len(data)) < 0)
+        rule->batch->failed = true;
+    nftnl_udata_buf_free(data);
+}
+
+bool rule_begin(struct rule *rule, struct batch *batch, const char *chain, const char *comment)
+{
+    *rule = (struct rule){.batch = batch, .nftnl = nftnl_rule_alloc()};
+    if (!rule->nftnl) {
+        batch->failed = true;
+        return false;
+    }
+    nftnl_rule_set_u32(rule->nftnl, NFTNL_RULE_FAMILY, NFPROTO_IPV4);
+    if (nftnl_rule_set_str(rule->nftnl, NFTNL_RULE_TABLE, RULESET_TABLE) < 0 ||
+        nftnl_rule_set_str(rule->nftnl, NFTNL_RULE_CHAIN, chain) < 0)
+        batch->failed = true;
+    put_comment(rule, comment);
+    return true;
+}
+
+void rule_end(struct rule *rule)
+{
+    nftnl_rule_nlmsg_build_payload(batch_message(rule->batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND),
+                                   rule->nftnl);
+    nftnl_rule_free(rule->nftnl);
+}
+
+struct nftnl_expr *rule_add(struct rule *rule, const char *name)
+{
+    struct nftnl_expr *expression = nftnl_expr_alloc(name);
+
+    if (expression)
+        nftnl_rule_add_expr(rule->nftnl, expression);
+    else
+        rule->batch->failed = true;
+    return expression;
+}
+
+void rule_load_meta(struct rule *rule, uint32_t to, uint32_t key)
+{
+    struct nftnl_expr *meta = rule_add(rule, "meta");
+
+    if (!meta)
+        return;
+    nftnl_expr_set_u32(meta, NFTNL_EXPR_META_KEY, key);
+    nftnl_expr_set_u32(meta, NFTNL_EXPR_META_DREG, to);
+}
+
+void rule_load_field(struct rule *rule, uint32_t to, struct field field)
+{
+    struct nftnl_expr *payload = rule_add(rule, "payload");
+
+    if (!payload)
+        return;
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_DREG, to);
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_BASE, field.base);
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_OFFSET, field.offset);
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_LEN, field.length);
+}
+
+void rule_mask(struct rule *rule, uint32_t in, const void *mask, uint32_t length)
+{
+    const uint32_t none = 0;
+    struct nftnl_expr *bitwise = rule_add(rule, "bitwise");
+
+    if (!bitwise)
+        return;
+    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_SREG, in);
+    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_DREG, in);
+    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_LEN, length);
+    nftnl_expr_set(bitwise, NFTNL_EXPR_BITWISE_MASK, mask, length);
+    nftnl_expr_set(bitwise, NFTNL_EXPR_BITWISE_XOR, &none, length);
+}
+
+void rule_compare(struct rule *rule, uint32_t in, uint32_t operation, const void *data, uint32_t length)
+{
+    struct nftnl_expr *cmp = rule_add(rule, "cmp");
+
+    if (!cmp)
+        return;
+    nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_SREG, in);
+    nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP, operation);
+    nftnl_expr_set(cmp, NFTNL_EXPR_CMP_DATA, data, length);
+}
+
+void rule_lookup(struct rule *rule, uint32_t in, const char *set, uint32_t id, uint32_t to)
+{
+    struct nftnl_expr *lookup = rule_add(rule, "lookup");
+
+    if (!lookup)
+        return;
+    nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SREG, in);
+    if (to != 0)
+        nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_DREG, to);
+    nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SET_ID, id);
+    if (nftnl_expr_set_str(lookup, NFTNL_EXPR_LOOKUP_SET, set) < 0)
+        rule->batch->failed = true;
+}
+
+void rule_accept(struct rule *rule)
+{
+    struct nftnl_expr *verdict;
+
+    rule_add(rule, "counter");
+    verdict = rule_add(rule, "immediate");
+    if (!verdict)
+        return;
+    nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
+    nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_VERDICT, NF_ACCEPT);
+}

@@ -1,0 +1,47 @@
+/*
+ * ruleset_rule.h - the expressions that rules are made of
+ *
+ * Internal to src/netfilter/ruleset*.c. Registers are NFT_REG_1 to NFT_REG_4 (16 bytes each) or NFT_REG32_00 to _15, which
+ * are quarters of those. Memory that runs out is remembered in the batch.
+ */
+#ifndef PORTREEVE_RULESET_RULE_H
+#define PORTREEVE_RULESET_RULE_H
+
+#include "ruleset_internal.h"
+
+#define CHAIN_INBOUND  "inbound"
+#define CHAIN_OUTBOUND "outbound"
+#define CHAIN_OWN_OUT  "own_out"
+#define CHAIN_OWN_IN   "own_in"
+
+struct nftnl_rule;
+struct nftnl_expr;
+
+struct rule {
+    struct batch *batch;
+    struct nftnl_rule *nftnl;
+};
+
+/* Part of a packet: base is an enum nft_payload_bases, the rest in bytes. */
+struct field {
+    uint32_t base, offset, length;
+};
+
+/* A new rule at the end of its chain; false without memory. rule_end puts it into the batch. */
+bool rule_begin(struct rule *rule, struct batch *batch, const char *chain, const char *comment);
+void rule_end(struct rule *rule);
+
+/* A new expression of the rule, or NULL. */
+struct nftnl_expr *rule_add(struct rule *rule, const char *name);
+
+void rule_load_meta(struct rule *rule, uint32_t to, uint32_t key);
+void rule_load_field(struct rule *rule, uint32_t to, struct field field);
+void rule_mask(struct rule *rule, uint32_t in, const void *mask, uint32_t length);
+/* Goes on with the rule only if the register is (NFT_CMP_EQ), or is not (NFT_CMP_NEQ), this. */
+void rule_compare(struct rule *rule, uint32_t in, uint32_t operation, const void *data, uint32_t length);
+/* Goes on only if the set has the register's value, which goes to register `to` if that is not 0 (a map's). */
+void rule_lookup(struct rule *rule, uint32_t in, const char *set, uint32_t id, uint32_t to);
+/* Counts, and accepts: the end of a rule. */
+void rule_accept(struct rule *rule);
+
+#endif
