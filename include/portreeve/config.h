@@ -44,6 +44,7 @@ struct config {
     uint16_t workers;              /* 0: auto, as many as processors */
     uint16_t queue;                /* number of the first queue */
     enum offload_mode offload;
+    uint32_t offload_after; /* packets of a session that take the queue first */
     char control_socket[108];
     char control_group[33]; /* empty: root only */
     char state_directory[PATH_MAX];

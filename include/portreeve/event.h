@@ -44,6 +44,7 @@ struct session_view {
     char share[POLICY_NAME_MAX], forward[POLICY_NAME_MAX]; /* empty: none */
     uint64_t age_ms, idle_ms, expires_in_ms;
     uint64_t packets_out, packets_in, bytes_out, bytes_in; /* out: what the internal endpoint has sent */
+    bool offloaded; /* the kernel rewrites it by itself */
 };
 
 struct event {

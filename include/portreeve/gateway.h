@@ -38,6 +38,15 @@ uint64_t gateway_now(void);
  */
 struct nat *gateway_lock(struct gateway *gateway);
 void gateway_unlock(struct gateway *gateway);
+/* The same after changes of sessions: wakes who carries orders about offloaded ones to the kernel. */
+void gateway_unlock_and_order(struct gateway *gateway);
+
+/*
+ * Main thread. Fold: sessions that the kernel rewrites by itself get the counters and times that it has for them, as for all
+ * who want to see or end sessions. Flush: when it returns, the kernel rewrites nothing for sessions that have ended.
+ */
+void gateway_fold_offloaded(struct gateway *gateway);
+void gateway_flush_offloaded(struct gateway *gateway);
 
 /* Main thread only, no lock needed. */
 const struct config *gateway_config(const struct gateway *gateway);
@@ -56,6 +65,10 @@ struct gateway_status {
     struct queue_statistics queue[CONFIG_WORKERS_MAX];
     int queue_error[CONFIG_WORKERS_MAX]; /* 0, or -errno of reading its statistics */
     const char *queue_expression, *defrag_expression;
+    bool offload; /* the kernel rewrites established sessions by itself */
+    uint32_t offload_sessions, offload_sessions_max;
+    struct offload_counters offload_counters;
+    uint64_t offload_packets[2], offload_bytes[2]; /* what the kernel has rewritten, by enum packet_hook; also in counters */
     uint32_t warnings; /* conditions that an admin should look at, as text in `warning` */
     char warning[8][256];
 };

@@ -9,6 +9,7 @@
 #define PORTREEVE_NAT_H
 
 #include "portreeve/event.h"
+#include "portreeve/offload.h"
 #include "portreeve/packet.h"
 #include "portreeve/policy.h"
 #include "portreeve/table.h"
@@ -41,6 +42,7 @@ struct nat {
     uint16_t mss_limit;          /* of TCP connections with the outside; 0: none */
     struct port_space *ports;    /* three protocols for each external slot */
     struct event_ring events;
+    struct offload offload;
     uint16_t next_ip_id[NAT_IP_IDS]; /* by a hash of the destination */
     uint32_t tell_tokens; /* refusals that may be told now */
     uint64_t tell_filled; /* when tokens were last added, milliseconds */

@@ -4,10 +4,12 @@
  * Chains (DESIGN: hooks)
  *
  *   inbound   prerouting, priority raw (-300), policy accept; never for packets that come by the loopback interface
+ *             - a tuple of the map offload_in: established sessions               -> a new destination, accept
  *             - to an external address, TCP or UDP, to a published port          -> queue
  *             - to an external address, ICMP 0, 3, 11, 12, 14                     -> queue, bypass
  *               (bypass: without the daemon they reach the gateway itself, as they would without these rules)
  *   outbound  postrouting, priority 300, policy accept
+ *             - a tuple of the map offload_out                                    -> a new source, accept
  *             - the hairpin mark is set                                           -> queue
  *             - leaves by the external interface, from a shared source            -> queue (every protocol: what
  *               cannot be translated must not leave with a private source)
@@ -24,7 +26,7 @@
  * Addresses, prefixes and ports are in sets of the table, so that an update exchanges their elements and leaves
  * chains alone: packets that wait in the queues survive it (removing a base chain would drop them, and so does
  * installing again: net/netfilter/nf_queue.c, nf_queue_nf_hook_drop). Sets: external, sources, targets,
- * tcp_ports, udp_ports; and fixed ones, protocols, icmp_inbound, icmp_errors.
+ * tcp_ports, udp_ports; and fixed ones, protocols, icmp_inbound, icmp_errors. The maps are offload_maps.h's.
  *
  * Queues: the native `queue` expression where the kernel has it, else the xt target NFQUEUE (revision 3) through
  * nft_compat. More than one queue: balanced over [first_queue, first_queue + queue_count).
@@ -41,6 +43,7 @@ struct ruleset_options {
     char external[IF_NAMESIZE];
     uint16_t first_queue, queue_count;
     uint32_t hairpin_mark;
+    uint32_t offload_sessions; /* room in the maps of sessions that the kernel rewrites by itself; 0: none */
 };
 
 /* What the sets hold. IPv4 only. Arrays may be empty; ranges sorted and disjoint; prefixes may overlap. */
@@ -83,5 +86,15 @@ int ruleset_remove(struct ruleset *ruleset, struct error *error);
 /* After install: "queue" (native) or "NFQUEUE" (xt target), and the defragmentation expression or "none". */
 const char *ruleset_queue_expression(const struct ruleset *ruleset);
 const char *ruleset_defrag_expression(const struct ruleset *ruleset);
+
+/* After install: whether there are maps of offloaded sessions. An older kernel cannot do it: then everything is queued. */
+bool ruleset_has_offload(const struct ruleset *ruleset);
+
+/* Packets and bytes that the kernel has rewritten by itself since the rules were installed, by enum packet_hook. */
+struct ruleset_hits {
+    uint64_t packets[2], bytes[2];
+};
+
+int ruleset_read_hits(struct ruleset *ruleset, struct ruleset_hits *hits);
 
 #endif

@@ -82,6 +82,7 @@ struct session {
     uint32_t key_next[SESSION_KEYS]; /* hash chains */
     struct link wheel_link;
     struct link age_link;
+    uint32_t offload; /* its entry, see offload.h */
     uint32_t host; /* that opened it, when it is one of a share's; INDEX_NONE */
     uint64_t id;         /* from 1, never used again */
     uint64_t created, last_seen; /* milliseconds */

@@ -68,6 +68,11 @@ struct tcp_segment {
 void tcp_observe(struct tcp_track *track, const struct tcp_segment *segment, enum role from);
 
 /*
+ * Segments of this side went by unseen, `bytes` long with their headers: its receiver's window may have moved that far.
+ */
+void tcp_passed_unseen(struct tcp_track *track, enum role from, uint64_t bytes);
+
+/*
  * Whether this segment acknowledges the SYN that its sender was answered with; true when that SYN was not seen. Who forged
  * its source address has not seen it either, and has to guess.
  */

@@ -162,15 +162,30 @@ static const char *show_if_known(struct shown *shown, const char *text)
     return *text != '\0' ? show(shown, text) : "something unknown";
 }
 
+static void print_offload(const json_t *offload)
+{
+    const json_t *packets = json_object_get(offload, "packets");
+    char in[CELL_MAX], out[CELL_MAX];
+    struct shown mode;
+
+    printf("offload    %s", show(&mode, member_text(offload, "mode")));
+    if (strcmp(member_text(offload, "mode"), "on") == 0)
+        printf(": %lld of %lld sessions; %s packets in, %s out", (long long)member_number(offload, "sessions"),
+               (long long)member_number(offload, "limit"), format_amount(member_number(packets, "in"), in),
+               format_amount(member_number(packets, "out"), out));
+    putchar('\n');
+}
+
 static void print_kernel(const json_t *status)
 {
     const json_t *kernel = json_object_get(status, "kernel");
-    struct shown queue, defragmentation, offload;
+    struct shown queue, defragmentation;
 
-    printf("kernel     packets by %s, defragmentation by %s\nworkers    %lld; offload %s\n",
+    printf("kernel     packets by %s, defragmentation by %s\nworkers    %lld\n",
            show_if_known(&queue, member_text(kernel, "queue_expression")),
            show_if_known(&defragmentation, member_text(kernel, "defragmentation")),
-           (long long)member_number(status, "workers"), show(&offload, member_text(status, "offload")));
+           (long long)member_number(status, "workers"));
+    print_offload(json_object_get(status, "offload"));
 }
 
 static void print_drops(const json_t *status)

@@ -12,6 +12,7 @@
 
 static const struct config defaults = {
     .hairpin_mark = 0x10000000,
+    .offload_after = 16,
     .control_socket = "/run/portreeve/control.sock",
     .control_group = "portreeve",
     .state_directory = "/run/portreeve",

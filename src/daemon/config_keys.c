@@ -390,12 +390,18 @@ static enum outcome take_offload(struct reading *reading, struct section *sectio
     (void)section;
     if (mode < 0)
         return VALUE_WRONG;
-    if (mode == OFFLOAD_ON)
-        return config_refuse(
-            reading, value,
-            "offload is not available in this version, every packet takes the queue; expected auto "
-            "or off");
     reading->config->offload = (enum offload_mode)mode;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_offload_after(struct reading *reading, struct section *section, const char *value)
+{
+    uint64_t number;
+
+    (void)section;
+    if (!text_parse_number(value, 1, 1000000, &number))
+        return VALUE_WRONG;
+    reading->config->offload_after = (uint32_t)number;
     return VALUE_TAKEN;
 }
 
@@ -412,7 +418,8 @@ static enum outcome take_queue(struct reading *reading, struct section *section,
 
 static const struct key performance_keys[] = {
     [PERFORMANCE_WORKERS] = {"workers", 0, take_workers, "auto or a number from 1 to 64"},
-    [PERFORMANCE_OFFLOAD] = {"offload", 0, take_offload, "auto or off"},
+    [PERFORMANCE_OFFLOAD] = {"offload", 0, take_offload, "auto, on or off"},
+    [PERFORMANCE_OFFLOAD_AFTER] = {"offload-after", 0, take_offload_after, "a number of packets from 1 to 1000000"},
     [PERFORMANCE_QUEUE] = {"queue", 0, take_queue, "a number from 0 to 65535"},
 };
 _Static_assert(CONFIG_WORKERS_MAX == 64, "the message says 64");

@@ -129,8 +129,10 @@ void job_begin_sessions(struct request *request, const struct filter *filter)
     static const struct job_kind kind = {step_sessions, NULL};
     struct job *job = job_begin(request, &kind);
 
-    if (job != NULL)
-        job->filter = *filter;
+    if (job == NULL)
+        return;
+    job->filter = *filter;
+    gateway_fold_offloaded(request->gateway);
 }
 
 /* ---- mappings ---- */
@@ -276,6 +278,7 @@ static bool step_kill(struct job *job, struct gateway *gateway)
     size_t count, found = 0;
 
     if (!walk_sessions(job, gateway, &count)) {
+        gateway_flush_offloaded(gateway);
         request_answer(job->client, job->id, json_pack("{s:I}", "killed", (json_int_t)job->count));
         return true;
     }
@@ -310,4 +313,5 @@ void job_begin_kill(struct request *request, const struct filter *filter, const 
         return;
     job->filter = *filter;
     snprintf(job->described, sizeof(job->described), "%s", described);
+    gateway_fold_offloaded(request->gateway); /* what is ended ends with all that is known of it */
 }

@@ -96,7 +96,7 @@ static json_t *json_seconds(uint64_t milliseconds)
     return json_real((double)milliseconds / 1000);
 }
 
-static json_t *json_both_ways(uint64_t out, uint64_t in)
+json_t *json_both_ways(uint64_t out, uint64_t in)
 {
     return json_pack("{s:I,s:I}", "out", (json_int_t)out, "in", (json_int_t)in);
 }
@@ -112,7 +112,7 @@ json_t *json_session(const struct session_view *session)
         json_seconds(session->age_ms), "idle", json_seconds(session->idle_ms), "expires_in",
         json_seconds(session->expires_in_ms), "packets",
         json_both_ways(session->packets_out, session->packets_in), "bytes",
-        json_both_ways(session->bytes_out, session->bytes_in), "offloaded", 0);
+        json_both_ways(session->bytes_out, session->bytes_in), "offloaded", (int)session->offloaded);
 
     if (session->direction == DIRECTION_HAIRPIN)
         json_object_set_new(json, "peer", json_endpoint(&session->peer));

@@ -119,6 +119,18 @@ static json_t *json_kernel(const struct gateway_status *status)
                      status->defrag_expression);
 }
 
+static json_t *json_offload(const struct gateway_status *status)
+{
+    const struct offload_counters *counters = &status->offload_counters;
+
+    return json_pack("{s:s,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I}", "mode", status->offload ? "on" : "off", "sessions",
+                     (json_int_t)status->offload_sessions, "limit", (json_int_t)status->offload_sessions_max, "packets",
+                     json_both_ways(status->offload_packets[HOOK_OUTBOUND], status->offload_packets[HOOK_INBOUND]),
+                     "bytes", json_both_ways(status->offload_bytes[HOOK_OUTBOUND], status->offload_bytes[HOOK_INBOUND]),
+                     "added", (json_int_t)counters->added, "removed", (json_int_t)counters->removed, "refused",
+                     (json_int_t)counters->refused, "full", (json_int_t)counters->full);
+}
+
 static json_t *json_warnings(const struct gateway_status *status)
 {
     json_t *warnings = json_array();
@@ -133,7 +145,7 @@ json_t *json_status(struct gateway *gateway)
     struct gateway_status status;
 
     gateway_read_status(gateway, &status);
-    return json_pack("{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I,s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:s,s:I,s:o}", "version",
+    return json_pack("{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I,s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:I,s:o}", "version",
                      PORTREEVE_VERSION, "pid", (json_int_t)getpid(), "started", json_time(status.started),
                      "uptime", (double)status.uptime_ms / 1000, "external", json_external(gateway, &status),
                      "sessions", json_sessions(&status), "mappings", "live", (json_int_t)status.mappings,
@@ -142,6 +154,6 @@ json_t *json_status(struct gateway *gateway)
                      json_shares(gateway), "traffic", json_traffic(&status), "drops", json_drops(&status), "told",
                      (json_int_t)status.counters.told,
                      "queues", json_queues(gateway, &status), "kernel", json_kernel(&status), "offload",
-                     "off", /* not built yet: every packet passes the daemon */
+                     json_offload(&status),
                      "workers", (json_int_t)status.workers, "warnings", json_warnings(&status));
 }

@@ -373,7 +373,7 @@ static bool term_matches(const struct filter_term *term, const struct session_vi
     case FILTER_ID:
         return session->id == term->id;
     case FILTER_OFFLOADED:
-        return false; /* nothing is offloaded yet */
+        return session->offloaded;
     }
     return false;
 }

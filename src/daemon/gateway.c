@@ -42,6 +42,25 @@ void gateway_unlock(struct gateway *gateway)
     pthread_mutex_unlock(&gateway->lock);
 }
 
+void gateway_unlock_and_order(struct gateway *gateway)
+{
+    bool orders = nat_offload_has_orders(gateway->nat);
+
+    gateway_unlock(gateway);
+    if (orders)
+        gateway_offload_wake(gateway->offload);
+}
+
+void gateway_fold_offloaded(struct gateway *gateway)
+{
+    gateway_offload_fold(gateway->offload);
+}
+
+void gateway_flush_offloaded(struct gateway *gateway)
+{
+    gateway_offload_flush(gateway->offload);
+}
+
 const struct config *gateway_config(const struct gateway *gateway)
 {
     return &gateway->config;
@@ -91,7 +110,7 @@ static int make_translator(struct gateway *gateway, struct error *error)
     return 0;
 }
 
-/* Nobody else uses the table yet: no lock. */
+/* Nobody else uses the table yet: the lock is for form's sake. */
 static void adopt_sessions(struct gateway *gateway)
 {
     uint32_t adopted, refused;
@@ -99,6 +118,7 @@ static void adopt_sessions(struct gateway *gateway)
     if (!gateway->has_left_sessions)
         return;
     adopted = nat_adopt(gateway->nat, gateway_now(), &refused);
+    gateway_offload_recall(gateway);
     log_notice("%u sessions of the last run go on, %u have ended", adopted, refused);
 }
 
@@ -157,6 +177,33 @@ static int install_rules(struct gateway *gateway, struct error *error)
     return result;
 }
 
+/* With room for what may be busy at once; an element of the kernel's maps takes some 200 bytes of its memory. */
+static uint32_t offload_sessions(const struct gateway *gateway)
+{
+    const uint32_t most = 65536;
+    uint32_t sessions = policy_limits_const(gateway->active)->sessions;
+
+    if (gateway->config.offload == OFFLOAD_OFF)
+        return 0;
+    return sessions < most ? sessions : most;
+}
+
+static int start_offload(struct gateway *gateway, struct error *error)
+{
+    if (gateway->config.offload == OFFLOAD_OFF)
+        return 0;
+    if (ruleset_has_offload(gateway->ruleset))
+        return gateway_offload_open(&gateway->offload, gateway, gateway->offload_sessions, error);
+    if (gateway->config.offload == OFFLOAD_AUTO) {
+        log_info("this kernel cannot rewrite sessions by itself (it has no counters in sets, which Linux 5.7 brought): every "
+                 "packet takes the queue");
+        return 0;
+    }
+    error_set(error, "[performance] offload = on: this kernel cannot do it (it has no counters in sets, which Linux 5.7 brought); "
+                     "expected auto or off");
+    return -EOPNOTSUPP;
+}
+
 /*
  * Two daemons in one network namespace would replace each other's rules. Abstract socket names are per network namespace
  * (unix(7)) and end with their process, so one of them is a lock.
@@ -191,6 +238,8 @@ static int start(struct gateway *gateway, struct error *error)
     if (result == 0)
         result = make_translator(gateway, error);
     if (result == 0)
+        gateway->offload_sessions = offload_sessions(gateway);
+    if (result == 0)
         result = open_workers(gateway, error);
     if (result == 0)
         result = gateway_refresh_addresses(gateway, error);
@@ -202,6 +251,8 @@ static int start(struct gateway *gateway, struct error *error)
         reserved_ports_exchange(gateway->config.state_directory, gateway->active);
         result = install_rules(gateway, error);
     }
+    if (result == 0)
+        result = start_offload(gateway, error);
     return result;
 }
 
@@ -243,9 +294,11 @@ void gateway_close(struct gateway *gateway)
 {
     if (gateway == NULL)
         return;
+    gateway_offload_fold(gateway->offload); /* the maps go with the rules */
     remove_rules(gateway);
     for (uint16_t i = 0; i < gateway->worker_count; i++)
         worker_close(gateway->worker[i]);
+    gateway_offload_close(gateway->offload);
     if (gateway->state != NULL) /* otherwise they are not ours */
         reserved_ports_release(gateway->config.state_directory);
     if (gateway->namespace_lock >= 0)
@@ -280,19 +333,24 @@ static void restore_rules(struct gateway *gateway)
     if (ruleset_is_intact(gateway->ruleset))
         return;
     gateway->rules_restored++;
+    gateway_offload_pause(gateway->offload);
     if (gateway_write_rules(gateway, gateway->active, true, &error) < 0)
         log_error("another program has removed our rules, and they cannot be restored: %s", error.text);
     else
         log_warning("another program has removed our rules; they are restored");
+    gateway_offload_resume(gateway->offload, true);
+    gateway_begin_hits(gateway);
 }
 
 void gateway_tick(struct gateway *gateway)
 {
     bool more = true;
 
+    nat_offload_look(gateway_lock(gateway));
+    gateway_unlock(gateway);
     while (more) {
         more = nat_tick(gateway_lock(gateway), gateway_now(), TICK_BUDGET);
-        gateway_unlock(gateway);
+        gateway_unlock_and_order(gateway);
     }
     gateway_expire_forwards(gateway);
     restore_rules(gateway);

@@ -8,6 +8,7 @@
 #include "portreeve/gateway.h"
 #include "portreeve/host_ports.h"
 #include "portreeve/ruleset.h"
+#include "gateway_offload.h"
 #include "state.h"
 #include "worker.h"
 
@@ -30,7 +31,11 @@ struct gateway {
     bool has_left_sessions; /* by an earlier run, to be adopted */
     int namespace_lock; /* a socket that only one daemon in a network namespace can bind; -1: none */
     struct ruleset *ruleset;
+    uint32_t offload_sessions; /* room for so many in the kernel's maps */
     bool rules_installed;
+    struct gateway_offload *offload; /* NULL: every packet takes the queue */
+    struct ruleset_hits hits;        /* of offloaded sessions, when last read */
+    struct ruleset_hits former_hits; /* of rules that were installed before these */
     uint32_t rules_restored; /* times that another program had removed them */
     struct addresses *addresses;
     struct worker *worker[CONFIG_WORKERS_MAX];
@@ -67,5 +72,8 @@ int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bo
 void gateway_expire_forwards(struct gateway *gateway);
 
 void gateway_measure_rates(struct gateway *gateway);
+
+/* The rules have been installed anew: their counters begin again. */
+void gateway_begin_hits(struct gateway *gateway);
 
 #endif

@@ -192,7 +192,8 @@ int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bo
 {
     struct ruleset_options options = {.first_queue = gateway->config.queue,
                                       .queue_count = gateway->worker_count,
-                                      .hairpin_mark = gateway->config.hairpin_mark};
+                                      .hairpin_mark = gateway->config.hairpin_mark,
+                                      .offload_sessions = gateway->offload_sessions};
     struct contents contents = {0};
     int result = -ENOMEM;
 
@@ -218,8 +219,10 @@ bool gateway_apply_policy(struct gateway *gateway, struct policy *next, config_r
         policy_free(next);
         return false;
     }
+    gateway_fold_offloaded(gateway); /* sessions end with all that is known of them */
     *sessions_ended = nat_set_policy(gateway_lock(gateway), next, gateway_now());
     gateway_unlock(gateway);
+    gateway_flush_offloaded(gateway);
     gateway->active = next;
     policy_free(before);
     reserved_ports_exchange(gateway->config.state_directory, next);
@@ -241,6 +244,7 @@ static bool needs_no_restart(const struct config *now, const struct config *next
         {"[performance] workers", now->workers != next->workers},
         {"[performance] queue", now->queue != next->queue},
         {"[performance] offload", now->offload != next->offload},
+        {"[performance] offload-after", now->offload_after != next->offload_after},
         {"[control] socket", strcmp(now->control_socket, next->control_socket) != 0},
         {"[control] group", strcmp(now->control_group, next->control_group) != 0},
         {"[state] directory", strcmp(now->state_directory, next->state_directory) != 0},
@@ -420,8 +424,10 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
     differs = count != gateway->external_count || memcmp(gateway->external, found, count * sizeof(*found)) != 0;
     memcpy(gateway->external, found, count * sizeof(*found));
     gateway->external_count = count;
+    gateway_fold_offloaded(gateway);
     ended = nat_set_external(gateway_lock(gateway), gateway->external_interface, found, count, gateway_now());
     gateway_unlock(gateway);
+    gateway_flush_offloaded(gateway);
     limit_mss(gateway);
     if (gateway->address_problem.text[0] != '\0')
         log_warning("%s", gateway->address_problem.text);

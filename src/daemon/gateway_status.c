@@ -10,14 +10,46 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A listing that fails leaves what was read before. */
+static void read_hits(struct gateway *gateway)
+{
+    struct ruleset_hits hits;
+
+    if (gateway->offload != NULL && ruleset_read_hits(gateway->ruleset, &hits) == 0)
+        gateway->hits = hits;
+}
+
+static uint64_t offloaded_packets(const struct gateway *gateway, int hook)
+{
+    return gateway->former_hits.packets[hook] + gateway->hits.packets[hook];
+}
+
+static uint64_t offloaded_bytes(const struct gateway *gateway, int hook)
+{
+    return gateway->former_hits.bytes[hook] + gateway->hits.bytes[hook];
+}
+
+void gateway_begin_hits(struct gateway *gateway)
+{
+    for (int hook = 0; hook < 2; hook++) {
+        gateway->former_hits.packets[hook] += gateway->hits.packets[hook];
+        gateway->former_hits.bytes[hook] += gateway->hits.bytes[hook];
+    }
+    gateway->hits = (struct ruleset_hits){0};
+}
+
 void gateway_measure_rates(struct gateway *gateway)
 {
     struct rate_sample *sample = &gateway->sample[gateway->sample_next];
-    const struct nat *nat = gateway_lock(gateway);
+    struct nat_counters counters;
 
-    memcpy(sample->packets, nat->counters.packets, sizeof(sample->packets));
-    memcpy(sample->bytes, nat->counters.bytes, sizeof(sample->bytes));
+    read_hits(gateway);
+    counters = gateway_lock(gateway)->counters;
     gateway_unlock(gateway);
+    for (int hook = 0; hook < 2; hook++) {
+        sample->packets[hook] = counters.packets[hook] + offloaded_packets(gateway, hook);
+        sample->bytes[hook] = counters.bytes[hook] + offloaded_bytes(gateway, hook);
+    }
     sample->time = gateway_now();
     gateway->sample_next = (gateway->sample_next + 1) % (RATE_SECONDS + 1);
 }
@@ -76,6 +108,9 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
     if (status->sessions >= status->sessions_max / 5 * 4)
         add_warning(status, "the table is %u %% full: [limits] sessions",
                     (unsigned)((uint64_t)status->sessions * 100 / status->sessions_max));
+    if (status->offload_counters.refused > 0)
+        add_warning(status, "the kernel has refused to rewrite %llu sessions by itself: their packets take the queue",
+                    (unsigned long long)status->offload_counters.refused);
     if (gateway->rules_restored > 0)
         add_warning(status, "another program has removed our nf_tables rules %u times; they were restored",
                     gateway->rules_restored);
@@ -88,6 +123,17 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
             add_warning(status, "the kernel has dropped %llu packets before queue %u could take them",
                         (unsigned long long)(status->queue[i].dropped_full + status->queue[i].dropped_user),
                         number);
+    }
+}
+
+static void add_offloaded(struct gateway *gateway, struct gateway_status *status)
+{
+    read_hits(gateway);
+    for (int hook = 0; hook < 2; hook++) {
+        status->offload_packets[hook] = offloaded_packets(gateway, hook);
+        status->offload_bytes[hook] = offloaded_bytes(gateway, hook);
+        status->counters.packets[hook] += status->offload_packets[hook];
+        status->counters.bytes[hook] += status->offload_bytes[hook];
     }
 }
 
@@ -107,7 +153,12 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     status->hosts = nat->table.hosts_live;
     status->memory = table_memory(&nat->table);
     status->counters = nat->counters;
+    status->offload = gateway->offload != NULL;
+    status->offload_sessions = nat->offload.used;
+    status->offload_sessions_max = nat->offload.capacity;
+    status->offload_counters = nat->offload.counters;
     gateway_unlock(gateway);
+    add_offloaded(gateway, status);
     read_rates(gateway, status);
     status->workers = gateway->worker_count;
     for (uint16_t i = 0; i < gateway->worker_count; i++)

@@ -49,7 +49,7 @@ static int serve_batch(struct worker *worker)
     nat = gateway_lock(worker->gateway);
     for (int i = 0; i < count; i++)
         nat_translate(nat, &packets[i], now);
-    gateway_unlock(worker->gateway);
+    gateway_unlock_and_order(worker->gateway);
     for (int i = 0; i < count; i++) {
         if (packets[i].tell_source)
             tell_source(worker, &packets[i]);

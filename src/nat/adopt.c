@@ -40,13 +40,20 @@ static bool is_sound_direction(const struct session *session)
     }
 }
 
+/* The kernel may have gone on with it, and its last packets are not in our memory. */
+static bool was_offloaded(const struct session *session)
+{
+    return session->offload < OFFLOAD_LATER &&
+           (session->state == STATE_ESTABLISHED || session->state == STATE_ANSWERED);
+}
+
 static bool is_sound(const struct nat *nat, const struct session *session, uint64_t now)
 {
     return is_sound_tuple(&session->tuple[0]) && is_sound_tuple(&session->tuple[1]) &&
            session->tuple[0].protocol == session->tuple[1].protocol && is_sound_state(session) &&
            is_sound_direction(session) && session->id > 0 && session->id < UINT64_MAX / 2 &&
            session->created <= session->last_seen && session->last_seen <= now &&
-           session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000) > now;
+           (session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000) > now || was_offloaded(session));
 }
 
 /* The mapping between these endpoints: the one that is there, or a new one on a port that is free. */
@@ -140,6 +147,7 @@ static bool adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
         if (plan.mapping[side] != INDEX_NONE)
             nat->table.mapping[plan.mapping[side]].sessions++;
     }
+    session->offload = OFFLOAD_NO;
     table_readmit(&nat->table, slot, session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000));
     return true;
 }

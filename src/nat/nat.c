@@ -37,8 +37,12 @@ void nat_free(struct nat *nat)
     table_fini(&nat->table);
     free(nat->events.event);
     free(nat->ports);
+    free(nat->offload.entry);
     free(nat);
 }
+
+/* When a session is looked at again that waits for the kernel's answer, which comes long before. */
+#define ANSWER_MS 5000
 
 bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget)
 {
@@ -51,6 +55,8 @@ bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget)
             return false;
         session = &nat->table.session[slot];
         due = session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000);
+        if (due <= now && offload_must_ask(nat, slot))
+            due = now + ANSWER_MS;
         session->wheel_slot = wheel_arm(nat->table.wheel, slot, due > now ? (due + 999) / 1000 : 0);
         if (due <= now)
             session_close(nat, slot, CLOSE_EXPIRED, now);

@@ -47,6 +47,19 @@ void session_open(struct nat *nat, uint32_t slot, const struct session_plan *pla
  */
 void session_reverse(struct nat *nat, uint32_t slot);
 
+/* Whether packets of this side keep the session alive (an RST never does). */
+bool session_refreshed_by(const struct nat *nat, const struct session *session, enum role from);
+
+/* An RST of this side, judged by what is known of the sequence numbers now. */
+void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment, enum role from, uint64_t now);
+
+/* Ends the session if its time has come, arms it for when it comes otherwise. */
+void session_check_deadline(struct nat *nat, uint32_t slot, uint64_t now);
+
+/* The endpoints of a session by viewpoint; a hairpin's are its initiator's. */
+void session_endpoints(const struct session *session, struct endpoint *internal, struct endpoint *external,
+                       struct endpoint *remote);
+
 /* The one place where sessions end. */
 void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uint64_t now);
 
@@ -107,6 +120,20 @@ enum drop_reason opening_refused(const struct packet_view *view);
 enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, uint64_t now, uint32_t *slot);
 enum drop_reason open_inbound(struct nat *nat, const struct packet *packet, const struct packet_view *view,
                               uint64_t now, uint32_t *slot);
+
+/*
+ * In offload.c, which tells more: a packet has passed by the queue; the session ends; its state has changed.
+ * offload_suspects_reset: true when an RST has to wait until the kernel has said its last word. offload_must_ask: true when the
+ * session's timer means nothing before the kernel has been asked; the answer checks the deadline again.
+ */
+void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packet);
+void offload_end(struct nat *nat, uint32_t slot);
+void offload_state_changed(struct nat *nat, uint32_t slot);
+bool offload_suspects_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment, enum role from);
+bool offload_must_ask(struct nat *nat, uint32_t slot);
+
+/* True when the kernel rewrites the session's packets by itself. */
+bool offload_is_live(const struct nat *nat, const struct session *session);
 
 /* Decisions about ICMP errors, in translate_icmp.c. */
 enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet, struct packet_view *view);

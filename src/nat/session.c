@@ -93,6 +93,7 @@ void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uin
     bool tracked_close = session->state == STATE_CLOSED || session->state == STATE_RESET;
 
     event_publish(nat, EVENT_CLOSED, reason, slot, now);
+    offload_end(nat, slot);
     nat->counters.closed[reason]++;
     table_remove(&nat->table, slot);
     for (int role = 0; role < 2; role++) {
@@ -118,6 +119,42 @@ void session_change_state(struct nat *nat, uint32_t slot, enum session_state sta
     after = session_idle_limit(nat, session);
     if (after < before)
         table_rearm(&nat->table, slot, now + after * UINT64_C(1000));
+    offload_state_changed(nat, slot);
     if (state == STATE_ESTABLISHED)
         event_publish(nat, EVENT_ESTABLISHED, CLOSE_NONE, slot, now);
+}
+
+bool session_refreshed_by(const struct nat *nat, const struct session *session, enum role from)
+{
+    enum role remote = session->direction == DIRECTION_INBOUND ? ROLE_INITIATOR : ROLE_RESPONDER;
+
+    if (session->tuple[0].protocol == PROTOCOL_TCP || from != remote || session->direction == DIRECTION_HAIRPIN ||
+        session->share == POLICY_NONE)
+        return true;
+    return !policy_share(nat->policy, session->share)->no_inbound_refresh;
+}
+
+void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment, enum role from, uint64_t now)
+{
+    struct session *session = &nat->table.session[slot];
+    enum session_state state = (enum session_state)session->state, next;
+
+    if (!tcp_reset_is_plausible(&session->tcp, state, segment, from))
+        return;
+    next = tcp_next_state(state, segment->flags, from);
+    if (next == state)
+        return;
+    session->last_seen = now;
+    session_change_state(nat, slot, next, now);
+}
+
+void session_check_deadline(struct nat *nat, uint32_t slot, uint64_t now)
+{
+    const struct session *session = &nat->table.session[slot];
+    uint64_t due = session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000);
+
+    if (due <= now)
+        session_close(nat, slot, CLOSE_EXPIRED, now);
+    else
+        table_rearm(&nat->table, slot, due);
 }

@@ -1,4 +1,5 @@
 #include "portreeve/table.h"
+#include "portreeve/offload.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -267,6 +268,7 @@ uint32_t table_allocate(struct table *table)
         .mapping = {INDEX_NONE, INDEX_NONE},
         .host = INDEX_NONE,
         .age_list = AGE_NONE,
+        .offload = OFFLOAD_NO,
     };
     return slot;
 }

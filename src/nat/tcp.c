@@ -102,6 +102,17 @@ void tcp_observe(struct tcp_track *track, const struct tcp_segment *segment, enu
     track->window[from] = (uint32_t)segment->window << (segment->flags & TCP_SYN ? 0 : track->scale[from]);
 }
 
+void tcp_passed_unseen(struct tcp_track *track, enum role from, uint64_t bytes)
+{
+    const uint32_t most = 1 << 30; /* beyond, one could not tell before from behind */
+    enum role to = from == ROLE_INITIATOR ? ROLE_RESPONDER : ROLE_INITIATOR;
+
+    if (bytes > most || track->window[to] + (uint32_t)bytes > most)
+        track->known[to] = false;
+    else
+        track->window[to] += (uint32_t)bytes;
+}
+
 bool tcp_acknowledges_syn(const struct tcp_track *track, const struct tcp_segment *segment, enum role from)
 {
     const uint32_t early = 1 << 20; /* the answering side may have sent data right behind its SYN */

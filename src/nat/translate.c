@@ -27,14 +27,8 @@ static enum drop_reason accept_unchanged(struct nat *nat, struct packet *packet)
 static bool refreshes(const struct nat *nat, const struct session *session, const struct packet_view *view,
                       enum role from)
 {
-    enum role remote = session->direction == DIRECTION_INBOUND ? ROLE_INITIATOR : ROLE_RESPONDER;
-
-    if (view->tcp_flags & TCP_RST)
-        return false; /* RFC 7857 section 7.1 */
-    if (view->protocol == PROTOCOL_TCP || from != remote || session->direction == DIRECTION_HAIRPIN ||
-        session->share == POLICY_NONE)
-        return true;
-    return !policy_share(nat->policy, session->share)->no_inbound_refresh;
+    return !(view->tcp_flags & TCP_RST) && /* RFC 7857 section 7.1 */
+           session_refreshed_by(nat, session, from);
 }
 
 /*
@@ -73,6 +67,17 @@ static enum session_state track_tcp(struct session *session, const struct packet
     return next;
 }
 
+/* True for an RST whose sequence number only the kernel, which has passed on what came before it, can judge. */
+static bool reset_waits(struct nat *nat, uint32_t slot, const struct packet_view *view, enum role from)
+{
+    struct tcp_segment segment;
+
+    if (!(view->tcp_flags & TCP_RST))
+        return false;
+    segment = packet_tcp_segment(view);
+    return offload_suspects_reset(nat, slot, &segment, from);
+}
+
 /* State, timer and counters after a packet of this side. */
 static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view *view, enum role from, uint64_t now)
 {
@@ -81,6 +86,8 @@ static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view
 
     session->packets[from]++;
     session->bytes[from] += view->total_length;
+    if (reset_waits(nat, slot, view, from))
+        return;
     if (view->protocol == PROTOCOL_TCP)
         next = track_tcp(session, view, from);
     else if (from == ROLE_RESPONDER)
@@ -153,6 +160,7 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
     from = role_of_sender(nat, slot, view, from);
     session_saw(nat, slot, view, from, now);
     rewrite(nat, packet, view, slot, from);
+    offload_consider(nat, slot, packet);
     return DROP_NONE;
 }
 
@@ -197,6 +205,7 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
     from = role_of_sender(nat, slot, view, from);
     session_saw(nat, slot, view, from, now);
     rewrite(nat, packet, view, slot, from);
+    offload_consider(nat, slot, packet);
     return DROP_NONE;
 }
 

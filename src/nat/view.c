@@ -22,21 +22,20 @@ static void view_names(const struct nat *nat, const struct session *session, str
         copy_name(view->forward, policy_forward(nat->policy, forward)->name);
 }
 
-static void view_endpoints(const struct session *session, struct session_view *view)
+void session_endpoints(const struct session *session, struct endpoint *internal, struct endpoint *external,
+                       struct endpoint *remote)
 {
     const struct tuple *initiator = &session->tuple[ROLE_INITIATOR], *responder = &session->tuple[ROLE_RESPONDER];
 
     if (session->direction == DIRECTION_INBOUND) {
-        view->internal = responder->source;
-        view->external = initiator->destination;
-        view->remote = initiator->source;
+        *internal = responder->source;
+        *external = initiator->destination;
+        *remote = initiator->source;
     } else {
-        view->internal = initiator->source;
-        view->external = responder->destination;
-        view->remote = initiator->destination;
+        *internal = initiator->source;
+        *external = responder->destination;
+        *remote = initiator->destination;
     }
-    if (session->direction == DIRECTION_HAIRPIN)
-        view->peer = responder->source;
 }
 
 bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session_view *view)
@@ -52,7 +51,9 @@ bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session
     view->protocol = session->tuple[0].protocol;
     view->state = (enum session_state)session->state;
     view->direction = (enum direction)session->direction;
-    view_endpoints(session, view);
+    session_endpoints(session, &view->internal, &view->external, &view->remote);
+    if (session->direction == DIRECTION_HAIRPIN)
+        view->peer = session->tuple[ROLE_RESPONDER].source;
     view_names(nat, session, view);
     limit = session_idle_limit(nat, session) * UINT64_C(1000);
     view->age_ms = now > session->created ? now - session->created : 0;
@@ -62,5 +63,6 @@ bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session
     view->packets_in = session->packets[!out];
     view->bytes_out = session->bytes[out];
     view->bytes_in = session->bytes[!out];
+    view->offloaded = offload_is_live(nat, session);
     return true;
 }

@@ -1,6 +1,7 @@
 #include "ruleset_internal.h"
 
 #include "netlink.h"
+#include "offload_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -69,7 +70,7 @@ static int commit(struct ruleset *ruleset, struct batch *batch, struct batch_out
     return code;
 }
 
-/* True when nothing but rules failed, and for each there is another way; *plan becomes that. */
+/* True when nothing but rules or the maps of offload failed, and for each there is another way; *plan becomes that. */
 static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
                       const struct batch_outcome *outcome)
 {
@@ -78,6 +79,10 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
     for (size_t i = 0; i < outcome->count; i++) {
         const struct nlmsghdr *message = batch_find(batch, outcome->failures[i].sequence);
 
+        if (message && message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSET) && plan->offload) {
+            plan->offload = false; /* no expressions of sets */
+            return true;
+        }
         if (!message || message->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
             return false;
         if (strcmp(batch_rule_chain(message), RULESET_CHAIN_DEFRAG) == 0)
@@ -106,6 +111,8 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, const str
         return code;
     rules_create_chains(&batch);
     sets_create(&batch);
+    if (plan->offload)
+        offload_create_maps(&batch, options->offload_sessions);
     code = sets_fill(&batch, contents, error);
     if (code == 0) {
         rules_create(&batch, options, *plan);
@@ -152,16 +159,22 @@ static int count_one(const struct nlmsghdr *message, void *count)
     return MNL_CB_OK;
 }
 
-/* How many rules our table has. False when it cannot be told now (a dump that a change disturbed). */
-static bool count_rules(struct ruleset *ruleset, uint32_t *count)
+static int list_rules(struct ruleset *ruleset, mnl_cb_t each, void *context)
 {
     char buffer[256] = {0};
     struct nlmsghdr *request = question(buffer, NFT_MSG_GETRULE, NLM_F_DUMP);
+
+    mnl_attr_put_strz(request, NFTA_RULE_TABLE, RULESET_TABLE);
+    return netlink_ask(ruleset->socket, request, each, context);
+}
+
+/* How many rules our table has. False when it cannot be told now (a dump that a change disturbed). */
+static bool count_rules(struct ruleset *ruleset, uint32_t *count)
+{
     int code;
 
     *count = 0;
-    mnl_attr_put_strz(request, NFTA_RULE_TABLE, RULESET_TABLE);
-    code = netlink_ask(ruleset->socket, request, count_one, count);
+    code = list_rules(ruleset, count_one, count);
     return code == 0 || code == -ENOENT; /* no such table: no rules */
 }
 
@@ -183,7 +196,8 @@ bool ruleset_is_intact(struct ruleset *ruleset)
 int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *options,
                     const struct ruleset_contents *contents, struct error *error)
 {
-    struct ruleset_plan plan = {.queue = QUEUE_NATIVE, .defrag = DEFRAG_TPROXY};
+    struct ruleset_plan plan = {
+        .queue = QUEUE_NATIVE, .defrag = DEFRAG_TPROXY, .offload = options->offload_sessions > 0};
     int code;
 
     if (options->queue_count == 0 || options->first_queue + options->queue_count > UINT16_MAX + 1) {
@@ -252,4 +266,15 @@ const char *ruleset_defrag_expression(const struct ruleset *ruleset)
         [DEFRAG_TPROXY] = "tproxy", [DEFRAG_CT] = "ct", [DEFRAG_NONE] = "none"};
 
     return names[ruleset->plan.defrag];
+}
+
+int ruleset_read_hits(struct ruleset *ruleset, struct ruleset_hits *hits)
+{
+    *hits = (struct ruleset_hits){0};
+    return list_rules(ruleset, offload_count_hits, hits);
+}
+
+bool ruleset_has_offload(const struct ruleset *ruleset)
+{
+    return ruleset->plan.offload;
 }

@@ -104,6 +104,8 @@ static bool read_answers(const struct batch *batch, const char *buffer, size_t l
     for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
         const struct nlmsgerr *answer = mnl_nlmsg_get_payload(message);
 
+        if (batch->echo && message->nlmsg_type >= NLMSG_MIN_TYPE)
+            (void)batch->echo(message, batch->echo_context); /* some kernels give it sequence number 0 */
         if (message->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(message) < sizeof(*answer))
             continue;
         if (!belongs_to(batch, message->nlmsg_seq))

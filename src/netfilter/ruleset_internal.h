@@ -25,6 +25,7 @@ enum defrag_method { DEFRAG_TPROXY, DEFRAG_CT, DEFRAG_NONE };
 struct ruleset_plan {
     enum queue_method queue;
     enum defrag_method defrag;
+    bool offload;
 };
 
 /*
@@ -38,6 +39,8 @@ struct batch {
     struct nlmsghdr *open; /* the message being built, behind the finished ones; NULL: none */
     uint32_t first_sequence, last_sequence;
     bool failed;
+    mnl_cb_t echo; /* gets messages that the kernel sends back (NLM_F_ECHO), whichever batch they are of */
+    void *echo_context;
 };
 
 struct batch_failure {

@@ -7,6 +7,7 @@
  * Registers: every match loads register 1, compares it at once and leaves it. The queue statement comes last:
  * it is the rule's verdict.
  */
+#include "offload_internal.h"
 #include "ruleset_rule.h"
 
 #include <arpa/inet.h>
@@ -340,6 +341,10 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, st
 
     put_defrag(batch, plan.defrag);
     put_loopback(batch);
+    if (plan.offload) {
+        offload_create_rules(batch, HOOK_INBOUND);
+        offload_create_rules(batch, HOOK_OUTBOUND);
+    }
     put_published(batch, &queueing, CHAIN_INBOUND, PROTOCOL_TCP, SET_TCP);
     put_published(batch, &queueing, CHAIN_INBOUND, PROTOCOL_UDP, SET_UDP);
     put_published(batch, &queueing, CHAIN_OWN_OUT, PROTOCOL_TCP, SET_TCP);

@@ -31,7 +31,8 @@ def test_status(connection):
     assert status["queues"][0] == {"number": 0, "waiting": 3, "dropped_full": 1, "dropped_user": 0}
     assert status["queues"][1]["error"]
     assert status["kernel"] == {"queue_expression": "queue", "defragmentation": None}
-    assert status["offload"] == "off"
+    assert status["offload"]["mode"] == "off"
+    assert set(status["offload"]) == {"mode", "sessions", "limit", "packets", "bytes", "added", "removed", "refused", "full"}
     assert status["warnings"] == ["this is not a gateway but a stub of one"]
 
 

@@ -111,6 +111,20 @@ def lab1_stays_inside(lab):
     lab.gw.nft("delete table ip stay")
 
 
+@pytest.fixture(scope="module")
+def wire(lab):
+    """
+    The interfaces send what a wire would carry, checksums and not promises. Captures of sessions that the kernel rewrites need
+    it, and ICMP errors about them: the queue would have kept the promise.
+    """
+    switched = [(lab.gw, "wan0"), (lab.gw, "lan0"), (lab.lab1, "eth0"), (lab.lab2, "eth0"), (lab.out, "eth0")]
+    for host, interface in switched:
+        host.offload(interface, False)
+    yield
+    for host, interface in switched:
+        host.offload(interface, True)
+
+
 @pytest.fixture
 def record(tmp_path):
     """Starts captures: record(host, interface, expression)."""

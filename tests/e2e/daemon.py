@@ -17,6 +17,10 @@ BUILD = ROOT / os.environ.get("PORTREEVE_BUILD", "build")
 DAEMON = BUILD / "portreeved"
 CLIENT = BUILD / "portreeve"
 
+# What every test is run with: the queue alone, or the kernel's own rewriting of every session that may be.
+OFFLOAD = os.environ.get("PORTREEVE_OFFLOAD", "on")
+OFFLOADING = {"on": "offload = on\noffload-after = 1", "off": "offload = off"}
+
 START_SECONDS = 10
 STOP_SECONDS = 10
 
@@ -69,6 +73,7 @@ class Daemon:
             "gateway": f"external = {self.external}",
             "control": f"socket = {self.socket}",
             "state": f"directory = {self.directory}/state",
+            "performance": OFFLOADING[OFFLOAD],
             "log": "level = debug\ntarget = stderr",
         }
         for name, keys in fixed.items():
@@ -167,6 +172,12 @@ class Daemon:
     def until_no_session(self, *words, seconds=5):
         eventually(lambda: not self.sessions(*words), f"no session {' '.join(words)}", seconds)
 
+    def until_offloaded(self, *words, seconds=5):
+        """Where sessions are offloaded: until those that match are."""
+        if OFFLOAD == "on":
+            eventually(lambda: (found := self.sessions(*words)) and all(one["offloaded"] for one in found),
+                       f"sessions {' '.join(words)} are offloaded", seconds)
+
     def add_forward(self, name, listen, target, *options, check=True):
         return self.client("forward", "add", name, listen, target, *options, check=check)
 
@@ -191,6 +202,14 @@ class Daemon:
 def tables(lab):
     """The nf_tables tables of portreeve in the gateway."""
     return [line for line in lab.gw.run("nft", "list", "tables").stdout.splitlines() if "portreeve" in line]
+
+
+def elements(lab):
+    """How many elements the kernel's maps of offloaded sessions have: two for each."""
+    listing = json.loads(lab.gw.run("nft", "-j", "list", "table", "ip", "portreeve").stdout)
+    maps = [entry["map"] for entry in listing["nftables"] if "map" in entry]
+    assert {one["name"] for one in maps} == {"offload_in", "offload_out"}
+    return sum(len(one.get("elem", ())) for one in maps)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 import process
-from daemon import CLIENT, SHARE
+from daemon import CLIENT, OFFLOAD, SHARE
 from deadline import eventually
 from lab import EXTERNAL
 from traffic import Transfer, assert_silent, talk, tcp_pair, udp_round_trip
@@ -51,6 +51,8 @@ def flows(lab, daemon):
             tcp_pair(lab.out2, EXTERNAL, 80, web) as (_, _, web_client):
         udp_round_trip(inside, outside, lab.out.address)
         udp_round_trip(asker, echo, EXTERNAL)
+        for protocol in ("tcp", "udp"):
+            daemon.until_offloaded(protocol)
         yield web_client
     daemon.client("kill", "10.0.0.0/24")
 
@@ -75,7 +77,7 @@ def test_sessions_json_has_the_documented_fields(lab, daemon, flows):
         for side in ("internal", "external", "remote"):
             assert set(session[side]) == {"address", "port"}
         assert set(session["packets"]) == set(session["bytes"]) == {"out", "in"}
-        assert session["offloaded"] is False
+        assert session["offloaded"] is (OFFLOAD == "on" and session["protocol"] != "icmp")
         assert session["age"] >= session["idle"] >= 0
         assert session["expires_in"] > 0
     assert len({session["id"] for session in sessions}) == 5
@@ -119,7 +121,7 @@ def test_a_ping_session(lab, daemon, flows):
     (["internal=10.0.0.2"], 2), (["internal=10.0.0.3", "tcp"], 1), (["external=203.0.113.5"], 5),
     (["external=:80"], 1), (["remote=203.0.113.10"], 4), (["remote=:443"], 1), (["internal=:443"], 0),
     (["state=established"], 2), (["state=answered"], 3), (["state=closed"], 0), (["share=lab"], 3),
-    (["forward=web"], 1), (["forward=echo"], 1), (["forward=range"], 0), (["offloaded"], 0),
+    (["forward=web"], 1), (["forward=echo"], 1), (["forward=range"], 0), (["offloaded"], 4 if OFFLOAD == "on" else 0),
     (["tcp", "forward=web", "10.0.0.2", "state=established"], 1), (["tcp", "udp"], 0),
 ])
 def test_filter(lab, daemon, flows, words, count):

@@ -11,6 +11,8 @@ from lab import CORE, EDGE, EXTERNAL, NARROW_MTU
 from traffic import (IP_MTU, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_PMTUDISC_DONT, Transfer, assert_refused,
                      assert_silent, icmp_error, random_bytes, tcp_pair, udp_round_trip, want_icmp_errors)
 
+pytestmark = pytest.mark.usefixtures("wire")
+
 CONFIG = SHARE + """
 [forward echo]
 listen = 7/udp

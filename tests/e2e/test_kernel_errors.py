@@ -16,6 +16,8 @@ from lab import EXTERNAL, GATEWAY_INSIDE
 from traffic import (IP_MTU, IP_MTU_DISCOVER, IP_PMTUDISC_DO, Transfer, icmp_error, random_bytes, refuses,
                      tcp_pair, udp_round_trip, want_icmp_errors)
 
+pytestmark = pytest.mark.usefixtures("wire")
+
 # Without mss = off no TCP segment would ever be too long.
 CONFIG = "[gateway]\nmss = off\n" + SHARE + """
 [forward echo]

@@ -1,0 +1,44 @@
+/*
+ * offload_maps.h - the kernel's maps of offloaded sessions: adding, asking, removing, listing
+ *
+ * The ruleset makes the maps (ruleset.h, offload_sessions); this fills them. One element for each direction: its key is what packets
+ * of that direction carry, its value what they get instead, and it has a counter.
+ * Not thread-safe: one caller at a time.
+ */
+#ifndef PORTREEVE_OFFLOAD_MAPS_H
+#define PORTREEVE_OFFLOAD_MAPS_H
+
+#include "portreeve/error.h"
+#include "portreeve/offload.h"
+#include "portreeve/packet.h"
+
+/* Orders that one call may carry out. */
+#define OFFLOAD_BATCH 256
+
+struct offload_maps;
+
+/* A netlink socket in the caller's network namespace. 0 or -errno and a sentence. */
+int offload_maps_open(struct offload_maps **maps, struct error *error);
+void offload_maps_close(struct offload_maps *maps); /* NULL is fine; elements stay */
+
+struct offload_outcome {
+    bool done;        /* OFFLOAD_ADD: the kernel rewrites it now */
+    bool has_traffic; /* OFFLOAD_ASK, OFFLOAD_REMOVE: the kernel has told */
+    struct offload_traffic traffic;
+};
+
+/*
+ * Carries out up to OFFLOAD_BATCH orders, each kind in a transaction of its own: removals, questions, additions. What fails in a
+ * transaction is tried again one by one. Returns 0, or -errno when something failed that is not an element's own fault.
+ */
+int offload_maps_execute(struct offload_maps *maps, const struct offload_order *orders, struct offload_outcome *outcomes,
+                         size_t count);
+
+/* One element of a listing: packets that carry `tuple` at `hook`. */
+typedef void offload_listed(void *context, enum packet_hook hook, const struct tuple *tuple, uint64_t packets,
+                            uint64_t bytes);
+
+/* Lists both maps. 0 or -errno (-ENOENT: there are no maps). */
+int offload_maps_list(struct offload_maps *maps, offload_listed *each, void *context);
+
+#endif

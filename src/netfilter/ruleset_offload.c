@@ -1,0 +1,203 @@
+/*
+ * The maps of sessions that the kernel rewrites by itself, and the rules that ask them.
+ *
+ * One lookup by the whole tuple gives address and port together. What needs the daemon's eye is sent on to the rules behind:
+ * packets with IP options, SYN, FIN and RST, UDP without a checksum (nft_payload would give it a wrong one), and
+ * what goes outside and may be fragmented (its IP id has to be renewed). The fragments themselves never get this far: the
+ * kernel has put them together.
+ *
+ * Registers: the key from 32_00 (NFT_REG_1) to 32_04, what is compared in NFT_REG_3, the answer in NFT_REG_4 (address, then
+ * port).
+ *
+ * Rejected: `last`, the time of an element's last packet, beside its counter: the nft of Debian 12 dies of it when it lists
+ * the table.
+ */
+#include "ruleset_rule.h"
+#include "offload_internal.h"
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <libnftnl/common.h>
+#include <libnftnl/expr.h>
+#include <libnftnl/rule.h>
+#include <libnftnl/set.h>
+
+/* nft's numbers for types, and for concatenations of them, which the kernel keeps for listings. */
+#define NFT_ADDRESS  7u
+#define NFT_PROTOCOL 12u
+#define NFT_PORT     13u
+#define KEY_TYPE     (NFT_ADDRESS << 24 | NFT_ADDRESS << 18 | NFT_PORT << 12 | NFT_PORT << 6 | NFT_PROTOCOL)
+#define VALUE_TYPE   (NFT_ADDRESS << 6 | NFT_PORT)
+
+/* IP header length in words, version 4: a header without options. */
+#define PLAIN_HEADER 0x45
+
+static const char *const comments[] = {
+    [HOOK_INBOUND] = "offloaded sessions: a new destination",
+    [HOOK_OUTBOUND] = "offloaded sessions: a new source",
+};
+
+const char *offload_map_name(enum packet_hook hook)
+{
+    return hook == HOOK_INBOUND ? "offload_in" : "offload_out";
+}
+
+static uint32_t map_id(enum packet_hook hook)
+{
+    return SET_COUNT + 1u + (uint32_t)hook;
+}
+
+static void add_expression(struct batch *batch, struct nftnl_set *set, const char *name)
+{
+    struct nftnl_expr *expression = nftnl_expr_alloc(name);
+
+    if (expression)
+        nftnl_set_add_expr(set, expression);
+    else
+        batch->failed = true;
+}
+
+static void create_map(struct batch *batch, enum packet_hook hook, uint32_t size)
+{
+    struct nftnl_set *set = nftnl_set_alloc();
+
+    if (!set || nftnl_set_set_str(set, NFTNL_SET_TABLE, RULESET_TABLE) < 0 ||
+        nftnl_set_set_str(set, NFTNL_SET_NAME, offload_map_name(hook)) < 0) {
+        batch->failed = true;
+        nftnl_set_free(set);
+        return;
+    }
+    nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_IPV4);
+    nftnl_set_set_u32(set, NFTNL_SET_ID, map_id(hook));
+    nftnl_set_set_u32(set, NFTNL_SET_FLAGS, NFT_SET_MAP | NFT_SET_EXPR);
+    nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, KEY_TYPE);
+    nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, sizeof(struct offload_key));
+    nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, VALUE_TYPE);
+    nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, sizeof(struct offload_value));
+    nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, size); /* a hash of this size, which never has to grow */
+    add_expression(batch, set, "counter"); /* of each element */
+    nftnl_set_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSET, NLM_F_CREATE), set);
+    nftnl_set_free(set);
+}
+
+void offload_create_maps(struct batch *batch, uint32_t size)
+{
+    create_map(batch, HOOK_INBOUND, size);
+    create_map(batch, HOOK_OUTBOUND, size);
+}
+
+static void match_bytes(struct rule *rule, struct field field, const void *mask, uint32_t operation, const void *data)
+{
+    rule_load_field(rule, NFT_REG_3, field);
+    if (mask)
+        rule_mask(rule, NFT_REG_3, mask, field.length);
+    rule_compare(rule, NFT_REG_3, operation, data, field.length);
+}
+
+/* Whatever has to be seen by the daemon leaves the rule here. */
+static void match_plain(struct rule *rule, enum packet_hook hook, uint8_t protocol)
+{
+    static const struct field version = {NFT_PAYLOAD_NETWORK_HEADER, 0, 1}, fragments = {NFT_PAYLOAD_NETWORK_HEADER, 6, 1},
+                              tcp_flags = {NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1},
+                              udp_checksum = {NFT_PAYLOAD_TRANSPORT_HEADER, 6, 2};
+    static const uint8_t plain = PLAIN_HEADER, dont_fragment = 0x40, syn_fin_rst = TCP_SYN | TCP_FIN | TCP_RST;
+    static const uint16_t none = 0;
+
+    rule_load_meta(rule, NFT_REG32_04, NFT_META_L4PROTO);
+    rule_compare(rule, NFT_REG32_04, NFT_CMP_EQ, &protocol, sizeof(protocol));
+    match_bytes(rule, version, NULL, NFT_CMP_EQ, &plain);
+    if (hook == HOOK_OUTBOUND)
+        match_bytes(rule, fragments, &dont_fragment, NFT_CMP_NEQ, &none);
+    if (protocol == PROTOCOL_TCP)
+        match_bytes(rule, tcp_flags, &syn_fin_rst, NFT_CMP_EQ, &none);
+    else
+        match_bytes(rule, udp_checksum, NULL, NFT_CMP_NEQ, &none);
+}
+
+/* Writes a register into the packet and updates the checksum at `checksum` in the same header. */
+static void write_field(struct rule *rule, uint32_t from, struct field field, uint32_t checksum, uint32_t flags)
+{
+    struct nftnl_expr *payload = rule_add(rule, "payload");
+
+    if (!payload)
+        return;
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_SREG, from);
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_BASE, field.base);
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_OFFSET, field.offset);
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_LEN, field.length);
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, checksum);
+    nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_FLAGS, flags);
+}
+
+static void put_rule(struct batch *batch, enum packet_hook hook, uint8_t protocol)
+{
+    /* One load a field: the kernel has a short way for up to four bytes (nft_payload_fast_eval). */
+    static const struct field key[] = {{NFT_PAYLOAD_NETWORK_HEADER, 12, 4},
+                                       {NFT_PAYLOAD_NETWORK_HEADER, 16, 4},
+                                       {NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2},
+                                       {NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2}};
+    const struct field address = {NFT_PAYLOAD_NETWORK_HEADER, hook == HOOK_INBOUND ? 16 : 12, 4},
+                       port = {NFT_PAYLOAD_TRANSPORT_HEADER, hook == HOOK_INBOUND ? 2 : 0, 2};
+    const uint32_t ip_checksum = 10, l4_checksum = protocol == PROTOCOL_TCP ? 16 : 6;
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, hook == HOOK_INBOUND ? CHAIN_INBOUND : CHAIN_OUTBOUND, comments[hook]))
+        return;
+    match_plain(&rule, hook, protocol);
+    for (uint32_t i = 0; i < sizeof(key) / sizeof(key[0]); i++)
+        rule_load_field(&rule, NFT_REG32_00 + i, key[i]);
+    rule_lookup(&rule, NFT_REG_1, offload_map_name(hook), map_id(hook), NFT_REG_4);
+    write_field(&rule, NFT_REG32_12, address, ip_checksum, NFT_PAYLOAD_L4CSUM_PSEUDOHDR);
+    write_field(&rule, NFT_REG32_13, port, l4_checksum, 0);
+    rule_accept(&rule);
+    rule_end(&rule);
+}
+
+void offload_create_rules(struct batch *batch, enum packet_hook hook)
+{
+    put_rule(batch, hook, PROTOCOL_TCP);
+    put_rule(batch, hook, PROTOCOL_UDP);
+}
+
+/* What one rule has counted, and which map it asks. */
+struct rule_hits {
+    const char *map;
+    uint64_t packets, bytes;
+};
+
+static int read_expression(struct nftnl_expr *expression, void *context)
+{
+    const char *name = nftnl_expr_get_str(expression, NFTNL_EXPR_NAME);
+    struct rule_hits *hits = context;
+
+    if (strcmp(name, "lookup") == 0) {
+        hits->map = nftnl_expr_get_str(expression, NFTNL_EXPR_LOOKUP_SET);
+    } else if (strcmp(name, "counter") == 0) {
+        hits->packets = nftnl_expr_get_u64(expression, NFTNL_EXPR_CTR_PACKETS);
+        hits->bytes = nftnl_expr_get_u64(expression, NFTNL_EXPR_CTR_BYTES);
+    }
+    return 0;
+}
+
+int offload_count_hits(const struct nlmsghdr *message, void *context)
+{
+    struct nftnl_rule *rule = nftnl_rule_alloc();
+    struct ruleset_hits *sum = context;
+    struct rule_hits hits = {0};
+
+    if (rule && nftnl_rule_nlmsg_parse(message, rule) == 0)
+        nftnl_expr_foreach(rule, read_expression, &hits);
+    for (int hook = 0; hits.map && hook < 2; hook++) {
+        if (strcmp(hits.map, offload_map_name((enum packet_hook)hook)) == 0) {
+            sum->packets[hook] += hits.packets;
+            sum->bytes[hook] += hits.bytes;
+        }
+    }
+    if (rule)
+        nftnl_rule_free(rule);
+    return MNL_CB_OK;
+}
