@@ -29,7 +29,7 @@ LIBRARIES      := libmnl:libmnl-dev libnetfilter_queue:libnetfilter-queue-dev li
                   inih:libinih-dev jansson:libjansson-dev
 TEST_LIBRARIES := check:check
 
-ifeq ($(filter clean help demo check uninstall fresh-%,$(MAKECMDGOALS)),)
+ifeq ($(filter clean help demo check bench uninstall fresh-%,$(MAKECMDGOALS)),)
 MISSING := $(strip $(foreach l,$(LIBRARIES),$(shell pkg-config --exists $(firstword $(subst :, ,$(l))) 2>/dev/null || echo $(lastword $(subst :, ,$(l))))))
 ifneq ($(MISSING),)
 ifeq ($(shell command -v pkg-config),)
@@ -182,6 +182,23 @@ fuzz: ## Run every fuzzer FUZZ_RUNS times
 	    build-asan/tests/fuzz/$$fuzzer -r $(FUZZ_RUNS) 1 tests/fuzz/corpus/$${fuzzer#fuzz_} || exit 1; \
 	done
 
+# The benchmark's programs; those of its measures that portreeve's own modules are part of link them.
+BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(filter-out %/support.c,$(sort $(wildcard tests/bench/*.c))))
+
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/support.o $(NETFILTER_OBJECTS) $(BUILD)/libnat.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lm
+
+bench-build: all $(BENCH_PROGRAMS)
+
+# What bench takes, by these names or as --rounds and so on; `tests/bench/bench.py --help` says what they mean.
+BENCH_KNOBS = $(foreach knob,ROUNDS DURATION WORK CONTENDERS SESSIONS OUTPUT,$(if $($(knob)),$(knob)='$($(knob))'))
+
+bench: ## Benchmark against the kernel's NAT and proxies (root); ROUNDS, DURATION, WORK, CONTENDERS
+	tests/install-deps.sh build bench
+	$(MAKE) bench-build
+	PORTREEVE_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py $(BENCH_KNOBS)
+
 control: all $(BUILD)/tests/control/stub ## Tests of the control socket and the client
 	PORTREEVE_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q tests/control
 
@@ -194,4 +211,4 @@ clean: ## Remove everything that was built
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: all install uninstall demo check unit control e2e kernel fuzz fuzz-build lint clean help
+.PHONY: all install uninstall demo check unit control e2e kernel fuzz fuzz-build bench bench-build lint clean help

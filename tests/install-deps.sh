@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what is missing to build, to run the demo, or to run the tests, on Debian and Ubuntu.
+# Installs what is missing to build, to run the demo, the tests or the benchmark, on Debian and Ubuntu.
 #
-#   tests/install-deps.sh build | unit | demo | e2e | more ...
+#   tests/install-deps.sh build | unit | demo | e2e | more | bench ...
 #
 # Only packages that are missing are installed; when none is, nothing is touched and root is not needed.
 set -eu
@@ -11,9 +11,10 @@ UNIT="$BUILD check netbase"
 DEMO="$BUILD netbase iproute2 procps curl python3 iputils-ping"
 E2E="$DEMO nftables tcpdump traceroute util-linux nginx-light iperf3 coturn stun-client python3-pytest python3-scapy"
 MORE="$E2E clang valgrind"
+BENCH="$BUILD netbase iproute2 procps python3 nftables conntrack iperf3 haproxy rinetd socat gnuplot-nox"
 
 usage() {
-    echo "usage: tests/install-deps.sh build|unit|demo|e2e|more ..." >&2
+    echo "usage: tests/install-deps.sh build|unit|demo|e2e|more|bench ..." >&2
     exit 2
 }
 
@@ -24,6 +25,7 @@ packages_of() {
     demo) echo "$DEMO" ;;
     e2e) echo "$E2E" ;;
     more) echo "$MORE" ;;
+    bench) echo "$BENCH" ;;
     *) return 1 ;;
     esac
 }
@@ -39,6 +41,7 @@ is_provided() {
     gcc) command -v cc >/dev/null ;;
     pkg-config) command -v pkg-config >/dev/null ;;
     nginx-light) [ -x /usr/sbin/nginx ] ;;
+    gnuplot-nox) command -v gnuplot >/dev/null ;;
     *) false ;;
     esac
 }

@@ -1,9 +1,10 @@
 #!/bin/bash
-# Beyond `make check`: the other compiler, valgrind over the core, threads under TSan, fuzzers for a moment each.
+# Beyond `make check`: the other compiler, valgrind over the core, threads under TSan, fuzzers for a moment each, the
+# benchmark for a moment.
 set -eu
 cd "$(dirname "$0")/.."
 export WERROR=1
-tests/install-deps.sh more
+tests/install-deps.sh more bench
 
 echo "== linters"
 LINT_TOOLS=1 tests/lint.sh
@@ -26,3 +27,7 @@ PORTREEVE_BUILD="$PWD/build-tsan" /usr/bin/python3 -m pytest -q tests/e2e/test_o
 
 echo "== fuzzers"
 make fuzz FUZZ_RUNS=20000
+
+echo "== the benchmark still runs"
+make bench-build
+/usr/bin/python3 tests/bench/smoke.py

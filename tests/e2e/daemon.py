@@ -55,6 +55,9 @@ class Daemon:
     that everyone may look into.
     """
 
+    LOG_LEVEL = "debug"
+    PERFORMANCE = OFFLOADING[OFFLOAD]
+
     def __init__(self, lab, body=SHARE, external="wan0"):
         self.lab = lab
         self.external = external
@@ -73,8 +76,8 @@ class Daemon:
             "gateway": f"external = {self.external}",
             "control": f"socket = {self.socket}",
             "state": f"directory = {self.directory}/state",
-            "performance": OFFLOADING[OFFLOAD],
-            "log": "level = debug\ntarget = stderr",
+            "performance": self.PERFORMANCE,
+            "log": f"level = {self.LOG_LEVEL}\ntarget = stderr",
         }
         for name, keys in fixed.items():
             header = f"[{name}]\n"

@@ -144,7 +144,8 @@ def _ethtool(control, interface, command, value):
     fcntl.ioctl(control, _SIOCETHTOOL, request)
 
 
-def _link(one, one_interface, other, other_interface):
+def link(one, one_interface, other, other_interface):
+    """A veth pair between two hosts, both ends up."""
     one.ip("link", "add", one_interface, "type", "veth",
            "peer", "name", other_interface, "netns", other.namespace)
     one.ip("link", "set", one_interface, "up")
@@ -158,7 +159,7 @@ def _switch(role, ports):
     switch.ip("link", "add", "br0", "type", "bridge", "stp_state", "0", "forward_delay", "0")
     switch.ip("link", "set", "br0", "up")
     for host, interface in ports:
-        _link(host, interface, switch, f"to-{host.role}")
+        link(host, interface, switch, f"to-{host.role}")
         switch.ip("link", "set", f"to-{host.role}", "master", "br0")
     return switch
 
@@ -177,8 +178,8 @@ class Lab:
         self.far = Host("far", "198.51.100.10")
         self.lan = _switch("lan", [(self.lab1, "eth0"), (self.lab2, "eth0"), (self.gw, "lan0")])
         self.wan = _switch("wan", [(self.out, "eth0"), (self.out2, "eth0"), (self.edge, "eth0"), (self.gw, "wan0")])
-        _link(self.edge, "eth1", self.core, "eth0")
-        _link(self.core, "eth1", self.far, "eth0")
+        link(self.edge, "eth1", self.core, "eth0")
+        link(self.core, "eth1", self.far, "eth0")
         self._addresses()
         self._routes()
         for router in (self.gw, self.edge, self.core):

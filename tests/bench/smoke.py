@@ -1,0 +1,46 @@
+"""Whether the benchmark still works: one short round of everything with two contenders, and no look at how fast they are"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SECONDS = 120
+
+WORK = ("bulk-forward-up-1", "pps-share", "pps-forward", "connect-forward", "connect-share", "latency-share", "scale", "forwards")
+CONTENDERS = ("kernel", "portreeve-off-2")
+
+
+def check(output):
+    """The figures that must be there, and must not be 0."""
+    page = (output / "report.md").read_text()
+    results = json.loads((output / "results.json").read_text())["results"]
+    for work in WORK:
+        assert f"## {work}:" in page, f"{work} is not in the report"
+        for contender in CONTENDERS:
+            figures = results[work][contender]
+            if contender == "kernel" and work in ("scale", "forwards"):
+                assert figures == {"note": "not measured"}, figures
+                continue
+            assert "note" not in figures, f"{work}, {contender}: {figures['note']}"
+            main = next(iter(figures.values()))
+            assert main["median"] > 0 and len(main["values"]) == 1, f"{work}, {contender}: {main}"
+    assert (output / "bench.png").stat().st_size > 1000
+
+
+def main():
+    with tempfile.TemporaryDirectory() as directory:
+        argv = [sys.executable, HERE / "bench.py", "ROUNDS=1", "DURATION=0.3", "SESSIONS=5000", f"WORK={','.join(WORK)}",
+                f"CONTENDERS={','.join(CONTENDERS)}", f"OUTPUT={directory}"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False, env=os.environ)
+        try:
+            assert done.returncode == 0, "the benchmark failed"
+            check(Path(directory))
+        except (AssertionError, KeyError, OSError) as error:
+            sys.exit(f"{done.stdout}{done.stderr}smoke: {error!r}")
+
+
+main()
