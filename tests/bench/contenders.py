@@ -19,6 +19,7 @@ class Contender:
     """One way through the gateway. `lacks` says what it cannot do: {"share": why, "udp": why}."""
 
     external = EXTERNAL  # what the outside sees of the inside
+    workers = 0  # threads that translate, of a program that has such
     forward_address = EXTERNAL  # where the outside reaches the inside's ports
     lacks = {}
 

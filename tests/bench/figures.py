@@ -122,7 +122,10 @@ def _scale(work):
 _KINDS = {"bulk": _bulk, "pps": _packets, "connect": _connections, "latency": _latency, "scale": _scale}
 
 
-def ratios(works):
-    """Those of the chosen works that have a bar."""
-    for work in works:
-        yield from _KINDS.get(work.name.partition("-")[0], lambda _: ())(work.name)
+def chosen_ratios(options):
+    """Those that have a bar, of the chosen works and contenders."""
+    names = {contender.name for contender in options.contenders}
+    for work in options.work:
+        for ratio in _KINDS.get(work.name.partition("-")[0], lambda _: ())(work.name):
+            if {half[1] for half in (ratio.over, ratio.under) if half} <= names:
+                yield ratio

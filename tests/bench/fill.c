@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define BATCH       16
 #define SOCKETS_MAX 1000
@@ -25,18 +24,6 @@ static int open_socket(uint16_t port)
 
     must(bind(descriptor, (struct sockaddr *)&source, sizeof(source)), "bind");
     return descriptor;
-}
-
-/* A batch is sent when the clock has come to its first packet. */
-static void wait_for(uint64_t due)
-{
-    uint64_t now = now_ns();
-    struct timespec left;
-
-    if (now >= due)
-        return;
-    left = (struct timespec){.tv_sec = (time_t)((due - now) / SECOND), .tv_nsec = (long)((due - now) % SECOND)};
-    nanosleep(&left, NULL);
 }
 
 /* One source port, BATCH destinations in a row. */
@@ -81,7 +68,7 @@ int main(int argc, char **argv)
     for (uint64_t turn = 0; sent < sessions && !stopped; turn++) {
         uint64_t size = sessions - sent < BATCH ? sessions - sent : BATCH;
 
-        wait_for(began + sent * SECOND / rate);
+        wait_until(began + sent * SECOND / rate);
         send_batch(sockets[turn % count], first + (uint32_t)(turn / count * BATCH), size);
         sent += size;
     }

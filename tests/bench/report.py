@@ -3,21 +3,19 @@
 import json
 
 from contenders import POOL
-from figures import ratios
+from figures import chosen_ratios
 from scale import FILL_RATE
-from work import FLOWS, PARALLEL
+from work import FLOWS, LOSSLESS, PARALLEL
 
 # Heads of columns: figure -> words. What is not here is shown under its own name.
 _HEADS = {
     "gbit_s": "Gbit/s", "cpu_s_per_gb": "CPU s/GB, whole machine", "gateway_cpu_s_per_gb": "of it its programs",
     "kpps": "kpps", "offered_kpps": "offered kpps", "lost_percent": "lost %",
-    "receiver_dropped_percent": "receiver too slow %", "cpu_s_per_mpkt": "CPU s/Mpkt, whole machine",
+    "flood_kpps": "kpps of a flood", "flood_lost_percent": "lost % of a flood", "receiver_dropped_percent": "receiver too slow %", "cpu_s_per_mpkt": "CPU s/Mpkt, whole machine",
     "gateway_cpu_s_per_mpkt": "of it its programs", "per_second": "connections/s", "failed": "failed",
     "p50_us": "p50 µs", "p90_us": "p90 µs", "p99_us": "p99 µs", "p999_us": "p99.9 µs", "max_us": "max µs",
     "cpu_ms_per_connection": "CPU ms each", "pool_used_over": "pool used over", "samples": "answers",
 }
-
-_LOSSLESS = 1.0  # percent: with less loss than this the gateway could have carried more
 
 
 def number(value):
@@ -77,19 +75,19 @@ def _limits(options, work, results):
     """Which figures the load programs limited, and not the gateway."""
     lines = []
     for contender in options.contenders:
-        lost = results.summary(work.name, contender.name, "lost_percent")
+        lost = results.summary(work.name, contender.name, "flood_lost_percent")
         slow = results.summary(work.name, contender.name, "receiver_dropped_percent")
-        if lost and lost.median < _LOSSLESS:
+        if lost and lost.median < LOSSLESS:
             lines.append(f"{contender.name}: next to nothing was lost, so the sender was the limit (it shares the "
                          "processors with the gateway); the gateway might have carried more.")
-        if slow and slow.median > _LOSSLESS:
+        if slow and slow.median > LOSSLESS:
             lines.append(f"{contender.name}: {number(slow.median)} % arrived, and the receiver was too slow to count it.")
     return "".join(f"- {line}\n" for line in lines) + ("\n" if lines else "")
 
 
 def _ratios(options, results):
     rows = []
-    for ratio in ratios(options.work):
+    for ratio in chosen_ratios(options):
         value = ratio.compute(results)
         bar = f"{'≥' if ratio.at_least else '≤'} {ratio.bar:g}"
         if value:
@@ -127,7 +125,8 @@ processors; nothing is pinned. CPU time is that of the whole machine, both ends 
 keeps its defaults (haproxy: `mode tcp`, maxconn 4000). New connections: {PARALLEL} at a time, from eight source
 addresses, closed by the client, in order (FIN); the client's ports are used again by `tcp_tw_reuse`. The share's pool has
 {POOL[1] - POOL[0] + 1} ports, for the kernel's NAT as well; "pool used over" is how many times. UDP: {FLOWS} flows, IP
-packets of 64 bytes with complete checksums, after a warm-up. The null queue fills in checksums that the kernel left out
+packets of 64 bytes with complete checksums, after a warm-up: the most that arrived of a flood and of two loads a little
+above what had arrived before. The null queue fills in checksums that the kernel left out
 (TCP), as a payload verdict demands, and does nothing else. The million sessions are made at {FILL_RATE} a second.
 """
 
@@ -155,5 +154,5 @@ def as_json(options, about, results, table):
                 entry["note"] = results.note(work.name, contender.name)
             measured[work.name][contender.name] = entry
     computed = [{"what": ratio.what, "bar": ratio.bar, "at_least": ratio.at_least, **(ratio.compute(results) or {"value": None})}
-                for ratio in ratios(options.work)]
+                for ratio in chosen_ratios(options)]
     return {**about, "results": measured, "ratios": computed, "table": table}

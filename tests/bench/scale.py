@@ -105,8 +105,8 @@ def _with_pings(net, contender, options, then):
             pings.stop()
 
 
-def _scale_routing(net, contender, options):
-    """The same packets without a table: what of a stall is the machine's own."""
+def _scale_plain(net, contender, options):
+    """The same packets without a table: what of a stall is the machine's own, and the turn of a program on it."""
     contender.start(net)
     return _with_pings(net, contender, options, lambda path, pings: _idle_and_full(path, pings, options))
 
@@ -134,7 +134,7 @@ def _scale_portreeve(net, contender, options):
 
 
 def scale(net, contender, options):
-    run = _scale_routing if isinstance(contender, Routing) else _scale_portreeve
+    run = _scale_plain if isinstance(contender, Routing) else _scale_portreeve
     return run(net, contender, options)
 
 
@@ -155,8 +155,12 @@ def _is_portreeve(contender):
     return isinstance(contender, Portreeve) and contender.workers == 2
 
 
+def _scales(contender):
+    return _is_portreeve(contender) or isinstance(contender, Routing) and contender.workers in (0, 2)
+
+
 def works():
     return [Work("scale", "a million sessions: latency and stalls", scale, "filling_longest_ms", "longest while filling, ms",
-                 only=lambda contender: _is_portreeve(contender) or type(contender) is Routing),
+                 only=_scales),
             Work("forwards", f"{MANY} forwards, and one of {MANY} ports: start and packets", forwards, "ready_ms_many",
                  f"ready with {MANY} forwards, ms", only=_is_portreeve)]

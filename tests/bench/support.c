@@ -41,6 +41,13 @@ uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
 }
 
+void wait_until(uint64_t due)
+{
+    const struct timespec until = {.tv_sec = (time_t)(due / SECOND), .tv_nsec = (long)(due % SECOND)};
+
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
 unsigned long argument_number(const char *text, unsigned long least, unsigned long most)
 {
     char *end;

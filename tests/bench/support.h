@@ -22,6 +22,7 @@ void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn)
 int must(int result, const char *what);
 
 uint64_t now_ns(void); /* monotonic */
+void wait_until(uint64_t due); /* of that clock; what is over does not wait */
 
 /* A number of the command line between the two bounds, or the end. */
 unsigned long argument_number(const char *text, unsigned long least, unsigned long most);

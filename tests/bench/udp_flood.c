@@ -1,11 +1,11 @@
 /*
  * udp_flood.c - small UDP packets, as many as go, over several flows
  *
- *     udp_flood INTERFACE GATEWAY SOURCE ADDRESS PORT SECONDS FLOWS FIRST_SOURCE_PORT
+ *     udp_flood INTERFACE GATEWAY SOURCE ADDRESS PORT SECONDS FLOWS FIRST_SOURCE_PORT [RATE]
  *
  * IP packets of 64 bytes, as ready frames through a packet socket, to the gateway's hardware address (aa:bb:...): that
  * costs the sender least, and like those of a wire they come with a complete checksum. A flow is a source port; the flows
- * take turns, packet by packet.
+ * take turns, packet by packet. With RATE, no more than so many packets a second.
  */
 #include "support.h"
 
@@ -83,7 +83,7 @@ static int open_socket(const char *interface)
     return descriptor;
 }
 
-static void flood(int descriptor, struct frame *frames, unsigned long flows, uint64_t seconds)
+static void flood(int descriptor, struct frame *frames, unsigned long flows, uint64_t seconds, uint64_t rate)
 {
     struct iovec pieces[BATCH];
     struct mmsghdr batch[BATCH];
@@ -94,8 +94,11 @@ static void flood(int descriptor, struct frame *frames, unsigned long flows, uin
         batch[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &pieces[i], .msg_iovlen = 1}};
     }
     while (!stopped && now_ns() - began < seconds) {
-        int done = sendmmsg(descriptor, batch, BATCH, 0);
+        int done;
 
+        if (rate > 0)
+            wait_until(began + sent * SECOND / rate);
+        done = sendmmsg(descriptor, batch, BATCH, 0);
         if (done > 0)
             sent += (uint64_t)done;
         else
@@ -110,14 +113,15 @@ int main(int argc, char **argv)
     static struct frame frames[FLOWS_MAX];
     unsigned long flows, first;
 
-    if (argc != 9)
-        die("usage: udp_flood INTERFACE GATEWAY SOURCE ADDRESS PORT SECONDS FLOWS FIRST_SOURCE_PORT");
+    if (argc != 9 && argc != 10)
+        die("usage: udp_flood INTERFACE GATEWAY SOURCE ADDRESS PORT SECONDS FLOWS FIRST_SOURCE_PORT [RATE]");
     flows = argument_number(argv[7], 1, FLOWS_MAX);
     first = argument_number(argv[8], 1, 65535 - flows);
     for (unsigned long i = 0; i < flows; i++)
         fill_frame(&frames[i], argv[2], socket_address(argv[3], (uint16_t)(first + i)),
                    socket_address(argv[4], (uint16_t)argument_number(argv[5], 1, 65535)));
     stop_on_signals();
-    flood(open_socket(argv[1]), frames, flows, argument_seconds(argv[6]));
+    flood(open_socket(argv[1]), frames, flows, argument_seconds(argv[6]),
+          argc > 9 ? argument_number(argv[9], 1, 100000000) : 0);
     return EXIT_SUCCESS;
 }

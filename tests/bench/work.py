@@ -16,6 +16,9 @@ PARALLEL = 20  # connections at a time
 FLOWS = 16
 FIRST_SOURCE_PORT = 20000
 WARM_UP = 0.3  # seconds
+PACED = 2  # loads after the flood
+HEADROOM = 1.15  # of such a load over what has arrived
+LOSSLESS = 1.0  # percent: with less loss than this the gateway could have carried more
 DRAIN = 0.2  # seconds until what waits in queues has come out
 
 
@@ -71,29 +74,38 @@ def bulk(net, contender, options, direction, way, streams):
             "gateway_cpu_s_per_gb": cpu.gateway / gigabytes}
 
 
-def _flood(path, seconds):
-    """(what was sent, what arrived)"""
+def _flood(net, path, seconds, *rate):
+    """What arrived of a flood of all that the sender can do, or of `rate` packets a second."""
     with serving(path.server, PROGRAMS / "udp_count", COUNT_PORT, port=COUNT_PORT, protocol="udp") as counter:
-        sent = load(path.client, "udp_flood", "eth0", path.gateway_hardware, path.client.address, path.target, COUNT_PORT,
-                    seconds, FLOWS, FIRST_SOURCE_PORT, seconds=seconds)
-        time.sleep(DRAIN)
+        with Cpu(net) as cpu:
+            sent = load(path.client, "udp_flood", "eth0", path.gateway_hardware, path.client.address, path.target,
+                        COUNT_PORT, seconds, FLOWS, FIRST_SOURCE_PORT, *rate, seconds=seconds)
+            time.sleep(DRAIN)
         counter.send(signal.SIGTERM)
         counter.wait()
-        return sent, last_json(counter.stdout())
-
-
-def pps(net, contender, options, direction):
-    path = Path(net, contender, direction)
-    _flood(path, WARM_UP)  # sessions are made, and offloaded where that is done
-    with Cpu(net) as cpu:
-        sent, got = _flood(path, options.duration)
+        got = last_json(counter.stdout())
     assert got["received"] > 0, "nothing arrived"
     assert got["from"] == path.seen_as, f"the server saw {got['from']}, expected {path.seen_as}"
-    millions = got["received"] / 1e6
     return {"kpps": got["received"] / got["seconds"] / 1e3, "offered_kpps": sent["sent"] / sent["seconds"] / 1e3,
             "lost_percent": 100 * (1 - got["received"] / sent["sent"]),
             "receiver_dropped_percent": 100 * got["socket_drops"] / sent["sent"],
-            "cpu_s_per_mpkt": cpu.busy / millions, "gateway_cpu_s_per_mpkt": cpu.gateway / millions}
+            "cpu_s_per_mpkt": 1e6 * cpu.busy / got["received"], "gateway_cpu_s_per_mpkt": 1e6 * cpu.gateway / got["received"]}
+
+
+def pps(net, contender, options, direction):
+    """
+    The most that arrives. What the gateway must throw away costs it, too, and where the sender shares its processors, so
+    does sending it: after the flood come loads that are a little above what has arrived so far.
+    """
+    path = Path(net, contender, direction)
+    _flood(net, path, WARM_UP)  # sessions are made, and offloaded where that is done
+    best = flood = _flood(net, path, options.duration / 2)
+    for _ in range(PACED):
+        if flood["lost_percent"] < LOSSLESS:
+            break
+        paced = _flood(net, path, options.duration / 2, int(HEADROOM * 1000 * best["kpps"]))
+        best = max(best, paced, key=lambda figures: figures["kpps"])
+    return {**best, "flood_kpps": flood["kpps"], "flood_lost_percent": flood["lost_percent"]}
 
 
 def connect(net, contender, options, direction):
