@@ -20,8 +20,8 @@
 
 /* Packets that may wait in one queue; the socket's buffer is sized for it. */
 #define QUEUE_LENGTH 4096
-/* Sessions looked at under one hold of the lock. */
-#define TICK_BUDGET 512
+/* A waiting worker is awake by then. */
+#define LET_IN_NS 20000
 
 uint64_t gateway_now(void)
 {
@@ -40,6 +40,13 @@ struct nat *gateway_lock(struct gateway *gateway)
 void gateway_unlock(struct gateway *gateway)
 {
     pthread_mutex_unlock(&gateway->lock);
+}
+
+void gateway_let_workers_in(void)
+{
+    const struct timespec moment = {.tv_nsec = LET_IN_NS};
+
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
 }
 
 const struct config *gateway_config(const struct gateway *gateway)
@@ -291,8 +298,10 @@ void gateway_tick(struct gateway *gateway)
     bool more = true;
 
     while (more) {
-        more = nat_tick(gateway_lock(gateway), gateway_now(), TICK_BUDGET);
+        more = nat_tick(gateway_lock(gateway), gateway_now(), GATEWAY_BUDGET);
         gateway_unlock(gateway);
+        if (more)
+            gateway_let_workers_in();
     }
     gateway_expire_forwards(gateway);
     restore_rules(gateway);

@@ -15,6 +15,9 @@
 
 #define RATE_SECONDS 10
 
+/* Sessions looked at under one hold of the lock by what walks them all. */
+#define GATEWAY_BUDGET 512
+
 struct rate_sample {
     uint64_t time; /* gateway_now; 0: none yet */
     uint64_t packets[2], bytes[2];
@@ -62,6 +65,12 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error);
 
 /* Installs the rules (`install`) or exchanges the sets' contents, for this policy and the external addresses in use. */
 int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install, struct error *error);
+
+/*
+ * Between two holds of the lock: a mutex goes to whoever asks first, which is the thread that has just released it and not one
+ * that first has to wake up.
+ */
+void gateway_let_workers_in(void);
 
 /* Drops run-time and configured forwards whose time has come. */
 void gateway_expire_forwards(struct gateway *gateway);

@@ -63,6 +63,7 @@ void session_open(struct nat *nat, uint32_t slot, const struct session_plan *pla
     memcpy(session->tuple, plan->tuple, sizeof(session->tuple));
     memcpy(session->mapping, plan->mapping, sizeof(session->mapping));
     memcpy(session->forward, plan->forward, sizeof(session->forward));
+    session->epoch = nat->epoch;
     session->direction = (uint8_t)plan->direction;
     session->share = plan->share;
     session->state = plan->tuple[0].protocol == PROTOCOL_TCP ? STATE_OPENING : STATE_UNANSWERED;

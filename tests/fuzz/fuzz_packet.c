@@ -112,11 +112,19 @@ static const struct policy *make_policy(int kind)
     return policy;
 }
 
+/* What it ends, packets and later steps find out. */
+static void set_policy(int kind)
+{
+    nat_review(nat, now, 0, NULL); /* of what was set before */
+    nat_set_policy(nat, policies[kind]);
+}
+
 static void set_addresses(unsigned count)
 {
     struct address addresses[2] = {ipv4(203, 0, 113, 5), ipv4(203, 0, 113, 6)};
 
-    nat_set_external(nat, WAN, addresses, count, now);
+    nat_review(nat, now, 0, NULL); /* of what was set before */
+    nat_set_external(nat, WAN, addresses, count);
 }
 
 static void set_up(void)
@@ -133,7 +141,7 @@ static void set_up(void)
 /* As new, but for the numbers that only grow. */
 static void empty(void)
 {
-    nat_set_policy(nat, policies[0], now);
+    set_policy(0);
     if (nat->external_count != 1)
         set_addresses(1);
     for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
@@ -396,7 +404,7 @@ static void control(uint8_t kind)
     uint32_t slot = kind / 8;
 
     if (kind % 8 < 3)
-        nat_set_policy(nat, policies[kind % 8], now);
+        set_policy(kind % 8);
     else if (kind % 8 < 6)
         set_addresses(kind % 8 - 3);
     else if (slot < nat->table.capacity && nat->table.session[slot].live == SLOT_LIVE)
