@@ -117,7 +117,7 @@ static bool step_sessions(struct job *job, struct gateway *gateway)
     }
     for (size_t i = 0; i < count; i++) {
         if (filter_matches(&job->filter, &control->view[i])) {
-            request_notify(job->client, "session", json_session(&control->view[i]));
+            notify_session(job->client, &control->view[i]);
             job->count++;
         }
     }

@@ -20,8 +20,6 @@
 
 /* Packets that may wait in one queue; the socket's buffer is sized for it. */
 #define QUEUE_LENGTH 4096
-/* A waiting worker is awake by then. */
-#define LET_IN_NS 20000
 
 uint64_t gateway_now(void)
 {
@@ -31,22 +29,27 @@ uint64_t gateway_now(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/*
+ * A mutex that is released goes to whoever asks first: to the thread that has just released it, and not to one that first has
+ * to wake up. Who walks the table, lock after lock, would keep the workers out. So whoever waits holds the turn, and who
+ * walks asks for the turn first; a worker asks for it only when it has to wait.
+ */
 struct nat *gateway_lock(struct gateway *gateway)
 {
+    pthread_mutex_lock(&gateway->turn);
     pthread_mutex_lock(&gateway->lock);
+    pthread_mutex_unlock(&gateway->turn);
     return gateway->nat;
+}
+
+struct nat *gateway_lock_for_packets(struct gateway *gateway)
+{
+    return pthread_mutex_trylock(&gateway->lock) == 0 ? gateway->nat : gateway_lock(gateway);
 }
 
 void gateway_unlock(struct gateway *gateway)
 {
     pthread_mutex_unlock(&gateway->lock);
-}
-
-void gateway_let_workers_in(void)
-{
-    const struct timespec moment = {.tv_nsec = LET_IN_NS};
-
-    clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
 }
 
 const struct config *gateway_config(const struct gateway *gateway)
@@ -223,6 +226,7 @@ int gateway_open(struct gateway **out, const char *config_path, struct config *c
         return -ENOMEM;
     }
     pthread_mutex_init(&gateway->lock, NULL);
+    pthread_mutex_init(&gateway->turn, NULL);
     gateway->config = *config;
     gateway->namespace_lock = -1;
     snprintf(gateway->config_path, sizeof(gateway->config_path), "%s", config_path);
@@ -263,6 +267,7 @@ void gateway_close(struct gateway *gateway)
     policy_free(gateway->active);
     config_free(&gateway->config);
     pthread_mutex_destroy(&gateway->lock);
+    pthread_mutex_destroy(&gateway->turn);
     free(gateway);
 }
 
@@ -300,8 +305,6 @@ void gateway_tick(struct gateway *gateway)
     while (more) {
         more = nat_tick(gateway_lock(gateway), gateway_now(), GATEWAY_BUDGET);
         gateway_unlock(gateway);
-        if (more)
-            gateway_let_workers_in();
     }
     gateway_expire_forwards(gateway);
     restore_rules(gateway);

@@ -25,6 +25,7 @@ struct rate_sample {
 
 struct gateway {
     pthread_mutex_t lock; /* covers *nat */
+    pthread_mutex_t turn; /* to take the lock next */
     struct nat *nat;
     struct config config; /* as the file says; config.policy is not sealed */
     struct policy *active; /* sealed: the configuration, less what has expired, plus what was added at run time */
@@ -65,12 +66,6 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error);
 
 /* Installs the rules (`install`) or exchanges the sets' contents, for this policy and the external addresses in use. */
 int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install, struct error *error);
-
-/*
- * Between two holds of the lock: a mutex goes to whoever asks first, which is the thread that has just released it and not one
- * that first has to wake up.
- */
-void gateway_let_workers_in(void);
 
 /* Drops run-time and configured forwards whose time has come. */
 void gateway_expire_forwards(struct gateway *gateway);

@@ -216,8 +216,6 @@ static uint32_t gateway_review(struct gateway *gateway)
     while (more) {
         more = nat_review(gateway_lock(gateway), gateway_now(), GATEWAY_BUDGET, &ended);
         gateway_unlock(gateway);
-        if (more)
-            gateway_let_workers_in();
     }
     return ended;
 }
