@@ -133,7 +133,7 @@ void print_json(const json_t *json);
  * must not make the daemon wait, and half an array is of no use to anybody. A very long one is printed as it comes, so that
  * a million elements take no more memory than some thousands; then whoever reads must keep up.
  */
-#define JSON_LIST_KEPT ((size_t)8 << 20) /* bytes */
+#define JSON_LIST_KEPT ((size_t)4 << 20) /* bytes */
 
 struct json_list {
     bool begun;
