@@ -16,7 +16,7 @@
 #define RATE_SECONDS 10
 
 /* Sessions looked at under one hold of the lock by what walks them all. */
-#define GATEWAY_BUDGET 512
+#define GATEWAY_BUDGET 128
 
 struct rate_sample {
     uint64_t time; /* gateway_now; 0: none yet */
