@@ -8,6 +8,7 @@
 #include "runtime_forwards.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,12 +115,11 @@ static void adopt_sessions(struct gateway *gateway)
 
 static uint16_t worker_count(const struct config *config)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t ours; /* a service manager or a container may leave us less than there are */
+    int processors = sched_getaffinity(0, sizeof(ours), &ours) < 0 ? 1 : CPU_COUNT(&ours);
 
     if (config->workers > 0)
         return config->workers;
-    if (processors < 1)
-        return 1;
     return processors > CONFIG_WORKERS_MAX ? CONFIG_WORKERS_MAX : (uint16_t)processors;
 }
 
