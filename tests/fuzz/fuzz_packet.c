@@ -180,11 +180,14 @@ static void check_mapping(uint32_t index, uint32_t sessions)
     must(mapping->sessions == sessions);
     if (sessions == 0)
         return;
-    must(mapping_find_internal(&nat->table, mapping->protocol, &mapping->internal) == index);
+    /* Until a review has come by, there may be a new mapping beside the old one. */
+    must(nat->policy_before != NULL ||
+         mapping_find_internal(&nat->table, mapping->protocol, &mapping->internal) == index);
     must(mapping->is_overload ||
          mapping_find_external(&nat->table, mapping->protocol, &mapping->external) == index);
     must(!mapping->is_overload || mapping->protocol == PROTOCOL_TCP);
-    must(nat->external_valid[mapping->external_index]);
+    must(nat->external_valid[mapping->external_index] ||
+         (nat->policy_before != NULL && nat->external_leaves[mapping->external_index]));
 }
 
 static uint64_t sum(const uint64_t *numbers, size_t count)
@@ -407,6 +410,8 @@ static void control(uint8_t kind)
         set_policy(kind % 8);
     else if (kind % 8 < 6)
         set_addresses(kind % 8 - 3);
+    else if (kind % 8 == 7)
+        nat_review(nat, now, 1 + slot, NULL);
     else if (slot < nat->table.capacity && nat->table.session[slot].live == SLOT_LIVE)
         nat_kill(nat, slot, now);
     check_table();
