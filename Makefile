@@ -162,7 +162,7 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(DAEMON_T
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
 # These run the control server over a stub of the gateway, which needs neither root nor a kernel.
-STUBBED := $(BUILD)/tests/control/stub_gateway.o $(filter-out $(BUILD)/src/daemon/gateway%.o,$(DAEMON_TESTABLE)) \
+STUBBED := $(BUILD)/tests/control/stub_gateway.o $(filter-out $(BUILD)/src/daemon/gateway%.o $(BUILD)/src/daemon/worker.o,$(DAEMON_TESTABLE)) \
            $(NETFILTER_OBJECTS) $(BUILD)/libnat.a
 
 $(BUILD)/tests/control/stub: $(BUILD)/tests/control/stub_main.o $(STUBBED)

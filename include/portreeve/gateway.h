@@ -37,6 +37,8 @@ uint64_t gateway_now(void);
  * a walk over the table takes it anew for each few hundred slots.
  */
 struct nat *gateway_lock(struct gateway *gateway);
+/* The same for the workers, who need not queue for it while it is free. */
+struct nat *gateway_lock_for_packets(struct gateway *gateway);
 void gateway_unlock(struct gateway *gateway);
 /* The same after changes of sessions: wakes who carries orders about offloaded ones to the kernel. */
 void gateway_unlock_and_order(struct gateway *gateway);

@@ -34,9 +34,14 @@ struct nat_counters {
 struct nat {
     struct table table;
     const struct policy *policy; /* sealed; the caller's */
+    const struct policy *policy_before; /* while a review goes on: the one that its sessions' indexes mean; or NULL */
+    uint8_t epoch;         /* of the sessions that this policy and these addresses allow */
+    uint32_t review_slot;  /* where the review goes on */
+    uint32_t review_ended; /* sessions that it has ended */
     struct random random;
     struct address external[EXTERNAL_ADDRESSES_MAX]; /* a slot keeps its address while the gateway has it */
     bool external_valid[EXTERNAL_ADDRESSES_MAX];
+    bool external_leaves[EXTERNAL_ADDRESSES_MAX]; /* gone; sessions may still name it, so the slot is not free yet */
     size_t external_count;
     uint32_t external_interface; /* ifindex */
     uint16_t mss_limit;          /* of TCP connections with the outside; 0: none */
@@ -73,15 +78,25 @@ void nat_translate(struct nat *nat, struct packet *packet, uint64_t now);
 bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget);
 
 /*
- * Exchanges the policy (sealed; the old one is the caller's to free afterwards). Sessions that the new one still allows
- * go on, with its timeouts; the others end. limits.sessions has no effect on a table that exists. Returns how many
- * ended.
+ * Exchanges the policy (sealed), at once and for every packet: sessions that the new one still allows go on, with its
+ * timeouts; the others pass no packet any more. limits.sessions has no effect on a table that exists. nat_review must follow
+ * until it is done; then the old policy is the caller's to free.
  */
-uint32_t nat_set_policy(struct nat *nat, const struct policy *policy, uint64_t now);
+void nat_set_policy(struct nat *nat, const struct policy *policy);
 
-/* The external interface's index and addresses. Sessions of an address that has gone end. Returns how many. */
-uint32_t nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses, size_t count,
-                          uint64_t now);
+/*
+ * The external interface's index and addresses, at once. Sessions of an address that has gone pass no packet any more. When
+ * nat_review, which must follow, is done, slots of such addresses are free: call again for those that found none
+ * (nat->external_count is less than `count`).
+ */
+void nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses, size_t count);
+
+/*
+ * Holds the sessions against what was set, at most `budget` of them (0: no bound), and ends those that are no longer
+ * allowed. A session that a packet meets first is looked at then, so a review may take its time. False when it is
+ * done; until then nothing may be set. *ended, if not NULL: how many it has ended, by now.
+ */
+bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended);
 
 /* The largest MSS that TCP may offer through the gateway, in bytes; 0: whatever it offers. Hairpins are left alone. */
 void nat_set_mss_limit(struct nat *nat, uint16_t limit);

@@ -75,6 +75,7 @@ struct session {
     uint8_t state;         /* enum session_state */
     uint8_t age_list;      /* enum age_list */
     uint8_t live;          /* enum slot_use */
+    uint8_t epoch;         /* the policy and addresses that it was last held against; see nat_review */
     uint16_t wheel_slot;
     uint16_t share;        /* of the internal host that a pool serves, or POLICY_NONE */
     uint16_t forward[2];   /* by role: the forward that states this side's external endpoint, or POLICY_NONE */
@@ -95,7 +96,6 @@ struct mapping {
     uint8_t protocol;
     uint8_t external_index; /* of the external address: which port space */
     bool is_overload;       /* shares its external port with another mapping; found by its sessions only */
-    uint16_t share;
     uint32_t host;     /* whose it is */
     uint32_t sessions; /* 0: the slot is free */
     uint32_t internal_next, external_next; /* hash chains */

@@ -130,10 +130,14 @@ void print_json(const json_t *json);
 
 /*
  * An array whose elements come one by one, kept as text until it is complete: a pager that takes its time
- * must not make the daemon wait, and half an array is of no use to anybody.
+ * must not make the daemon wait, and half an array is of no use to anybody. A very long one is printed as it comes, so that
+ * a million elements take no more memory than some thousands; then whoever reads must keep up.
  */
+#define JSON_LIST_KEPT ((size_t)4 << 20) /* bytes */
+
 struct json_list {
-    FILE *stream; /* NULL before the first element */
+    bool begun;
+    FILE *stream; /* what is kept; NULL: nothing */
     char *text;
     size_t length;
 };

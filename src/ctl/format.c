@@ -163,26 +163,35 @@ void print_json(const json_t *json)
     putchar('\n');
 }
 
+/* Prints what is kept. */
+static void json_list_flush(struct json_list *list)
+{
+    if (list->stream == NULL)
+        return;
+    if (fclose(list->stream) != 0)
+        give_up();
+    fwrite(list->text, 1, list->length, stdout);
+    free(list->text);
+    list->stream = NULL;
+    list->text = NULL;
+}
+
 void json_list_add(struct json_list *list, const json_t *element)
 {
-    const char *before = list->stream == NULL ? "[\n" : ",\n";
-
     if (list->stream == NULL)
         list->stream = open_memstream(&list->text, &list->length);
-    if (list->stream == NULL || fputs(before, list->stream) < 0 ||
+    if (list->stream == NULL || fputs(list->begun ? ",\n" : "[\n", list->stream) < 0 ||
         json_dumpf(element, list->stream, JSON_STYLE) < 0)
         give_up();
+    list->begun = true;
+    if (ftello(list->stream) > (off_t)JSON_LIST_KEPT)
+        json_list_flush(list);
 }
 
 void json_list_print(struct json_list *list)
 {
-    if (list->stream == NULL) {
-        puts("[]");
-        return;
-    }
-    if (fputs("\n]\n", list->stream) < 0 || fflush(list->stream) != 0)
-        give_up();
-    fwrite(list->text, 1, list->length, stdout);
+    json_list_flush(list);
+    puts(list->begun ? "\n]" : "[]");
 }
 
 void json_list_end(struct json_list *list)

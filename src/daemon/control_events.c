@@ -56,6 +56,6 @@ void events_pump(struct client *client, struct gateway *gateway)
         request_notify(client, "lost", json_pack("{s:I}", "count", (json_int_t)lost));
     for (size_t i = 0; i < count; i++) {
         if (filter_matches(&client->event_filter, &event[i].session))
-            request_notify(client, "event", json_event(&event[i], now, now_epoch_ms));
+            notify_event(client, &event[i], now, now_epoch_ms);
     }
 }

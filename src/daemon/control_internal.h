@@ -7,7 +7,7 @@
  * control_methods.c  the table of methods, and those that are answered at once
  * control_job.c      those that walk the translation table: sessions, mappings, forwards, kill
  * control_events.c   who follows events, and what they have missed
- * control_json.c, control_status.c   what is said, as JSON
+ * control_json.c, control_session.c, control_status.c   what is said, as JSON
  *
  * Nothing waits, and everything is bounded: a turn of a client is one read, one request, or one slice of a
  * walk. A client has at most one request in work; while more than CONTROL_OUTPUT_MARK bytes wait for it,
@@ -185,12 +185,16 @@ json_t *json_address(const struct address *address);
 json_t *json_prefixes(const struct prefix *prefixes, size_t count);
 json_t *json_port_range(const struct port_range *range); /* "8000-8099" or "2222" */
 json_t *json_time(int64_t seconds);                      /* RFC 3339, UTC */
-json_t *json_time_ms(int64_t milliseconds);              /* the same, with milliseconds */
 json_t *json_both_ways(uint64_t out, uint64_t in);
-json_t *json_session(const struct session_view *session);
 json_t *json_mapping(const struct mapping *mapping, const char *share, uint64_t now);
 json_t *json_forward(const struct forward *forward, uint64_t sessions);
-json_t *json_event(const struct event *event, uint64_t now, int64_t now_epoch_ms);
+
+/* control_session.c: the lines of streams that go by the million, written and not built as a tree first */
+void notify_session(struct client *client, const struct session_view *session);
+/*
+ * The core's clock does not go back but knows no dates: both clocks are read now, and the event's age leads back.
+ */
+void notify_event(struct client *client, const struct event *event, uint64_t now, int64_t now_epoch_ms);
 
 /* control_status.c */
 json_t *json_status(struct gateway *gateway);

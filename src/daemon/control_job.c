@@ -117,7 +117,7 @@ static bool step_sessions(struct job *job, struct gateway *gateway)
     }
     for (size_t i = 0; i < count; i++) {
         if (filter_matches(&job->filter, &control->view[i])) {
-            request_notify(job->client, "session", json_session(&control->view[i]));
+            notify_session(job->client, &control->view[i]);
             job->count++;
         }
     }
@@ -157,11 +157,11 @@ static bool step_mappings(struct job *job, struct gateway *gateway)
         return true;
     }
     for (size_t i = 0; i < count; i++) {
-        bool shared = found[i].share < policy_share_count(policy);
+        uint16_t share = policy_share_of(policy, &found[i].internal.address);
 
         request_notify(
             job->client, "mapping",
-            json_mapping(&found[i], shared ? policy_share(policy, found[i].share)->name : "", now));
+            json_mapping(&found[i], share != POLICY_NONE ? policy_share(policy, share)->name : "", now));
     }
     job->count += count;
     return false;

@@ -64,17 +64,6 @@ json_t *json_port_range(const struct port_range *range)
     return json_sprintf("%u-%u", (unsigned)range->first, (unsigned)range->last);
 }
 
-json_t *json_time_ms(int64_t milliseconds)
-{
-    time_t seconds = (time_t)(milliseconds / 1000);
-    char text[TIME_TEXT_MAX];
-    struct tm parts;
-
-    if (gmtime_r(&seconds, &parts) == NULL || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts) == 0)
-        return json_null();
-    return json_sprintf("%s.%03dZ", text, (int)(milliseconds % 1000));
-}
-
 json_t *json_time(int64_t seconds)
 {
     time_t time = (time_t)seconds;
@@ -99,24 +88,6 @@ static json_t *json_seconds(uint64_t milliseconds)
 json_t *json_both_ways(uint64_t out, uint64_t in)
 {
     return json_pack("{s:I,s:I}", "out", (json_int_t)out, "in", (json_int_t)in);
-}
-
-json_t *json_session(const struct session_view *session)
-{
-    json_t *json = json_pack(
-        "{s:I,s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "id", (json_int_t)session->id,
-        "protocol", protocol_name(session->protocol), "state", session_state_name(session->state),
-        "direction", direction_name(session->direction), "internal", json_endpoint(&session->internal),
-        "external", json_endpoint(&session->external), "remote", json_endpoint(&session->remote), "share",
-        json_text_or_null(session->share), "forward", json_text_or_null(session->forward), "age",
-        json_seconds(session->age_ms), "idle", json_seconds(session->idle_ms), "expires_in",
-        json_seconds(session->expires_in_ms), "packets",
-        json_both_ways(session->packets_out, session->packets_in), "bytes",
-        json_both_ways(session->bytes_out, session->bytes_in), "offloaded", (int)session->offloaded);
-
-    if (session->direction == DIRECTION_HAIRPIN)
-        json_object_set_new(json, "peer", json_endpoint(&session->peer));
-    return json;
 }
 
 json_t *json_mapping(const struct mapping *mapping, const char *share, uint64_t now)
@@ -151,19 +122,4 @@ json_t *json_forward(const struct forward *forward, uint64_t sessions)
                      json_text_or_null(forward->owner), "note", json_text_or_null(forward->note), "expires",
                      forward->expires != 0 ? json_time(forward->expires) : json_null(), "runtime",
                      (int)forward->runtime, "sessions", (json_int_t)sessions);
-}
-
-/*
- * The core's clock does not go back but knows no dates: both clocks are read now, and the event's age leads
- * back.
- */
-json_t *json_event(const struct event *event, uint64_t now, int64_t now_epoch_ms)
-{
-    int64_t age = now > event->time ? (int64_t)(now - event->time) : 0;
-    json_t *json = json_pack("{s:s,s:o,s:o}", "type", event_type_name(event->type), "time",
-                             json_time_ms(now_epoch_ms - age), "session", json_session(&event->session));
-
-    if (event->type == EVENT_CLOSED)
-        json_object_set_new(json, "reason", json_string(close_reason_name(event->reason)));
-    return json;
 }

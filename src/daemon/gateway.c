@@ -8,6 +8,7 @@
 #include "runtime_forwards.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +21,6 @@
 
 /* Packets that may wait in one queue; the socket's buffer is sized for it. */
 #define QUEUE_LENGTH 4096
-/* Sessions looked at under one hold of the lock. */
-#define TICK_BUDGET 512
 
 uint64_t gateway_now(void)
 {
@@ -31,10 +30,22 @@ uint64_t gateway_now(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/*
+ * A mutex that is released goes to whoever asks first: to the thread that has just released it, and not to one that first has
+ * to wake up. Who walks the table, lock after lock, would keep the workers out. So whoever waits holds the turn, and who
+ * walks asks for the turn first; a worker asks for it only when it has to wait.
+ */
 struct nat *gateway_lock(struct gateway *gateway)
 {
+    pthread_mutex_lock(&gateway->turn);
     pthread_mutex_lock(&gateway->lock);
+    pthread_mutex_unlock(&gateway->turn);
     return gateway->nat;
+}
+
+struct nat *gateway_lock_for_packets(struct gateway *gateway)
+{
+    return pthread_mutex_trylock(&gateway->lock) == 0 ? gateway->nat : gateway_lock(gateway);
 }
 
 void gateway_unlock(struct gateway *gateway)
@@ -124,12 +135,11 @@ static void adopt_sessions(struct gateway *gateway)
 
 static uint16_t worker_count(const struct config *config)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t ours; /* a service manager or a container may leave us less than there are */
+    int processors = sched_getaffinity(0, sizeof(ours), &ours) < 0 ? 1 : CPU_COUNT(&ours);
 
     if (config->workers > 0)
         return config->workers;
-    if (processors < 1)
-        return 1;
     return processors > CONFIG_WORKERS_MAX ? CONFIG_WORKERS_MAX : (uint16_t)processors;
 }
 
@@ -267,6 +277,7 @@ int gateway_open(struct gateway **out, const char *config_path, struct config *c
         return -ENOMEM;
     }
     pthread_mutex_init(&gateway->lock, NULL);
+    pthread_mutex_init(&gateway->turn, NULL);
     gateway->config = *config;
     gateway->namespace_lock = -1;
     snprintf(gateway->config_path, sizeof(gateway->config_path), "%s", config_path);
@@ -309,6 +320,7 @@ void gateway_close(struct gateway *gateway)
     policy_free(gateway->active);
     config_free(&gateway->config);
     pthread_mutex_destroy(&gateway->lock);
+    pthread_mutex_destroy(&gateway->turn);
     free(gateway);
 }
 
@@ -349,7 +361,7 @@ void gateway_tick(struct gateway *gateway)
     nat_offload_look(gateway_lock(gateway));
     gateway_unlock(gateway);
     while (more) {
-        more = nat_tick(gateway_lock(gateway), gateway_now(), TICK_BUDGET);
+        more = nat_tick(gateway_lock(gateway), gateway_now(), GATEWAY_BUDGET);
         gateway_unlock_and_order(gateway);
     }
     gateway_expire_forwards(gateway);

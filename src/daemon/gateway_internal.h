@@ -16,6 +16,9 @@
 
 #define RATE_SECONDS 10
 
+/* Sessions looked at under one hold of the lock by what walks them all. */
+#define GATEWAY_BUDGET 128
+
 struct rate_sample {
     uint64_t time; /* gateway_now; 0: none yet */
     uint64_t packets[2], bytes[2];
@@ -23,6 +26,7 @@ struct rate_sample {
 
 struct gateway {
     pthread_mutex_t lock; /* covers *nat */
+    pthread_mutex_t turn; /* to take the lock next */
     struct nat *nat;
     struct config config; /* as the file says; config.policy is not sealed */
     struct policy *active; /* sealed: the configuration, less what has expired, plus what was added at run time */

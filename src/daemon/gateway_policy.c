@@ -208,6 +208,21 @@ int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bo
     return result;
 }
 
+/* Packets flow meanwhile; what they meet is looked at first. Returns how many sessions have ended. */
+static uint32_t gateway_review(struct gateway *gateway)
+{
+    uint32_t ended;
+    bool more = true;
+
+    gateway_fold_offloaded(gateway); /* sessions end with all that is known of them */
+    while (more) {
+        more = nat_review(gateway_lock(gateway), gateway_now(), GATEWAY_BUDGET, &ended);
+        gateway_unlock_and_order(gateway);
+    }
+    gateway_flush_offloaded(gateway);
+    return ended;
+}
+
 bool gateway_apply_policy(struct gateway *gateway, struct policy *next, config_report *report, void *context,
                           uint32_t *sessions_ended)
 {
@@ -219,10 +234,9 @@ bool gateway_apply_policy(struct gateway *gateway, struct policy *next, config_r
         policy_free(next);
         return false;
     }
-    gateway_fold_offloaded(gateway); /* sessions end with all that is known of them */
-    *sessions_ended = nat_set_policy(gateway_lock(gateway), next, gateway_now());
+    nat_set_policy(gateway_lock(gateway), next);
     gateway_unlock(gateway);
-    gateway_flush_offloaded(gateway);
+    *sessions_ended = gateway_review(gateway);
     gateway->active = next;
     policy_free(before);
     reserved_ports_exchange(gateway->config.state_directory, next);
@@ -407,6 +421,20 @@ static void limit_mss(struct gateway *gateway)
     gateway_unlock(gateway);
 }
 
+/* Twice, for new addresses that need the slots of those which have gone. */
+static uint32_t set_external(struct gateway *gateway, const struct address *addresses, size_t count)
+{
+    uint32_t ended = 0;
+
+    for (int turn = 0; turn < 2; turn++) {
+        nat_set_external(gateway_lock(gateway), gateway->external_interface, addresses, count);
+        gateway_unlock(gateway);
+        if (turn == 0)
+            ended = gateway_review(gateway);
+    }
+    return ended;
+}
+
 int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
 {
     struct address found[64];
@@ -424,10 +452,7 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
     differs = count != gateway->external_count || memcmp(gateway->external, found, count * sizeof(*found)) != 0;
     memcpy(gateway->external, found, count * sizeof(*found));
     gateway->external_count = count;
-    gateway_fold_offloaded(gateway);
-    ended = nat_set_external(gateway_lock(gateway), gateway->external_interface, found, count, gateway_now());
-    gateway_unlock(gateway);
-    gateway_flush_offloaded(gateway);
+    ended = set_external(gateway, found, count);
     limit_mss(gateway);
     if (gateway->address_problem.text[0] != '\0')
         log_warning("%s", gateway->address_problem.text);

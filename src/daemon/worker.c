@@ -46,7 +46,7 @@ static int serve_batch(struct worker *worker)
     if (count <= 0)
         return count;
     now = gateway_now();
-    nat = gateway_lock(worker->gateway);
+    nat = gateway_lock_for_packets(worker->gateway);
     for (int i = 0; i < count; i++)
         nat_translate(nat, &packets[i], now);
     gateway_unlock_and_order(worker->gateway);

@@ -64,7 +64,7 @@ static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct en
     uint16_t share = policy_share_of(nat->policy, &internal->address);
     uint32_t index = mapping_find_internal(&nat->table, protocol, internal), added;
     struct mapping mapping = {.internal = *internal, .external = *external, .protocol = protocol,
-                              .external_index = (uint8_t)external_index, .share = share, .created = created};
+                              .external_index = (uint8_t)external_index, .created = created};
 
     if (share == POLICY_NONE || !pool_contains(policy_pool(nat->policy, share, protocol), external->port))
         return INDEX_NONE;
@@ -140,6 +140,7 @@ static bool adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
     session->host = INDEX_NONE;
     if (session->direction != DIRECTION_INBOUND && nat_is_shared(nat, host))
         session->host = host_get(&nat->table, host, UINT32_MAX); /* the limit is for new sessions */
+    session->epoch = nat->epoch;
     session->share = plan.share;
     memcpy(session->forward, plan.forward, sizeof(session->forward));
     memcpy(session->mapping, plan.mapping, sizeof(session->mapping));

@@ -76,13 +76,15 @@ static bool would_free_port(const struct nat *nat, const struct session *session
 
     for (int role = 0; role < 2; role++) {
         const struct mapping *mapping;
+        uint16_t share;
 
         if (session->mapping[role] == INDEX_NONE)
             continue;
         mapping = &nat->table.mapping[session->mapping[role]];
-        if (mapping->sessions == 1 && mapping->protocol == request->protocol &&
+        share = mapping_share(nat, session->mapping[role]);
+        if (mapping->sessions == 1 && share != POLICY_NONE && mapping->protocol == request->protocol &&
             mapping->external_index == external_index &&
-            policy_pool(nat->policy, mapping->share, request->protocol) == pool &&
+            policy_pool(nat->policy, share, request->protocol) == pool &&
             !mapping_shares_port(&nat->table, session->mapping[role]))
             return true;
     }
@@ -186,8 +188,7 @@ static enum drop_reason find_external(struct nat *nat, const struct request *req
 
 static enum drop_reason mapping_make(struct nat *nat, const struct request *request, uint32_t *index)
 {
-    struct mapping mapping = {.internal = *request->internal, .protocol = request->protocol, .share = request->share,
-                              .created = request->now};
+    struct mapping mapping = {.internal = *request->internal, .protocol = request->protocol, .created = request->now};
     uint32_t limit = policy_limits_const(nat->policy)->mappings_per_host;
     enum drop_reason reason;
 
@@ -209,6 +210,17 @@ static enum drop_reason mapping_make(struct nat *nat, const struct request *requ
     }
     nat->counters.overloaded += mapping.is_overload;
     return DROP_NONE;
+}
+
+uint16_t mapping_share(const struct nat *nat, uint32_t index)
+{
+    const struct mapping *mapping = &nat->table.mapping[index];
+    uint16_t share = policy_share_of(nat->policy, &mapping->internal.address);
+
+    if (share == POLICY_NONE || !nat->external_valid[mapping->external_index] ||
+        !pool_contains(policy_pool(nat->policy, share, mapping->protocol), mapping->external.port))
+        return POLICY_NONE;
+    return share;
 }
 
 void mapping_release(struct nat *nat, uint32_t index, bool hold, uint64_t now)
@@ -240,7 +252,7 @@ enum drop_reason session_external_side(struct nat *nat, uint8_t protocol, const 
     if (side->share == POLICY_NONE)
         return DROP_NONE;
     side->mapping = mapping_find_internal(&nat->table, protocol, internal);
-    if (side->mapping == INDEX_NONE) {
+    if (side->mapping == INDEX_NONE || mapping_share(nat, side->mapping) == POLICY_NONE) {
         enum drop_reason reason;
 
         request.share = side->share;

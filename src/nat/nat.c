@@ -1,6 +1,7 @@
 #include "portreeve/nat.h"
 #include "nat_internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,45 +96,105 @@ bool nat_forward_allows(const struct nat *nat, const struct session *session, en
     return role == ROLE_INITIATOR || policy_forward_allows(rule, &session->tuple[ROLE_INITIATOR].source.address);
 }
 
-/* True when the policy gives this side the external endpoint that it has. *forward is the forward's index now. */
+/* True when policy and addresses give this side the external endpoint that it has. *forward is the forward's index now. */
 static bool side_still_allowed(const struct nat *nat, const struct session *session, enum role role,
                                uint16_t *forward)
 {
-    const struct endpoint *internal = side_internal(session, role), *external = side_external(session, role);
-    uint8_t protocol = session->tuple[0].protocol;
+    const struct endpoint *external = side_external(session, role);
 
-    if (session->mapping[role] != INDEX_NONE) {
-        uint16_t share = policy_share_of(nat->policy, &internal->address);
-
-        return share != POLICY_NONE && pool_contains(policy_pool(nat->policy, share, protocol), external->port);
-    }
-    *forward = policy_forward_at(nat->policy, protocol, external->port);
+    if (session->mapping[role] != INDEX_NONE)
+        return mapping_share(nat, session->mapping[role]) != POLICY_NONE;
+    if (!nat_is_external(nat, &external->address))
+        return false;
+    *forward = policy_forward_at(nat->policy, session->tuple[0].protocol, external->port);
     return *forward != POLICY_NONE && nat_forward_allows(nat, session, role, *forward);
 }
 
-static bool session_still_allowed(struct nat *nat, struct session *session)
+/* Fills what the forwards' indexes are now. */
+static bool session_still_allowed(const struct nat *nat, const struct session *session, uint16_t forward[2])
 {
     for (int role = 0; role < 2; role++) {
+        forward[role] = POLICY_NONE;
         if (session->mapping[role] == INDEX_NONE && session->forward[role] == POLICY_NONE)
             continue; /* the remote's side */
-        if (!side_still_allowed(nat, session, (enum role)role, &session->forward[role]))
+        if (!side_still_allowed(nat, session, (enum role)role, &forward[role]))
             return false;
     }
     return true;
 }
 
-/* Indexes of shares may have moved. */
-static void renumber(struct nat *nat, struct session *session)
+/* True when every external endpoint of the session has an address that the gateway has. */
+static bool has_valid_addresses(const struct nat *nat, const struct session *session)
 {
-    enum role owner = session->direction == DIRECTION_INBOUND ? ROLE_RESPONDER : ROLE_INITIATOR;
+    for (int role = 0; role < 2; role++) {
+        bool ours = session->mapping[role] != INDEX_NONE || session->forward[role] != POLICY_NONE;
 
+        if (ours && !nat_is_external(nat, &side_external(session, (enum role)role)->address))
+            return false;
+    }
+    return true;
+}
+
+/* Takes a session of an older epoch into this one, or ends it. True when it lives on. */
+static bool review_session(struct nat *nat, uint32_t slot, uint64_t now)
+{
+    struct session *session = &nat->table.session[slot];
+    enum role owner = session->direction == DIRECTION_INBOUND ? ROLE_RESPONDER : ROLE_INITIATOR;
+    uint16_t forward[2];
+
+    if (!session_still_allowed(nat, session, forward)) {
+        session_close(nat, slot, has_valid_addresses(nat, session) ? CLOSE_POLICY : CLOSE_ADDRESS, now);
+        nat->review_ended++;
+        return false;
+    }
+    memcpy(session->forward, forward, sizeof(session->forward));
     if (session->share != POLICY_NONE)
         session->share = policy_share_of(nat->policy, &side_internal(session, owner)->address);
-    for (int role = 0; role < 2; role++) {
-        if (session->mapping[role] != INDEX_NONE)
-            nat->table.mapping[session->mapping[role]].share =
-                policy_share_of(nat->policy, &side_internal(session, (enum role)role)->address);
+    session->epoch = nat->epoch;
+    table_rearm(&nat->table, slot, session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000));
+    return true;
+}
+
+static uint32_t reviewed(struct nat *nat, uint32_t slot, uint64_t now)
+{
+    if (slot == INDEX_NONE || nat->table.session[slot].epoch == nat->epoch || review_session(nat, slot, now))
+        return slot;
+    return INDEX_NONE;
+}
+
+uint32_t session_find(struct nat *nat, const struct tuple *tuple, uint64_t now, enum role *role)
+{
+    return reviewed(nat, table_find(&nat->table, tuple, role), now);
+}
+
+uint32_t session_find_transit(struct nat *nat, const struct tuple *transit, uint64_t now, enum role *role)
+{
+    return reviewed(nat, table_find_transit(&nat->table, transit, role), now);
+}
+
+static void begin_review(struct nat *nat)
+{
+    assert(nat->policy_before == NULL);
+    nat->policy_before = nat->policy;
+    nat->epoch++;
+    nat->review_slot = nat->review_ended = 0;
+}
+
+bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended)
+{
+    for (uint32_t looks = 0; nat->policy_before != NULL && (budget == 0 || looks < budget); looks++) {
+        if (nat->review_slot == nat->table.capacity) {
+            nat->policy_before = NULL;
+            memset(nat->external_leaves, 0, sizeof(nat->external_leaves));
+        } else if (nat->table.session[nat->review_slot].live == SLOT_LIVE) {
+            reviewed(nat, nat->review_slot++, now);
+        } else {
+            nat->review_slot++;
+        }
     }
+    if (ended != NULL)
+        *ended = nat->review_ended;
+    return nat->policy_before != NULL;
 }
 
 /* Ports that rest already rest as long as the new policy says. */
@@ -143,33 +204,12 @@ static void apply_port_hold(struct nat *nat, size_t external_index)
         nat->ports[external_index * 3 + protocol].hold_ms = policy_timeouts_const(nat->policy)->port_hold * 1000;
 }
 
-uint32_t nat_set_policy(struct nat *nat, const struct policy *policy, uint64_t now)
+void nat_set_policy(struct nat *nat, const struct policy *policy)
 {
-    const struct policy *before = nat->policy;
-    uint32_t ended = 0;
-
-    for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
-        struct session *session = &nat->table.session[slot];
-        uint16_t forward[2] = {session->forward[0], session->forward[1]};
-
-        if (session->live != SLOT_LIVE)
-            continue;
-        nat->policy = policy;
-        if (session_still_allowed(nat, session)) {
-            renumber(nat, session);
-            table_rearm(&nat->table, slot, session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000));
-            continue;
-        }
-        /* The event that says so names the rules as they were. */
-        nat->policy = before;
-        memcpy(session->forward, forward, sizeof(forward));
-        session_close(nat, slot, CLOSE_POLICY, now);
-        ended++;
-    }
+    begin_review(nat);
     nat->policy = policy;
     for (size_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++)
         apply_port_hold(nat, i);
-    return ended;
 }
 
 bool nat_must_translate(const struct nat *nat, const struct address *source, const struct address *destination)
@@ -193,32 +233,6 @@ size_t nat_external_index(const struct nat *nat, const struct address *address)
     return EXTERNAL_ADDRESSES_MAX;
 }
 
-/* True when every external endpoint of the session has an address that the gateway has. */
-static bool has_valid_addresses(const struct nat *nat, const struct session *session)
-{
-    for (int role = 0; role < 2; role++) {
-        bool ours = session->mapping[role] != INDEX_NONE || session->forward[role] != POLICY_NONE;
-
-        if (ours && nat_external_index(nat, &side_external(session, (enum role)role)->address) ==
-                        EXTERNAL_ADDRESSES_MAX)
-            return false;
-    }
-    return true;
-}
-
-static uint32_t close_addressless(struct nat *nat, uint64_t now)
-{
-    uint32_t ended = 0;
-
-    for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
-        if (nat->table.session[slot].live == SLOT_LIVE && !has_valid_addresses(nat, &nat->table.session[slot])) {
-            session_close(nat, slot, CLOSE_ADDRESS, now);
-            ended++;
-        }
-    }
-    return ended;
-}
-
 static bool contains(const struct address *addresses, size_t count, const struct address *address)
 {
     for (size_t i = 0; i < count; i++) {
@@ -228,25 +242,32 @@ static bool contains(const struct address *addresses, size_t count, const struct
     return false;
 }
 
-uint32_t nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses, size_t count,
-                          uint64_t now)
+/* False when nothing has gone. */
+static bool take_away_addresses(struct nat *nat, const struct address *addresses, size_t count)
 {
-    uint32_t ended;
+    bool any = false;
 
-    nat->external_interface = interface_index;
     for (size_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++) {
         if (nat->external_valid[i] && !contains(addresses, count, &nat->external[i])) {
             nat->external_valid[i] = false;
+            nat->external_leaves[i] = any = true;
             nat->external_count--;
         }
     }
-    ended = close_addressless(nat, now);
+    return any;
+}
+
+void nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses, size_t count)
+{
+    nat->external_interface = interface_index;
+    if (take_away_addresses(nat, addresses, count))
+        begin_review(nat);
     for (size_t n = 0; n < count; n++) {
         size_t slot = 0;
 
-        if (nat_external_index(nat, &addresses[n]) < EXTERNAL_ADDRESSES_MAX)
+        if (nat_is_external(nat, &addresses[n]))
             continue;
-        while (slot < EXTERNAL_ADDRESSES_MAX && nat->external_valid[slot])
+        while (slot < EXTERNAL_ADDRESSES_MAX && (nat->external_valid[slot] || nat->external_leaves[slot]))
             slot++;
         if (slot == EXTERNAL_ADDRESSES_MAX)
             break;
@@ -257,7 +278,6 @@ uint32_t nat_set_external(struct nat *nat, uint32_t interface_index, const struc
         nat->external_valid[slot] = true;
         nat->external_count++;
     }
-    return ended;
 }
 
 void nat_pool_use(struct nat *nat, uint16_t share, uint8_t protocol, uint64_t now, uint32_t *used, uint32_t *size)

@@ -24,6 +24,27 @@ enum drop_reason session_external_side(struct nat *nat, uint8_t protocol, const 
 /* Frees a mapping that no session uses, and its port if no other mapping shares it. `hold`: after the hold-down. */
 void mapping_release(struct nat *nat, uint32_t mapping, bool hold, uint64_t now);
 
+/*
+ * The share that a mapping serves, or POLICY_NONE when the policy or the addresses allow it no more: then it is not used, and
+ * goes with its sessions, which a review has yet to end.
+ */
+uint16_t mapping_share(const struct nat *nat, uint32_t mapping);
+
+/*
+ * Like table_find and table_find_transit, for what a packet carries: a session that a review has not reached yet is looked
+ * at, and when it is no longer allowed, it is ended and not found. Not for a packet that is about to open a session: with
+ * the one that is ended, a mapping may go that the new one counts on. There an old one may stand in the way until the
+ * review has come by.
+ */
+uint32_t session_find(struct nat *nat, const struct tuple *tuple, uint64_t now, enum role *role);
+uint32_t session_find_transit(struct nat *nat, const struct tuple *transit, uint64_t now, enum role *role);
+
+/* The policy that the indexes of shares and forwards in this session mean. */
+static inline const struct policy *session_policy(const struct nat *nat, const struct session *session)
+{
+    return session->epoch == nat->epoch ? nat->policy : nat->policy_before;
+}
+
 /* What a new session is to be; session_open fills the rest. */
 struct session_plan {
     struct tuple tuple[2];
@@ -136,6 +157,6 @@ bool offload_must_ask(struct nat *nat, uint32_t slot);
 bool offload_is_live(const struct nat *nat, const struct session *session);
 
 /* Decisions about ICMP errors, in translate_icmp.c. */
-enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet, struct packet_view *view);
+enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet, struct packet_view *view, uint64_t now);
 
 #endif

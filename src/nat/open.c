@@ -113,13 +113,14 @@ static void open_over_knocks(struct nat *nat, uint32_t slot, const struct sessio
  * RFC 4787 REQ-8: may this remote send to the mapping? Whom another mapping on the same port has called (RFC 7857 section 3)
  * does not count.
  */
-static bool filter_admits(const struct nat *nat, const struct mapping *mapping, const struct endpoint *remote)
+static bool filter_admits(const struct nat *nat, uint16_t share, const struct mapping *mapping,
+                          const struct endpoint *remote)
 {
     const struct tuple sought = {*remote, mapping->external, mapping->protocol, 0};
     enum role role;
     uint32_t slot;
 
-    switch (share_filtering(policy_share(nat->policy, mapping->share), mapping->protocol)) {
+    switch (share_filtering(policy_share(nat->policy, share), mapping->protocol)) {
     case FILTERING_ENDPOINT_INDEPENDENT:
         return true;
     case FILTERING_ADDRESS_DEPENDENT:
@@ -148,11 +149,12 @@ static enum drop_reason find_inside(const struct nat *nat, const struct tuple *s
         return policy_forward_allows(forward, &sent->source.address) ? DROP_NONE : DROP_NOT_ALLOWED;
     }
     side->mapping = mapping_find_external(&nat->table, sent->protocol, &sent->destination);
-    if (side->mapping == INDEX_NONE)
+    if (side->mapping != INDEX_NONE)
+        side->share = mapping_share(nat, side->mapping);
+    if (side->share == POLICY_NONE)
         return DROP_NO_SESSION;
     *internal = nat->table.mapping[side->mapping].internal;
-    side->share = nat->table.mapping[side->mapping].share;
-    return filter_admits(nat, &nat->table.mapping[side->mapping], remote) ? DROP_NONE : DROP_FILTERED;
+    return filter_admits(nat, side->share, &nat->table.mapping[side->mapping], remote) ? DROP_NONE : DROP_FILTERED;
 }
 
 /*

@@ -63,6 +63,7 @@ void session_open(struct nat *nat, uint32_t slot, const struct session_plan *pla
     memcpy(session->tuple, plan->tuple, sizeof(session->tuple));
     memcpy(session->mapping, plan->mapping, sizeof(session->mapping));
     memcpy(session->forward, plan->forward, sizeof(session->forward));
+    session->epoch = nat->epoch;
     session->direction = (uint8_t)plan->direction;
     session->share = plan->share;
     session->state = plan->tuple[0].protocol == PROTOCOL_TCP ? STATE_OPENING : STATE_UNANSWERED;
@@ -131,7 +132,7 @@ bool session_refreshed_by(const struct nat *nat, const struct session *session, 
     if (session->tuple[0].protocol == PROTOCOL_TCP || from != remote || session->direction == DIRECTION_HAIRPIN ||
         session->share == POLICY_NONE)
         return true;
-    return !policy_share(nat->policy, session->share)->no_inbound_refresh;
+    return !policy_share(session_policy(nat, session), session->share)->no_inbound_refresh;
 }
 
 void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment, enum role from, uint64_t now)

@@ -142,7 +142,7 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
                                           uint64_t now)
 {
     enum role from = ROLE_INITIATOR;
-    uint32_t slot = table_find(&nat->table, &view->tuple, &from);
+    uint32_t slot = session_find(nat, &view->tuple, now, &from);
     enum drop_reason reason;
 
     if (slot == INDEX_NONE || nat_is_knock(nat, slot)) {
@@ -168,17 +168,18 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
  * The second pass; the packet has been counted in its session in the first. A hairpin gets its source. Of any other, which
  * passes twice for its checksum's sake, the inside's answer is a session's tuple.
  */
-static enum drop_reason translate_transit(struct nat *nat, struct packet *packet, struct packet_view *view)
+static enum drop_reason translate_transit(struct nat *nat, struct packet *packet, struct packet_view *view,
+                                          uint64_t now)
 {
     struct tuple answer = tuple_inverse(&view->tuple);
     enum role from;
-    uint32_t slot = table_find_transit(&nat->table, &view->tuple, &from);
+    uint32_t slot = session_find_transit(nat, &view->tuple, now, &from);
 
     if (slot != INDEX_NONE) {
         rewrite(nat, packet, view, slot, from);
         return DROP_NONE;
     }
-    if (table_find(&nat->table, &answer, &from) == INDEX_NONE)
+    if (session_find(nat, &answer, now, &from) == INDEX_NONE)
         return DROP_NO_SESSION;
     packet_finish(packet, view);
     packet->transit = false;
@@ -190,7 +191,7 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
                                            uint64_t now)
 {
     enum role from = ROLE_INITIATOR;
-    uint32_t slot = table_find(&nat->table, &view->tuple, &from);
+    uint32_t slot = session_find(nat, &view->tuple, now, &from);
     enum drop_reason reason;
 
     if (slot == INDEX_NONE) {
@@ -237,11 +238,11 @@ static enum drop_reason decide(struct nat *nat, struct packet *packet, uint64_t 
     if (reason != DROP_NONE)
         return refuse(nat, packet, &view, reason);
     if (view.is_icmp_error)
-        return translate_icmp_error(nat, packet, &view);
+        return translate_icmp_error(nat, packet, &view, now);
     if (packet->hook == HOOK_INBOUND)
         return translate_inbound(nat, packet, &view, now);
     if (packet->transit)
-        return translate_transit(nat, packet, &view);
+        return translate_transit(nat, packet, &view, now);
     return translate_outbound(nat, packet, &view, now);
 }
 

@@ -51,11 +51,11 @@ static bool quotes_external_source(const struct nat *nat, const struct icmp_embe
 
 static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *packet,
                                                 const struct packet_view *view,
-                                                const struct icmp_embedded *embedded)
+                                                const struct icmp_embedded *embedded, uint64_t now)
 {
     struct tuple seen = tuple_inverse(&embedded->tuple);
     enum role role;
-    uint32_t slot = table_find(&nat->table, &seen, &role);
+    uint32_t slot = session_find(nat, &seen, now, &role);
     const struct session *session;
 
     if (slot == INDEX_NONE || nat_is_knock(nat, slot) || !quotes_external_source(nat, embedded))
@@ -73,10 +73,10 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
  * that neither side knows. The sender is told of the one it sent.
  */
 static bool translate_transit_error(struct nat *nat, struct packet *packet, const struct packet_view *view,
-                                    const struct icmp_embedded *embedded)
+                                    const struct icmp_embedded *embedded, uint64_t now)
 {
     enum role role;
-    uint32_t slot = table_find_transit(&nat->table, &embedded->tuple, &role);
+    uint32_t slot = session_find_transit(nat, &embedded->tuple, now, &role);
 
     if (slot == INDEX_NONE || !address_equal(&embedded->tuple.source.address, &view->tuple.destination.address))
         return false;
@@ -88,15 +88,15 @@ static bool translate_transit_error(struct nat *nat, struct packet *packet, cons
 /* What the world sees as the error's source: the address that the original packet was sent to. */
 static enum drop_reason translate_outbound_error(struct nat *nat, struct packet *packet,
                                                  const struct packet_view *view,
-                                                 const struct icmp_embedded *embedded)
+                                                 const struct icmp_embedded *embedded, uint64_t now)
 {
     struct tuple seen = packet->transit ? embedded->tuple : tuple_inverse(&embedded->tuple);
     const struct address *source = NULL;
     const struct tuple *original;
     enum role role;
-    uint32_t slot = table_find(&nat->table, &seen, &role);
+    uint32_t slot = session_find(nat, &seen, now, &role);
 
-    if (slot == INDEX_NONE && !packet->transit && translate_transit_error(nat, packet, view, embedded))
+    if (slot == INDEX_NONE && !packet->transit && translate_transit_error(nat, packet, view, embedded, now))
         return DROP_NONE;
     if (slot == INDEX_NONE || nat_is_knock(nat, slot) ||
         (!packet->transit && quotes_external_source(nat, embedded)))
@@ -111,7 +111,7 @@ static enum drop_reason translate_outbound_error(struct nat *nat, struct packet 
     return done(nat, packet, view);
 }
 
-enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet, struct packet_view *view)
+enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet, struct packet_view *view, uint64_t now)
 {
     struct icmp_embedded embedded;
     enum drop_reason reason = icmp_parse_error(view, &embedded);
@@ -120,6 +120,6 @@ enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet, st
         return reason;
     if (embedded.is_icmp_error)
         return without_session(nat, packet, view, &embedded);
-    return packet->hook == HOOK_INBOUND ? translate_inbound_error(nat, packet, view, &embedded)
-                                        : translate_outbound_error(nat, packet, view, &embedded);
+    return packet->hook == HOOK_INBOUND ? translate_inbound_error(nat, packet, view, &embedded, now)
+                                        : translate_outbound_error(nat, packet, view, &embedded, now);
 }

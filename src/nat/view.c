@@ -12,14 +12,15 @@ static void copy_name(char out[POLICY_NAME_MAX], const char *name)
 
 static void view_names(const struct nat *nat, const struct session *session, struct session_view *view)
 {
+    const struct policy *policy = session_policy(nat, session);
     uint16_t forward = session->forward[ROLE_RESPONDER];
 
     if (forward == POLICY_NONE)
         forward = session->forward[ROLE_INITIATOR];
     if (session->share != POLICY_NONE)
-        copy_name(view->share, policy_share(nat->policy, session->share)->name);
+        copy_name(view->share, policy_share(policy, session->share)->name);
     if (forward != POLICY_NONE)
-        copy_name(view->forward, policy_forward(nat->policy, forward)->name);
+        copy_name(view->forward, policy_forward(policy, forward)->name);
 }
 
 void session_endpoints(const struct session *session, struct endpoint *internal, struct endpoint *external,

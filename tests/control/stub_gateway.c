@@ -274,7 +274,8 @@ static bool apply(struct gateway *gateway, struct policy *next, uint32_t *sessio
 
     if (!policy_seal(next))
         return false;
-    *sessions_ended = nat_set_policy(gateway->nat, next, gateway_now());
+    nat_set_policy(gateway->nat, next);
+    nat_review(gateway->nat, gateway_now(), 0, sessions_ended);
     gateway->active = next;
     policy_free(before);
     return true;
@@ -300,7 +301,7 @@ struct gateway *stub_gateway_new(const char *config_path, uint32_t capacity)
     gateway->nat = nat_new(gateway->active, secret, NULL, begun);
     if (gateway->nat == NULL)
         abort();
-    nat_set_external(gateway->nat, EXTERNAL_INTERFACE, &external, 1, begun);
+    nat_set_external(gateway->nat, EXTERNAL_INTERFACE, &external, 1);
     open_outbound(gateway, begun);
     open_others(gateway, begun + 3 * MINUTE);
     open_ping(gateway, gateway_now() - 5000);

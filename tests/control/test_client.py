@@ -242,6 +242,14 @@ def test_a_reader_that_has_had_enough(stub):
         assert done.returncode == 0 and done.stderr == "" and len(done.stdout.splitlines()) == 1
 
 
+def test_an_array_too_long_to_be_kept_is_printed_as_it_comes_and_is_whole(stub):
+    stub.open_many()
+    done = stub.run("sessions", "--json")
+    assert done.returncode == 0 and len(done.stdout) > 4 << 20  # JSON_LIST_KEPT
+    ids = [session["id"] for session in json.loads(done.stdout)]
+    assert len(ids) == len(set(ids)) == stub.call("status")["sessions"]["live"]
+
+
 def test_a_full_disk_is_said(stub):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([CLIENT, "-s", stub.path, "sessions", "--json"], stdout=full, stderr=subprocess.PIPE,

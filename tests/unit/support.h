@@ -122,6 +122,8 @@ void gateway_start(struct gateway *gateway, struct policy *policy);
 void gateway_stop(struct gateway *gateway);
 /* Exchanges the policy; returns how many sessions ended. */
 uint32_t gateway_change_policy(struct gateway *gateway, struct policy *policy);
+/* The same for the external addresses. */
+uint32_t gateway_set_addresses(struct gateway *gateway, const struct address *addresses, size_t count);
 /* Lets time pass, second by second if it is short. */
 void gateway_wait(struct gateway *gateway, uint64_t milliseconds);
 

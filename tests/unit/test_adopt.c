@@ -21,7 +21,7 @@ static void start_in_memory(struct gateway *gateway, struct policy *policy, uint
     gateway->now = now;
     gateway->nat = nat_new(policy, secret, memory, now);
     ck_assert_ptr_nonnull(gateway->nat);
-    nat_set_external(gateway->nat, WAN, &external, 1, now);
+    nat_set_external(gateway->nat, WAN, &external, 1);
 }
 
 static struct policy *policy_with_forward(const char *allow)
@@ -150,7 +150,7 @@ START_TEST(sessions_of_an_address_that_has_gone_are_refused)
     nat_free(gateway.nat);
     policy_free(gateway.policy);
     start_in_memory(&gateway, policy_with_forward(NULL), gateway.now);
-    nat_set_external(gateway.nat, WAN, &external, 1, gateway.now);
+    nat_set_external(gateway.nat, WAN, &external, 1);
     ck_assert_uint_eq(nat_adopt(gateway.nat, gateway.now, &refused), 0);
     ck_assert_uint_eq(refused, 1);
     gateway_stop(&gateway);

@@ -234,7 +234,7 @@ static void use_both_addresses(void)
 {
     struct address addresses[] = {address_of(EXTERNAL), address_of(SECOND)};
 
-    ck_assert_uint_eq(nat_set_external(gateway.nat, WAN, addresses, 2, gateway.now), 0);
+    ck_assert_uint_eq(gateway_set_addresses(&gateway, addresses, 2), 0);
 }
 
 START_TEST(rfc7857_4_hard_pairing_refuses_when_the_hosts_address_is_dry)

@@ -328,7 +328,7 @@ START_TEST(a_second_way_between_two_endpoints_is_refused)
     int refused = 0;
 
     start(FILTERING_ADDRESS_DEPENDENT);
-    nat_set_external(gateway.nat, WAN, addresses, 2, gateway.now);
+    gateway_set_addresses(&gateway, addresses, 2);
     make_tcp(&sample, "10.0.0.80:8080", EXTERNAL ":8443", TCP_SYN);
     ck_assert_int_eq(hairpin(&gateway, &sample), DROP_NONE);
     keep(seen, source_of(&sample));

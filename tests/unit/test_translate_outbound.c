@@ -251,7 +251,7 @@ START_TEST(without_an_external_address_nothing_leaves)
     struct sample sample;
 
     start();
-    nat_set_external(gateway.nat, WAN, NULL, 0, gateway.now);
+    gateway_set_addresses(&gateway, NULL, 0);
     make_udp(&sample, "10.0.0.5:4000", REMOTE ":53", 20);
     ck_assert_int_eq(leave(&gateway, &sample), DROP_NO_EXTERNAL_ADDRESS);
     gateway_stop(&gateway);
@@ -267,7 +267,7 @@ START_TEST(rfc4787_req2_a_host_keeps_to_one_external_address)
     start();
     for (uint32_t i = 0; i < 4; i++)
         addresses[i] = address_from_ipv4(0xcb007105 + i);
-    nat_set_external(gateway.nat, WAN, addresses, 4, gateway.now);
+    gateway_set_addresses(&gateway, addresses, 4);
     for (int host = 1; host <= 30; host++) {
         struct address first = {0};
 

@@ -248,7 +248,7 @@ static uint32_t set_addresses(const char *one, const char *other)
         addresses[count++] = address_of(one);
     if (other != NULL)
         addresses[count++] = address_of(other);
-    return nat_set_external(gateway.nat, WAN, addresses, count, gateway.now);
+    return gateway_set_addresses(&gateway, addresses, count);
 }
 
 START_TEST(the_same_addresses_end_nothing)

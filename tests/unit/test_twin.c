@@ -398,7 +398,7 @@ static struct run *run_new(void)
     run->nat = nat_new(run->policy, secret, NULL, run->now);
     run->twin = calloc(1, sizeof(*run->twin));
     ck_assert(run->nat != NULL && run->twin != NULL);
-    nat_set_external(run->nat, WAN, externals, 2, run->now);
+    nat_set_external(run->nat, WAN, externals, 2);
     run->twin->peek = peek;
     run->twin->context = run->nat;
     return run;
