@@ -90,6 +90,20 @@ void nat_kill(struct nat *nat, uint32_t slot, uint64_t now);
 /* The session in this slot (0 .. table.capacity - 1) as users see it; false when the slot is free. */
 bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session_view *view);
 
+/* A mapping as users see it; false when the slot (0 .. table.capacity - 1) is free. */
+struct mapping_view {
+    struct endpoint internal, external;
+    uint8_t protocol;
+    uint16_t share; /* its index in the policy */
+    uint32_t sessions;
+    uint64_t age_ms; /* to 64 milliseconds */
+};
+
+bool nat_view_mapping(const struct nat *nat, uint32_t index, uint64_t now, struct mapping_view *view);
+
+/* Bytes that the translator takes, all in: sessions, mappings, hosts, ports, index, wheel, events. It does not change. */
+size_t nat_memory(const struct nat *nat);
+
 /* External ports of a share's pool that are taken, over all external addresses, and how many there are. */
 void nat_pool_use(struct nat *nat, uint16_t share, uint8_t protocol, uint64_t now, uint32_t *used, uint32_t *size);
 

@@ -187,7 +187,7 @@ json_t *json_port_range(const struct port_range *range); /* "8000-8099" or "2222
 json_t *json_time(int64_t seconds);                      /* RFC 3339, UTC */
 json_t *json_time_ms(int64_t milliseconds);              /* the same, with milliseconds */
 json_t *json_session(const struct session_view *session);
-json_t *json_mapping(const struct mapping *mapping, const char *share, uint64_t now);
+json_t *json_mapping(const struct mapping_view *mapping, const char *share);
 json_t *json_forward(const struct forward *forward, uint64_t sessions);
 json_t *json_event(const struct event *event, uint64_t now, int64_t now_epoch_ms);
 

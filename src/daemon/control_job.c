@@ -138,7 +138,7 @@ void job_begin_sessions(struct request *request, const struct filter *filter)
 static bool step_mappings(struct job *job, struct gateway *gateway)
 {
     const struct policy *policy = gateway_policy(gateway);
-    struct mapping found[CONTROL_SLICE];
+    struct mapping_view found[CONTROL_SLICE];
     uint64_t now = gateway_now();
     const struct nat *nat = gateway_lock(gateway);
     uint32_t slot = job->slot, end = next_slice(job, nat);
@@ -146,8 +146,7 @@ static bool step_mappings(struct job *job, struct gateway *gateway)
     size_t count = 0;
 
     for (; slot < end; slot++) {
-        if (nat->table.mapping[slot].sessions > 0)
-            found[count++] = nat->table.mapping[slot];
+        count += nat_view_mapping(nat, slot, now, &found[count]);
     }
     gateway_unlock(gateway);
     if (!any) {
@@ -159,7 +158,7 @@ static bool step_mappings(struct job *job, struct gateway *gateway)
 
         request_notify(
             job->client, "mapping",
-            json_mapping(&found[i], shared ? policy_share(policy, found[i].share)->name : "", now));
+            json_mapping(&found[i], shared ? policy_share(policy, found[i].share)->name : ""));
     }
     job->count += count;
     return false;

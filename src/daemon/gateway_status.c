@@ -105,7 +105,7 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     status->sessions_max = nat->table.capacity;
     status->mappings = nat->table.mappings_live;
     status->hosts = nat->table.hosts_live;
-    status->memory = table_memory(&nat->table);
+    status->memory = nat_memory(nat);
     status->counters = nat->counters;
     gateway_unlock(gateway);
     read_rates(gateway, status);

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC "portreeve table 1"
+#define MAGIC "portreeve table 2"
 
 /* The first page of the file. All of it must be equal for the rest to be believed. */
 struct state_header {

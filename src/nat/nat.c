@@ -50,12 +50,18 @@ bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget)
         if (slot == INDEX_NONE)
             return false;
         session = &nat->table.session[slot];
-        due = session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000);
-        session->wheel_slot = wheel_arm(nat->table.wheel, slot, due > now ? (due + 999) / 1000 : 0);
+        due = session_last_seen(session, now) + session_idle_limit(nat, session) * UINT64_C(1000);
+        table_arm(&nat->table, slot, due > now ? due : 0);
         if (due <= now)
             session_close(nat, slot, CLOSE_EXPIRED, now);
     }
     return true;
+}
+
+size_t nat_memory(const struct nat *nat)
+{
+    return sizeof(*nat) + table_memory(&nat->table) + EVENT_RING * sizeof(struct event) +
+           EXTERNAL_ADDRESSES_MAX * 3 * sizeof(struct port_space);
 }
 
 void nat_set_mss_limit(struct nat *nat, uint16_t limit)
@@ -69,49 +75,54 @@ void nat_kill(struct nat *nat, uint32_t slot, uint64_t now)
 }
 
 /* Which internal and which external endpoint this role's side has in a session. */
-static const struct endpoint *side_internal(const struct session *session, enum role role)
+static struct endpoint side_internal(const struct session *session, enum role role)
 {
-    return &session->tuple[role].source;
+    return session_source(session, role);
 }
 
-static const struct endpoint *side_external(const struct session *session, enum role role)
+static struct endpoint side_external(const struct session *session, enum role role)
 {
-    return &session->tuple[!role].destination;
+    return session_destination(session, (enum role)!role);
 }
 
 bool nat_forward_allows(const struct nat *nat, const struct session *session, enum role role, uint16_t forward)
 {
     const struct forward *rule = policy_forward(nat->policy, forward);
-    struct endpoint target = policy_forward_target(rule, side_external(session, role)->port);
+    struct endpoint target = policy_forward_target(rule, side_external(session, role).port);
+    struct endpoint internal = side_internal(session, role), initiator = session_source(session, ROLE_INITIATOR);
 
-    if (!endpoint_equal(&target, side_internal(session, role)))
+    if (!endpoint_equal(&target, &internal))
         return false;
-    return role == ROLE_INITIATOR || policy_forward_allows(rule, &session->tuple[ROLE_INITIATOR].source.address);
+    return role == ROLE_INITIATOR || policy_forward_allows(rule, &initiator.address);
 }
 
 /* True when the policy gives this side the external endpoint that it has. *forward is the forward's index now. */
 static bool side_still_allowed(const struct nat *nat, const struct session *session, enum role role,
                                uint16_t *forward)
 {
-    const struct endpoint *internal = side_internal(session, role), *external = side_external(session, role);
-    uint8_t protocol = session->tuple[0].protocol;
+    const struct endpoint internal = side_internal(session, role), external = side_external(session, role);
+    uint8_t protocol = session_protocol(session);
 
-    if (session->mapping[role] != INDEX_NONE) {
-        uint16_t share = policy_share_of(nat->policy, &internal->address);
+    if (session_mapping(session, role) != INDEX_NONE) {
+        uint16_t share = policy_share_of(nat->policy, &internal.address);
 
-        return share != POLICY_NONE && pool_contains(policy_pool(nat->policy, share, protocol), external->port);
+        return share != POLICY_NONE && pool_contains(policy_pool(nat->policy, share, protocol), external.port);
     }
-    *forward = policy_forward_at(nat->policy, protocol, external->port);
+    *forward = policy_forward_at(nat->policy, protocol, external.port);
     return *forward != POLICY_NONE && nat_forward_allows(nat, session, role, *forward);
 }
 
 static bool session_still_allowed(struct nat *nat, struct session *session)
 {
     for (int role = 0; role < 2; role++) {
-        if (session->mapping[role] == INDEX_NONE && session->forward[role] == POLICY_NONE)
+        uint32_t mapping = session_mapping(session, (enum role)role);
+        uint16_t forward = POLICY_NONE;
+
+        if (session->side[role] == SIDE_NONE)
             continue; /* the remote's side */
-        if (!side_still_allowed(nat, session, (enum role)role, &session->forward[role]))
+        if (!side_still_allowed(nat, session, (enum role)role, &forward))
             return false;
+        session_set_side(session, (enum role)role, mapping, forward);
     }
     return true;
 }
@@ -121,12 +132,16 @@ static void renumber(struct nat *nat, struct session *session)
 {
     enum role owner = session->direction == DIRECTION_INBOUND ? ROLE_RESPONDER : ROLE_INITIATOR;
 
-    if (session->share != POLICY_NONE)
-        session->share = policy_share_of(nat->policy, &side_internal(session, owner)->address);
+    struct endpoint internal = side_internal(session, owner);
+
+    if (session_share(session) != POLICY_NONE)
+        session_set_share(session, policy_share_of(nat->policy, &internal.address));
     for (int role = 0; role < 2; role++) {
-        if (session->mapping[role] != INDEX_NONE)
-            nat->table.mapping[session->mapping[role]].share =
-                policy_share_of(nat->policy, &side_internal(session, (enum role)role)->address);
+        uint32_t mapping = session_mapping(session, (enum role)role);
+
+        internal = side_internal(session, (enum role)role);
+        if (mapping != INDEX_NONE)
+            nat->table.mapping[mapping].share = (uint8_t)policy_share_of(nat->policy, &internal.address);
     }
 }
 
@@ -144,19 +159,19 @@ uint32_t nat_set_policy(struct nat *nat, const struct policy *policy, uint64_t n
 
     for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
         struct session *session = &nat->table.session[slot];
-        uint16_t forward[2] = {session->forward[0], session->forward[1]};
+        uint32_t side[2] = {session->side[0], session->side[1]};
 
         if (session->live != SLOT_LIVE)
             continue;
         nat->policy = policy;
         if (session_still_allowed(nat, session)) {
             renumber(nat, session);
-            table_rearm(&nat->table, slot, session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000));
+            table_rearm(&nat->table, slot, session_last_seen(session, now) + session_idle_limit(nat, session) * UINT64_C(1000));
             continue;
         }
         /* The event that says so names the rules as they were. */
         nat->policy = before;
-        memcpy(session->forward, forward, sizeof(forward));
+        memcpy(session->side, side, sizeof(side));
         session_close(nat, slot, CLOSE_POLICY, now);
         ended++;
     }
@@ -191,10 +206,9 @@ size_t nat_external_index(const struct nat *nat, const struct address *address)
 static bool has_valid_addresses(const struct nat *nat, const struct session *session)
 {
     for (int role = 0; role < 2; role++) {
-        bool ours = session->mapping[role] != INDEX_NONE || session->forward[role] != POLICY_NONE;
+        struct address external = side_external(session, (enum role)role).address;
 
-        if (ours && nat_external_index(nat, &side_external(session, (enum role)role)->address) ==
-                        EXTERNAL_ADDRESSES_MAX)
+        if (session->side[role] != SIDE_NONE && !nat_is_external(nat, &external))
             return false;
     }
     return true;

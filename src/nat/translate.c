@@ -32,9 +32,9 @@ static bool refreshes(const struct nat *nat, const struct session *session, cons
     if (view->tcp_flags & TCP_RST)
         return false; /* RFC 7857 section 7.1 */
     if (view->protocol == PROTOCOL_TCP || from != remote || session->direction == DIRECTION_HAIRPIN ||
-        session->share == POLICY_NONE)
+        session_share(session) == POLICY_NONE)
         return true;
-    return !policy_share(nat->policy, session->share)->no_inbound_refresh;
+    return !policy_share(nat->policy, session_share(session))->no_inbound_refresh;
 }
 
 /*
@@ -79,14 +79,13 @@ static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view
     struct session *session = &nat->table.session[slot];
     enum session_state state = (enum session_state)session->state, next = state;
 
-    session->packets[from]++;
-    session->bytes[from] += view->total_length;
+    session_count(session, from, view->total_length);
     if (view->protocol == PROTOCOL_TCP)
         next = track_tcp(session, view, from);
     else if (from == ROLE_RESPONDER)
         next = STATE_ANSWERED;
     if (refreshes(nat, session, view, from) || (next != state && view->protocol == PROTOCOL_TCP))
-        session->last_seen = now;
+        session->last_seen = (uint32_t)now;
     if (next != state)
         session_change_state(nat, slot, next, now);
 }
@@ -110,14 +109,14 @@ static enum role role_of_sender(struct nat *nat, uint32_t slot, const struct pac
 static void rewrite(struct nat *nat, struct packet *packet, const struct packet_view *view, uint32_t slot,
                     enum role from)
 {
-    const struct tuple *other = &nat->table.session[slot].tuple[!from];
+    const struct tuple other = session_tuple(&nat->table.session[slot], (enum role)!from);
 
     if (packet->hook == HOOK_INBOUND) {
-        packet_set_destination(packet, view, &other->source);
+        packet_set_destination(packet, view, &other.source);
         packet->transit =
             nat->table.session[slot].direction == DIRECTION_HAIRPIN || packet_passes_twice(packet, view);
     } else {
-        packet_set_source(packet, view, &other->destination);
+        packet_set_source(packet, view, &other.destination);
         nat_renew_ip_id(nat, packet, view);
         packet->transit = false;
     }
