@@ -273,6 +273,13 @@ size_t table_memory(const struct table *table);
 /* Of the session that has this tuple: its slot, and whose tuple it is. INDEX_NONE when there is none. */
 uint32_t table_find(const struct table *table, const struct tuple *tuple, enum role *role);
 
+/*
+ * Hints that these tuples will be looked up soon: a batch that does so waits for memory once, not for each packet. At most
+ * TABLE_PREFETCH_MAX; what is beyond that gets no hint. `for_packets`: they will be followed, too, not only looked up.
+ */
+#define TABLE_PREFETCH_MAX 64
+void table_prefetch(const struct table *table, const struct tuple *tuples, size_t count, bool for_packets);
+
 /* Of the hairpin session between these two internal endpoints. *role is the one whose packet goes source -> destination. */
 uint32_t table_find_transit(const struct table *table, const struct tuple *transit, enum role *role);
 

@@ -166,6 +166,32 @@ uint32_t table_find(const struct table *table, const struct tuple *tuple, enum r
     return node / INDEX_NODES;
 }
 
+void table_prefetch(const struct table *table, const struct tuple *tuples, size_t count, bool for_packets)
+{
+    uint64_t hash[TABLE_PREFETCH_MAX];
+
+    if (count > TABLE_PREFETCH_MAX)
+        count = TABLE_PREFETCH_MAX;
+    for (size_t i = 0; i < count; i++) {
+        struct table_key key = tuple_key(tuples[i].protocol, &tuples[i], KEY_INITIATOR);
+
+        hash[i] = table_hash(table, &key);
+        index_prefetch(&table->index, hash[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct index_search search = index_search(&table->index, hash[i]);
+        uint32_t node = index_next(&table->index, &search);
+
+        if (node != INDEX_NONE && node % INDEX_NODES < SESSION_KEYS) {
+            const struct session *session = &table->session[node / INDEX_NODES];
+
+            __builtin_prefetch(session, 1);
+            if (for_packets && tuples[i].protocol == PROTOCOL_TCP)
+                __builtin_prefetch(&session->tcp, 1);
+        }
+    }
+}
+
 uint32_t table_find_transit(const struct table *table, const struct tuple *transit, enum role *role)
 {
     struct compact_tuple sent = compact_tuple_of(transit);

@@ -264,6 +264,20 @@ static bool should_tell(struct nat *nat, const struct packet *packet, uint64_t n
            nat_is_shared(nat, &view.tuple.source.address) && take_tell_token(nat, now);
 }
 
+void nat_prefetch(const struct nat *nat, const struct packet *packets, size_t count)
+{
+    struct tuple tuples[TABLE_PREFETCH_MAX];
+    size_t parsed = 0;
+
+    for (size_t i = 0; i < count && parsed < TABLE_PREFETCH_MAX; i++) {
+        struct packet_view view;
+
+        if (!packets[i].truncated && packet_parse(&packets[i], &view) == DROP_NONE && !view.is_icmp_error)
+            tuples[parsed++] = view.tuple;
+    }
+    table_prefetch(&nat->table, tuples, parsed, true);
+}
+
 void nat_translate(struct nat *nat, struct packet *packet, uint64_t now)
 {
     packet->tell_source = false;
