@@ -25,6 +25,7 @@ struct state_header {
 #define HEADER_ROOM 4096
 
 _Static_assert(sizeof(struct state_header) <= HEADER_ROOM, "the header has its room");
+_Static_assert(HEADER_ROOM % _Alignof(struct session) == 0, "sessions begin with a cache line");
 
 struct state {
     int file;
