@@ -12,7 +12,7 @@ complain() {
 }
 
 # The core includes itself, its own headers and libc, nothing of the kernel's edge or the daemon.
-core='checksum|endpoint|error|event|hash|icmp|mss|nat|offload|packet|policy|ports|table|tcp|text|wheel'
+core='checksum|compact|endpoint|error|event|hash|icmp|index|mss|nat|offload|packet|policy|ports|table|tcp|text|wheel'
 libc='arpa/inet|assert|ctype|errno|limits|netinet/in|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|sys/socket|time'
 impure=$(grep -Hn '#include' src/nat/*.[ch] |
     grep -vE "<($libc)\.h>|\"portreeve/($core)\.h\"|\"[a-z_]+\.h\"")

@@ -60,7 +60,7 @@ struct gateway_status {
     struct address external[EXTERNAL_ADDRESSES_MAX];
     size_t external_count;
     uint32_t sessions, sessions_max, mappings, hosts;
-    size_t memory; /* bytes of the table with its indexes */
+    size_t memory; /* bytes of the translator, all in (nat_memory) */
     struct nat_counters counters;
     uint64_t packet_rate[2], byte_rate[2]; /* a second, over the last ten seconds, by enum packet_hook */
     uint16_t workers;

@@ -68,6 +68,12 @@ void nat_free(struct nat *nat); /* NULL is fine; the policy stays the caller's *
  */
 uint32_t nat_adopt(struct nat *nat, uint64_t now, uint32_t *refused);
 
+/*
+ * Hints that these packets will be translated now, one after the other: what each needs of a table that is far larger than
+ * the processor's caches is then on its way while the others are served. At most TABLE_PREFETCH_MAX.
+ */
+void nat_prefetch(const struct nat *nat, const struct packet *packets, size_t count);
+
 /* Decides about one packet: fills its verdict, reason and transit, and rewrites its bytes. */
 void nat_translate(struct nat *nat, struct packet *packet, uint64_t now);
 
@@ -106,6 +112,20 @@ void nat_kill(struct nat *nat, uint32_t slot, uint64_t now);
 
 /* The session in this slot (0 .. table.capacity - 1) as users see it; false when the slot is free. */
 bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session_view *view);
+
+/* A mapping as users see it; false when the slot (0 .. table.capacity - 1) is free. */
+struct mapping_view {
+    struct endpoint internal, external;
+    uint8_t protocol;
+    uint16_t share; /* its index in the policy */
+    uint32_t sessions;
+    uint64_t age_ms; /* to 64 milliseconds */
+};
+
+bool nat_view_mapping(const struct nat *nat, uint32_t index, uint64_t now, struct mapping_view *view);
+
+/* Bytes that the translator takes, all in: sessions, mappings, hosts, ports, index, wheel, events. It does not change. */
+size_t nat_memory(const struct nat *nat);
 
 /* External ports of a share's pool that are taken, over all external addresses, and how many there are. */
 void nat_pool_use(struct nat *nat, uint16_t share, uint8_t protocol, uint64_t now, uint32_t *used, uint32_t *size);

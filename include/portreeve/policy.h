@@ -61,6 +61,9 @@ struct forward {
     int64_t expires; /* seconds since the epoch, 0: never */
 };
 
+/* The longest timeout, in seconds; the table's 32-bit clock has room for weeks more. */
+#define LONGEST_TIMEOUT (30 * 86400)
+
 /* All in seconds. Defaults: policy_new. */
 struct timeouts {
     uint32_t udp;             /* RFC 4787 REQ-5: 300 */

@@ -5,6 +5,11 @@
  * free, taken by one mapping, or held down (RFC 6888 REQ-8: a released port rests, so that late packets of its
  * last owner do not reach its next).
  *
+ * For every port there are four bytes, which say what its state needs: who has it, or, while it rests, when it was released and
+ * which port was after it. Instead of a time they hold the gap to the port released before, which only the first needs not: exact up
+ * to half a minute, rounded up by less than a thousandth beyond that. What is rounded up is taken off the next gap, so a port never rests
+ * less than it should, nor a thousandth longer.
+ *
  * The choice is random (RFC 6056 section 3.3.1): some tries anywhere in the pool, then, where the pool is nearly dry or full
  * of gaps, one of the free ports by its rank. All free ports are equally likely. A look over a dry pool reads at most
  * 1024 words, less than a microsecond.
@@ -14,17 +19,24 @@
 
 #include "portreeve/hash.h"
 #include "portreeve/policy.h"
+#include "portreeve/wheel.h"
 
 #define PORTS_HOLD_MS 120000 /* unless said otherwise: RFC 6888 REQ-8 */
 
 struct port_space {
-    uint64_t taken[65536 / 64]; /* by a mapping or held down */
-    uint64_t released[65536];   /* of a held-down port: when, in milliseconds */
-    uint16_t held_next[65536];  /* held-down ports in the order of their release */
-    uint16_t held_first, held_last;
-    uint32_t held_count;
+    uint64_t taken[65536 / 64];   /* by a mapping or resting */
+    uint64_t resting[65536 / 64]; /* of those: released */
+    uint32_t use[65536];          /* of a taken port: its holder; of a resting one: gap and next */
+    uint16_t rest_first, rest_last; /* resting ports in the order of their release */
+    uint32_t rest_count;
+    uint64_t first_released, last_released; /* milliseconds */
     uint32_t hold_ms; /* how long a released port rests; PORTS_HOLD_MS after ports_init */
 };
+
+/*
+ * Who has a taken port: a mapping of its own, by index, or that many mappings which only share it (0 just after it was taken).
+ */
+#define HOLDER_SHARED UINT32_C(0x80000000)
 
 void ports_init(struct port_space *space);
 
@@ -40,6 +52,10 @@ uint16_t ports_allocate_like(struct port_space *space, const struct pool *pool, 
 
 /* Takes one certain port; false when it is taken or held down. */
 bool ports_take(struct port_space *space, uint16_t port);
+
+/* The holder of a port that is taken and does not rest: a mapping's index, or HOLDER_SHARED + how many. Others: INDEX_NONE. */
+uint32_t ports_holder(const struct port_space *space, uint16_t port);
+void ports_set_holder(struct port_space *space, uint16_t port, uint32_t holder);
 
 /* Gives a taken port back, after the hold-down or at once. */
 void ports_release(struct port_space *space, uint16_t port, bool hold, uint64_t now);

@@ -21,16 +21,26 @@
  * Invariants
  *   - Arrays are allocated once; a session is found by its slot (a 32-bit index) or, across time, by its id, which
  *     is never used again.
- *   - Every live session is in the index under its tuples, armed in the wheel, and in an age list if it may be evicted.
- *   - A mapping's `sessions` counts the sessions that name it; with the last it goes, and its port with it.
+ *   - Every live session is in the index under its tuples, armed in the wheel, and in an age list if its state may be evicted.
+ *   - Of the sessions with one filter key, the first of their list is in the index.
+ *   - A mapping's `sessions` counts the sessions that name it; with the last it goes, and its port with it if nobody shares it.
+ *
+ * A packet touches one cache line of the index, the session's first, and for TCP its second. What stands in which line of
+ * struct session follows from that. A million sessions, each with a mapping of its own, take less than 192 bytes each, all
+ * in: 128 for the session, 24 for its mapping, 23 in the index, the rest for hosts, ports, wheel and events (nat_memory).
+ *
+ * Times are stored in 32 bits and wrap around; they are read against `now`, which is never further from them than
+ * LONGEST_TIMEOUT, or four years.
  *
  * Rejected: one hash of mappings with sessions hanging off it. A mapping with thousands of remotes (a resolver) would
- * make each packet walk them. Cost now: a packet is one hash of 38 bytes and, at load 1, 1.5 comparisons.
+ * make each packet walk them. Cost now: a packet is one hash of 16 bytes and one comparison.
  */
 #ifndef PORTREEVE_TABLE_H
 #define PORTREEVE_TABLE_H
 
+#include "portreeve/compact.h"
 #include "portreeve/hash.h"
+#include "portreeve/index.h"
 #include "portreeve/ports.h"
 #include "portreeve/tcp.h"
 #include "portreeve/wheel.h"
@@ -55,7 +65,7 @@ enum age_list {
 
 /* What a session is indexed under. */
 enum session_key {
-    KEY_INITIATOR, /* tuple[ROLE_INITIATOR] */
+    KEY_INITIATOR, /* the initiator's tuple */
     KEY_RESPONDER,
     KEY_FILTER,  /* outbound, hairpin: the initiator and the remote address that it called, for filtering */
     KEY_TRANSIT, /* hairpin: both internal endpoints, the lower first */
@@ -69,44 +79,167 @@ enum slot_use {
     SLOT_CANDIDATE, /* left by an earlier run, not adopted (yet) */
 };
 
+/*
+ * What gives one side of a session its external endpoint: nothing (the remote's side), a mapping, or a forward; packed into
+ * a number, for the two exclude each other.
+ */
+#define SIDE_NONE INDEX_NONE
+#define SIDE_FORWARD UINT32_C(0x80000000) /* + the forward's index; otherwise it is a mapping's */
+
 struct session {
-    struct tuple tuple[2]; /* by role */
-    uint8_t direction;     /* enum direction */
-    uint8_t state;         /* enum session_state */
-    uint8_t age_list;      /* enum age_list */
-    uint8_t live;          /* enum slot_use */
-    uint8_t epoch;         /* the policy and addresses that it was last held against; see nat_review */
-    uint16_t wheel_slot;
-    uint16_t share;        /* of the internal host that a pool serves, or POLICY_NONE */
-    uint16_t forward[2];   /* by role: the forward that states this side's external endpoint, or POLICY_NONE */
-    uint32_t mapping[2];   /* by role: the mapping that does; INDEX_NONE */
-    uint32_t key_next[SESSION_KEYS]; /* hash chains */
+    /* What every packet reads and writes: one cache line. */
+    _Alignas(64) struct compact_tuple sent[2]; /* by role: its tuple (session_tuple) */
+    uint8_t state : 4;                         /* enum session_state */
+    uint8_t direction : 2;                     /* enum direction */
+    uint8_t protocol : 2;                      /* session_protocol */
+    uint8_t live;                              /* enum slot_use */
+    uint8_t share;      /* of the internal host that a pool serves (session_share) */
+    uint8_t epoch;      /* the policy and addresses that it was last held against; see nat_review */
+    uint32_t last_seen; /* milliseconds (session_last_seen) */
+    uint64_t bytes[2];  /* by role of the sender; IP lengths */
+    uint32_t packets_low[2]; /* by role of the sender (session_packets) */
+    uint16_t packets_high[2];
+    uint32_t offload; /* its entry, see offload.h */
+
+    /* What TCP, timers and those who open, close and look need. */
+    struct tcp_track tcp;
+    uint16_t wheel_slot : 13;
+    uint16_t has_host : 1; /* the initiator is one of a share's hosts and counts this session as its own */
+    uint32_t side[2];      /* by role (session_mapping, session_forward) */
     struct link wheel_link;
     struct link age_link;
-    uint32_t offload; /* its entry, see offload.h */
-    uint32_t host; /* that opened it, when it is one of a share's; INDEX_NONE */
-    uint64_t id;         /* from 1, never used again */
-    uint64_t created, last_seen; /* milliseconds */
-    uint64_t packets[2], bytes[2]; /* by role of the sender; IP lengths */
-    struct tcp_track tcp;
+    struct link filter_link; /* the sessions with the same filter key */
+    uint32_t created;        /* in units of 64 milliseconds (session_age) */
+    uint64_t id;             /* from 1, never used again */
 };
 
+_Static_assert(sizeof(struct session) == 128, "a session is two cache lines");
+_Static_assert(offsetof(struct session, tcp) == 64, "what every packet needs is in the first");
+_Static_assert(WHEEL_SLOTS <= 1 << 13 && STATE_COUNT <= 16, "bit fields hold their values");
+
+/* The tuple of what this side sends. */
+static inline struct tuple session_tuple(const struct session *session, enum role role)
+{
+    return compact_tuple_expand(&session->sent[role], compact_protocol_expand(session->protocol));
+}
+
+/* What this side's packets come from and go to. */
+static inline struct endpoint session_source(const struct session *session, enum role role)
+{
+    return compact_endpoint_expand(session->sent[role].source, session->sent[role].source_port);
+}
+
+static inline struct endpoint session_destination(const struct session *session, enum role role)
+{
+    return compact_endpoint_expand(session->sent[role].destination, session->sent[role].destination_port);
+}
+
+static inline uint8_t session_protocol(const struct session *session)
+{
+    return compact_protocol_expand(session->protocol);
+}
+
+/* Of a new session: both tuples, by role, and with them the protocol. */
+static inline void session_set_tuples(struct session *session, const struct tuple tuple[2])
+{
+    session->sent[0] = compact_tuple_of(&tuple[0]);
+    session->sent[1] = compact_tuple_of(&tuple[1]);
+    session->protocol = compact_protocol_of(tuple[0].protocol) & 3;
+}
+
+/* The mapping that gives this side its external endpoint, or INDEX_NONE. */
+static inline uint32_t session_mapping(const struct session *session, enum role role)
+{
+    return session->side[role] < SIDE_FORWARD ? session->side[role] : INDEX_NONE;
+}
+
+/* The forward that does, or POLICY_NONE. */
+static inline uint16_t session_forward(const struct session *session, enum role role)
+{
+    return session->side[role] < SIDE_FORWARD || session->side[role] == SIDE_NONE ? POLICY_NONE
+                                                                                   : (uint16_t)session->side[role];
+}
+
+/* One of them, or neither. */
+static inline void session_set_side(struct session *session, enum role role, uint32_t mapping, uint16_t forward)
+{
+    session->side[role] = forward != POLICY_NONE ? SIDE_FORWARD | forward : mapping;
+}
+
+/* A share is stored in a byte: there are at most 255 (POLICY_SHARES_MAX). */
+static inline uint16_t session_share(const struct session *session)
+{
+    return session->share == UINT8_MAX ? POLICY_NONE : session->share;
+}
+
+static inline void session_set_share(struct session *session, uint16_t share)
+{
+    session->share = share == POLICY_NONE ? UINT8_MAX : (uint8_t)share;
+}
+
+/* Milliseconds since a packet kept the session alive: 0 if that was, by the clock of another worker, a moment after `now`. */
+static inline uint64_t session_idle(const struct session *session, uint64_t now)
+{
+    uint32_t idle = (uint32_t)now - session->last_seen;
+
+    return idle < UINT32_C(0xf0000000) ? idle : 0;
+}
+
+/* When that was, milliseconds. */
+static inline uint64_t session_last_seen(const struct session *session, uint64_t now)
+{
+    return now - session_idle(session, now);
+}
+
+/* Milliseconds since the session or the mapping was made, to 64. */
+static inline uint64_t stored_age(uint32_t created, uint64_t now)
+{
+    int32_t age = (int32_t)((uint32_t)(now >> 6) - created);
+
+    return age < 0 ? 0 : (uint64_t)age << 6;
+}
+
+static inline uint64_t session_packets(const struct session *session, enum role role)
+{
+    return (uint64_t)session->packets_high[role] << 32 | session->packets_low[role];
+}
+
+static inline void session_count(struct session *session, enum role role, uint64_t packets, uint64_t bytes)
+{
+    uint64_t sum = session_packets(session, role) + packets;
+
+    session->bytes[role] += bytes;
+    session->packets_low[role] = (uint32_t)sum;
+    session->packets_high[role] = (uint16_t)(sum >> 32);
+}
+
+/* The list that its state belongs to. */
+enum age_list session_age_list(const struct session *session);
+
+/* An internal endpoint's external endpoint. Its address is that of the slot (nat_mapping). */
 struct mapping {
-    struct endpoint internal, external;
+    compact_address internal;
+    uint16_t internal_port, external_port;
+    uint32_t sessions; /* 0: the slot is free */
+    uint32_t sharers;  /* other mappings that share its port, if it is the port's own; of a free slot: the next one */
+    uint32_t created;  /* in units of 64 milliseconds (stored_age) */
     uint8_t protocol;
     uint8_t external_index; /* of the external address: which port space */
-    bool is_overload;       /* shares its external port with another mapping; found by its sessions only */
-    uint32_t host;     /* whose it is */
-    uint32_t sessions; /* 0: the slot is free */
-    uint32_t internal_next, external_next; /* hash chains */
-    uint64_t created;                      /* milliseconds */
+    uint8_t is_overload;    /* shares its external port with another mapping; found by its sessions only */
 };
 
+_Static_assert(sizeof(struct mapping) == 24, "a mapping is what it is counted as");
+
+static inline struct endpoint mapping_internal(const struct mapping *mapping)
+{
+    return compact_endpoint_expand(mapping->internal, mapping->internal_port);
+}
+
 struct host {
-    struct address address;
+    compact_address address;
     uint32_t sessions; /* that it has opened */
     uint32_t mappings; /* with 0 of both, the slot is free */
-    uint32_t next;
+    uint32_t next;     /* of a free slot */
     uint64_t tokens; /* thousandths of a session that it may open now, under a rate limit */
     uint64_t filled; /* when tokens were last added, milliseconds */
 };
@@ -116,17 +249,13 @@ struct table {
     uint32_t capacity; /* sessions, and mappings */
     uint32_t host_capacity;
     uint32_t live, mappings_live, hosts_live;
-    uint32_t bucket_mask;
     uint64_t next_id;
     struct session *session;
     bool session_is_ours; /* allocated here */
     struct mapping *mapping;
     struct host *host;
-    uint32_t *bucket;          /* node = slot * SESSION_KEYS + key */
-    uint32_t *internal_bucket; /* mappings by internal endpoint */
-    uint32_t *external_bucket; /* mappings by external endpoint */
-    uint32_t *host_bucket;
-    uint32_t free_session, free_mapping, free_host; /* chained by key_next[0], internal_next, next */
+    struct index index; /* of all of them */
+    uint32_t free_session, free_mapping, free_host; /* chained by wheel_link.next, sharers, next */
     struct list age[AGE_LISTS];
     struct wheel *wheel;
 };
@@ -139,11 +268,18 @@ bool table_init(struct table *table, uint32_t capacity, const struct hash_key *k
                 uint64_t now);
 void table_fini(struct table *table);
 
-/* Bytes that a table of this capacity takes, indexes included. */
+/* Bytes that a table of this capacity takes, its index included. */
 size_t table_memory(const struct table *table);
 
 /* Of the session that has this tuple: its slot, and whose tuple it is. INDEX_NONE when there is none. */
 uint32_t table_find(const struct table *table, const struct tuple *tuple, enum role *role);
+
+/*
+ * Hints that these tuples will be looked up soon: a batch that does so waits for memory once, not for each packet. At most
+ * TABLE_PREFETCH_MAX; what is beyond that gets no hint. `for_packets`: they will be followed, too, not only looked up.
+ */
+#define TABLE_PREFETCH_MAX 64
+void table_prefetch(const struct table *table, const struct tuple *tuples, size_t count, bool for_packets);
 
 /* Of the hairpin session between these two internal endpoints. *role is the one whose packet goes source -> destination. */
 uint32_t table_find_transit(const struct table *table, const struct tuple *transit, enum role *role);
@@ -154,7 +290,7 @@ bool table_has_spoken_to(const struct table *table, uint8_t protocol, const stru
 
 /*
  * Allocate -> fill -> activate: table_allocate gives a free slot (INDEX_NONE when full) that nobody else sees;
- * after the tuples, direction, state, mappings and host are filled in, table_activate indexes and arms it. A slot
+ * after the tuples, direction, state, sides and host are filled in, table_activate indexes and arms it. A slot
  * that is not activated goes back by table_cancel.
  */
 uint32_t table_allocate(struct table *table);
@@ -180,21 +316,24 @@ void table_reverse(struct table *table, uint32_t slot);
 /* Puts the session into the age list that its state belongs to. */
 void table_set_state(struct table *table, uint32_t slot, enum session_state state);
 
-/* Arms a live session anew for when it may expire. */
+/* Arms a live session anew for when it may expire; table_arm is for one that the wheel has just given. */
 void table_rearm(struct table *table, uint32_t slot, uint64_t due_ms);
+void table_arm(struct table *table, uint32_t slot, uint64_t due_ms);
 
 /* The oldest session of an age list, and the one after `slot` in it. INDEX_NONE at the end. */
 uint32_t table_oldest(const struct table *table, enum age_list list);
 uint32_t table_younger(const struct table *table, uint32_t slot);
 
-/* Mappings. Find returns INDEX_NONE when there is none; add likewise when there is no room (never while sessions fit). */
+/*
+ * Mappings, by their internal endpoint; by the external one the port spaces know them (nat_find_external). Find returns
+ * INDEX_NONE when there is none; add likewise when there is no room (never while sessions fit).
+ */
 uint32_t mapping_find_internal(const struct table *table, uint8_t protocol, const struct endpoint *internal);
-uint32_t mapping_find_external(const struct table *table, uint8_t protocol, const struct endpoint *external);
-/* True when another mapping has this one's external endpoint as well (RFC 7857 section 3). */
-bool mapping_shares_port(const struct table *table, uint32_t index);
 uint32_t mapping_add(struct table *table, const struct mapping *mapping);
 void mapping_remove(struct table *table, uint32_t index);
 
+/* The host's slot, or INDEX_NONE when it has neither sessions nor mappings. */
+uint32_t host_find(const struct table *table, const struct address *address);
 /* Counts one more session of this host; INDEX_NONE when it has `limit` or no host fits. host_put counts one less. */
 uint32_t host_get(struct table *table, const struct address *address, uint32_t limit);
 void host_put(struct table *table, uint32_t index);

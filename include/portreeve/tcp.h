@@ -52,9 +52,10 @@ enum session_state tcp_next_state(enum session_state state, uint8_t flags, enum 
 struct tcp_track {
     uint32_t expects[2]; /* by role: the next sequence number that it wants from the other side */
     uint32_t window[2];  /* by role: how far beyond that it accepts, bytes */
-    uint8_t scale[2];    /* by role: the shift of its window field (RFC 7323) */
-    bool known[2];       /* by role: expects is set */
-};
+    uint8_t scale[2];    /* by role: the shift of its window field (RFC 7323); TCP_KNOWN: expects is set */
+} __attribute__((packed, aligned(2))); /* no padding: every session has one */
+
+#define TCP_KNOWN 0x80
 
 /* The fields of a TCP header that matter, in host byte order. */
 struct tcp_segment {

@@ -38,6 +38,9 @@ void list_append(struct list *list, struct links links, uint32_t index);
 void list_remove(struct list *list, struct links links, uint32_t index);
 uint32_t list_next(struct links links, uint32_t index);
 
+/* For lists that are known by one of their elements alone: puts `index` behind the element `previous`. */
+void list_insert_after(struct links links, uint32_t previous, uint32_t index);
+
 struct wheel {
     struct list slot[WHEEL_SLOTS];
     struct links links;

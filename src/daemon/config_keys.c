@@ -242,7 +242,7 @@ static enum outcome take_duration(struct reading *reading, const char *value, ui
 {
     char floor_text[DURATION_TEXT_MAX], title[TITLE_MAX];
 
-    if (!text_parse_duration(value, out))
+    if (!text_parse_duration(value, out) || *out > LONGEST_TIMEOUT)
         return VALUE_WRONG;
     if (*out < floor)
         config_warning(reading, reading->line, "%s %s = %s: %s asks for at least %s",
@@ -300,7 +300,7 @@ static enum outcome take_port_hold(struct reading *reading, struct section *sect
                          "RFC 6888 REQ-8");
 }
 
-#define DURATION_EXPECTED "a time from 1s to 366d, as in 90s, 5m or 2h4m"
+#define DURATION_EXPECTED "a time from 1s to 30d, as in 90s, 5m or 2h4m"
 
 static const struct key timeout_keys[] = {
     {"udp", 0, take_udp, DURATION_EXPECTED},

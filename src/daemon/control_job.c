@@ -140,7 +140,7 @@ void job_begin_sessions(struct request *request, const struct filter *filter)
 static bool step_mappings(struct job *job, struct gateway *gateway)
 {
     const struct policy *policy = gateway_policy(gateway);
-    struct mapping found[CONTROL_SLICE];
+    struct mapping_view found[CONTROL_SLICE];
     uint64_t now = gateway_now();
     const struct nat *nat = gateway_lock(gateway);
     uint32_t slot = job->slot, end = next_slice(job, nat);
@@ -148,8 +148,7 @@ static bool step_mappings(struct job *job, struct gateway *gateway)
     size_t count = 0;
 
     for (; slot < end; slot++) {
-        if (nat->table.mapping[slot].sessions > 0)
-            found[count++] = nat->table.mapping[slot];
+        count += nat_view_mapping(nat, slot, now, &found[count]);
     }
     gateway_unlock(gateway);
     if (!any) {
@@ -157,11 +156,11 @@ static bool step_mappings(struct job *job, struct gateway *gateway)
         return true;
     }
     for (size_t i = 0; i < count; i++) {
-        uint16_t share = policy_share_of(policy, &found[i].internal.address);
+        bool shared = found[i].share < policy_share_count(policy);
 
         request_notify(
             job->client, "mapping",
-            json_mapping(&found[i], share != POLICY_NONE ? policy_share(policy, share)->name : "", now));
+            json_mapping(&found[i], shared ? policy_share(policy, found[i].share)->name : ""));
     }
     job->count += count;
     return false;

@@ -151,7 +151,7 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     status->sessions_max = nat->table.capacity;
     status->mappings = nat->table.mappings_live;
     status->hosts = nat->table.hosts_live;
-    status->memory = table_memory(&nat->table);
+    status->memory = nat_memory(nat);
     status->counters = nat->counters;
     status->offload = gateway->offload != NULL;
     status->offload_sessions = nat->offload.used;

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC "portreeve table 1"
+#define MAGIC "portreeve table 2"
 
 /* The first page of the file. All of it must be equal for the rest to be believed. */
 struct state_header {
@@ -25,6 +25,7 @@ struct state_header {
 #define HEADER_ROOM 4096
 
 _Static_assert(sizeof(struct state_header) <= HEADER_ROOM, "the header has its room");
+_Static_assert(HEADER_ROOM % _Alignof(struct session) == 0, "sessions begin with a cache line");
 
 struct state {
     int file;

@@ -8,33 +8,27 @@
  */
 #include "nat_internal.h"
 
-#include <string.h>
-
-static bool is_sound_tuple(const struct tuple *tuple)
-{
-    return (tuple->protocol == PROTOCOL_TCP || tuple->protocol == PROTOCOL_UDP ||
-            tuple->protocol == PROTOCOL_ICMP) &&
-           tuple->reserved == 0 && address_is_ipv4(&tuple->source.address) &&
-           address_is_ipv4(&tuple->destination.address);
-}
-
 static bool is_sound_state(const struct session *session)
 {
-    if (session->tuple[0].protocol == PROTOCOL_TCP)
-        return session->state >= STATE_OPENING && session->state < STATE_COUNT;
+    const uint8_t most = 14; /* RFC 7323 section 2.3 */
+
+    if (session_protocol(session) == PROTOCOL_TCP)
+        return session->state >= STATE_OPENING && session->state < STATE_COUNT &&
+               (session->tcp.scale[0] & ~TCP_KNOWN) <= most && (session->tcp.scale[1] & ~TCP_KNOWN) <= most;
     return session->state <= STATE_ANSWERED;
 }
 
 /* The remote's endpoint is the same in both tuples; in a hairpin both sides are ours. */
 static bool is_sound_direction(const struct session *session)
 {
-    const struct tuple *initiator = &session->tuple[ROLE_INITIATOR], *responder = &session->tuple[ROLE_RESPONDER];
+    const struct tuple initiator = session_tuple(session, ROLE_INITIATOR);
+    const struct tuple responder = session_tuple(session, ROLE_RESPONDER);
 
     switch (session->direction) {
     case DIRECTION_OUTBOUND:
-        return endpoint_equal(&initiator->destination, &responder->source);
+        return endpoint_equal(&initiator.destination, &responder.source);
     case DIRECTION_INBOUND:
-        return endpoint_equal(&initiator->source, &responder->destination);
+        return endpoint_equal(&initiator.source, &responder.destination);
     default:
         return session->direction == DIRECTION_HAIRPIN;
     }
@@ -49,37 +43,43 @@ static bool was_offloaded(const struct session *session)
 
 static bool is_sound(const struct nat *nat, const struct session *session, uint64_t now)
 {
-    return is_sound_tuple(&session->tuple[0]) && is_sound_tuple(&session->tuple[1]) &&
-           session->tuple[0].protocol == session->tuple[1].protocol && is_sound_state(session) &&
-           is_sound_direction(session) && session->id > 0 && session->id < UINT64_MAX / 2 &&
-           session->created <= session->last_seen && session->last_seen <= now &&
-           (session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000) > now || was_offloaded(session));
+    uint32_t idle = (uint32_t)now - session->last_seen, age = (uint32_t)(now >> 6) - session->created;
+
+    return session_protocol(session) != 0 && is_sound_state(session) && is_sound_direction(session) &&
+           session->id > 0 && session->id < UINT64_MAX / 2 && idle <= now && age <= now >> 6 &&
+           (now - idle) >> 6 >= (now >> 6) - age && /* created before it was seen */
+           (idle < session_idle_limit(nat, session) * UINT64_C(1000) || was_offloaded(session));
 }
 
 /* The mapping between these endpoints: the one that is there, or a new one on a port that is free. */
 static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct endpoint *internal,
-                              const struct endpoint *external, uint64_t created)
+                              const struct endpoint *external, uint32_t created)
 {
     size_t external_index = nat_external_index(nat, &external->address);
     uint16_t share = policy_share_of(nat->policy, &internal->address);
     uint32_t index = mapping_find_internal(&nat->table, protocol, internal), added;
-    struct mapping mapping = {.internal = *internal, .external = *external, .protocol = protocol,
-                              .external_index = (uint8_t)external_index, .created = created};
+    struct mapping mapping = {.internal = compact_address_of(&internal->address), .internal_port = internal->port,
+                              .external_port = external->port, .created = created, .protocol = protocol,
+                              .external_index = (uint8_t)external_index};
+    uint32_t host;
 
     if (share == POLICY_NONE || !pool_contains(policy_pool(nat->policy, share, protocol), external->port))
         return INDEX_NONE;
-    if (index != INDEX_NONE)
-        return endpoint_equal(&nat->table.mapping[index].external, external) ? index : INDEX_NONE;
+    if (index != INDEX_NONE) {
+        struct endpoint known = mapping_external(nat, &nat->table.mapping[index]);
+
+        return endpoint_equal(&known, external) ? index : INDEX_NONE;
+    }
     if (!ports_take(nat_port_space(nat, external_index, protocol), external->port)) {
         mapping.is_overload = true; /* the other mapping has been adopted already */
         if (protocol != PROTOCOL_TCP || policy_share(nat->policy, share)->never_overload)
             return INDEX_NONE;
     }
-    mapping.host = host_get_mapping(&nat->table, &internal->address, UINT32_MAX); /* the limit is for new ones */
-    added = mapping.host == INDEX_NONE ? INDEX_NONE : mapping_add(&nat->table, &mapping);
+    host = host_get_mapping(&nat->table, &internal->address, UINT32_MAX); /* the limit is for new ones */
+    added = host == INDEX_NONE ? INDEX_NONE : mapping_enter(nat, &mapping);
     if (added == INDEX_NONE) {
-        if (mapping.host != INDEX_NONE)
-            host_put_mapping(&nat->table, mapping.host);
+        if (host != INDEX_NONE)
+            host_put_mapping(&nat->table, host);
         if (!mapping.is_overload)
             ports_release(nat_port_space(nat, external_index, protocol), external->port, false, 0);
     }
@@ -89,12 +89,13 @@ static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct en
 /* Finds what states this side's external endpoint: a forward or a mapping. */
 static bool adopt_side(struct nat *nat, const struct session *session, enum role role, struct session_plan *plan)
 {
-    const struct endpoint *internal = &session->tuple[role].source, *external = &session->tuple[!role].destination;
-    uint8_t protocol = session->tuple[0].protocol;
-    uint16_t forward = policy_forward_at(nat->policy, protocol, external->port);
-    uint16_t share = policy_share_of(nat->policy, &internal->address);
+    const struct endpoint internal = session_source(session, role);
+    const struct endpoint external = session_destination(session, (enum role)!role);
+    uint8_t protocol = session_protocol(session);
+    uint16_t forward = policy_forward_at(nat->policy, protocol, external.port);
+    uint16_t share = policy_share_of(nat->policy, &internal.address);
 
-    if (nat_external_index(nat, &external->address) == EXTERNAL_ADDRESSES_MAX)
+    if (nat_external_index(nat, &external.address) == EXTERNAL_ADDRESSES_MAX)
         return false;
     if (plan->share == POLICY_NONE && (role == ROLE_INITIATOR || forward == POLICY_NONE))
         plan->share = share; /* as when it was opened: a forward needs no share */
@@ -102,7 +103,7 @@ static bool adopt_side(struct nat *nat, const struct session *session, enum role
         plan->forward[role] = forward;
         return nat_forward_allows(nat, session, role, forward);
     }
-    plan->mapping[role] = adopt_mapping(nat, protocol, internal, external, session->created);
+    plan->mapping[role] = adopt_mapping(nat, protocol, &internal, &external, session->created);
     return plan->mapping[role] != INDEX_NONE;
 }
 
@@ -122,34 +123,38 @@ static void drop_unused_mappings(struct nat *nat, const struct session_plan *pla
     }
 }
 
+/* True when one of its keys is taken already. */
+static bool meets_another(const struct nat *nat, const struct session *session)
+{
+    struct tuple tuple[2] = {session_tuple(session, ROLE_INITIATOR), session_tuple(session, ROLE_RESPONDER)};
+    struct tuple transit = {tuple[0].source, tuple[1].source, tuple[0].protocol, 0};
+    enum role role;
+
+    return table_find(&nat->table, &tuple[0], &role) != INDEX_NONE ||
+           table_find(&nat->table, &tuple[1], &role) != INDEX_NONE ||
+           (session->direction == DIRECTION_HAIRPIN &&
+            table_find_transit(&nat->table, &transit, &role) != INDEX_NONE);
+}
+
 static bool adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
     struct session_plan plan = {.mapping = {INDEX_NONE, INDEX_NONE}, .forward = {POLICY_NONE, POLICY_NONE},
                                 .share = POLICY_NONE};
-    const struct address *host = &session->tuple[ROLE_INITIATOR].source.address;
-    enum role role;
+    const struct address host = session_source(session, ROLE_INITIATOR).address;
 
-    if (!is_sound(nat, session, now) || table_find(&nat->table, &session->tuple[0], &role) != INDEX_NONE ||
-        table_find(&nat->table, &session->tuple[1], &role) != INDEX_NONE)
+    if (!is_sound(nat, session, now) || meets_another(nat, session))
         return false;
     if (!adopt_sides(nat, session, &plan)) {
         drop_unused_mappings(nat, &plan, now);
         return false;
     }
-    session->host = INDEX_NONE;
-    if (session->direction != DIRECTION_INBOUND && nat_is_shared(nat, host))
-        session->host = host_get(&nat->table, host, UINT32_MAX); /* the limit is for new sessions */
+    session->has_host = session->direction != DIRECTION_INBOUND && nat_is_shared(nat, &host) &&
+                        host_get(&nat->table, &host, UINT32_MAX) != INDEX_NONE; /* the limit is for new sessions */
     session->epoch = nat->epoch;
-    session->share = plan.share;
-    memcpy(session->forward, plan.forward, sizeof(session->forward));
-    memcpy(session->mapping, plan.mapping, sizeof(session->mapping));
-    for (int side = 0; side < 2; side++) {
-        if (plan.mapping[side] != INDEX_NONE)
-            nat->table.mapping[plan.mapping[side]].sessions++;
-    }
     session->offload = OFFLOAD_NO;
-    table_readmit(&nat->table, slot, session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000));
+    session_fill(nat, session, &plan);
+    table_readmit(&nat->table, slot, session_last_seen(session, now) + session_idle_limit(nat, session) * UINT64_C(1000));
     return true;
 }
 

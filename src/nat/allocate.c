@@ -75,17 +75,17 @@ static bool would_free_port(const struct nat *nat, const struct session *session
     const struct pool *pool = policy_pool(nat->policy, request->share, request->protocol);
 
     for (int role = 0; role < 2; role++) {
+        uint32_t index = session_mapping(session, (enum role)role);
         const struct mapping *mapping;
         uint16_t share;
 
-        if (session->mapping[role] == INDEX_NONE)
+        if (index == INDEX_NONE)
             continue;
-        mapping = &nat->table.mapping[session->mapping[role]];
-        share = mapping_share(nat, session->mapping[role]);
+        mapping = &nat->table.mapping[index];
+        share = mapping_share(nat, index);
         if (mapping->sessions == 1 && share != POLICY_NONE && mapping->protocol == request->protocol &&
             mapping->external_index == external_index &&
-            policy_pool(nat->policy, share, request->protocol) == pool &&
-            !mapping_shares_port(&nat->table, session->mapping[role]))
+            policy_pool(nat->policy, share, request->protocol) == pool && !mapping_shares_port(nat, index))
             return true;
     }
     return false;
@@ -123,12 +123,12 @@ static uint16_t overload_port(struct nat *nat, const struct request *request, si
         enum role role;
 
         if (!pool_contains(pool, (uint16_t)port) ||
-            mapping_find_external(&nat->table, request->protocol, &external) == INDEX_NONE)
+            mapping_find_external(nat, request->protocol, &external) == INDEX_NONE)
             continue;
         slot = table_find(&nat->table, &answer, &role);
         if (slot == INDEX_NONE)
             return (uint16_t)port;
-        if (nat->table.session[slot].age_list == AGE_CLOSED) {
+        if (session_age_list(&nat->table.session[slot]) == AGE_CLOSED) {
             closed = slot;
             port_of_closed = (uint16_t)port;
         }
@@ -146,7 +146,7 @@ static uint16_t share_port(struct nat *nat, const struct request *request, size_
 
     if (external.port == 0)
         return 0;
-    mapping->is_overload = mapping_find_external(&nat->table, request->protocol, &external) != INDEX_NONE;
+    mapping->is_overload = mapping_find_external(nat, request->protocol, &external) != INDEX_NONE;
     if (!mapping->is_overload)
         ports_take(nat_port_space(nat, external_index, request->protocol), external.port);
     return external.port;
@@ -181,31 +181,104 @@ static enum drop_reason find_external(struct nat *nat, const struct request *req
     }
     if (port == 0)
         return DROP_POOL_DRY;
-    mapping->external = (struct endpoint){nat->external[index], port};
+    mapping->external_port = port;
     mapping->external_index = (uint8_t)index;
     return DROP_NONE;
 }
 
+/* Mappings and their ports. The port space knows the mapping that a port belongs to; that one counts those which share it. */
+
+static struct port_space *space_of(const struct nat *nat, const struct mapping *mapping)
+{
+    return &nat->ports[mapping->external_index * 3u + protocol_index(mapping->protocol)];
+}
+
+struct endpoint mapping_external(const struct nat *nat, const struct mapping *mapping)
+{
+    return (struct endpoint){nat->external[mapping->external_index], mapping->external_port};
+}
+
+uint32_t mapping_find_external(const struct nat *nat, uint8_t protocol, const struct endpoint *external)
+{
+    size_t index = nat_external_index(nat, &external->address);
+    uint32_t holder;
+
+    if (index == EXTERNAL_ADDRESSES_MAX)
+        return INDEX_NONE;
+    holder = ports_holder(&nat->ports[index * 3 + protocol_index(protocol)], external->port);
+    return holder < HOLDER_SHARED ? holder : INDEX_NONE;
+}
+
+bool mapping_shares_port(const struct nat *nat, uint32_t index)
+{
+    const struct mapping *mapping = &nat->table.mapping[index];
+
+    return mapping->is_overload ? ports_holder(space_of(nat, mapping), mapping->external_port) != HOLDER_SHARED + 1
+                                : mapping->sharers > 0;
+}
+
+/* Counts a sharer of a port more or less, wherever that is counted now. */
+static void count_sharer(struct nat *nat, const struct mapping *mapping, uint32_t change)
+{
+    struct port_space *space = space_of(nat, mapping);
+    uint32_t holder = ports_holder(space, mapping->external_port);
+
+    if (holder < HOLDER_SHARED)
+        nat->table.mapping[holder].sharers += change;
+    else
+        ports_set_holder(space, mapping->external_port, holder + change);
+}
+
+uint32_t mapping_enter(struct nat *nat, const struct mapping *mapping)
+{
+    uint32_t index = mapping_add(&nat->table, mapping);
+
+    if (index == INDEX_NONE)
+        return INDEX_NONE;
+    if (mapping->is_overload) {
+        count_sharer(nat, mapping, 1);
+    } else {
+        nat->table.mapping[index].sharers =
+            ports_holder(space_of(nat, mapping), mapping->external_port) - HOLDER_SHARED;
+        ports_set_holder(space_of(nat, mapping), mapping->external_port, index);
+    }
+    return index;
+}
+
+/* A mapping whose port others share goes. */
+static void leave_port(struct nat *nat, uint32_t index)
+{
+    const struct mapping *mapping = &nat->table.mapping[index];
+
+    if (mapping->is_overload)
+        count_sharer(nat, mapping, UINT32_MAX); /* one less */
+    else
+        ports_set_holder(space_of(nat, mapping), mapping->external_port, HOLDER_SHARED + mapping->sharers);
+}
+
 static enum drop_reason mapping_make(struct nat *nat, const struct request *request, uint32_t *index)
 {
-    struct mapping mapping = {.internal = *request->internal, .protocol = request->protocol, .created = request->now};
+    struct mapping mapping = {.internal = compact_address_of(&request->internal->address),
+                              .internal_port = request->internal->port,
+                              .created = (uint32_t)(request->now >> 6),
+                              .protocol = request->protocol};
     uint32_t limit = policy_limits_const(nat->policy)->mappings_per_host;
+    uint32_t host = host_get_mapping(&nat->table, &request->internal->address, limit == 0 ? UINT32_MAX : limit);
     enum drop_reason reason;
 
-    mapping.host = host_get_mapping(&nat->table, &request->internal->address, limit == 0 ? UINT32_MAX : limit);
-    if (mapping.host == INDEX_NONE)
+    if (host == INDEX_NONE)
         return DROP_HOST_LIMIT;
     reason = find_external(nat, request, &mapping);
     if (reason != DROP_NONE) {
-        host_put_mapping(&nat->table, mapping.host);
+        host_put_mapping(&nat->table, host);
         return reason;
     }
-    *index = mapping_add(&nat->table, &mapping);
+    *index = mapping_enter(nat, &mapping);
     if (*index == INDEX_NONE) {
         if (!mapping.is_overload)
-            ports_release(nat_port_space(nat, mapping.external_index, mapping.protocol), mapping.external.port, false,
+            ports_release(nat_port_space(nat, mapping.external_index, mapping.protocol), mapping.external_port, false,
                           request->now);
-        host_put_mapping(&nat->table, mapping.host);
+        host_put_mapping(&nat->table, host);
         return DROP_TABLE_FULL;
     }
     nat->counters.overloaded += mapping.is_overload;
@@ -215,10 +288,11 @@ static enum drop_reason mapping_make(struct nat *nat, const struct request *requ
 uint16_t mapping_share(const struct nat *nat, uint32_t index)
 {
     const struct mapping *mapping = &nat->table.mapping[index];
-    uint16_t share = policy_share_of(nat->policy, &mapping->internal.address);
+    struct address internal = mapping_internal(mapping).address;
+    uint16_t share = policy_share_of(nat->policy, &internal);
 
     if (share == POLICY_NONE || !nat->external_valid[mapping->external_index] ||
-        !pool_contains(policy_pool(nat->policy, share, mapping->protocol), mapping->external.port))
+        !pool_contains(policy_pool(nat->policy, share, mapping->protocol), mapping->external_port))
         return POLICY_NONE;
     return share;
 }
@@ -226,11 +300,14 @@ uint16_t mapping_share(const struct nat *nat, uint32_t index)
 void mapping_release(struct nat *nat, uint32_t index, bool hold, uint64_t now)
 {
     const struct mapping *mapping = &nat->table.mapping[index];
+    struct address internal = mapping_internal(mapping).address;
 
-    if (!mapping_shares_port(&nat->table, index))
-        ports_release(nat_port_space(nat, mapping->external_index, mapping->protocol), mapping->external.port, hold,
+    if (mapping_shares_port(nat, index))
+        leave_port(nat, index);
+    else
+        ports_release(nat_port_space(nat, mapping->external_index, mapping->protocol), mapping->external_port, hold,
                       now);
-    host_put_mapping(&nat->table, mapping->host);
+    host_put_mapping(&nat->table, host_find(&nat->table, &internal));
     mapping_remove(&nat->table, index);
 }
 
@@ -260,6 +337,6 @@ enum drop_reason session_external_side(struct nat *nat, uint8_t protocol, const 
         if (reason != DROP_NONE)
             return reason;
     }
-    side->external = nat->table.mapping[side->mapping].external;
+    side->external = mapping_external(nat, &nat->table.mapping[side->mapping]);
     return DROP_NONE;
 }

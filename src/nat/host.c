@@ -1,46 +1,53 @@
-#include "portreeve/table.h"
+#include "table_internal.h"
 
-static uint32_t *host_bucket(const struct table *table, const struct address *address)
+static uint64_t host_hash(const struct table *table, compact_address address)
 {
-    return &table->host_bucket[hash_bytes(&table->key, address, sizeof(*address)) & table->bucket_mask];
+    struct table_key key = {{address, 0, 0, 0}, 0, NODE_HOST, 0};
+
+    return table_hash(table, &key);
 }
 
-static uint32_t host_find(const struct table *table, const struct address *address)
+static uint32_t find(const struct table *table, compact_address address)
 {
-    uint32_t index = *host_bucket(table, address);
+    struct index_search search = index_search(&table->index, host_hash(table, address));
+    uint32_t node;
 
-    while (index != INDEX_NONE && !address_equal(&table->host[index].address, address))
-        index = table->host[index].next;
-    return index;
+    while ((node = index_next(&table->index, &search)) != INDEX_NONE) {
+        if (node % INDEX_NODES == NODE_HOST && table->host[node / INDEX_NODES].address == address)
+            return node / INDEX_NODES;
+    }
+    return INDEX_NONE;
+}
+
+uint32_t host_find(const struct table *table, const struct address *address)
+{
+    return find(table, compact_address_of(address));
 }
 
 /* The host's slot, a new one if it has none; INDEX_NONE when there is no room. */
 static uint32_t host_find_or_add(struct table *table, const struct address *address)
 {
-    uint32_t index = host_find(table, address), *bucket;
+    compact_address compact = compact_address_of(address);
+    uint32_t index = find(table, compact);
 
     if (index != INDEX_NONE || table->free_host == INDEX_NONE)
         return index;
     index = table->free_host;
-    bucket = host_bucket(table, address);
     table->free_host = table->host[index].next;
-    table->host[index] = (struct host){.address = *address, .next = *bucket};
-    *bucket = index;
+    table->host[index] = (struct host){.address = compact};
+    index_add(&table->index, host_hash(table, compact), index * INDEX_NODES + NODE_HOST);
     table->hosts_live++;
     return index;
 }
 
 static void host_drop_if_unused(struct table *table, uint32_t index)
 {
-    uint32_t *link;
+    struct host *host = &table->host[index];
 
-    if (table->host[index].sessions > 0 || table->host[index].mappings > 0)
+    if (host->sessions > 0 || host->mappings > 0)
         return;
-    link = host_bucket(table, &table->host[index].address);
-    while (*link != index)
-        link = &table->host[*link].next;
-    *link = table->host[index].next;
-    table->host[index].next = table->free_host;
+    index_remove(&table->index, host_hash(table, host->address), index * INDEX_NODES + NODE_HOST);
+    host->next = table->free_host;
     table->free_host = index;
     table->hosts_live--;
 }

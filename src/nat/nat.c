@@ -55,14 +55,20 @@ bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget)
         if (slot == INDEX_NONE)
             return false;
         session = &nat->table.session[slot];
-        due = session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000);
+        due = session_last_seen(session, now) + session_idle_limit(nat, session) * UINT64_C(1000);
         if (due <= now && offload_must_ask(nat, slot))
             due = now + ANSWER_MS;
-        session->wheel_slot = wheel_arm(nat->table.wheel, slot, due > now ? (due + 999) / 1000 : 0);
+        table_arm(&nat->table, slot, due > now ? due : 0);
         if (due <= now)
             session_close(nat, slot, CLOSE_EXPIRED, now);
     }
     return true;
+}
+
+size_t nat_memory(const struct nat *nat)
+{
+    return sizeof(*nat) + table_memory(&nat->table) + EVENT_RING * sizeof(struct event) +
+           EXTERNAL_ADDRESSES_MAX * 3 * sizeof(struct port_space);
 }
 
 void nat_set_mss_limit(struct nat *nat, uint16_t limit)
@@ -76,37 +82,39 @@ void nat_kill(struct nat *nat, uint32_t slot, uint64_t now)
 }
 
 /* Which internal and which external endpoint this role's side has in a session. */
-static const struct endpoint *side_internal(const struct session *session, enum role role)
+static struct endpoint side_internal(const struct session *session, enum role role)
 {
-    return &session->tuple[role].source;
+    return session_source(session, role);
 }
 
-static const struct endpoint *side_external(const struct session *session, enum role role)
+static struct endpoint side_external(const struct session *session, enum role role)
 {
-    return &session->tuple[!role].destination;
+    return session_destination(session, (enum role)!role);
 }
 
 bool nat_forward_allows(const struct nat *nat, const struct session *session, enum role role, uint16_t forward)
 {
     const struct forward *rule = policy_forward(nat->policy, forward);
-    struct endpoint target = policy_forward_target(rule, side_external(session, role)->port);
+    struct endpoint target = policy_forward_target(rule, side_external(session, role).port);
+    struct endpoint internal = side_internal(session, role), initiator = session_source(session, ROLE_INITIATOR);
 
-    if (!endpoint_equal(&target, side_internal(session, role)))
+    if (!endpoint_equal(&target, &internal))
         return false;
-    return role == ROLE_INITIATOR || policy_forward_allows(rule, &session->tuple[ROLE_INITIATOR].source.address);
+    return role == ROLE_INITIATOR || policy_forward_allows(rule, &initiator.address);
 }
 
 /* True when policy and addresses give this side the external endpoint that it has. *forward is the forward's index now. */
 static bool side_still_allowed(const struct nat *nat, const struct session *session, enum role role,
                                uint16_t *forward)
 {
-    const struct endpoint *external = side_external(session, role);
+    const struct endpoint external = side_external(session, role);
+    uint32_t mapping = session_mapping(session, role);
 
-    if (session->mapping[role] != INDEX_NONE)
-        return mapping_share(nat, session->mapping[role]) != POLICY_NONE;
-    if (!nat_is_external(nat, &external->address))
+    if (mapping != INDEX_NONE)
+        return mapping_share(nat, mapping) != POLICY_NONE;
+    if (!nat_is_external(nat, &external.address))
         return false;
-    *forward = policy_forward_at(nat->policy, session->tuple[0].protocol, external->port);
+    *forward = policy_forward_at(nat->policy, session_protocol(session), external.port);
     return *forward != POLICY_NONE && nat_forward_allows(nat, session, role, *forward);
 }
 
@@ -115,7 +123,7 @@ static bool session_still_allowed(const struct nat *nat, const struct session *s
 {
     for (int role = 0; role < 2; role++) {
         forward[role] = POLICY_NONE;
-        if (session->mapping[role] == INDEX_NONE && session->forward[role] == POLICY_NONE)
+        if (session->side[role] == SIDE_NONE)
             continue; /* the remote's side */
         if (!side_still_allowed(nat, session, (enum role)role, &forward[role]))
             return false;
@@ -127,9 +135,9 @@ static bool session_still_allowed(const struct nat *nat, const struct session *s
 static bool has_valid_addresses(const struct nat *nat, const struct session *session)
 {
     for (int role = 0; role < 2; role++) {
-        bool ours = session->mapping[role] != INDEX_NONE || session->forward[role] != POLICY_NONE;
+        struct address external = side_external(session, (enum role)role).address;
 
-        if (ours && !nat_is_external(nat, &side_external(session, (enum role)role)->address))
+        if (session->side[role] != SIDE_NONE && !nat_is_external(nat, &external))
             return false;
     }
     return true;
@@ -140,6 +148,7 @@ static bool review_session(struct nat *nat, uint32_t slot, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
     enum role owner = session->direction == DIRECTION_INBOUND ? ROLE_RESPONDER : ROLE_INITIATOR;
+    struct address internal = side_internal(session, owner).address;
     uint16_t forward[2];
 
     if (!session_still_allowed(nat, session, forward)) {
@@ -147,11 +156,12 @@ static bool review_session(struct nat *nat, uint32_t slot, uint64_t now)
         nat->review_ended++;
         return false;
     }
-    memcpy(session->forward, forward, sizeof(session->forward));
-    if (session->share != POLICY_NONE)
-        session->share = policy_share_of(nat->policy, &side_internal(session, owner)->address);
+    for (int role = 0; role < 2; role++)
+        session_set_side(session, (enum role)role, session_mapping(session, (enum role)role), forward[role]);
+    if (session_share(session) != POLICY_NONE)
+        session_set_share(session, policy_share_of(nat->policy, &internal));
     session->epoch = nat->epoch;
-    table_rearm(&nat->table, slot, session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000));
+    table_rearm(&nat->table, slot, session_last_seen(session, now) + session_idle_limit(nat, session) * UINT64_C(1000));
     return true;
 }
 

@@ -45,6 +45,16 @@ static inline const struct policy *session_policy(const struct nat *nat, const s
     return session->epoch == nat->epoch ? nat->policy : nat->policy_before;
 }
 
+/* True when another mapping has this one's external endpoint as well (RFC 7857 section 3). */
+bool mapping_shares_port(const struct nat *nat, uint32_t mapping);
+
+/* Adds a mapping whose port has been taken, or is shared, as its holder or as one of its sharers. INDEX_NONE without room. */
+uint32_t mapping_enter(struct nat *nat, const struct mapping *mapping);
+
+/* The external endpoint of a mapping, and the mapping that an external endpoint is; INDEX_NONE: none, or it rests. */
+struct endpoint mapping_external(const struct nat *nat, const struct mapping *mapping);
+uint32_t mapping_find_external(const struct nat *nat, uint8_t protocol, const struct endpoint *external);
+
 /* What a new session is to be; session_open fills the rest. */
 struct session_plan {
     struct tuple tuple[2];
@@ -61,6 +71,9 @@ struct session_plan {
 enum drop_reason session_reserve(struct nat *nat, const struct address *host, uint64_t now, uint32_t *slot);
 void session_abandon(struct nat *nat, uint32_t slot);
 void session_open(struct nat *nat, uint32_t slot, const struct session_plan *plan, uint64_t now);
+
+/* Writes the plan's share, mappings and forwards into a session, and counts it in the mappings. */
+void session_fill(struct nat *nat, struct session *session, const struct session_plan *plan);
 
 /*
  * A closed connection whose responder opens a new one between the same endpoints: the roles change, so that the handshake is

@@ -61,7 +61,7 @@ static struct offload_entry *entry_of(struct nat *nat, const struct session *ses
 
 static struct offload_flow flow_of(const struct session *session)
 {
-    struct offload_flow flow = {.protocol = session->tuple[0].protocol};
+    struct offload_flow flow = {.protocol = session_protocol(session)};
 
     session_endpoints(session, &flow.internal, &flow.external, &flow.remote);
     return flow;
@@ -74,7 +74,7 @@ static bool is_settled(enum session_state state)
 
 static bool may_leave_the_queue(const struct session *session)
 {
-    uint8_t protocol = session->tuple[0].protocol;
+    uint8_t protocol = session_protocol(session);
 
     return (protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP) && session->direction != DIRECTION_HAIRPIN &&
            is_settled((enum session_state)session->state);
@@ -84,7 +84,7 @@ void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packe
 {
     struct offload *offload = &nat->offload;
     struct session *session = &nat->table.session[slot];
-    uint64_t packets = session->packets[0] + session->packets[1];
+    uint64_t packets = session_packets(session, ROLE_INITIATOR) + session_packets(session, ROLE_RESPONDER);
     uint32_t index = offload->free;
 
     if (packet->hook == HOOK_INBOUND && packet->in_interface == 0 && session->offload == OFFLOAD_NO)
@@ -290,12 +290,11 @@ static void fold(struct nat *nat, struct offload_entry *entry, enum packet_hook 
     entry->bytes[hook] = bytes;
     if (new_packets == 0)
         return;
-    session->packets[from] += new_packets;
-    session->bytes[from] += new_bytes;
-    if (session->tuple[0].protocol == PROTOCOL_TCP)
+    session_count(session, from, new_packets, new_bytes);
+    if (session_protocol(session) == PROTOCOL_TCP)
         tcp_passed_unseen(&session->tcp, from, new_bytes);
     if (session_refreshed_by(nat, session, from))
-        session->last_seen = now;
+        session->last_seen = (uint32_t)now;
 }
 
 static void fold_both(struct nat *nat, struct offload_entry *entry, const struct offload_traffic *traffic, uint64_t now)
@@ -365,5 +364,5 @@ void nat_offload_recall(struct nat *nat, const struct tuple *tuple, uint64_t now
         return;
     session = &nat->table.session[slot];
     if (session_refreshed_by(nat, session, role))
-        session->last_seen = now;
+        session->last_seen = (uint32_t)now;
 }

@@ -70,9 +70,9 @@ bool nat_translates(const struct nat *nat, const struct tuple *sent)
 bool nat_is_knock(const struct nat *nat, uint32_t slot)
 {
     const struct session *session = &nat->table.session[slot];
+    struct address called = session_destination(session, ROLE_INITIATOR).address;
 
-    return session->direction == DIRECTION_OUTBOUND &&
-           nat_is_external(nat, &session->tuple[ROLE_INITIATOR].destination.address);
+    return session->direction == DIRECTION_OUTBOUND && nat_is_external(nat, &called);
 }
 
 /* Turns a plan that filtering has refused into a knock. */
@@ -116,7 +116,9 @@ static void open_over_knocks(struct nat *nat, uint32_t slot, const struct sessio
 static bool filter_admits(const struct nat *nat, uint16_t share, const struct mapping *mapping,
                           const struct endpoint *remote)
 {
-    const struct tuple sought = {*remote, mapping->external, mapping->protocol, 0};
+    const struct tuple sought = {*remote, mapping_external(nat, mapping), mapping->protocol, 0};
+    const struct endpoint internal = mapping_internal(mapping);
+    struct endpoint caller;
     enum role role;
     uint32_t slot;
 
@@ -124,11 +126,13 @@ static bool filter_admits(const struct nat *nat, uint16_t share, const struct ma
     case FILTERING_ENDPOINT_INDEPENDENT:
         return true;
     case FILTERING_ADDRESS_DEPENDENT:
-        return table_has_spoken_to(&nat->table, mapping->protocol, &mapping->internal, &remote->address);
+        return table_has_spoken_to(&nat->table, mapping->protocol, &internal, &remote->address);
     default: /* the session that it needs would have been found, but for a knock of the host that is called */
         slot = table_find(&nat->table, &sought, &role);
-        return slot != INDEX_NONE &&
-               endpoint_equal(&nat->table.session[slot].tuple[ROLE_INITIATOR].source, &mapping->internal);
+        if (slot == INDEX_NONE)
+            return false;
+        caller = session_source(&nat->table.session[slot], ROLE_INITIATOR);
+        return endpoint_equal(&caller, &internal);
     }
 }
 
@@ -148,12 +152,12 @@ static enum drop_reason find_inside(const struct nat *nat, const struct tuple *s
         *internal = policy_forward_target(forward, sent->destination.port);
         return policy_forward_allows(forward, &sent->source.address) ? DROP_NONE : DROP_NOT_ALLOWED;
     }
-    side->mapping = mapping_find_external(&nat->table, sent->protocol, &sent->destination);
+    side->mapping = mapping_find_external(nat, sent->protocol, &sent->destination);
     if (side->mapping != INDEX_NONE)
         side->share = mapping_share(nat, side->mapping);
     if (side->share == POLICY_NONE)
         return DROP_NO_SESSION;
-    *internal = nat->table.mapping[side->mapping].internal;
+    *internal = mapping_internal(&nat->table.mapping[side->mapping]);
     return filter_admits(nat, side->share, &nat->table.mapping[side->mapping], remote) ? DROP_NONE : DROP_FILTERED;
 }
 
@@ -239,7 +243,7 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet, cons
         reason = DROP_TUPLE_COLLISION;
         may_open = false;
     } else if (reason == DROP_FILTERED && knock[0] != INDEX_NONE) {
-        nat->table.session[knock[0]].last_seen = now; /* knocks again */
+        nat->table.session[knock[0]].last_seen = (uint32_t)now; /* knocks again */
         may_open = false;
     }
     if (may_open) {

@@ -12,6 +12,7 @@ static bool is_taken(const struct port_space *space, uint32_t port)
 static void set_taken(struct port_space *space, uint32_t port)
 {
     space->taken[port / 64] |= UINT64_C(1) << (port % 64);
+    space->use[port] = HOLDER_SHARED;
 }
 
 static void set_free(struct port_space *space, uint32_t port)
@@ -21,20 +22,64 @@ static void set_free(struct port_space *space, uint32_t port)
 
 void ports_init(struct port_space *space)
 {
-    /* What is said of a port that is not held is never read, and there are 640 KB of it. */
-    memset(space->taken, 0, sizeof(space->taken));
-    space->held_count = 0;
+    memset(space, 0, sizeof(*space));
     space->hold_ms = PORTS_HOLD_MS;
 }
 
-/* Ports are held down in the order of their release and all for the same time, so the first is due first. */
-static void end_holds(struct port_space *space, uint64_t now)
+/*
+ * A gap between two releases, in 16 bits: exact below 2^15 milliseconds, above that eleven bits, the first of which is always
+ * set, and how far they are shifted. Rounded up; the longest hold-down fits (LONGEST_TIMEOUT).
+ */
+#define GAP_COARSE UINT32_C(0x8000)
+
+static uint32_t gap_expand(uint32_t gap)
 {
-    while (space->held_count > 0 && space->released[space->held_first] + space->hold_ms <= now) {
-        set_free(space, space->held_first);
-        space->held_first = space->held_next[space->held_first];
-        space->held_count--;
+    return gap < GAP_COARSE ? gap : (1024 + (gap & 1023)) << (5 + (gap >> 10 & 31));
+}
+
+static uint32_t gap_of(uint64_t milliseconds)
+{
+    uint32_t shift = 5;
+
+    if (milliseconds < GAP_COARSE)
+        return (uint32_t)milliseconds;
+    while ((milliseconds + (UINT64_C(1) << shift) - 1) >> shift >= 2048)
+        shift++;
+    milliseconds = (milliseconds + (UINT64_C(1) << shift) - 1) >> shift;
+    return GAP_COARSE | (shift - 5) << 10 | ((uint32_t)milliseconds - 1024);
+}
+
+/* Ports rest in the order of their release and all for the same time, so the first is due first. */
+static void end_rests(struct port_space *space, uint64_t now)
+{
+    while (space->rest_count > 0 && space->first_released + space->hold_ms <= now) {
+        uint16_t port = space->rest_first;
+
+        space->rest_first = (uint16_t)space->use[port];
+        space->resting[port / 64] &= ~(UINT64_C(1) << (port % 64));
+        set_free(space, port);
+        if (--space->rest_count > 0)
+            space->first_released += gap_expand(space->use[space->rest_first] >> 16);
     }
+}
+
+static void begin_rest(struct port_space *space, uint16_t port, uint64_t now)
+{
+    uint32_t gap = 0;
+
+    end_rests(space, now); /* no gap is longer than a rest */
+    if (space->rest_count == 0) {
+        space->rest_first = port;
+        space->first_released = space->last_released = now;
+    } else {
+        gap = now > space->last_released ? gap_of(now - space->last_released) : 0;
+        space->last_released += gap_expand(gap);
+        space->use[space->rest_last] = (space->use[space->rest_last] & 0xffff0000) | port;
+    }
+    space->use[port] = gap << 16;
+    space->resting[port / 64] |= UINT64_C(1) << (port % 64);
+    space->rest_last = port;
+    space->rest_count++;
 }
 
 /* Which ports of a pool are wanted. */
@@ -119,7 +164,7 @@ uint16_t ports_allocate(struct port_space *space, const struct pool *pool, struc
 {
     const struct wish any = {pool->first, pool->last, ANY_PARITY};
 
-    end_holds(space, now);
+    end_rests(space, now);
     return take(space, choose(space, pool, &any, random));
 }
 
@@ -142,7 +187,7 @@ uint16_t ports_allocate_like(struct port_space *space, const struct pool *pool, 
     struct wish same_class = any;
     uint16_t port;
 
-    end_holds(space, now);
+    end_rests(space, now);
     if (internal_port <= system_last && any.last > system_last)
         same_class.last = system_last;
     else if (internal_port > system_last && any.first <= system_last)
@@ -163,24 +208,29 @@ bool ports_take(struct port_space *space, uint16_t port)
 
 void ports_release(struct port_space *space, uint16_t port, bool hold, uint64_t now)
 {
-    if (!hold) {
-        set_free(space, port);
-        return;
-    }
-    space->released[port] = now;
-    if (space->held_count == 0)
-        space->held_first = port;
+    if (hold)
+        begin_rest(space, port, now);
     else
-        space->held_next[space->held_last] = port;
-    space->held_last = port;
-    space->held_count++;
+        set_free(space, port);
+}
+
+uint32_t ports_holder(const struct port_space *space, uint16_t port)
+{
+    bool is_held = is_taken(space, port) && !(space->resting[port / 64] >> (port % 64) & 1);
+
+    return is_held ? space->use[port] : INDEX_NONE;
+}
+
+void ports_set_holder(struct port_space *space, uint16_t port, uint32_t holder)
+{
+    space->use[port] = holder;
 }
 
 uint32_t ports_used(struct port_space *space, const struct pool *pool, uint64_t now)
 {
     uint32_t used = 0;
 
-    end_holds(space, now);
+    end_rests(space, now);
     for (uint32_t word = 0; word < 65536 / 64; word++)
         used += (uint32_t)__builtin_popcountll(pool->members[word] & space->taken[word]);
     return used;

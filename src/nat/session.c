@@ -6,8 +6,6 @@
  */
 #include "nat_internal.h"
 
-#include <string.h>
-
 /* A full table parts with closed sessions first, then with unanswered ones; with established ones never. */
 static bool evict_one(struct nat *nat, uint64_t now)
 {
@@ -45,32 +43,48 @@ enum drop_reason session_reserve(struct nat *nat, const struct address *host, ui
             host_put(&nat->table, host_index);
         return DROP_TABLE_FULL;
     }
-    nat->table.session[*slot].host = host_index;
+    if (host != NULL) {
+        nat->table.session[*slot].has_host = true;
+        nat->table.session[*slot].sent[ROLE_INITIATOR].source = compact_address_of(host);
+    }
     return DROP_NONE;
+}
+
+/* The session is no longer its host's. */
+static void put_host(struct nat *nat, struct session *session)
+{
+    struct address host = session_source(session, ROLE_INITIATOR).address;
+
+    if (session->has_host)
+        host_put(&nat->table, host_find(&nat->table, &host));
+    session->has_host = false;
 }
 
 void session_abandon(struct nat *nat, uint32_t slot)
 {
-    if (nat->table.session[slot].host != INDEX_NONE)
-        host_put(&nat->table, nat->table.session[slot].host);
+    put_host(nat, &nat->table.session[slot]);
     table_cancel(&nat->table, slot);
+}
+
+void session_fill(struct nat *nat, struct session *session, const struct session_plan *plan)
+{
+    session_set_share(session, plan->share);
+    for (int role = 0; role < 2; role++) {
+        session_set_side(session, (enum role)role, plan->mapping[role], plan->forward[role]);
+        if (plan->mapping[role] != INDEX_NONE)
+            nat->table.mapping[plan->mapping[role]].sessions++;
+    }
 }
 
 void session_open(struct nat *nat, uint32_t slot, const struct session_plan *plan, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
 
-    memcpy(session->tuple, plan->tuple, sizeof(session->tuple));
-    memcpy(session->mapping, plan->mapping, sizeof(session->mapping));
-    memcpy(session->forward, plan->forward, sizeof(session->forward));
+    session_set_tuples(session, plan->tuple);
+    session_fill(nat, session, plan);
     session->epoch = nat->epoch;
-    session->direction = (uint8_t)plan->direction;
-    session->share = plan->share;
+    session->direction = plan->direction & 3;
     session->state = plan->tuple[0].protocol == PROTOCOL_TCP ? STATE_OPENING : STATE_UNANSWERED;
-    for (int role = 0; role < 2; role++) {
-        if (session->mapping[role] != INDEX_NONE)
-            nat->table.mapping[session->mapping[role]].sessions++;
-    }
     table_activate(&nat->table, slot, session_idle_limit(nat, session), now);
     nat->counters.opened++;
     event_publish(nat, EVENT_OPENED, CLOSE_NONE, slot, now);
@@ -80,9 +94,7 @@ void session_reverse(struct nat *nat, uint32_t slot)
 {
     struct session *session = &nat->table.session[slot];
 
-    if (session->host != INDEX_NONE)
-        host_put(&nat->table, session->host); /* it is no longer the one that opened it */
-    session->host = INDEX_NONE;
+    put_host(nat, session); /* it is no longer the one that opened it */
     session->tcp = (struct tcp_track){0};
     table_reverse(&nat->table, slot);
 }
@@ -90,24 +102,23 @@ void session_reverse(struct nat *nat, uint32_t slot)
 void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
-    uint32_t mapping[2] = {session->mapping[0], session->mapping[1]}, host = session->host;
+    uint32_t mapping[2] = {session_mapping(session, ROLE_INITIATOR), session_mapping(session, ROLE_RESPONDER)};
     bool tracked_close = session->state == STATE_CLOSED || session->state == STATE_RESET;
 
     event_publish(nat, EVENT_CLOSED, reason, slot, now);
     offload_end(nat, slot);
     nat->counters.closed[reason]++;
+    put_host(nat, session);
     table_remove(&nat->table, slot);
     for (int role = 0; role < 2; role++) {
         if (mapping[role] != INDEX_NONE && --nat->table.mapping[mapping[role]].sessions == 0)
             mapping_release(nat, mapping[role], !tracked_close, now);
     }
-    if (host != INDEX_NONE)
-        host_put(&nat->table, host);
 }
 
 uint32_t session_idle_limit(const struct nat *nat, const struct session *session)
 {
-    return session_timeout(policy_timeouts_const(nat->policy), session->tuple[0].protocol,
+    return session_timeout(policy_timeouts_const(nat->policy), session_protocol(session),
                            (enum session_state)session->state);
 }
 
@@ -129,10 +140,10 @@ bool session_refreshed_by(const struct nat *nat, const struct session *session, 
 {
     enum role remote = session->direction == DIRECTION_INBOUND ? ROLE_INITIATOR : ROLE_RESPONDER;
 
-    if (session->tuple[0].protocol == PROTOCOL_TCP || from != remote || session->direction == DIRECTION_HAIRPIN ||
-        session->share == POLICY_NONE)
+    if (session_protocol(session) == PROTOCOL_TCP || from != remote || session->direction == DIRECTION_HAIRPIN ||
+        session_share(session) == POLICY_NONE)
         return true;
-    return !policy_share(session_policy(nat, session), session->share)->no_inbound_refresh;
+    return !policy_share(session_policy(nat, session), session_share(session))->no_inbound_refresh;
 }
 
 void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment, enum role from, uint64_t now)
@@ -145,14 +156,14 @@ void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment 
     next = tcp_next_state(state, segment->flags, from);
     if (next == state)
         return;
-    session->last_seen = now;
+    session->last_seen = (uint32_t)now;
     session_change_state(nat, slot, next, now);
 }
 
 void session_check_deadline(struct nat *nat, uint32_t slot, uint64_t now)
 {
     const struct session *session = &nat->table.session[slot];
-    uint64_t due = session->last_seen + session_idle_limit(nat, session) * UINT64_C(1000);
+    uint64_t due = session_last_seen(session, now) + session_idle_limit(nat, session) * UINT64_C(1000);
 
     if (due <= now)
         session_close(nat, slot, CLOSE_EXPIRED, now);

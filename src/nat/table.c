@@ -1,15 +1,8 @@
-#include "portreeve/table.h"
 #include "portreeve/offload.h"
+#include "table_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* Tells the kinds of keys apart in one index; stands in tuple.reserved. */
-enum key_kind {
-    KIND_TUPLE,
-    KIND_FILTER,
-    KIND_TRANSIT,
-};
 
 const char *direction_name(enum direction direction)
 {
@@ -28,22 +21,9 @@ static struct links age_links(const struct table *table)
     return (struct links){(uint8_t *)&table->session[0].age_link, sizeof(struct session)};
 }
 
-static uint32_t buckets_for(uint32_t entries)
+static struct links filter_links(const struct table *table)
 {
-    uint32_t buckets = 1024;
-
-    while (buckets < entries)
-        buckets *= 2;
-    return buckets;
-}
-
-static uint32_t *bucket_array(uint32_t buckets)
-{
-    uint32_t *array = malloc(buckets * sizeof(*array));
-
-    if (array != NULL)
-        memset(array, 0xff, buckets * sizeof(*array)); /* INDEX_NONE */
-    return array;
+    return (struct links){(uint8_t *)&table->session[0].filter_link, sizeof(struct session)};
 }
 
 static void chain_free_slots(struct table *table)
@@ -53,37 +33,40 @@ static void chain_free_slots(struct table *table)
 
         if (table->session[i].live != SLOT_FREE)
             table->session[i].live = SLOT_CANDIDATE;
-        table->session[i].key_next[0] = next;
-        table->mapping[i].internal_next = next;
+        table->session[i].wheel_link.next = next;
+        table->mapping[i].sharers = next;
     }
     for (uint32_t i = 0; i < table->host_capacity; i++)
         table->host[i].next = i + 1 < table->host_capacity ? i + 1 : INDEX_NONE;
     table->free_session = table->free_mapping = table->free_host = 0;
 }
 
+/* All zeros, and each in cache lines of its own; calloc would give them any alignment. */
+static struct session *allocate_sessions(uint32_t capacity)
+{
+    struct session *sessions = aligned_alloc(_Alignof(struct session), capacity * sizeof(*sessions));
+
+    if (sessions != NULL)
+        memset(sessions, 0, capacity * sizeof(*sessions));
+    return sessions;
+}
+
 bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key, struct session *memory,
                 uint64_t now)
 {
-    uint32_t buckets = buckets_for(capacity);
-
     *table = (struct table){
         .key = *key,
         .capacity = capacity,
         .host_capacity = capacity < 65536 ? capacity + 1 : 65536, /* one more: a full table evicts for a new host */
-        .bucket_mask = buckets - 1,
         .next_id = 1,
-        .session = memory != NULL ? memory : calloc(capacity, sizeof(struct session)),
+        .session = memory != NULL ? memory : allocate_sessions(capacity),
         .session_is_ours = memory == NULL,
         .mapping = calloc(capacity, sizeof(struct mapping)),
-        .bucket = bucket_array(buckets * 2),
-        .internal_bucket = bucket_array(buckets),
-        .external_bucket = bucket_array(buckets),
-        .host_bucket = bucket_array(buckets),
         .wheel = malloc(sizeof(struct wheel)),
     };
     table->host = calloc(table->host_capacity, sizeof(struct host));
-    if (!table->session || !table->mapping || !table->host || !table->bucket || !table->internal_bucket ||
-        !table->external_bucket || !table->host_bucket || !table->wheel) {
+    if (!table->session || !table->mapping || !table->host || !table->wheel ||
+        !index_init(&table->index, capacity * (SESSION_KEYS + 1) + table->host_capacity, capacity * INDEX_NODES + INDEX_NODES)) {
         table_fini(table);
         return false;
     }
@@ -100,136 +83,193 @@ void table_fini(struct table *table)
         free(table->session);
     free(table->mapping);
     free(table->host);
-    free(table->bucket);
-    free(table->internal_bucket);
-    free(table->external_bucket);
-    free(table->host_bucket);
+    index_fini(&table->index);
     free(table->wheel);
     memset(table, 0, sizeof(*table));
 }
 
 size_t table_memory(const struct table *table)
 {
-    size_t buckets = (size_t)table->bucket_mask + 1;
-
     return table->capacity * (sizeof(struct session) + sizeof(struct mapping)) +
-           table->host_capacity * sizeof(struct host) + buckets * 5 * sizeof(uint32_t) + sizeof(struct wheel);
+           table->host_capacity * sizeof(struct host) + index_memory(&table->index) + sizeof(struct wheel);
 }
 
-/* The index of tuples. A node names a session's slot and one of its keys. */
+/* The keys of sessions. A node names a session's slot and one of its keys. */
 
-static uint32_t *tuple_bucket(const struct table *table, const struct tuple *key)
+static struct table_key tuple_key(uint8_t protocol, const struct tuple *tuple, enum session_key which)
 {
-    uint64_t hash = hash_bytes(&table->key, key, sizeof(*key));
-
-    return &table->bucket[hash & ((uint64_t)table->bucket_mask * 2 + 1)];
+    return (struct table_key){compact_tuple_of(tuple), protocol, (uint8_t)which, 0};
 }
 
-static struct tuple filter_key(uint8_t protocol, const struct endpoint *internal, const struct address *remote)
+static struct table_key filter_key(uint8_t protocol, compact_address internal, uint16_t port, compact_address remote)
 {
-    return (struct tuple){
-        .source = {*remote, 0}, .destination = *internal, .protocol = protocol, .reserved = KIND_FILTER};
+    return (struct table_key){{remote, internal, 0, port}, protocol, KEY_FILTER, 0};
 }
 
-static struct tuple transit_key(uint8_t protocol, const struct endpoint *one, const struct endpoint *other)
+static struct table_key transit_key(uint8_t protocol, compact_address one, uint16_t one_port, compact_address other,
+                                    uint16_t other_port)
 {
-    bool ordered = memcmp(one, other, sizeof(*one)) <= 0;
-
-    return (struct tuple){.source = ordered ? *one : *other,
-                          .destination = ordered ? *other : *one,
-                          .protocol = protocol,
-                          .reserved = KIND_TRANSIT};
+    if (one < other || (one == other && one_port <= other_port))
+        return (struct table_key){{one, other, one_port, other_port}, protocol, KEY_TRANSIT, 0};
+    return (struct table_key){{other, one, other_port, one_port}, protocol, KEY_TRANSIT, 0};
 }
 
-/* False when the session has no such key. */
-static bool session_key(const struct session *session, enum session_key which, struct tuple *key)
+/* False when the session has no such key. Both tuples are keys of one kind: a packet is sought under either. */
+static bool session_key(const struct session *session, enum session_key which, struct table_key *key)
 {
-    const struct tuple *initiator = &session->tuple[ROLE_INITIATOR], *responder = &session->tuple[ROLE_RESPONDER];
+    const struct compact_tuple *initiator = &session->sent[ROLE_INITIATOR];
+    const struct compact_tuple *responder = &session->sent[ROLE_RESPONDER];
+    uint8_t protocol = session_protocol(session);
 
     switch (which) {
     case KEY_INITIATOR:
     case KEY_RESPONDER:
-        *key = session->tuple[which];
+        *key = (struct table_key){session->sent[which], protocol, KEY_INITIATOR, 0};
         return true;
     case KEY_FILTER:
-        *key = filter_key(initiator->protocol, &initiator->source, &initiator->destination.address);
+        *key = filter_key(protocol, initiator->source, initiator->source_port, initiator->destination);
         return session->direction != DIRECTION_INBOUND;
     default:
-        *key = transit_key(initiator->protocol, &initiator->source, &responder->source);
+        *key = transit_key(protocol, initiator->source, initiator->source_port, responder->source,
+                           responder->source_port);
         return session->direction == DIRECTION_HAIRPIN;
     }
 }
 
-static uint32_t find_node(const struct table *table, const struct tuple *key)
+static uint32_t session_node(uint32_t slot, enum session_key which)
 {
-    for (uint32_t node = *tuple_bucket(table, key); node != INDEX_NONE;) {
-        const struct session *session = &table->session[node / SESSION_KEYS];
-        enum session_key which = node % SESSION_KEYS;
-        struct tuple other;
+    return slot * INDEX_NODES + which;
+}
 
-        if (session_key(session, which, &other) && tuple_equal(&other, key))
+static uint32_t find_node(const struct table *table, const struct table_key *key)
+{
+    struct index_search search = index_search(&table->index, table_hash(table, key));
+
+    for (;;) {
+        uint32_t node = index_next(&table->index, &search), which = node % INDEX_NODES;
+        struct table_key other;
+
+        if (node == INDEX_NONE ||
+            (which < SESSION_KEYS && session_key(&table->session[node / INDEX_NODES], which, &other) &&
+             memcmp(&other, key, sizeof(other)) == 0))
             return node;
-        node = session->key_next[which];
     }
-    return INDEX_NONE;
 }
 
 uint32_t table_find(const struct table *table, const struct tuple *tuple, enum role *role)
 {
-    uint32_t node = find_node(table, tuple);
+    struct table_key key = tuple_key(tuple->protocol, tuple, KEY_INITIATOR);
+    uint32_t node = find_node(table, &key);
 
     if (node == INDEX_NONE)
         return INDEX_NONE;
-    *role = node % SESSION_KEYS == KEY_INITIATOR ? ROLE_INITIATOR : ROLE_RESPONDER;
-    return node / SESSION_KEYS;
+    *role = node % INDEX_NODES == KEY_INITIATOR ? ROLE_INITIATOR : ROLE_RESPONDER;
+    return node / INDEX_NODES;
+}
+
+void table_prefetch(const struct table *table, const struct tuple *tuples, size_t count, bool for_packets)
+{
+    uint64_t hash[TABLE_PREFETCH_MAX];
+
+    if (count > TABLE_PREFETCH_MAX)
+        count = TABLE_PREFETCH_MAX;
+    for (size_t i = 0; i < count; i++) {
+        struct table_key key = tuple_key(tuples[i].protocol, &tuples[i], KEY_INITIATOR);
+
+        hash[i] = table_hash(table, &key);
+        index_prefetch(&table->index, hash[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct index_search search = index_search(&table->index, hash[i]);
+        uint32_t node = index_next(&table->index, &search);
+
+        if (node != INDEX_NONE && node % INDEX_NODES < SESSION_KEYS) {
+            const struct session *session = &table->session[node / INDEX_NODES];
+
+            __builtin_prefetch(session, 1);
+            if (for_packets && tuples[i].protocol == PROTOCOL_TCP)
+                __builtin_prefetch(&session->tcp, 1);
+        }
+    }
 }
 
 uint32_t table_find_transit(const struct table *table, const struct tuple *transit, enum role *role)
 {
-    struct tuple key = transit_key(transit->protocol, &transit->source, &transit->destination);
-    uint32_t node = find_node(table, &key), slot = node / SESSION_KEYS;
+    struct compact_tuple sent = compact_tuple_of(transit);
+    struct table_key key =
+        transit_key(transit->protocol, sent.source, sent.source_port, sent.destination, sent.destination_port);
+    uint32_t node = find_node(table, &key), slot = node / INDEX_NODES;
+    const struct compact_tuple *initiator;
 
     if (node == INDEX_NONE)
         return INDEX_NONE;
-    *role = endpoint_equal(&table->session[slot].tuple[ROLE_INITIATOR].source, &transit->source) ? ROLE_INITIATOR
-                                                                                                 : ROLE_RESPONDER;
+    initiator = &table->session[slot].sent[ROLE_INITIATOR];
+    *role = initiator->source == sent.source && initiator->source_port == sent.source_port ? ROLE_INITIATOR
+                                                                                           : ROLE_RESPONDER;
     return slot;
 }
 
 bool table_has_spoken_to(const struct table *table, uint8_t protocol, const struct endpoint *internal,
                          const struct address *remote)
 {
-    struct tuple key = filter_key(protocol, internal, remote);
+    struct table_key key = filter_key(protocol, compact_address_of(&internal->address), internal->port,
+                                      compact_address_of(remote));
 
     return find_node(table, &key) != INDEX_NONE;
+}
+
+/* One port may speak to many of a remote's: their filter keys are equal. Only the first of them is in the index. */
+static void join_filter(struct table *table, uint32_t slot, const struct table_key *key)
+{
+    uint32_t first = find_node(table, key);
+
+    table->session[slot].filter_link = (struct link){INDEX_NONE, INDEX_NONE};
+    if (first == INDEX_NONE)
+        index_add(&table->index, table_hash(table, key), session_node(slot, KEY_FILTER));
+    else
+        list_insert_after(filter_links(table), first / INDEX_NODES, slot);
+}
+
+static void leave_filter(struct table *table, uint32_t slot, const struct table_key *key)
+{
+    struct link *link = &table->session[slot].filter_link;
+    uint64_t hash = table_hash(table, key);
+
+    if (link->previous != INDEX_NONE)
+        table->session[link->previous].filter_link.next = link->next;
+    else if (link->next != INDEX_NONE)
+        index_replace(&table->index, hash, session_node(slot, KEY_FILTER), session_node(link->next, KEY_FILTER));
+    else
+        index_remove(&table->index, hash, session_node(slot, KEY_FILTER));
+    if (link->next != INDEX_NONE)
+        table->session[link->next].filter_link.previous = link->previous;
 }
 
 static void index_session(struct table *table, uint32_t slot)
 {
     for (uint32_t which = 0; which < SESSION_KEYS; which++) {
-        struct tuple key;
+        struct table_key key;
 
-        if (session_key(&table->session[slot], which, &key)) {
-            uint32_t *bucket = tuple_bucket(table, &key);
-
-            table->session[slot].key_next[which] = *bucket;
-            *bucket = slot * SESSION_KEYS + which;
-        }
+        if (!session_key(&table->session[slot], which, &key))
+            continue;
+        if (which == KEY_FILTER)
+            join_filter(table, slot, &key);
+        else
+            index_add(&table->index, table_hash(table, &key), session_node(slot, which));
     }
 }
 
 static void unindex_session(struct table *table, uint32_t slot)
 {
     for (uint32_t which = 0; which < SESSION_KEYS; which++) {
-        struct tuple key;
-        uint32_t *link;
+        struct table_key key;
 
         if (!session_key(&table->session[slot], which, &key))
             continue;
-        link = tuple_bucket(table, &key);
-        while (*link != slot * SESSION_KEYS + which)
-            link = &table->session[*link / SESSION_KEYS].key_next[*link % SESSION_KEYS];
-        *link = table->session[slot].key_next[which];
+        if (which == KEY_FILTER)
+            leave_filter(table, slot, &key);
+        else
+            index_remove(&table->index, table_hash(table, &key), session_node(slot, which));
     }
 }
 
@@ -240,10 +280,10 @@ void table_reverse(struct table *table, uint32_t slot)
 
     unindex_session(table, slot);
     for (int role = 0; role < 2; role++) {
-        session->tuple[role] = before.tuple[!role];
-        session->forward[role] = before.forward[!role];
-        session->mapping[role] = before.mapping[!role];
-        session->packets[role] = before.packets[!role];
+        session->sent[role] = before.sent[!role];
+        session->side[role] = before.side[!role];
+        session->packets_low[role] = before.packets_low[!role];
+        session->packets_high[role] = before.packets_high[!role];
         session->bytes[role] = before.bytes[!role];
     }
     if (before.direction == DIRECTION_OUTBOUND)
@@ -261,23 +301,36 @@ uint32_t table_allocate(struct table *table)
 
     if (slot == INDEX_NONE)
         return INDEX_NONE;
-    table->free_session = table->session[slot].key_next[0];
-    table->session[slot] = (struct session){
-        .share = POLICY_NONE,
-        .forward = {POLICY_NONE, POLICY_NONE},
-        .mapping = {INDEX_NONE, INDEX_NONE},
-        .host = INDEX_NONE,
-        .age_list = AGE_NONE,
-        .offload = OFFLOAD_NO,
-    };
+    table->free_session = table->session[slot].wheel_link.next;
+    table->session[slot] =
+        (struct session){.share = UINT8_MAX, .side = {SIDE_NONE, SIDE_NONE}, .offload = OFFLOAD_NO};
     return slot;
 }
 
 void table_cancel(struct table *table, uint32_t slot)
 {
     table->session[slot].live = SLOT_FREE;
-    table->session[slot].key_next[0] = table->free_session;
+    table->session[slot].wheel_link.next = table->free_session;
     table->free_session = slot;
+}
+
+void table_arm(struct table *table, uint32_t slot, uint64_t due_ms)
+{
+    table->session[slot].wheel_slot = wheel_arm(table->wheel, slot, (due_ms + 999) / 1000) & (WHEEL_SLOTS - 1u);
+}
+
+/* Into the index, the wheel and the age list. */
+static void enter(struct table *table, uint32_t slot, uint64_t due_ms)
+{
+    struct session *session = &table->session[slot];
+    enum age_list list = session_age_list(session);
+
+    index_session(table, slot);
+    table_arm(table, slot, due_ms);
+    if (list != AGE_NONE)
+        list_append(&table->age[list], age_links(table), slot);
+    table->live++;
+    __atomic_store_n(&session->live, SLOT_LIVE, __ATOMIC_RELEASE); /* last: a crash before leaves a free slot */
 }
 
 void table_activate(struct table *table, uint32_t slot, uint32_t timeout, uint64_t now)
@@ -285,12 +338,9 @@ void table_activate(struct table *table, uint32_t slot, uint32_t timeout, uint64
     struct session *session = &table->session[slot];
 
     session->id = table->next_id++;
-    session->created = session->last_seen = now;
-    index_session(table, slot);
-    session->wheel_slot = wheel_arm(table->wheel, slot, (now + timeout * UINT64_C(1000) + 999) / 1000);
-    table_set_state(table, slot, session->state);
-    table->live++;
-    __atomic_store_n(&session->live, SLOT_LIVE, __ATOMIC_RELEASE); /* last: a crash before leaves a free slot */
+    session->created = (uint32_t)(now >> 6);
+    session->last_seen = (uint32_t)now;
+    enter(table, slot, now + timeout * UINT64_C(1000));
 }
 
 void table_readmit(struct table *table, uint32_t slot, uint64_t due_ms)
@@ -299,12 +349,7 @@ void table_readmit(struct table *table, uint32_t slot, uint64_t due_ms)
 
     if (session->id >= table->next_id)
         table->next_id = session->id + 1;
-    session->age_list = AGE_NONE;
-    index_session(table, slot);
-    session->wheel_slot = wheel_arm(table->wheel, slot, (due_ms + 999) / 1000);
-    table_set_state(table, slot, session->state);
-    table->live++;
-    session->live = SLOT_LIVE;
+    enter(table, slot, due_ms);
 }
 
 void table_end_adoption(struct table *table)
@@ -323,8 +368,8 @@ void table_remove(struct table *table, uint32_t slot)
     __atomic_store_n(&session->live, SLOT_FREE, __ATOMIC_RELEASE);
     unindex_session(table, slot);
     wheel_disarm(table->wheel, slot, session->wheel_slot);
-    if (session->age_list != AGE_NONE)
-        list_remove(&table->age[session->age_list], age_links(table), slot);
+    if (session_age_list(session) != AGE_NONE)
+        list_remove(&table->age[session_age_list(session)], age_links(table), slot);
     table->live--;
     table_cancel(table, slot);
 }
@@ -344,27 +389,29 @@ static enum age_list age_list_of(enum session_state state)
     }
 }
 
+enum age_list session_age_list(const struct session *session)
+{
+    return age_list_of((enum session_state)session->state);
+}
+
 void table_set_state(struct table *table, uint32_t slot, enum session_state state)
 {
     struct session *session = &table->session[slot];
-    enum age_list list = age_list_of(state);
+    enum age_list before = session_age_list(session), after = age_list_of(state);
 
-    session->state = (uint8_t)state;
-    if (list == session->age_list)
+    session->state = state & 15;
+    if (before == after)
         return;
-    if (session->age_list != AGE_NONE)
-        list_remove(&table->age[session->age_list], age_links(table), slot);
-    if (list != AGE_NONE)
-        list_append(&table->age[list], age_links(table), slot);
-    session->age_list = (uint8_t)list;
+    if (before != AGE_NONE)
+        list_remove(&table->age[before], age_links(table), slot);
+    if (after != AGE_NONE)
+        list_append(&table->age[after], age_links(table), slot);
 }
 
 void table_rearm(struct table *table, uint32_t slot, uint64_t due_ms)
 {
-    struct session *session = &table->session[slot];
-
-    wheel_disarm(table->wheel, slot, session->wheel_slot);
-    session->wheel_slot = wheel_arm(table->wheel, slot, (due_ms + 999) / 1000);
+    wheel_disarm(table->wheel, slot, table->session[slot].wheel_slot);
+    table_arm(table, slot, due_ms);
 }
 
 uint32_t table_oldest(const struct table *table, enum age_list list)

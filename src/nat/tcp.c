@@ -81,25 +81,37 @@ static bool is_after(uint32_t one, uint32_t other)
     return (int32_t)(one - other) > 0;
 }
 
+static bool is_known(const struct tcp_track *track, enum role role)
+{
+    return (track->scale[role] & TCP_KNOWN) != 0;
+}
+
+static uint32_t scaled(const struct tcp_track *track, enum role role, uint16_t window)
+{
+    return (uint32_t)window << (track->scale[role] & ~TCP_KNOWN);
+}
+
 void tcp_observe(struct tcp_track *track, const struct tcp_segment *segment, enum role from)
 {
+    enum role to = from == ROLE_INITIATOR ? ROLE_RESPONDER : ROLE_INITIATOR;
+
     if (segment->flags & TCP_RST)
         return;
     if (segment->flags & TCP_SYN) {
-        track->scale[from] = segment->scale;
-        if (!(segment->flags & TCP_ACK) || !track->known[!from]) {
+        track->scale[from] = (uint8_t)((track->scale[from] & TCP_KNOWN) | segment->scale);
+        if (!(segment->flags & TCP_ACK) || !is_known(track, to)) {
             /* What the other side will want, if it wants the connection. */
-            track->expects[!from] = segment->sequence + 1;
-            track->known[!from] = true;
-            track->window[!from] = 0;
+            track->expects[to] = segment->sequence + 1;
+            track->scale[to] |= TCP_KNOWN;
+            track->window[to] = 0;
         }
     }
     if (!(segment->flags & TCP_ACK) ||
-        (track->known[from] && is_after(track->expects[from], segment->acknowledgement)))
+        (is_known(track, from) && is_after(track->expects[from], segment->acknowledgement)))
         return;
     track->expects[from] = segment->acknowledgement;
-    track->known[from] = true;
-    track->window[from] = (uint32_t)segment->window << (segment->flags & TCP_SYN ? 0 : track->scale[from]);
+    track->scale[from] |= TCP_KNOWN;
+    track->window[from] = segment->flags & TCP_SYN ? segment->window : scaled(track, from, segment->window);
 }
 
 void tcp_passed_unseen(struct tcp_track *track, enum role from, uint64_t bytes)
@@ -108,7 +120,7 @@ void tcp_passed_unseen(struct tcp_track *track, enum role from, uint64_t bytes)
     enum role to = from == ROLE_INITIATOR ? ROLE_RESPONDER : ROLE_INITIATOR;
 
     if (bytes > most || track->window[to] + (uint32_t)bytes > most)
-        track->known[to] = false;
+        track->scale[to] &= (uint8_t)~TCP_KNOWN;
     else
         track->window[to] += (uint32_t)bytes;
 }
@@ -117,7 +129,7 @@ bool tcp_acknowledges_syn(const struct tcp_track *track, const struct tcp_segmen
 {
     const uint32_t early = 1 << 20; /* the answering side may have sent data right behind its SYN */
 
-    return !track->known[from] || segment->acknowledgement - track->expects[from] < early;
+    return !is_known(track, from) || segment->acknowledgement - track->expects[from] < early;
 }
 
 bool tcp_reset_is_plausible(const struct tcp_track *track, enum session_state state,
@@ -127,9 +139,9 @@ bool tcp_reset_is_plausible(const struct tcp_track *track, enum session_state st
 
     /* An answer to a SYN: it has no sequence number of its own, but acknowledges the SYN's (RFC 9293 section 3.5.2). */
     if (state == STATE_OPENING && from == ROLE_RESPONDER)
-        return !track->known[from] ||
+        return !is_known(track, from) ||
                (segment->flags & TCP_ACK && segment->acknowledgement == track->expects[from]);
-    if (!track->known[to])
+    if (!is_known(track, to))
         return true;
     return segment->sequence == track->expects[to] || segment->sequence - track->expects[to] < track->window[to];
 }

@@ -84,8 +84,7 @@ static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view
     struct session *session = &nat->table.session[slot];
     enum session_state state = (enum session_state)session->state, next = state;
 
-    session->packets[from]++;
-    session->bytes[from] += view->total_length;
+    session_count(session, from, 1, view->total_length);
     if (reset_waits(nat, slot, view, from))
         return;
     if (view->protocol == PROTOCOL_TCP)
@@ -93,7 +92,7 @@ static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view
     else if (from == ROLE_RESPONDER)
         next = STATE_ANSWERED;
     if (refreshes(nat, session, view, from) || (next != state && view->protocol == PROTOCOL_TCP))
-        session->last_seen = now;
+        session->last_seen = (uint32_t)now;
     if (next != state)
         session_change_state(nat, slot, next, now);
 }
@@ -117,14 +116,14 @@ static enum role role_of_sender(struct nat *nat, uint32_t slot, const struct pac
 static void rewrite(struct nat *nat, struct packet *packet, const struct packet_view *view, uint32_t slot,
                     enum role from)
 {
-    const struct tuple *other = &nat->table.session[slot].tuple[!from];
+    const struct tuple other = session_tuple(&nat->table.session[slot], (enum role)!from);
 
     if (packet->hook == HOOK_INBOUND) {
-        packet_set_destination(packet, view, &other->source);
+        packet_set_destination(packet, view, &other.source);
         packet->transit =
             nat->table.session[slot].direction == DIRECTION_HAIRPIN || packet_passes_twice(packet, view);
     } else {
-        packet_set_source(packet, view, &other->destination);
+        packet_set_source(packet, view, &other.destination);
         nat_renew_ip_id(nat, packet, view);
         packet->transit = false;
     }
@@ -273,6 +272,20 @@ static bool should_tell(struct nat *nat, const struct packet *packet, uint64_t n
         return false;
     return packet_parse(packet, &view) == DROP_NONE && !view.is_icmp_error && !nat_from_outside(nat, packet) &&
            nat_is_shared(nat, &view.tuple.source.address) && take_tell_token(nat, now);
+}
+
+void nat_prefetch(const struct nat *nat, const struct packet *packets, size_t count)
+{
+    struct tuple tuples[TABLE_PREFETCH_MAX];
+    size_t parsed = 0;
+
+    for (size_t i = 0; i < count && parsed < TABLE_PREFETCH_MAX; i++) {
+        struct packet_view view;
+
+        if (!packets[i].truncated && packet_parse(&packets[i], &view) == DROP_NONE && !view.is_icmp_error)
+            tuples[parsed++] = view.tuple;
+    }
+    table_prefetch(&nat->table, tuples, parsed, true);
 }
 
 void nat_translate(struct nat *nat, struct packet *packet, uint64_t now)

@@ -57,11 +57,13 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
     enum role role;
     uint32_t slot = session_find(nat, &seen, now, &role);
     const struct session *session;
+    struct tuple other;
 
     if (slot == INDEX_NONE || nat_is_knock(nat, slot) || !quotes_external_source(nat, embedded))
         return without_session(nat, packet, view, embedded);
     session = &nat->table.session[slot];
-    icmp_rewrite_error(view, embedded, &session->tuple[!role], NULL, &session->tuple[!role].source.address);
+    other = session_tuple(session, (enum role)!role);
+    icmp_rewrite_error(view, embedded, &other, NULL, &other.source.address);
     /* From inside to inside: the source is rewritten in the second pass. */
     packet->transit =
         session->direction == DIRECTION_HAIRPIN && packet->in_interface != nat->external_interface;
@@ -77,10 +79,12 @@ static bool translate_transit_error(struct nat *nat, struct packet *packet, cons
 {
     enum role role;
     uint32_t slot = session_find_transit(nat, &embedded->tuple, now, &role);
+    struct tuple sent;
 
     if (slot == INDEX_NONE || !address_equal(&embedded->tuple.source.address, &view->tuple.destination.address))
         return false;
-    icmp_rewrite_error(view, embedded, &nat->table.session[slot].tuple[role], NULL, NULL);
+    sent = session_tuple(&nat->table.session[slot], role);
+    icmp_rewrite_error(view, embedded, &sent, NULL, NULL);
     done(nat, packet, view);
     return true;
 }
@@ -92,7 +96,7 @@ static enum drop_reason translate_outbound_error(struct nat *nat, struct packet 
 {
     struct tuple seen = packet->transit ? embedded->tuple : tuple_inverse(&embedded->tuple);
     const struct address *source = NULL;
-    const struct tuple *original;
+    struct tuple original;
     enum role role;
     uint32_t slot = session_find(nat, &seen, now, &role);
 
@@ -102,10 +106,10 @@ static enum drop_reason translate_outbound_error(struct nat *nat, struct packet 
         (!packet->transit && quotes_external_source(nat, embedded)))
         return without_session(nat, packet, view, embedded);
     /* In transit the quoted packet has been restored already. */
-    original = &nat->table.session[slot].tuple[packet->transit ? role : (enum role)!role];
+    original = session_tuple(&nat->table.session[slot], packet->transit ? role : (enum role)!role);
     if (nat_external_index(nat, &view->tuple.source.address) == EXTERNAL_ADDRESSES_MAX)
-        source = &original->destination.address;
-    icmp_rewrite_error(view, embedded, original, source, NULL);
+        source = &original.destination.address;
+    icmp_rewrite_error(view, embedded, &original, source, NULL);
     nat_renew_ip_id(nat, packet, view);
     packet->transit = false;
     return done(nat, packet, view);

@@ -13,12 +13,12 @@ static void copy_name(char out[POLICY_NAME_MAX], const char *name)
 static void view_names(const struct nat *nat, const struct session *session, struct session_view *view)
 {
     const struct policy *policy = session_policy(nat, session);
-    uint16_t forward = session->forward[ROLE_RESPONDER];
+    uint16_t forward = session_forward(session, ROLE_RESPONDER), share = session_share(session);
 
     if (forward == POLICY_NONE)
-        forward = session->forward[ROLE_INITIATOR];
-    if (session->share != POLICY_NONE)
-        copy_name(view->share, policy_share(policy, session->share)->name);
+        forward = session_forward(session, ROLE_INITIATOR);
+    if (share != POLICY_NONE)
+        copy_name(view->share, policy_share(policy, share)->name);
     if (forward != POLICY_NONE)
         copy_name(view->forward, policy_forward(policy, forward)->name);
 }
@@ -26,16 +26,17 @@ static void view_names(const struct nat *nat, const struct session *session, str
 void session_endpoints(const struct session *session, struct endpoint *internal, struct endpoint *external,
                        struct endpoint *remote)
 {
-    const struct tuple *initiator = &session->tuple[ROLE_INITIATOR], *responder = &session->tuple[ROLE_RESPONDER];
+    const struct tuple initiator = session_tuple(session, ROLE_INITIATOR);
+    const struct tuple responder = session_tuple(session, ROLE_RESPONDER);
 
     if (session->direction == DIRECTION_INBOUND) {
-        *internal = responder->source;
-        *external = initiator->destination;
-        *remote = initiator->source;
+        *internal = responder.source;
+        *external = initiator.destination;
+        *remote = initiator.source;
     } else {
-        *internal = initiator->source;
-        *external = responder->destination;
-        *remote = initiator->destination;
+        *internal = initiator.source;
+        *external = responder.destination;
+        *remote = initiator.destination;
     }
 }
 
@@ -49,21 +50,40 @@ bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session
         return false;
     memset(view, 0, sizeof(*view));
     view->id = session->id;
-    view->protocol = session->tuple[0].protocol;
+    view->protocol = session_protocol(session);
     view->state = (enum session_state)session->state;
     view->direction = (enum direction)session->direction;
     session_endpoints(session, &view->internal, &view->external, &view->remote);
     if (session->direction == DIRECTION_HAIRPIN)
-        view->peer = session->tuple[ROLE_RESPONDER].source;
+        view->peer = session_source(session, ROLE_RESPONDER);
     view_names(nat, session, view);
     limit = session_idle_limit(nat, session) * UINT64_C(1000);
-    view->age_ms = now > session->created ? now - session->created : 0;
-    view->idle_ms = now > session->last_seen ? now - session->last_seen : 0;
+    view->age_ms = stored_age(session->created, now);
+    view->idle_ms = session_idle(session, now);
+    if (view->age_ms < view->idle_ms)
+        view->age_ms = view->idle_ms; /* the age is known to 64 milliseconds only */
     view->expires_in_ms = limit > view->idle_ms ? limit - view->idle_ms : 0;
-    view->packets_out = session->packets[out];
-    view->packets_in = session->packets[!out];
+    view->packets_out = session_packets(session, out);
+    view->packets_in = session_packets(session, (enum role)!out);
     view->bytes_out = session->bytes[out];
     view->bytes_in = session->bytes[!out];
     view->offloaded = offload_is_live(nat, session);
+    return true;
+}
+
+bool nat_view_mapping(const struct nat *nat, uint32_t index, uint64_t now, struct mapping_view *view)
+{
+    const struct mapping *mapping = &nat->table.mapping[index];
+
+    if (mapping->sessions == 0)
+        return false;
+    *view = (struct mapping_view){
+        .internal = mapping_internal(mapping),
+        .external = mapping_external(nat, mapping),
+        .protocol = mapping->protocol,
+        .share = mapping_share(nat, index),
+        .sessions = mapping->sessions,
+        .age_ms = stored_age(mapping->created, now),
+    };
     return true;
 }

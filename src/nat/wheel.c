@@ -38,6 +38,16 @@ void list_remove(struct list *list, struct links links, uint32_t index)
     link->next = link->previous = INDEX_NONE;
 }
 
+void list_insert_after(struct links links, uint32_t previous, uint32_t index)
+{
+    struct link *link = link_of(links, index), *before = link_of(links, previous);
+
+    *link = (struct link){before->next, previous};
+    before->next = index;
+    if (link->next != INDEX_NONE)
+        link_of(links, link->next)->previous = index;
+}
+
 uint32_t list_next(struct links links, uint32_t index)
 {
     return link_of(links, index)->next;

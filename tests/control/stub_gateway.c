@@ -110,14 +110,15 @@ static void answer(struct gateway *gateway, const struct sent *sent, const char 
 {
     struct tuple tuple = {.protocol = sent->protocol};
     struct endpoint endpoint;
-    uint32_t mapping;
+    struct mapping_view mapping;
+    uint32_t index;
 
     if (!text_parse_endpoint(internal, &endpoint) || !text_parse_endpoint(sent->source, &tuple.source))
         abort();
-    mapping = mapping_find_internal(&gateway->nat->table, sent->protocol, &endpoint);
-    if (mapping == INDEX_NONE)
+    index = mapping_find_internal(&gateway->nat->table, sent->protocol, &endpoint);
+    if (index == INDEX_NONE || !nat_view_mapping(gateway->nat, index, now, &mapping))
         abort();
-    tuple.destination = gateway->nat->table.mapping[mapping].external;
+    tuple.destination = mapping.external;
     if (sent->protocol == PROTOCOL_ICMP) { /* both sides of a query carry the id */
         tuple.source.port = tuple.destination.port;
         tuple.destination.port = 0;
@@ -387,7 +388,7 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     status->sessions_max = table->capacity;
     status->mappings = table->mappings_live;
     status->hosts = table->hosts_live;
-    status->memory = table_memory(table);
+    status->memory = nat_memory(gateway->nat);
     status->counters = gateway->nat->counters;
     status->packet_rate[HOOK_INBOUND] = 1200;
     status->byte_rate[HOOK_INBOUND] = 1500000;

@@ -162,29 +162,34 @@ static void check_session(uint32_t slot, uint32_t sessions_of_mapping[])
     enum role role;
 
     for (int i = 0; i < 2; i++) {
-        must(table_find(&nat->table, &session->tuple[i], &role) == slot);
-        if (session->mapping[i] != INDEX_NONE) {
-            must(session->mapping[i] < nat->table.capacity);
-            sessions_of_mapping[session->mapping[i]]++;
+        struct tuple tuple = session_tuple(session, (enum role)i);
+        uint32_t mapping = session_mapping(session, (enum role)i);
+
+        must(table_find(&nat->table, &tuple, &role) == slot);
+        if (mapping != INDEX_NONE) {
+            must(mapping < nat->table.capacity);
+            sessions_of_mapping[mapping]++;
         }
     }
-    must(session->mapping[0] != INDEX_NONE || session->mapping[1] != INDEX_NONE ||
-         session->forward[0] != POLICY_NONE || session->forward[1] != POLICY_NONE);
-    must(session->state < STATE_COUNT && session->last_seen <= now && session->created <= session->last_seen);
+    must(session->side[0] != SIDE_NONE || session->side[1] != SIDE_NONE);
+    must(session->state < STATE_COUNT && (uint32_t)now - session->last_seen <= now);
+    must((uint32_t)(session_last_seen(session, now) >> 6) - session->created <= now >> 6);
 }
 
 static void check_mapping(uint32_t index, uint32_t sessions)
 {
     const struct mapping *mapping = &nat->table.mapping[index];
+    size_t protocol = mapping->protocol == PROTOCOL_TCP ? 0 : mapping->protocol == PROTOCOL_UDP ? 1 : 2;
+    const struct port_space *space = &nat->ports[mapping->external_index * 3u + protocol];
+    struct mapping_view view;
 
     must(mapping->sessions == sessions);
     if (sessions == 0)
         return;
+    must(nat_view_mapping(nat, index, now, &view));
     /* Until a review has come by, there may be a new mapping beside the old one. */
-    must(nat->policy_before != NULL ||
-         mapping_find_internal(&nat->table, mapping->protocol, &mapping->internal) == index);
-    must(mapping->is_overload ||
-         mapping_find_external(&nat->table, mapping->protocol, &mapping->external) == index);
+    must(nat->policy_before != NULL || mapping_find_internal(&nat->table, mapping->protocol, &view.internal) == index);
+    must((ports_holder(space, mapping->external_port) == index) == !mapping->is_overload);
     must(!mapping->is_overload || mapping->protocol == PROTOCOL_TCP);
     must(nat->external_valid[mapping->external_index] ||
          (nat->policy_before != NULL && nat->external_leaves[mapping->external_index]));
@@ -209,8 +214,8 @@ static void check_table(void)
             continue;
         check_session(slot, sessions_of_mapping);
         live++;
-        with_host += nat->table.session[slot].host != INDEX_NONE;
-        of_age += nat->table.session[slot].age_list != AGE_NONE;
+        with_host += nat->table.session[slot].has_host;
+        of_age += session_age_list(&nat->table.session[slot]) != AGE_NONE;
     }
     for (uint32_t i = 0; i < nat->table.capacity; i++)
         check_mapping(i, sessions_of_mapping[i]);

@@ -107,19 +107,35 @@ static uint64_t sum(const uint64_t *numbers, size_t count)
 static void check_session(const struct nat *nat, uint32_t slot)
 {
     const struct session *session = &nat->table.session[slot];
-    bool same_tuples = tuple_equal(&session->tuple[0], &session->tuple[1]);
+    struct tuple tuple[2] = {session_tuple(session, ROLE_INITIATOR), session_tuple(session, ROLE_RESPONDER)};
+    bool same_tuples = tuple_equal(&tuple[0], &tuple[1]);
     enum role role;
 
     for (int i = 0; i < 2; i++) {
-        ck_assert_uint_eq(table_find(&nat->table, &session->tuple[i], &role), slot);
+        uint32_t mapping = session_mapping(session, (enum role)i);
+
+        ck_assert_uint_eq(table_find(&nat->table, &tuple[i], &role), slot);
         ck_assert(same_tuples || role == (enum role)i);
-        ck_assert_uint_eq(session->tuple[i].protocol, session->tuple[0].protocol);
-        ck_assert(session->mapping[i] == INDEX_NONE || session->mapping[i] < nat->table.capacity);
-        ck_assert(session->mapping[i] == INDEX_NONE || session->forward[i] == POLICY_NONE);
+        ck_assert(mapping == INDEX_NONE || mapping < nat->table.capacity);
+        ck_assert(mapping == INDEX_NONE || session_forward(session, (enum role)i) == POLICY_NONE);
     }
     ck_assert_uint_lt(session->id, nat->table.next_id);
-    ck_assert(session->mapping[0] != INDEX_NONE || session->mapping[1] != INDEX_NONE ||
-              session->forward[0] != POLICY_NONE || session->forward[1] != POLICY_NONE);
+    ck_assert(session->side[0] != SIDE_NONE || session->side[1] != SIDE_NONE);
+}
+
+/* Whoever shares a port is counted once, where the port's holder says. */
+static void check_sharers(const struct nat *nat, const struct mapping *mapping, uint32_t holder)
+{
+    uint32_t sharers = 0;
+
+    for (uint32_t i = 0; i < nat->table.capacity; i++) {
+        const struct mapping *other = &nat->table.mapping[i];
+
+        sharers += other->sessions > 0 && other->is_overload && other->protocol == mapping->protocol &&
+                   other->external_index == mapping->external_index &&
+                   other->external_port == mapping->external_port;
+    }
+    ck_assert_uint_eq(sharers, holder < HOLDER_SHARED ? nat->table.mapping[holder].sharers : holder - HOLDER_SHARED);
 }
 
 static void check_mapping(const struct nat *nat, uint32_t index, uint32_t sessions)
@@ -127,18 +143,21 @@ static void check_mapping(const struct nat *nat, uint32_t index, uint32_t sessio
     const struct mapping *mapping = &nat->table.mapping[index];
     size_t protocol = mapping->protocol == PROTOCOL_TCP ? 0 : mapping->protocol == PROTOCOL_UDP ? 1 : 2;
     const struct port_space *space = &nat->ports[(size_t)mapping->external_index * 3 + protocol];
+    uint32_t holder = ports_holder(space, mapping->external_port);
     bool may_be_stale = nat->policy_before != NULL; /* a review has yet to come by */
+    struct mapping_view view;
 
     ck_assert_uint_eq(mapping->sessions, sessions);
+    ck_assert(nat_view_mapping(nat, index, 0, &view));
     if (!may_be_stale)
-        ck_assert_uint_eq(mapping_find_internal(&nat->table, mapping->protocol, &mapping->internal), index);
-    if (!mapping->is_overload)
-        ck_assert_uint_eq(mapping_find_external(&nat->table, mapping->protocol, &mapping->external), index);
+        ck_assert_uint_eq(mapping_find_internal(&nat->table, mapping->protocol, &view.internal), index);
+    ck_assert_uint_ne(holder, INDEX_NONE);
+    ck_assert(mapping->is_overload ? holder != index : holder == index);
     ck_assert(!mapping->is_overload || mapping->protocol == PROTOCOL_TCP);
-    ck_assert(space->taken[mapping->external.port / 64] >> (mapping->external.port % 64) & 1);
+    ck_assert(space->taken[mapping->external_port / 64] >> (mapping->external_port % 64) & 1);
     ck_assert(nat->external_valid[mapping->external_index] ||
               (may_be_stale && nat->external_leaves[mapping->external_index]));
-    ck_assert(address_equal(&nat->external[mapping->external_index], &mapping->external.address));
+    check_sharers(nat, mapping, holder);
 }
 
 static void check_ages(const struct nat *nat)
@@ -150,12 +169,12 @@ static void check_ages(const struct nat *nat)
 
         for (; slot != INDEX_NONE; slot = table_younger(&nat->table, slot), listed++) {
             ck_assert_uint_eq(nat->table.session[slot].live, SLOT_LIVE);
-            ck_assert_uint_eq(nat->table.session[slot].age_list, (unsigned)list);
+            ck_assert_uint_eq(session_age_list(&nat->table.session[slot]), (unsigned)list);
         }
     }
     for (uint32_t slot = 0; slot < nat->table.capacity; slot++)
         expected +=
-            nat->table.session[slot].live == SLOT_LIVE && nat->table.session[slot].age_list != AGE_NONE;
+            nat->table.session[slot].live == SLOT_LIVE && session_age_list(&nat->table.session[slot]) != AGE_NONE;
     ck_assert_uint_eq(listed, expected);
 }
 
@@ -184,10 +203,10 @@ void check_invariants(const struct nat *nat)
             continue;
         check_session(nat, slot);
         live++;
-        with_host += session->host != INDEX_NONE;
+        with_host += session->has_host;
         for (int i = 0; i < 2; i++) {
-            if (session->mapping[i] != INDEX_NONE)
-                sessions[session->mapping[i]]++;
+            if (session_mapping(session, (enum role)i) != INDEX_NONE)
+                sessions[session_mapping(session, (enum role)i)]++;
         }
     }
     for (uint32_t i = 0; i < nat->table.capacity; i++) {

@@ -126,6 +126,59 @@ START_TEST(an_adopted_session_expires_when_it_would_have)
 }
 END_TEST
 
+/* Times are stored in 32 bits. */
+START_TEST(a_session_is_adopted_across_the_wrap_of_its_clock)
+{
+    struct gateway gateway;
+    uint32_t refused;
+
+    memset(memory, 0, sizeof(memory));
+    start_in_memory(&gateway, policy_with_forward(NULL), (UINT64_C(1) << 32) - 1000);
+    udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53");
+    ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 200000, &refused), 1);
+    gateway_wait(&gateway, 99999);
+    ck_assert_uint_eq(gateway.nat->table.live, 1);
+    gateway_wait(&gateway, 1001);
+    ck_assert_uint_eq(gateway.nat->table.live, 0);
+    gateway_stop(&gateway);
+}
+END_TEST
+
+START_TEST(entries_of_impossible_times_are_refused)
+{
+    for (int kind = 0; kind < 4; kind++) {
+        struct gateway gateway;
+        uint32_t refused;
+
+        first_run(&gateway);
+        udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53");
+        if (kind == 1)
+            memory[0].last_seen += 1001; /* after the restart */
+        else if (kind == 2)
+            memory[0].created += 1; /* after it was seen */
+        else if (kind == 3)
+            memory[0].created = UINT32_MAX; /* before the host was started */
+        ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 1000, &refused), kind == 0);
+        ck_assert_uint_eq(refused, kind != 0);
+        gateway_stop(&gateway);
+    }
+}
+END_TEST
+
+START_TEST(a_window_scale_that_no_option_carries_is_refused)
+{
+    struct gateway gateway;
+    uint32_t refused;
+
+    first_run(&gateway);
+    tcp_connect(&gateway, "10.0.0.5:4001", REMOTE ":80");
+    memory[0].tcp.scale[ROLE_RESPONDER] = TCP_KNOWN | 15;
+    ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 0, &refused), 0);
+    ck_assert_uint_eq(refused, 1);
+    gateway_stop(&gateway);
+}
+END_TEST
+
 START_TEST(sessions_that_the_policy_no_longer_allows_are_refused)
 {
     struct gateway gateway;
@@ -210,6 +263,9 @@ int main(void)
         ids_are_never_used_again,
         sessions_that_expired_while_nobody_was_there_are_refused,
         an_adopted_session_expires_when_it_would_have,
+        a_session_is_adopted_across_the_wrap_of_its_clock,
+        entries_of_impossible_times_are_refused,
+        a_window_scale_that_no_option_carries_is_refused,
         sessions_that_the_policy_no_longer_allows_are_refused,
         sessions_of_an_address_that_has_gone_are_refused,
         two_entries_of_one_tuple_are_one_session,

@@ -497,7 +497,7 @@ static void crash_and_adopt(void)
     gateway.now += 3600000;
     gateway.nat = nat_new(gateway.policy, secret, memory, gateway.now);
     ck_assert_ptr_nonnull(gateway.nat);
-    nat_set_external(gateway.nat, WAN, &address, 1, gateway.now);
+    nat_set_external(gateway.nat, WAN, &address, 1);
     ck_assert_uint_eq(nat_adopt(gateway.nat, gateway.now, &refused), 1);
 }
 

@@ -349,8 +349,8 @@ static void assert_answers_differ(const struct chance *chance)
     for (uint32_t one = 0; one < table->capacity; one++) {
         for (uint32_t other = 0; other < one; other++)
             seeded(chance, table->session[one].live != SLOT_LIVE || table->session[other].live != SLOT_LIVE ||
-                               !tuple_equal(&table->session[one].tuple[ROLE_RESPONDER],
-                                            &table->session[other].tuple[ROLE_RESPONDER]));
+                               memcmp(&table->session[one].sent[ROLE_RESPONDER], &table->session[other].sent[ROLE_RESPONDER],
+                                      sizeof(struct compact_tuple)) != 0);
     }
 }
 

@@ -4,7 +4,7 @@
  * The universe is small (four internal, four external, four remote endpoints), so that keys meet often:
  * hairpins share internal endpoints, and many sessions have the same filter key.
  */
-#include "portreeve/table.h"
+#include "portreeve/nat.h"
 #include "support.h"
 
 #include <stdlib.h>
@@ -131,14 +131,14 @@ static void model_open(struct model *model, struct chance *chance)
     if (entry.slot == INDEX_NONE)
         return;
     session = &model->table.session[entry.slot];
-    seeded(chance, session->mapping[0] == INDEX_NONE && session->host == INDEX_NONE);
+    seeded(chance, session_mapping(session, ROLE_INITIATOR) == INDEX_NONE && !session->has_host);
     if (chance_one_in(chance, 10)) {
         table_cancel(&model->table, entry.slot);
         return;
     }
-    memcpy(session->tuple, entry.tuple, sizeof(session->tuple));
-    session->direction = (uint8_t)direction;
-    session->state = (uint8_t)entry.state;
+    session_set_tuples(session, entry.tuple);
+    session->direction = direction & 3;
+    session->state = entry.state & 15;
     table_activate(&model->table, entry.slot, 300, model->now);
     entry.id = session->id;
     model->entry[model->count++] = entry;
@@ -343,12 +343,20 @@ START_TEST(an_active_session_comes_due_at_its_timeout)
     table_rearm(&model->table, slot, model->now + 400500);
     ck_assert_uint_eq(wheel_take_due(model->table.wheel, model->now / 1000 + 400), INDEX_NONE);
     ck_assert_uint_eq(wheel_take_due(model->table.wheel, model->now / 1000 + 401), slot);
-    model->table.session[slot].wheel_slot = wheel_arm(model->table.wheel, slot, 0);
+    table_arm(&model->table, slot, 0);
     model_free(model);
 }
 END_TEST
 
-START_TEST(mappings_are_found_by_either_end)
+static struct mapping mapping_of(const struct endpoint *in, uint8_t protocol)
+{
+    return (struct mapping){.internal = compact_address_of(&in->address),
+                            .internal_port = in->port,
+                            .protocol = protocol,
+                            .sessions = 1};
+}
+
+START_TEST(mappings_are_found_by_their_internal_end)
 {
     struct chance chance = chance_new();
     struct model *model = model_new();
@@ -361,10 +369,9 @@ START_TEST(mappings_are_found_by_either_end)
         struct endpoint in = internal(i), out = external(i);
 
         seeded(&chance, mapping_find_internal(&model->table, protocol, &in) == index[i][p]);
-        seeded(&chance, mapping_find_external(&model->table, protocol, &out) == index[i][p]);
         seeded(&chance, mapping_find_internal(&model->table, protocol, &out) == INDEX_NONE);
         if (index[i][p] == INDEX_NONE) {
-            struct mapping mapping = {.internal = in, .external = out, .protocol = protocol, .sessions = 1};
+            struct mapping mapping = mapping_of(&in, protocol);
 
             index[i][p] = mapping_add(&model->table, &mapping);
             seeded(&chance, index[i][p] < CAPACITY);
@@ -380,14 +387,17 @@ END_TEST
 START_TEST(there_are_as_many_mappings_as_sessions)
 {
     struct model *model = model_new();
+    struct endpoint in = internal(0);
+    struct mapping mapping;
 
     for (uint16_t i = 0; i < CAPACITY; i++) {
-        struct endpoint in = {internal(0).address, i}, out = {external(0).address, i};
-        struct mapping mapping = {.internal = in, .external = out, .protocol = PROTOCOL_UDP, .sessions = 1};
-
+        in.port = i;
+        mapping = mapping_of(&in, PROTOCOL_UDP);
         ck_assert_uint_ne(mapping_add(&model->table, &mapping), INDEX_NONE);
     }
-    ck_assert_uint_eq(mapping_add(&model->table, &(struct mapping){.protocol = PROTOCOL_UDP}), INDEX_NONE);
+    in.port = CAPACITY;
+    mapping = mapping_of(&in, PROTOCOL_UDP);
+    ck_assert_uint_eq(mapping_add(&model->table, &mapping), INDEX_NONE);
     ck_assert_uint_eq(model->table.mappings_live, CAPACITY);
     model_free(model);
 }
@@ -449,6 +459,55 @@ START_TEST(the_memory_of_a_table_is_known)
 }
 END_TEST
 
+START_TEST(a_million_sessions_take_192_bytes_each_all_in)
+{
+    static const uint8_t secret[32] = "anything";
+    const uint32_t sessions = 1000000;
+    struct policy *policy = policy_new();
+    struct nat *nat;
+
+    ck_assert_ptr_nonnull(policy);
+    policy_limits(policy)->sessions = sessions;
+    ck_assert(policy_seal(policy));
+    nat = nat_new(policy, secret, NULL, 0);
+    ck_assert_ptr_nonnull(nat);
+    ck_assert_uint_le(nat_memory(nat), 192 * (size_t)sessions);
+    ck_assert_uint_gt(nat_memory(nat), table_memory(&nat->table) + EXTERNAL_ADDRESSES_MAX * 3 * sizeof(*nat->ports));
+    nat_free(nat);
+    policy_free(policy);
+}
+END_TEST
+
+/* A host that sends from one port to all of a remote's has as many sessions with one filter key. */
+START_TEST(sessions_of_one_filter_key_fill_no_lines)
+{
+    struct model *model = model_new();
+    struct endpoint in = internal(0), far = remote(0), out = external(0);
+    uint32_t slot[CAPACITY], used = 0;
+
+    for (uint16_t i = 0; i < CAPACITY; i++) {
+        struct session *session;
+
+        far.port = i;
+        slot[i] = table_allocate(&model->table);
+        session = &model->table.session[slot[i]];
+        session_set_tuples(session, (struct tuple[2]){{in, far, PROTOCOL_UDP, 0}, {far, out, PROTOCOL_UDP, 0}});
+        table_activate(&model->table, slot[i], 300, model->now);
+    }
+    for (uint32_t line = 0; line < model->table.index.lines; line++) {
+        for (int at = 0; at < INDEX_LINE_ENTRIES; at++)
+            used += model->table.index.line[line].entry[at] != UINT32_MAX;
+    }
+    ck_assert_uint_eq(used, 2 * CAPACITY + 1);
+    for (uint16_t i = 0; i < CAPACITY; i++) {
+        ck_assert(table_has_spoken_to(&model->table, PROTOCOL_UDP, &in, &far.address));
+        table_remove(&model->table, slot[i * 7 % CAPACITY]);
+    }
+    ck_assert(!table_has_spoken_to(&model->table, PROTOCOL_UDP, &in, &far.address));
+    model_free(model);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -456,11 +515,13 @@ int main(void)
         an_id_is_never_used_again,
         a_full_table_gives_no_slot_and_a_freed_one_serves_again,
         an_active_session_comes_due_at_its_timeout,
-        mappings_are_found_by_either_end,
+        mappings_are_found_by_their_internal_end,
         there_are_as_many_mappings_as_sessions,
         hosts_are_counted_up_to_their_limit,
         a_refused_host_takes_no_room,
         the_memory_of_a_table_is_known,
+        a_million_sessions_take_192_bytes_each_all_in,
+        sessions_of_one_filter_key_fill_no_lines,
     };
 
     return RUN_TESTS("table", tests);

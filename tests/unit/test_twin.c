@@ -375,12 +375,11 @@ static struct spot peek(void *context, uint8_t protocol, struct spot inside)
     const struct nat *nat = context;
     struct endpoint internal = {address_from_ipv4(inside.ip), inside.port};
     uint32_t index = mapping_find_internal(&nat->table, protocol, &internal);
-    const struct endpoint *external;
+    struct mapping_view mapping;
 
-    if (index == INDEX_NONE)
+    if (index == INDEX_NONE || !nat_view_mapping(nat, index, 0, &mapping))
         return (struct spot){0, 0};
-    external = &nat->table.mapping[index].external;
-    return (struct spot){address_to_ipv4(&external->address), external->port};
+    return (struct spot){address_to_ipv4(&mapping.external.address), mapping.external.port};
 }
 
 static struct run *run_new(void)
