@@ -116,7 +116,7 @@ static struct nat *bench_nat(const struct policy *policy, uint64_t now)
     must(nat != NULL, "no memory");
     for (uint32_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++)
         external[i] = address_from_ipv4(0xcb007101 + i);
-    nat_set_external(nat, WAN, external, EXTERNAL_ADDRESSES_MAX, now);
+    nat_set_external(nat, WAN, external, EXTERNAL_ADDRESSES_MAX);
     return nat;
 }
 
