@@ -3,6 +3,9 @@
  *
  *     udp_count PORT
  *
+ * The first packet of each source port is answered: a conversation that nobody answers is not what is measured, and some
+ * contenders treat it otherwise.
+ *
  * "seconds" is from the first packet to the last, "socket_drops" what came while the socket's buffer was full: such a
  * packet did arrive, and this program was too slow for it.
  */
@@ -38,10 +41,24 @@ static int open_socket(uint16_t port)
     return descriptor;
 }
 
+static void answer_newcomers(int descriptor, const struct mmsghdr *batch, int count)
+{
+    static bool known[UINT16_MAX + 1];
+
+    for (int i = 0; i < count; i++) {
+        const struct sockaddr_in *from = batch[i].msg_hdr.msg_name;
+
+        if (known[from->sin_port])
+            continue;
+        known[from->sin_port] = true;
+        (void)sendto(descriptor, "", 1, 0, (const struct sockaddr *)from, sizeof(*from));
+    }
+}
+
 int main(int argc, char **argv)
 {
+    static struct sockaddr_in from[BATCH];
     static char buffers[BATCH][MESSAGE_SIZE];
-    struct sockaddr_in from = {0};
     struct iovec pieces[BATCH];
     struct mmsghdr batch[BATCH];
     uint64_t received = 0, first = 0, last = 0;
@@ -54,22 +71,21 @@ int main(int argc, char **argv)
     descriptor = open_socket((uint16_t)argument_number(argv[1], 1, 65535));
     for (size_t i = 0; i < BATCH; i++) {
         pieces[i] = (struct iovec){buffers[i], sizeof(buffers[i])};
-        batch[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &pieces[i], .msg_iovlen = 1}};
+        batch[i] = (struct mmsghdr){.msg_hdr = {
+            .msg_iov = &pieces[i], .msg_iovlen = 1, .msg_name = &from[i], .msg_namelen = sizeof(from[i])}};
     }
     while (!stopped) {
-        int count;
+        int count = recvmmsg(descriptor, batch, BATCH, MSG_WAITFORONE, NULL);
 
-        batch[0].msg_hdr.msg_name = &from;
-        batch[0].msg_hdr.msg_namelen = sizeof(from);
-        count = recvmmsg(descriptor, batch, BATCH, MSG_WAITFORONE, NULL);
         if (count <= 0)
             continue;
+        answer_newcomers(descriptor, batch, count);
         last = now_ns();
         first = first != 0 ? first : last;
         received += (uint64_t)count;
     }
     printf("{\"received\": %llu, \"seconds\": %.6f, \"socket_drops\": %u, \"from\": \"%s\"}\n",
            (unsigned long long)received, (double)(last - first) / (double)SECOND, drops(descriptor),
-           inet_ntop(AF_INET, &from.sin_addr, text, sizeof(text)));
+           inet_ntop(AF_INET, &from[0].sin_addr, text, sizeof(text)));
     return EXIT_SUCCESS;
 }

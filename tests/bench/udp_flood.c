@@ -5,7 +5,8 @@
  *
  * IP packets of 64 bytes, as ready frames through a packet socket, to the gateway's hardware address (aa:bb:...): that
  * costs the sender least, and like those of a wire they come with a complete checksum. A flow is a source port; the flows
- * take turns, packet by packet. With RATE, no more than so many packets a second.
+ * take turns, packet by packet. With RATE, no more than so many packets a second. Sockets of the flows' ports take the
+ * answers, which nobody reads.
  */
 #include "support.h"
 
@@ -83,6 +84,13 @@ static int open_socket(const char *interface)
     return descriptor;
 }
 
+static void take_answers(struct sockaddr_in source)
+{
+    int descriptor = must(socket(AF_INET, SOCK_DGRAM, 0), "socket");
+
+    must(bind(descriptor, (struct sockaddr *)&source, sizeof(source)), "a flow's port");
+}
+
 static void flood(int descriptor, struct frame *frames, unsigned long flows, uint64_t seconds, uint64_t rate)
 {
     struct iovec pieces[BATCH];
@@ -117,9 +125,12 @@ int main(int argc, char **argv)
         die("usage: udp_flood INTERFACE GATEWAY SOURCE ADDRESS PORT SECONDS FLOWS FIRST_SOURCE_PORT [RATE]");
     flows = argument_number(argv[7], 1, FLOWS_MAX);
     first = argument_number(argv[8], 1, 65535 - flows);
-    for (unsigned long i = 0; i < flows; i++)
-        fill_frame(&frames[i], argv[2], socket_address(argv[3], (uint16_t)(first + i)),
-                   socket_address(argv[4], (uint16_t)argument_number(argv[5], 1, 65535)));
+    for (unsigned long i = 0; i < flows; i++) {
+        struct sockaddr_in source = socket_address(argv[3], (uint16_t)(first + i));
+
+        take_answers(source);
+        fill_frame(&frames[i], argv[2], source, socket_address(argv[4], (uint16_t)argument_number(argv[5], 1, 65535)));
+    }
     stop_on_signals();
     flood(open_socket(argv[1]), frames, flows, argument_seconds(argv[6]),
           argc > 9 ? argument_number(argv[9], 1, 100000000) : 0);
