@@ -3,19 +3,24 @@
  *
  * Chains (DESIGN: hooks)
  *
- *   inbound   prerouting, priority raw (-300), policy accept; never for packets that come by the loopback interface
+ *   inbound   prerouting, priority raw (-300), policy accept; never for packets that come by the loopback interface, and first of
+ *             all not for those to other addresses
  *             - a tuple of the map offload_in: established sessions               -> a new destination, accept
- *             - to an external address, TCP or UDP, to a published port          -> queue
- *             - to an external address, ICMP 0, 3, 11, 12, 14                     -> queue, bypass
+ *             - TCP or UDP, to a published port                                   -> queue
+ *             - ICMP 0, 3, 11, 12, 14                                             -> queue, bypass
  *               (bypass: without the daemon they reach the gateway itself, as they would without these rules)
  *   outbound  postrouting, priority 300, policy accept
+ *             - leaves by another interface than the external one                 -> inside
  *             - a tuple of the map offload_out                                    -> a new source, accept
  *             - the hairpin mark is set                                           -> queue
- *             - leaves by the external interface, from a shared source            -> queue (every protocol: what
- *               cannot be translated must not leave with a private source)
+ *             - from a shared source (every protocol: what cannot be translated must not leave with a private
+ *               source)                                                           -> queue
  *             - TCP, UDP or ICMP from the address of a forward's target           -> queue
- *             - leaves by the external interface, ICMP 3, 11, 12                  -> queue
- *             - other ICMP 3, 11, 12: the kernel's own about hairpins             -> queue, bypass
+ *             - ICMP 3, 11, 12                                                    -> queue
+ *   inside    by outbound
+ *             - the hairpin mark is set                                           -> queue
+ *             - TCP, UDP or ICMP from the address of a forward's target           -> queue
+ *             - ICMP 3, 11, 12: the kernel's own about hairpins                   -> queue, bypass
  *   own_out   output, priority -300: the gateway's own packets to a published port     -> queue, bypass
  *   own_in    input, priority 300: from a forward's target to an external address     -> queue, bypass
  *             The two together let the gateway reach its own forwards: it is a remote like any other, only that its

@@ -102,28 +102,57 @@ void rule_compare(struct rule *rule, uint32_t in, uint32_t operation, const void
     nftnl_expr_set(cmp, NFTNL_EXPR_CMP_DATA, data, length);
 }
 
-void rule_lookup(struct rule *rule, uint32_t in, const char *set, uint32_t id, uint32_t to)
+static struct nftnl_expr *add_lookup(struct rule *rule, uint32_t in, const char *set, uint32_t id)
 {
     struct nftnl_expr *lookup = rule_add(rule, "lookup");
 
     if (!lookup)
-        return;
+        return NULL;
     nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SREG, in);
-    if (to != 0)
-        nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_DREG, to);
     nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SET_ID, id);
     if (nftnl_expr_set_str(lookup, NFTNL_EXPR_LOOKUP_SET, set) < 0)
         rule->batch->failed = true;
+    return lookup;
 }
 
-void rule_accept(struct rule *rule)
+void rule_lookup(struct rule *rule, uint32_t in, const char *set, uint32_t id, uint32_t to)
+{
+    struct nftnl_expr *lookup = add_lookup(rule, in, set, id);
+
+    if (lookup && to != 0)
+        nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_DREG, to);
+}
+
+void rule_lookup_none(struct rule *rule, uint32_t in, const char *set, uint32_t id)
+{
+    struct nftnl_expr *lookup = add_lookup(rule, in, set, id);
+
+    if (lookup)
+        nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+}
+
+static struct nftnl_expr *end_with(struct rule *rule, uint32_t code)
 {
     struct nftnl_expr *verdict;
 
     rule_add(rule, "counter");
     verdict = rule_add(rule, "immediate");
     if (!verdict)
-        return;
+        return NULL;
     nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
-    nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_VERDICT, NF_ACCEPT);
+    nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_VERDICT, code);
+    return verdict;
+}
+
+void rule_accept(struct rule *rule)
+{
+    end_with(rule, NF_ACCEPT);
+}
+
+void rule_goto(struct rule *rule, const char *chain)
+{
+    struct nftnl_expr *verdict = end_with(rule, (uint32_t)NFT_GOTO);
+
+    if (verdict && nftnl_expr_set_str(verdict, NFTNL_EXPR_IMM_CHAIN, chain) < 0)
+        rule->batch->failed = true;
 }

@@ -11,6 +11,7 @@
 
 #define CHAIN_INBOUND  "inbound"
 #define CHAIN_OUTBOUND "outbound"
+#define CHAIN_INSIDE   "inside"
 #define CHAIN_OWN_OUT  "own_out"
 #define CHAIN_OWN_IN   "own_in"
 
@@ -41,7 +42,11 @@ void rule_mask(struct rule *rule, uint32_t in, const void *mask, uint32_t length
 void rule_compare(struct rule *rule, uint32_t in, uint32_t operation, const void *data, uint32_t length);
 /* Goes on only if the set has the register's value, which goes to register `to` if that is not 0 (a map's). */
 void rule_lookup(struct rule *rule, uint32_t in, const char *set, uint32_t id, uint32_t to);
+/* Goes on only if it has not. */
+void rule_lookup_none(struct rule *rule, uint32_t in, const char *set, uint32_t id);
 /* Counts, and accepts: the end of a rule. */
 void rule_accept(struct rule *rule);
+/* Counts, and goes on in another chain, not to come back. */
+void rule_goto(struct rule *rule, const char *chain);
 
 #endif

@@ -42,13 +42,13 @@ static void match_field(struct rule *rule, struct field field, enum set_id set)
     look_up(rule, set);
 }
 
-static void match_interface(struct rule *rule, uint32_t key, const char *name)
+static void match_interface(struct rule *rule, uint32_t key, uint32_t operation, const char *name)
 {
     char padded[IF_NAMESIZE] = {0};
 
     memcpy(padded, name, strnlen(name, sizeof(padded) - 1));
     rule_load_meta(rule, NFT_REG_1, key);
-    rule_compare(rule, NFT_REG_1, NFT_CMP_EQ, padded, sizeof(padded));
+    rule_compare(rule, NFT_REG_1, operation, padded, sizeof(padded));
 }
 
 static void match_protocol(struct rule *rule, uint8_t protocol)
@@ -113,6 +113,31 @@ static void queue_packet(struct rule *rule, const struct queueing *queueing, boo
         queue_target(rule, queueing->options, bypass);
 }
 
+/* First of all: what is not for us shall not cost more than this. */
+static void put_others(struct batch *batch)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_INBOUND, "not to an external address"))
+        return;
+    rule_load_field(&rule, NFT_REG_1, destination);
+    rule_lookup_none(&rule, NFT_REG_1, set_name(SET_EXTERNAL), SET_EXTERNAL + 1);
+    rule_accept(&rule);
+    rule_end(&rule);
+}
+
+/* And what does not leave by the external interface needs no look into the map of offloaded sessions. */
+static void put_inside(struct batch *batch, const struct ruleset_options *options)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "not to the outside"))
+        return;
+    match_interface(&rule, NFT_META_OIFNAME, NFT_CMP_NEQ, options->external);
+    rule_goto(&rule, CHAIN_INSIDE);
+    rule_end(&rule);
+}
+
 /* The gateway talking to itself is not traffic from outside. */
 static void put_loopback(struct batch *batch)
 {
@@ -120,7 +145,7 @@ static void put_loopback(struct batch *batch)
 
     if (!rule_begin(&rule, batch, CHAIN_INBOUND, "the gateway to itself"))
         return;
-    match_interface(&rule, NFT_META_IIFNAME, "lo");
+    match_interface(&rule, NFT_META_IIFNAME, NFT_CMP_EQ, "lo");
     rule_accept(&rule);
     rule_end(&rule);
 }
@@ -134,7 +159,8 @@ static void put_published(struct batch *batch, const struct queueing *queueing, 
 
     if (!rule_begin(&rule, batch, chain, own ? "queue, bypass: to a published port" : "queue: to a published port"))
         return;
-    match_field(&rule, destination, SET_EXTERNAL);
+    if (own)
+        match_field(&rule, destination, SET_EXTERNAL);
     match_protocol(&rule, protocol);
     match_field(&rule, destination_port, ports);
     queue_packet(&rule, queueing, own);
@@ -148,20 +174,19 @@ static void put_inbound_icmp(struct batch *batch, const struct queueing *queuein
 
     if (!rule_begin(&rule, batch, CHAIN_INBOUND, "queue, bypass: ICMP replies and errors"))
         return;
-    match_field(&rule, destination, SET_EXTERNAL);
     match_protocol(&rule, PROTOCOL_ICMP);
     match_field(&rule, icmp_type, SET_ICMP_INBOUND);
     queue_packet(&rule, queueing, true);
     rule_end(&rule);
 }
 
-static void put_hairpins(struct batch *batch, const struct queueing *queueing)
+static void put_hairpins(struct batch *batch, const struct queueing *queueing, const char *chain)
 {
     struct rule rule;
 
     if (queueing->options->hairpin_mark == 0)
         return;
-    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: hairpins, by the mark that prerouting set"))
+    if (!rule_begin(&rule, batch, chain, "queue: hairpins, by the mark that prerouting set"))
         return;
     match_mark(&rule, queueing->options->hairpin_mark);
     queue_packet(&rule, queueing, false);
@@ -174,17 +199,16 @@ static void put_sources(struct batch *batch, const struct queueing *queueing)
 
     if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: from a shared source to the outside"))
         return;
-    match_interface(&rule, NFT_META_OIFNAME, queueing->options->external);
     match_field(&rule, source, SET_SOURCES);
     queue_packet(&rule, queueing, false);
     rule_end(&rule);
 }
 
-static void put_targets(struct batch *batch, const struct queueing *queueing)
+static void put_targets(struct batch *batch, const struct queueing *queueing, const char *chain)
 {
     struct rule rule;
 
-    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: from a forward's target"))
+    if (!rule_begin(&rule, batch, chain, "queue: from a forward's target"))
         return;
     match_field(&rule, source, SET_TARGETS);
     rule_load_meta(&rule, NFT_REG_1, NFT_META_L4PROTO);
@@ -212,7 +236,6 @@ static void put_outbound_icmp(struct batch *batch, const struct queueing *queuei
 
     if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: ICMP errors to the outside"))
         return;
-    match_interface(&rule, NFT_META_OIFNAME, queueing->options->external);
     match_protocol(&rule, PROTOCOL_ICMP);
     match_field(&rule, icmp_type, SET_ICMP_ERRORS);
     queue_packet(&rule, queueing, false);
@@ -224,7 +247,7 @@ static void put_inside_icmp(struct batch *batch, const struct queueing *queueing
 {
     struct rule rule;
 
-    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue, bypass: ICMP errors to the inside"))
+    if (!rule_begin(&rule, batch, CHAIN_INSIDE, "queue, bypass: ICMP errors to the inside"))
         return;
     match_protocol(&rule, PROTOCOL_ICMP);
     match_field(&rule, icmp_type, SET_ICMP_ERRORS);
@@ -331,6 +354,7 @@ void rules_create_chains(struct batch *batch)
     put_chain(batch, RULESET_CHAIN_DEFRAG, -1, 0);
     put_chain(batch, CHAIN_INBOUND, NF_INET_PRE_ROUTING, -300);
     put_chain(batch, CHAIN_OUTBOUND, NF_INET_POST_ROUTING, 300);
+    put_chain(batch, CHAIN_INSIDE, -1, 0);
     put_chain(batch, CHAIN_OWN_OUT, NF_INET_LOCAL_OUT, -300);
     put_chain(batch, CHAIN_OWN_IN, NF_INET_LOCAL_IN, 300);
 }
@@ -340,7 +364,9 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, st
     const struct queueing queueing = {.options = options, .method = plan.queue};
 
     put_defrag(batch, plan.defrag);
+    put_others(batch);
     put_loopback(batch);
+    put_inside(batch, options);
     if (plan.offload) {
         offload_create_rules(batch, HOOK_INBOUND);
         offload_create_rules(batch, HOOK_OUTBOUND);
@@ -351,9 +377,11 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, st
     put_published(batch, &queueing, CHAIN_OWN_OUT, PROTOCOL_UDP, SET_UDP);
     put_own_answers(batch, &queueing);
     put_inbound_icmp(batch, &queueing);
-    put_hairpins(batch, &queueing);
+    put_hairpins(batch, &queueing, CHAIN_OUTBOUND);
     put_sources(batch, &queueing);
-    put_targets(batch, &queueing);
+    put_targets(batch, &queueing, CHAIN_OUTBOUND);
     put_outbound_icmp(batch, &queueing);
+    put_hairpins(batch, &queueing, CHAIN_INSIDE);
+    put_targets(batch, &queueing, CHAIN_INSIDE);
     put_inside_icmp(batch, &queueing);
 }

@@ -32,9 +32,10 @@ static const struct set_kind {
     enum nft_type type;
     uint32_t width; /* of a key, in bytes */
     bool ranges;
+    uint32_t size; /* of elements, at most, where that is known: the kernel has a faster hash then */
     bool fixed; /* not of ruleset_contents: filled when it is created */
 } kinds[SET_COUNT] = {
-    [SET_EXTERNAL] = {.name = "external", .type = NFT_ADDRESS, .width = 4},
+    [SET_EXTERNAL] = {.name = "external", .type = NFT_ADDRESS, .width = 4, .size = 64},
     [SET_SOURCES] = {.name = "sources", .type = NFT_ADDRESS, .width = 4, .ranges = true},
     [SET_TARGETS] = {.name = "targets", .type = NFT_ADDRESS, .width = 4},
     [SET_TCP] = {.name = "tcp_ports", .type = NFT_PORT, .width = 2, .ranges = true},
@@ -76,6 +77,8 @@ static void create_set(struct batch *batch, enum set_id id)
     nftnl_set_set_u32(set, NFTNL_SET_ID, (uint32_t)id + 1);
     nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, kinds[id].type);
     nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, kinds[id].width);
+    if (kinds[id].size > 0)
+        nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, kinds[id].size);
     if (kinds[id].ranges)
         nftnl_set_set_u32(set, NFTNL_SET_FLAGS, NFT_SET_INTERVAL);
     nftnl_set_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSET, NLM_F_CREATE), set);
