@@ -146,14 +146,15 @@ check: ## Install what the tests need; unit, sanitizer and end-to-end tests (roo
 	$(MAKE) unit
 	$(MAKE) unit control e2e BUILD=build-asan SANITIZE=address,undefined
 	$(MAKE) kernel e2e
+	$(MAKE) e2e OFFLOAD=off
 
 unit: $(UNIT_TESTS) all ## Unit tests
 	@failed=0; for test in $(UNIT_TESTS); do \
 	    CK_DEFAULT_TIMEOUT=120 $$test || failed=1; \
 	done; exit $$failed
 
-e2e: all ## End-to-end tests in namespaces (root)
-	PORTREEVE_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q tests/e2e
+e2e: all ## End-to-end tests in namespaces (root); OFFLOAD=off: by the queue alone
+	PORTREEVE_BUILD=$(abspath $(BUILD)) PORTREEVE_OFFLOAD=$(or $(OFFLOAD),on) /usr/bin/python3 -m pytest -q tests/e2e
 
 kernel: all ## Tests of what we assume of the kernel (root)
 	PORTREEVE_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q tests/kernel

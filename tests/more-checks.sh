@@ -14,7 +14,7 @@ make CC=clang BUILD=build-clang all
 
 echo "== the core under valgrind"
 make BUILD=build-valgrind all
-for test in checksum endpoint hash icmp mss packet ports table tcp text translate_hairpin translate_icmp \
+for test in checksum endpoint hash icmp index mss offload packet ports table tcp text translate_hairpin translate_icmp \
     translate_outbound wheel; do
     make --no-print-directory -s BUILD=build-valgrind "build-valgrind/tests/unit/test_$test"
     CK_FORK=no valgrind --quiet --error-exitcode=1 --leak-check=full \
@@ -23,7 +23,8 @@ done
 
 echo "== threads under TSan"
 make BUILD=build-tsan SANITIZE=thread all
-PORTREEVE_BUILD="$PWD/build-tsan" /usr/bin/python3 -m pytest -q tests/e2e/test_outbound.py tests/e2e/test_reload.py
+PORTREEVE_BUILD="$PWD/build-tsan" /usr/bin/python3 -m pytest -q tests/e2e/test_outbound.py tests/e2e/test_reload.py \
+    tests/e2e/test_offload.py tests/e2e/test_offload_life.py
 
 echo "== fuzzers"
 make fuzz FUZZ_RUNS=20000

@@ -133,6 +133,10 @@ static void adopt_sessions(struct gateway *gateway)
     log_notice("%u sessions of the last run go on, %u have ended", adopted, refused);
 }
 
+/*
+ * Half of the processors, unless it is said: the kernel's part of a packet runs on the others. Two workers on two processors make
+ * bulk TCP faster by the queue, and new connections slower (doc/performance.md); bulk leaves the queue early.
+ */
 static uint16_t worker_count(const struct config *config)
 {
     cpu_set_t ours; /* a service manager or a container may leave us less than there are */
@@ -140,7 +144,9 @@ static uint16_t worker_count(const struct config *config)
 
     if (config->workers > 0)
         return config->workers;
-    return processors > CONFIG_WORKERS_MAX ? CONFIG_WORKERS_MAX : (uint16_t)processors;
+    if (processors < 2)
+        return 1;
+    return processors / 2 > CONFIG_WORKERS_MAX ? CONFIG_WORKERS_MAX : (uint16_t)(processors / 2);
 }
 
 static int open_workers(struct gateway *gateway, struct error *error)

@@ -19,7 +19,7 @@ CLIENT = BUILD / "portreeve"
 
 # What every test is run with: the queue alone, or the kernel's own rewriting of every session that may be.
 OFFLOAD = os.environ.get("PORTREEVE_OFFLOAD", "on")
-OFFLOADING = {"on": "offload = on\noffload-after = 1", "off": "offload = off"}
+OFFLOADING = {"on": "workers = 2\noffload = on\noffload-after = 1", "off": "workers = 2\noffload = off"}
 
 START_SECONDS = 10
 STOP_SECONDS = 10
@@ -81,6 +81,8 @@ class Daemon:
         }
         for name, keys in fixed.items():
             header = f"[{name}]\n"
+            keys = "\n".join(line for line in keys.splitlines()
+                             if name != "performance" or f"\n{line.split(' =')[0]} =" not in body)
             if header not in body:
                 body += f"\n{header}"
             body = body.replace(header, f"{header}{keys}\n")

@@ -28,6 +28,7 @@ enum {
     GUARD = 0xd7,
     GUARD_LENGTH = 16,
     PACKET_MAX = 65536,
+    OFFLOAD_ENTRIES = 3,
 };
 
 enum step_flags {
@@ -135,7 +136,36 @@ static void set_up(void)
         policies[kind] = make_policy(kind);
     nat = nat_new(policies[0], secret, NULL, now);
     must(nat != NULL);
+    must(nat_offload_init(nat, OFFLOAD_ENTRIES, 2));
     set_addresses(1);
+}
+
+/*
+ * The kernel: orders about offloaded sessions are taken in one step and carried out, well or badly, in a later one. What it has
+ * counted follows from the choice, and may go back.
+ */
+static struct offload_order orders[OFFLOAD_ENTRIES];
+static size_t order_count;
+
+static void carry_out(const struct offload_order *order, unsigned choice)
+{
+    struct offload_traffic traffic = {.packets = {choice, choice / 2}, .bytes = {choice * UINT64_C(100000000), choice * 50}};
+    const struct offload_traffic *told = choice % 5 == 0 ? NULL : &traffic;
+
+    if (order->task == OFFLOAD_ADD)
+        nat_offload_added(nat, order->entry, choice % 7 != 0);
+    else if (order->task == OFFLOAD_ASK)
+        nat_offload_answered(nat, order->entry, told, now);
+    else
+        nat_offload_removed(nat, order->entry, told, now);
+}
+
+static void kernel_step(unsigned choice)
+{
+    nat_offload_look(nat);
+    for (size_t i = 0; i < order_count; i++)
+        carry_out(&orders[i], choice + (unsigned)i);
+    order_count = order_count > 0 ? 0 : nat_offload_take(nat, orders, 1 + choice % OFFLOAD_ENTRIES);
 }
 
 /* As new, but for the numbers that only grow. */
@@ -150,6 +180,9 @@ static void empty(void)
     }
     now += 2 * PORTS_HOLD_MS;
     nat_tick(nat, now, 0);
+    while (order_count > 0 || nat_offload_has_orders(nat))
+        kernel_step(1);
+    must(nat->offload.used == 0);
     must(nat->table.live == 0 && nat->table.mappings_live == 0 && nat->table.hosts_live == 0);
     nat->random.counter = 0;
 }
@@ -171,6 +204,7 @@ static void check_session(uint32_t slot, uint32_t sessions_of_mapping[])
             sessions_of_mapping[mapping]++;
         }
     }
+    must(session->offload >= OFFLOAD_LATER || nat->offload.entry[session->offload].session == slot);
     must(session->side[0] != SIDE_NONE || session->side[1] != SIDE_NONE);
     must(session->state < STATE_COUNT && (uint32_t)now - session->last_seen <= now);
     must((uint32_t)(session_last_seen(session, now) >> 6) - session->created <= now >> 6);
@@ -415,8 +449,10 @@ static void control(uint8_t kind)
         set_policy(kind % 8);
     else if (kind % 8 < 6)
         set_addresses(kind % 8 - 3);
-    else if (kind % 8 == 7)
+    else if (kind % 8 == 7 && slot % 2 == 0)
         nat_review(nat, now, 1 + slot, NULL);
+    else if (kind % 8 == 7)
+        kernel_step(slot);
     else if (slot < nat->table.capacity && nat->table.session[slot].live == SLOT_LIVE)
         nat_kill(nat, slot, now);
     check_table();
