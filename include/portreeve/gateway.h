@@ -69,6 +69,7 @@ struct gateway_status {
     const char *queue_expression, *defrag_expression;
     bool offload; /* the kernel rewrites established sessions by itself */
     uint32_t offload_sessions, offload_sessions_max;
+    size_t offload_memory; /* bytes of their list, besides `memory` */
     struct offload_counters offload_counters;
     uint64_t offload_packets[2], offload_bytes[2]; /* what the kernel has rewritten, by enum packet_hook; also in counters */
     uint32_t warnings; /* conditions that an admin should look at, as text in `warning` */

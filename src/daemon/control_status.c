@@ -123,8 +123,9 @@ static json_t *json_offload(const struct gateway_status *status)
 {
     const struct offload_counters *counters = &status->offload_counters;
 
-    return json_pack("{s:s,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I}", "mode", status->offload ? "on" : "off", "sessions",
-                     (json_int_t)status->offload_sessions, "limit", (json_int_t)status->offload_sessions_max, "packets",
+    return json_pack("{s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I}", "mode", status->offload ? "on" : "off", "sessions",
+                     (json_int_t)status->offload_sessions, "limit", (json_int_t)status->offload_sessions_max, "memory",
+                     (json_int_t)status->offload_memory, "packets",
                      json_both_ways(status->offload_packets[HOOK_OUTBOUND], status->offload_packets[HOOK_INBOUND]),
                      "bytes", json_both_ways(status->offload_bytes[HOOK_OUTBOUND], status->offload_bytes[HOOK_INBOUND]),
                      "added", (json_int_t)counters->added, "removed", (json_int_t)counters->removed, "refused",

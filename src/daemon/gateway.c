@@ -140,13 +140,13 @@ static void adopt_sessions(struct gateway *gateway)
 static uint16_t worker_count(const struct config *config)
 {
     cpu_set_t ours; /* a service manager or a container may leave us less than there are */
-    int processors = sched_getaffinity(0, sizeof(ours), &ours) < 0 ? 1 : CPU_COUNT(&ours);
+    unsigned processors = sched_getaffinity(0, sizeof(ours), &ours) < 0 ? 1 : (unsigned)CPU_COUNT(&ours);
 
     if (config->workers > 0)
         return config->workers;
     if (processors < 2)
         return 1;
-    return processors / 2 > CONFIG_WORKERS_MAX ? CONFIG_WORKERS_MAX : (uint16_t)(processors / 2);
+    return (uint16_t)(processors / 2 < CONFIG_WORKERS_MAX ? processors / 2 : CONFIG_WORKERS_MAX);
 }
 
 static int open_workers(struct gateway *gateway, struct error *error)

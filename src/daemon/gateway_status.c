@@ -157,6 +157,7 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     status->offload_sessions = nat->offload.used;
     status->offload_sessions_max = nat->offload.capacity;
     status->offload_counters = nat->offload.counters;
+    status->offload_memory = nat->offload.capacity * sizeof(*nat->offload.entry);
     gateway_unlock(gateway);
     add_offloaded(gateway, status);
     read_rates(gateway, status);

@@ -32,7 +32,8 @@ def test_status(connection):
     assert status["queues"][1]["error"]
     assert status["kernel"] == {"queue_expression": "queue", "defragmentation": None}
     assert status["offload"]["mode"] == "off"
-    assert set(status["offload"]) == {"mode", "sessions", "limit", "packets", "bytes", "added", "removed", "refused", "full"}
+    assert set(status["offload"]) == {"mode", "sessions", "limit", "memory", "packets", "bytes", "added",
+                                      "removed", "refused", "full"}
     assert status["warnings"] == ["this is not a gateway but a stub of one"]
 
 
