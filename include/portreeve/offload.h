@@ -29,7 +29,7 @@
 #ifndef PORTREEVE_OFFLOAD_H
 #define PORTREEVE_OFFLOAD_H
 
-#include "portreeve/endpoint.h"
+#include "portreeve/packet.h"
 #include "portreeve/tcp.h"
 #include "portreeve/wheel.h"
 
@@ -129,7 +129,7 @@ void nat_offload_removed(struct nat *nat, uint32_t entry, const struct offload_t
 void nat_offload_answered(struct nat *nat, uint32_t entry, const struct offload_traffic *traffic, uint64_t now);
 
 /* Folds what a listing of the kernel's maps says about one direction of a flow: what packets of `hook` that carry `tuple` did. */
-void nat_offload_fold(struct nat *nat, uint8_t hook, const struct tuple *tuple, uint64_t packets, uint64_t bytes,
+void nat_offload_fold(struct nat *nat, enum packet_hook hook, const struct tuple *tuple, uint64_t packets, uint64_t bytes,
                       uint64_t now);
 
 /*

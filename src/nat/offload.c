@@ -329,7 +329,7 @@ void nat_offload_answered(struct nat *nat, uint32_t index, const struct offload_
         session_check_deadline(nat, slot, now);
 }
 
-void nat_offload_fold(struct nat *nat, uint8_t hook, const struct tuple *tuple, uint64_t packets, uint64_t bytes,
+void nat_offload_fold(struct nat *nat, enum packet_hook hook, const struct tuple *tuple, uint64_t packets, uint64_t bytes,
                       uint64_t now)
 {
     enum role role;
@@ -338,8 +338,8 @@ void nat_offload_fold(struct nat *nat, uint8_t hook, const struct tuple *tuple, 
 
     /* One that is being added or removed has counters of its own time; they come with its outcome. */
     if (entry != NULL && (entry->state == ENTRY_LIVE || entry->state == ENTRY_DUE) &&
-        sender_at(&nat->table.session[slot], (enum packet_hook)hook) == role)
-        fold(nat, entry, (enum packet_hook)hook, packets, bytes, now);
+        sender_at(&nat->table.session[slot], hook) == role)
+        fold(nat, entry, hook, packets, bytes, now);
 }
 
 void nat_offload_forget(struct nat *nat)
