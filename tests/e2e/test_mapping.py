@@ -1,5 +1,7 @@
 """Endpoint-independent mapping, and who may send to a mapping (RFC 4787, RFC 5382)"""
 
+import itertools
+
 import pytest
 
 from daemon import SHARE
@@ -19,6 +21,10 @@ def config(filtering):
     return SHARE + f"filtering = {filtering}\n"
 
 
+# Another one each time: a connection of the test before may still be in TIME-WAIT.
+_source_ports = itertools.count(5600)
+
+
 def test_rfc4787_req1_two_outside_hosts_see_the_same_endpoint_udp(lab, daemon):
     with lab.out.udp(7) as server1, lab.out2.udp(7) as server2, lab.out.udp(8) as server3, lab.lab1.udp() as client:
         seen1 = udp_round_trip(client, server1, lab.out.address)
@@ -29,9 +35,10 @@ def test_rfc4787_req1_two_outside_hosts_see_the_same_endpoint_udp(lab, daemon):
 
 
 def test_rfc5382_req1_two_outside_hosts_see_the_same_endpoint_tcp(lab, daemon):
+    port = next(_source_ports)
     with lab.out.listen(80) as first, lab.out2.listen(80) as second, \
-            tcp_pair(lab.lab1, lab.out.address, 80, first, 5600) as (_, _, seen1), \
-            tcp_pair(lab.lab1, lab.out2.address, 80, second, 5600) as (_, _, seen2):
+            tcp_pair(lab.lab1, lab.out.address, 80, first, port) as (_, _, seen1), \
+            tcp_pair(lab.lab1, lab.out2.address, 80, second, port) as (_, _, seen2):
         assert seen1 == seen2
 
 
@@ -96,7 +103,7 @@ def test_rfc4787_req9_hairpin_to_a_mapping_obeys_its_filtering(lab, daemon, filt
 def test_rfc5382_req3_filtering_of_tcp(lab, daemon, filtering):
     """lab1 listens on the port it has a mapping for: an outside host reaches it only where filtering allows."""
     with lab.out.listen(80) as listener, lab.lab1.listen(5700) as inside, \
-            tcp_pair(lab.lab1, lab.out.address, 80, listener, 5700) as (_, _, seen):
+            tcp_pair(lab.lab1, lab.out.address, 80, listener, next(_source_ports)) as (_, _, seen):
         if filtering == "endpoint-independent":
             with tcp_pair(lab.out2, *seen, inside) as (client, server, came_from):
                 assert came_from[0] == lab.out2.address
