@@ -102,8 +102,9 @@ def test_rfc4787_req9_hairpin_to_a_mapping_obeys_its_filtering(lab, daemon, filt
 
 def test_rfc5382_req3_filtering_of_tcp(lab, daemon, filtering):
     """lab1 listens on the port it has a mapping for: an outside host reaches it only where filtering allows."""
-    with lab.out.listen(80) as listener, lab.lab1.listen(5700) as inside, \
-            tcp_pair(lab.lab1, lab.out.address, 80, listener, next(_source_ports)) as (_, _, seen):
+    port = next(_source_ports)
+    with lab.out.listen(80) as listener, lab.lab1.listen(port) as inside, \
+            tcp_pair(lab.lab1, lab.out.address, 80, listener, port) as (_, _, seen):
         if filtering == "endpoint-independent":
             with tcp_pair(lab.out2, *seen, inside) as (client, server, came_from):
                 assert came_from[0] == lab.out2.address
