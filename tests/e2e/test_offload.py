@@ -94,12 +94,22 @@ def test_the_last_event_has_the_kernels_counts(lab, daemon, outbound):
     for _ in range(9):
         client.sendto(b"x", (lab.out.address, 7))
         server.recv(10)
-    events = daemon.lab.gw.start(CLIENT, "-s", daemon.socket, "events", "--json")
+    events = lab.gw.start(CLIENT, "-s", daemon.socket, "events", "--json")
+
+    def subscribed():
+        with lab.lab1.udp() as other:
+            udp_round_trip(other, server, lab.out.address)
+        return events.stdout()
+
+    def closed():
+        told = [json.loads(line) for line in events.stdout().splitlines() if line.endswith("}")]
+        return [event for event in told if event["type"] == "closed" and
+                event["session"]["internal"]["port"] == client.getsockname()[1]]
+
     try:
-        eventually(lambda: daemon.client("kill", "udp").returncode == 0, "the session is killed")
-        closed = eventually(lambda: [json.loads(line) for line in events.stdout().splitlines() if '"closed"' in line],
-                            "an event says so")
-        assert closed[0]["session"]["packets"]["out"] >= 10
+        eventually(subscribed, "events are told")
+        daemon.client("kill", "udp")
+        assert eventually(closed, "an event says so")[0]["session"]["packets"]["out"] == 10
     finally:
         events.stop()
 
