@@ -37,8 +37,7 @@ static bool is_sound_direction(const struct session *session)
 /* The kernel may have gone on with it, and its last packets are not in our memory. */
 static bool was_offloaded(const struct session *session)
 {
-    return session->offload < OFFLOAD_LATER &&
-           (session->state == STATE_ESTABLISHED || session->state == STATE_ANSWERED);
+    return session->offload < OFFLOAD_LATER && session_is_settled(session);
 }
 
 static bool is_sound(const struct nat *nat, const struct session *session, uint64_t now)
@@ -154,7 +153,7 @@ static bool adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
     session->epoch = nat->epoch;
     session->offload = OFFLOAD_NO;
     session_fill(nat, session, &plan);
-    table_readmit(&nat->table, slot, session_last_seen(session, now) + session_idle_limit(nat, session) * UINT64_C(1000));
+    table_readmit(&nat->table, slot, session_due(nat, session, now));
     return true;
 }
 

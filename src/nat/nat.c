@@ -55,7 +55,7 @@ bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget)
         if (slot == INDEX_NONE)
             return false;
         session = &nat->table.session[slot];
-        due = session_last_seen(session, now) + session_idle_limit(nat, session) * UINT64_C(1000);
+        due = session_due(nat, session, now);
         if (due <= now && offload_must_ask(nat, slot))
             due = now + ANSWER_MS;
         table_arm(&nat->table, slot, due > now ? due : 0);
@@ -161,7 +161,7 @@ static bool review_session(struct nat *nat, uint32_t slot, uint64_t now)
     if (session_share(session) != POLICY_NONE)
         session_set_share(session, policy_share_of(nat->policy, &internal));
     session->epoch = nat->epoch;
-    table_rearm(&nat->table, slot, session_last_seen(session, now) + session_idle_limit(nat, session) * UINT64_C(1000));
+    table_rearm(&nat->table, slot, session_due(nat, session, now));
     return true;
 }
 

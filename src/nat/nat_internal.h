@@ -87,6 +87,15 @@ bool session_refreshed_by(const struct nat *nat, const struct session *session, 
 /* An RST of this side, judged by what is known of the sequence numbers now. */
 void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment, enum role from, uint64_t now);
 
+/* When this session ends if nothing keeps it alive, milliseconds. */
+uint64_t session_due(const struct nat *nat, const struct session *session, uint64_t now);
+
+/* True in the states in which nothing is left to be decided, and which alone are offloaded. */
+static inline bool session_is_settled(const struct session *session)
+{
+    return session->state == STATE_ESTABLISHED || session->state == STATE_ANSWERED;
+}
+
 /* Ends the session if its time has come, arms it for when it comes otherwise. */
 void session_check_deadline(struct nat *nat, uint32_t slot, uint64_t now);
 

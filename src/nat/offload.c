@@ -67,17 +67,12 @@ static struct offload_flow flow_of(const struct session *session)
     return flow;
 }
 
-static bool is_settled(enum session_state state)
-{
-    return state == STATE_ESTABLISHED || state == STATE_ANSWERED;
-}
-
 static bool may_leave_the_queue(const struct session *session)
 {
     uint8_t protocol = session_protocol(session);
 
     return (protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP) && session->direction != DIRECTION_HAIRPIN &&
-           is_settled((enum session_state)session->state);
+           session_is_settled(session);
 }
 
 void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packet)
@@ -150,7 +145,7 @@ void offload_state_changed(struct nat *nat, uint32_t slot)
 {
     const struct session *session = &nat->table.session[slot];
 
-    if (session->offload < OFFLOAD_LATER && !is_settled((enum session_state)session->state))
+    if (session->offload < OFFLOAD_LATER && !session_is_settled(session))
         withdraw(nat, session->offload);
 }
 

@@ -160,10 +160,15 @@ void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment 
     session_change_state(nat, slot, next, now);
 }
 
+uint64_t session_due(const struct nat *nat, const struct session *session, uint64_t now)
+{
+    return session_last_seen(session, now) + session_idle_limit(nat, session) * UINT64_C(1000);
+}
+
 void session_check_deadline(struct nat *nat, uint32_t slot, uint64_t now)
 {
     const struct session *session = &nat->table.session[slot];
-    uint64_t due = session_last_seen(session, now) + session_idle_limit(nat, session) * UINT64_C(1000);
+    uint64_t due = session_due(nat, session, now);
 
     if (due <= now)
         session_close(nat, slot, CLOSE_EXPIRED, now);
