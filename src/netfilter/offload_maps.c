@@ -16,9 +16,6 @@
 #include <libnftnl/expr.h>
 #include <libnftnl/set.h>
 
-/* A removal's answers, two elements an order, wait in the socket until it is through. */
-#define ANSWERS (1u << 20)
-
 struct offload_maps {
     struct mnl_socket *socket;
     uint32_t sequence;
@@ -27,19 +24,17 @@ struct offload_maps {
 int offload_maps_open(struct offload_maps **maps, struct error *error)
 {
     struct offload_maps *opened = calloc(1, sizeof(*opened));
-    int code, on = 1;
+    int code;
 
     if (!opened) {
         error_set(error, "offload: not enough memory");
         return -ENOMEM;
     }
-    code = netlink_open(&opened->socket, NETLINK_NETFILTER, 0, "offload", error);
+    code = batch_socket_open(&opened->socket, "offload", error);
     if (code < 0) {
         free(opened);
         return code;
     }
-    netlink_size_buffer(opened->socket, SO_RCVBUF, ANSWERS);
-    (void)mnl_socket_setsockopt(opened->socket, NETLINK_CAP_ACK, &on, sizeof(on));
     opened->sequence = 1;
     *maps = opened;
     return 0;
@@ -77,18 +72,6 @@ static struct offload_value value_of(const struct offload_flow *flow, enum packe
     return (struct offload_value){.address = htonl(address_to_ipv4(&endpoint->address)), .port.number = htons(endpoint->port)};
 }
 
-static struct nftnl_set *begin_elements(enum packet_hook hook)
-{
-    struct nftnl_set *set = nftnl_set_alloc();
-
-    if (set && nftnl_set_set_str(set, NFTNL_SET_TABLE, RULESET_TABLE) == 0 &&
-        nftnl_set_set_str(set, NFTNL_SET_NAME, offload_map_name(hook)) == 0)
-        return set;
-    if (set)
-        nftnl_set_free(set);
-    return NULL;
-}
-
 static bool add_element(struct nftnl_set *set, const struct offload_flow *flow, enum packet_hook hook, bool with_value)
 {
     const struct offload_key key = key_of(flow, hook);
@@ -106,7 +89,7 @@ static bool add_element(struct nftnl_set *set, const struct offload_flow *flow, 
 static bool put_elements(struct nlmsghdr *message, const struct offload_order *orders, size_t count,
                          enum packet_hook hook, bool with_values)
 {
-    struct nftnl_set *set = begin_elements(hook);
+    struct nftnl_set *set = set_begin(offload_map_name(hook));
     bool fine = set != NULL;
 
     for (size_t i = 0; fine && i < count; i++)

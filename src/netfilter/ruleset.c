@@ -12,9 +12,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Every message of a batch may be answered; the answers wait in the socket until the batch is through. */
-#define ANSWERS (1u << 20)
-
 struct ruleset {
     struct mnl_socket *socket;
     uint32_t sequence; /* of the next batch */
@@ -26,20 +23,17 @@ struct ruleset {
 int ruleset_open(struct ruleset **ruleset, struct error *error)
 {
     struct ruleset *opened = calloc(1, sizeof(*opened));
-    int code, on = 1;
+    int code;
 
     if (!opened) {
         error_set(error, "nf_tables rules: not enough memory");
         return -ENOMEM;
     }
-    code = netlink_open(&opened->socket, NETLINK_NETFILTER, 0, "nf_tables rules", error);
+    code = batch_socket_open(&opened->socket, "nf_tables rules", error);
     if (code < 0) {
         free(opened);
         return code;
     }
-    netlink_size_buffer(opened->socket, SO_RCVBUF, ANSWERS);
-    /* An error need not bring the message back: batch_find has it. */
-    (void)mnl_socket_setsockopt(opened->socket, NETLINK_CAP_ACK, &on, sizeof(on));
     opened->sequence = 1;
     *ruleset = opened;
     return 0;

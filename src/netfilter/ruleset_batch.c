@@ -20,6 +20,21 @@
 
 #include <libnftnl/common.h>
 
+/* Every message of a batch may be answered; the answers wait in the socket until the batch is through. */
+#define ANSWERS (1u << 20)
+
+int batch_socket_open(struct mnl_socket **socket, const char *purpose, struct error *error)
+{
+    int code = netlink_open(socket, NETLINK_NETFILTER, 0, purpose, error), on = 1;
+
+    if (code < 0)
+        return code;
+    netlink_size_buffer(*socket, SO_RCVBUF, ANSWERS);
+    /* An error need not bring the message back: batch_find has it. */
+    (void)mnl_socket_setsockopt(*socket, NETLINK_CAP_ACK, &on, sizeof(on));
+    return 0;
+}
+
 int batch_begin(struct batch *batch, uint32_t sequence)
 {
     *batch = (struct batch){

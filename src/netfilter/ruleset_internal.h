@@ -54,6 +54,9 @@ struct batch_outcome {
     size_t count;
 };
 
+/* A socket for transactions, with room for the answers to a large one. As netlink_open. */
+int batch_socket_open(struct mnl_socket **socket, const char *purpose, struct error *error);
+
 /* Starts a batch with this sequence number; -ENOMEM. batch_free in any case, also after a failure. */
 int batch_begin(struct batch *batch, uint32_t sequence);
 void batch_free(struct batch *batch);
@@ -91,6 +94,9 @@ enum set_id {
 };
 
 const char *set_name(enum set_id id);
+
+/* A set or map of our table by its name, for a message about it; nftnl_set_free. NULL without memory. */
+struct nftnl_set *set_begin(const char *name);
 
 /* Creates the sets and fills those that never change. */
 void sets_create(struct batch *batch);

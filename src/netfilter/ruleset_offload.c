@@ -62,12 +62,10 @@ static void add_expression(struct batch *batch, struct nftnl_set *set, const cha
 
 static void create_map(struct batch *batch, enum packet_hook hook, uint32_t size)
 {
-    struct nftnl_set *set = nftnl_set_alloc();
+    struct nftnl_set *set = set_begin(offload_map_name(hook));
 
-    if (!set || nftnl_set_set_str(set, NFTNL_SET_TABLE, RULESET_TABLE) < 0 ||
-        nftnl_set_set_str(set, NFTNL_SET_NAME, offload_map_name(hook)) < 0) {
+    if (!set) {
         batch->failed = true;
-        nftnl_set_free(set);
         return;
     }
     nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_IPV4);

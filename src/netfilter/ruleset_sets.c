@@ -57,12 +57,23 @@ const char *set_name(enum set_id id)
     return kinds[id].name;
 }
 
-static struct nftnl_set *begin_set(struct batch *batch, enum set_id id)
+struct nftnl_set *set_begin(const char *name)
 {
     struct nftnl_set *set = nftnl_set_alloc();
 
-    if (!set || nftnl_set_set_str(set, NFTNL_SET_TABLE, RULESET_TABLE) < 0 ||
-        nftnl_set_set_str(set, NFTNL_SET_NAME, kinds[id].name) < 0)
+    if (set && nftnl_set_set_str(set, NFTNL_SET_TABLE, RULESET_TABLE) == 0 &&
+        nftnl_set_set_str(set, NFTNL_SET_NAME, name) == 0)
+        return set;
+    if (set)
+        nftnl_set_free(set);
+    return NULL;
+}
+
+static struct nftnl_set *begin_set(struct batch *batch, enum set_id id)
+{
+    struct nftnl_set *set = set_begin(kinds[id].name);
+
+    if (!set)
         batch->failed = true;
     return set;
 }
