@@ -3,10 +3,9 @@
 #include "gateway_internal.h"
 #include "portreeve/log.h"
 #include "portreeve/offload_maps.h"
+#include "thread.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -87,18 +86,6 @@ static void *run(void *argument)
     return NULL;
 }
 
-static int start_thread(struct gateway_offload *offload)
-{
-    sigset_t all, before;
-    int result;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    result = pthread_create(&offload->thread, NULL, run, offload);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -result;
-}
-
 static bool begin(struct gateway *gateway, uint32_t sessions)
 {
     bool fine = nat_offload_init(gateway_lock(gateway), sessions, gateway->config.offload_after);
@@ -121,7 +108,7 @@ int gateway_offload_open(struct gateway_offload **out, struct gateway *gateway, 
     pthread_mutex_init(&offload->lock, NULL);
     result = offload->wake < 0 ? -errno : offload_maps_open(&offload->maps, error);
     if (result == 0)
-        result = start_thread(offload);
+        result = thread_start(&offload->thread, run, offload);
     if (result < 0) {
         if (error->text[0] == '\0')
             error_set(error, "offload: %s", strerror(-result));

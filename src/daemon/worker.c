@@ -2,12 +2,11 @@
 
 #include "portreeve/icmp.h"
 #include "portreeve/log.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -113,16 +112,10 @@ int worker_open(struct worker **out, struct gateway *gateway, const struct queue
 
 int worker_start(struct worker *worker)
 {
-    sigset_t all, before;
-    int result;
+    int result = thread_start(&worker->thread, run, worker);
 
-    /* Signals are the main thread's: it takes them from a signalfd. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    result = pthread_create(&worker->thread, NULL, run, worker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     worker->running = result == 0;
-    return -result;
+    return result;
 }
 
 void worker_close(struct worker *worker)
