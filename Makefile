@@ -100,8 +100,8 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_SUPPORT) $(DAEMON_TESTABLE
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) $(CHECK_LIBS)
 
-# What the translation table costs, as JSON; the core alone.
-$(BUILD)/tests/bench/table_bench: $(BUILD)/tests/bench/table_bench.o $(BUILD)/libnat.a
+# What the translation table costs, as JSON; the core alone, on the pages that the daemon gives it.
+$(BUILD)/tests/bench/table_bench: $(BUILD)/tests/bench/table_bench.o $(BUILD)/src/daemon/large_pages.o $(BUILD)/libnat.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 

@@ -3,6 +3,7 @@
  */
 #include "gateway_internal.h"
 
+#include "portreeve/large_pages.h"
 #include "portreeve/log.h"
 #include "reserved_ports.h"
 #include "runtime_forwards.h"
@@ -118,6 +119,7 @@ static int make_translator(struct gateway *gateway, struct error *error)
         error_set(error, "not enough memory for %u sessions ([limits] sessions)", sessions);
         return -ENOMEM;
     }
+    large_pages_below_table(&gateway->nat->table);
     return 0;
 }
 

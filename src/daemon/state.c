@@ -1,5 +1,7 @@
 #include "state.h"
 
+#include "portreeve/large_pages.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -99,6 +101,21 @@ static int open_locked(const char *path, struct error *error)
     return file;
 }
 
+/*
+ * Maps the file where large pages can be put below it: at a multiple of their size. The kernel chooses such a place by itself
+ * only where tmpfs is set to use them; the address is a wish, which it grants where nothing else is.
+ */
+static void *map_aligned(int file, size_t length)
+{
+    uint8_t *room = mmap(NULL, length + LARGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *wish = NULL;
+
+    if (room != MAP_FAILED) {
+        wish = room + (-(uintptr_t)room & (LARGE_PAGE - 1));
+        munmap(room, length + LARGE_PAGE);
+    }
+    return mmap(wish, length, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+}
+
 /* Gives the file its length; memory for it is reserved now, so that no packet meets a full tmpfs (SIGBUS). */
 static int size_file(struct state *state, const char *path, struct error *error)
 {
@@ -111,7 +128,7 @@ static int size_file(struct state *state, const char *path, struct error *error)
     errno = posix_fallocate(state->file, 0, (off_t)state->length);
     if (errno != 0)
         return fail(error, "make room in", path);
-    state->map = mmap(NULL, state->length, PROT_READ | PROT_WRITE, MAP_SHARED, state->file, 0);
+    state->map = map_aligned(state->file, state->length);
     if (state->map == MAP_FAILED) {
         state->map = NULL;
         return fail(error, "map", path);

@@ -2,6 +2,7 @@
  * table_bench.c - what the translation table costs as it grows: nanoseconds a lookup, a packet, a new session, an
  * expired one, and bytes a session. Prints JSON. Every session has a mapping of its own; sessions are visited in random order.
  */
+#include "portreeve/large_pages.h"
 #include "portreeve/nat.h"
 
 #include <stdio.h>
@@ -114,6 +115,7 @@ static struct nat *bench_nat(const struct policy *policy, uint64_t now)
     struct nat *nat = nat_new(policy, secret, NULL, now);
 
     must(nat != NULL, "no memory");
+    large_pages_below_table(&nat->table);
     for (uint32_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++)
         external[i] = address_from_ipv4(0xcb007101 + i);
     nat_set_external(nat, WAN, external, EXTERNAL_ADDRESSES_MAX);

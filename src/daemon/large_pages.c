@@ -1,0 +1,22 @@
+#include "portreeve/large_pages.h"
+
+#include <sys/mman.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* since Linux 6.1, and glibc 2.37 */
+#endif
+
+void large_pages_below(void *start, size_t length)
+{
+    size_t before = -(uintptr_t)start & (LARGE_PAGE - 1);
+
+    if (length >= before + LARGE_PAGE)
+        madvise((uint8_t *)start + before, (length - before) & ~(LARGE_PAGE - 1), MADV_COLLAPSE);
+}
+
+void large_pages_below_table(const struct table *table)
+{
+    large_pages_below(table->session, table->capacity * sizeof(*table->session));
+    large_pages_below(table->mapping, table->capacity * sizeof(*table->mapping));
+    large_pages_below(table->index.line, index_memory(&table->index));
+}
