@@ -42,15 +42,6 @@ static void match_field(struct rule *rule, struct field field, enum set_id set)
     look_up(rule, set);
 }
 
-static void match_interface(struct rule *rule, uint32_t key, uint32_t operation, const char *name)
-{
-    char padded[IF_NAMESIZE] = {0};
-
-    memcpy(padded, name, strnlen(name, sizeof(padded) - 1));
-    rule_load_meta(rule, NFT_REG_1, key);
-    rule_compare(rule, NFT_REG_1, operation, padded, sizeof(padded));
-}
-
 static void match_protocol(struct rule *rule, uint8_t protocol)
 {
     rule_load_meta(rule, NFT_REG_1, NFT_META_L4PROTO);
@@ -129,23 +120,31 @@ static void put_others(struct batch *batch)
 /* And what does not leave by the external interface needs no look into the map of offloaded sessions. */
 static void put_inside(struct batch *batch, const struct ruleset_options *options)
 {
+    char external[IF_NAMESIZE] = {0};
     struct rule rule;
 
     if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "not to the outside"))
         return;
-    match_interface(&rule, NFT_META_OIFNAME, NFT_CMP_NEQ, options->external);
+    memcpy(external, options->external, strnlen(options->external, sizeof(external) - 1));
+    rule_load_meta(&rule, NFT_REG_1, NFT_META_OIFNAME);
+    rule_compare(&rule, NFT_REG_1, NFT_CMP_NEQ, external, sizeof(external));
     rule_goto(&rule, CHAIN_INSIDE);
     rule_end(&rule);
 }
 
-/* The gateway talking to itself is not traffic from outside. */
+/*
+ * The gateway talking to itself is not traffic from outside. Behind the maps, whose packets then needn't pass it: no session in
+ * them comes by this interface, whose index is 1 in every namespace (LOOPBACK_IFINDEX).
+ */
 static void put_loopback(struct batch *batch)
 {
+    const uint32_t loopback = 1;
     struct rule rule;
 
     if (!rule_begin(&rule, batch, CHAIN_INBOUND, "the gateway to itself"))
         return;
-    match_interface(&rule, NFT_META_IIFNAME, NFT_CMP_EQ, "lo");
+    rule_load_meta(&rule, NFT_REG_1, NFT_META_IIF);
+    rule_compare(&rule, NFT_REG_1, NFT_CMP_EQ, &loopback, sizeof(loopback));
     rule_accept(&rule);
     rule_end(&rule);
 }
@@ -365,12 +364,12 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, st
 
     put_defrag(batch, plan.defrag);
     put_others(batch);
-    put_loopback(batch);
     put_inside(batch, options);
     if (plan.offload) {
         offload_create_rules(batch, HOOK_INBOUND);
         offload_create_rules(batch, HOOK_OUTBOUND);
     }
+    put_loopback(batch);
     put_published(batch, &queueing, CHAIN_INBOUND, PROTOCOL_TCP, SET_TCP);
     put_published(batch, &queueing, CHAIN_INBOUND, PROTOCOL_UDP, SET_UDP);
     put_published(batch, &queueing, CHAIN_OWN_OUT, PROTOCOL_TCP, SET_TCP);
