@@ -63,6 +63,13 @@ void gateway_unlock_and_order(struct gateway *gateway)
         gateway_offload_wake(gateway->offload);
 }
 
+/* Where the scheduler lets a thread run for milliseconds, a worker that wakes on this processor would wait as long. */
+void gateway_end_step(struct gateway *gateway)
+{
+    gateway_unlock_and_order(gateway);
+    sched_yield();
+}
+
 void gateway_fold_offloaded(struct gateway *gateway)
 {
     gateway_offload_fold(gateway->offload);
@@ -370,7 +377,7 @@ void gateway_tick(struct gateway *gateway)
     gateway_unlock(gateway);
     while (more) {
         more = nat_tick(gateway_lock(gateway), gateway_now(), GATEWAY_BUDGET);
-        gateway_unlock_and_order(gateway);
+        gateway_end_step(gateway);
     }
     gateway_expire_forwards(gateway);
     restore_rules(gateway);

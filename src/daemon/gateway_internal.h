@@ -54,6 +54,9 @@ struct gateway {
     struct error address_problem; /* shown as a warning while it lasts */
 };
 
+/* Ends a step of a walk over the table: as gateway_unlock_and_order, and whoever waits for this processor goes first. */
+void gateway_end_step(struct gateway *gateway);
+
 /*
  * A sealed policy from the configured one, less what has expired, plus the active one's run-time forwards and, if not NULL,
  * `addition`; less the run-time forward `removal`. NULL after reporting why not.

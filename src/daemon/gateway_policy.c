@@ -217,7 +217,7 @@ static uint32_t gateway_review(struct gateway *gateway)
     gateway_fold_offloaded(gateway); /* sessions end with all that is known of them */
     while (more) {
         more = nat_review(gateway_lock(gateway), gateway_now(), GATEWAY_BUDGET, &ended);
-        gateway_unlock_and_order(gateway);
+        gateway_end_step(gateway);
     }
     gateway_flush_offloaded(gateway);
     return ended;
