@@ -8,8 +8,8 @@ machine meets neighbours, and each round begins with another contender. A conten
 work. What one cannot do, or what goes wrong, is said in the table and ends nothing. The exit code says whether the
 benchmark ran, not what came out.
 
-Modules: net (the network, the machine), contenders, work and scale (what they do), figures (medians and ratios), report
-(text and JSON), plot. tests/e2e lends netns, process, lab and daemon.
+Modules: net (the network, the machine), contenders, work and scale (what they do), figures (medians and ratios), summary,
+report (text and JSON), plot. tests/e2e lends netns, process, lab and daemon.
 """
 
 import argparse

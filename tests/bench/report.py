@@ -2,6 +2,7 @@
 
 import json
 
+import summary
 from contenders import POOL
 from figures import chosen_ratios
 from scale import FILL_RATE
@@ -133,6 +134,8 @@ above what had arrived before. The null queue fills in checksums that the kernel
 
 def write(options, about, results, table):
     text = "# portreeve: benchmark\n\n" + _about(options, about) + _HOW
+    text += "\n## Summary\n\n" + _table(*summary.rows(options, results, about["machine"]["cores"]))
+    text += "\nRatios of medians; from–to: by a forward and by a share, up and down.\n"
     text += "\n## Ratios\n\n" + _ratios(options, results)
     for work in options.work:
         text += f"\n## {work.name}: {work.what}\n\n"
