@@ -351,7 +351,7 @@ def an_external_endpoint(connection):
 
 
 def test_rfc5382_req4_an_unsolicited_syn_to_a_pool_port_gets_no_answer(daemon, stranger, later):
-    stranger.remote = (EXTERNAL, 51515)
+    stranger.remote = (EXTERNAL, daemon.unused_port(POOL))
     with daemon.dropping("no-session"):
         stranger.send("S")
     later()
@@ -392,10 +392,10 @@ def test_rfc5382_req4a_an_outbound_syn_after_an_unsolicited_one_opens_both(lab, 
 NOT_OPENING = ["A", "SA", "FA", "R", "RA", "PA", "", "F", "SF", "SR", "FPU", "SFRPAU"]
 
 
-@pytest.mark.parametrize("port", [51515, None], ids=["pool", "forward"])
-def test_segments_of_no_connection_get_no_answer_and_open_nothing(lab, daemon, stranger, later, port):
+@pytest.mark.parametrize("place", ["pool", "forward"])
+def test_segments_of_no_connection_get_no_answer_and_open_nothing(lab, daemon, stranger, later, place):
     """Scanners learn nothing from them: neither the gateway's TCP nor a forward's target answers."""
-    stranger.remote = (EXTERNAL, port or stranger.port)
+    stranger.remote = (EXTERNAL, daemon.unused_port(POOL) if place == "pool" else stranger.port)
     target = End(lab.lab1, stranger.port)
     for flags in NOT_OPENING:
         with daemon.dropping("tcp-not-syn"):
