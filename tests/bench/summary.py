@@ -2,12 +2,12 @@
 
 import fnmatch
 
+from contenders import Portreeve
 from figures import Ratio
 
-# Head, the works that it sums up, the figure that is compared.
-_COLUMNS = (("bulk TCP, 1 stream", "bulk-*-1", "gbit_s"), ("bulk TCP, 8 streams", "bulk-*-8", "gbit_s"),
-            ("64-byte UDP packets/s", "pps-*", "kpps"), ("new connections/s", "connect-*", "per_second"),
-            ("p99 latency (less is better)", "latency-*", "p99_us"))
+# Heads, and the works that they sum up.
+_COLUMNS = {"bulk TCP, 1 stream": "bulk-*-1", "bulk TCP, 8 streams": "bulk-*-8", "64-byte UDP packets/s": "pps-*",
+            "new connections/s": "connect-*", "p99 latency (less is better)": "latency-*"}
 
 
 def _pairs(workers):
@@ -22,25 +22,20 @@ def _range(values):
     return "–".join(texts[:1] + texts[1:][-1:])
 
 
-def _cell(options, results, column, ours, other):
-    _, pattern, figure = column
-    works = [work.name for work in options.work if fnmatch.fnmatchcase(work.name, pattern)]
-    ratios = [Ratio("", (work, ours, figure), (work, other, figure), 0).compute(results) for work in works]
+def _cell(options, results, pattern, ours, other):
+    works = [work for work in options.work if fnmatch.fnmatchcase(work.name, pattern)]
+    ratios = [Ratio("", (work.name, ours, work.figure), (work.name, other, work.figure), 0).compute(results) for work in works]
     return _range([ratio["value"] for ratio in ratios if ratio])
 
 
 def _workers(options, processors):
-    """The daemon's default, one for two processors, or what was measured instead."""
-    default = 2 if processors >= 4 else 1
-    measured = {contender.workers for contender in options.contenders if contender.name.startswith("portreeve-")}
-    return default if default in measured or not measured else min(measured)
+    """The daemon's default, one for two processors, or what is next to it of those that were measured."""
+    measured = {contender.workers for contender in options.contenders if isinstance(contender, Portreeve)}
+    return min(measured, key=lambda workers: abs(workers - max(1, processors // 2)), default=1)
 
 
 def rows(options, results, processors):
     """The head, and the rows that have anything to tell."""
-    measured = []
-    for label, ours, other in _pairs(_workers(options, processors)):
-        cells = [_cell(options, results, column, ours, other) for column in _COLUMNS]
-        if any(cells):
-            measured.append([label, *cells])
-    return ["portreeve against", *(column[0] for column in _COLUMNS)], measured
+    made = [[label, *(_cell(options, results, pattern, ours, other) for pattern in _COLUMNS.values())]
+            for label, ours, other in _pairs(_workers(options, processors))]
+    return ["portreeve against", *_COLUMNS], [row for row in made if any(row[1:])]
