@@ -3,9 +3,10 @@
  *
  * Chains (DESIGN: hooks)
  *
- *   inbound   prerouting, priority raw (-300), policy accept; never for packets that come by the loopback interface, and first of
- *             all not for those to other addresses
+ *   inbound   prerouting, priority raw (-300), policy accept
+ *             - to another than an external address                               -> accept
  *             - a tuple of the map offload_in: established sessions               -> a new destination, accept
+ *             - comes by the loopback interface                                   -> accept
  *             - TCP or UDP, to a published port                                   -> queue
  *             - ICMP 0, 3, 11, 12, 14                                             -> queue, bypass
  *               (bypass: without the daemon they reach the gateway itself, as they would without these rules)
