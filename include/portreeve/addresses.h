@@ -10,8 +10,8 @@
 struct addresses;
 
 /*
- * Opens a socket that is told of changes of links and IPv4 addresses in the caller's network namespace. -ENODEV
- * with a sentence when there is no such interface.
+ * Opens a socket that is told of changes of links and IPv4 addresses in the caller's network
+ * namespace. -ENODEV with a sentence when there is no such interface.
  */
 int addresses_open(struct addresses **addresses, const char *interface, struct error *error);
 void addresses_close(struct addresses *addresses); /* NULL is fine */
@@ -23,13 +23,17 @@ int addresses_descriptor(const struct addresses *addresses);
 bool addresses_changed(struct addresses *addresses);
 
 /*
- * The interface's IPv4 addresses of global scope, in the kernel's order, at most `max`. Returns how many are
- * written or -errno (-ENODEV when the interface has gone). *interface_index is its ifindex.
+ * The interface's IPv4 addresses of global scope, in the kernel's order, at most `max`. Returns how
+ * many are written or -errno (-ENODEV when the interface has gone). *interface_index is its
+ * ifindex.
  */
-int addresses_read(struct addresses *addresses, struct address *out, size_t max, uint32_t *interface_index,
-                   struct error *error);
+int addresses_read(struct addresses *addresses, struct address *out, size_t max,
+                   uint32_t *interface_index, struct error *error);
 
-/* The interface's MTU in bytes, or 0 when it cannot be told. A change of it counts as one of the addresses. */
+/*
+ * The interface's MTU in bytes, or 0 when it cannot be told. A change of it counts as one of the
+ * addresses.
+ */
 uint32_t addresses_mtu(const struct addresses *addresses);
 
 #endif

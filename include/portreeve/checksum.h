@@ -1,8 +1,8 @@
 /*
  * checksum.h - the Internet checksum (RFC 1071) and its incremental update (RFC 1624)
  *
- * Checksums and sums are held as they lie in the packet (network order read as a native 16-bit word): one's
- * complement addition does not care (RFC 1071 section 2B), so nothing is ever swapped.
+ * Checksums and sums are held as they lie in the packet (network order read as a native 16-bit
+ * word): one's complement addition does not care (RFC 1071 section 2B), so nothing is ever swapped.
  */
 #ifndef PORTREEVE_CHECKSUM_H
 #define PORTREEVE_CHECKSUM_H
@@ -15,7 +15,10 @@ uint32_t checksum_add(uint32_t sum, const void *data, size_t length);
 /* Folds a running sum to 16 bits, without the final complement. */
 uint16_t checksum_fold(uint32_t sum);
 
-/* RFC 1624 equation 3: `checksum` after the bytes at `before` became those at `after`; `length` is even. */
+/*
+ * RFC 1624 equation 3: `checksum` after the bytes at `before` became those at `after`; `length` is
+ * even.
+ */
 uint16_t checksum_update(uint16_t checksum, const void *before, const void *after, size_t length);
 
 /* The running sum of the IPv4 pseudo header; the addresses lie in the IP header at `ip`. */

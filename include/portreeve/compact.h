@@ -1,9 +1,10 @@
 /*
  * compact.h - addresses, endpoints and tuples as the table stores them
  *
- * Only IPv4 is translated, so the table stores four bytes of an address instead of sixteen: with sixteen a session would
- * span a third cache line. Everything outside of the table knows struct address, struct endpoint and struct tuple; this is the one place that
- * converts. Sessions of IPv6 will be stored in a table of their own.
+ * Only IPv4 is translated, so the table stores four bytes of an address instead of sixteen: with
+ * sixteen a session would span a third cache line. Everything outside of the table knows struct
+ * address, struct endpoint and struct tuple; this is the one place that converts. Sessions of IPv6
+ * will be stored in a table of their own.
  */
 #ifndef PORTREEVE_COMPACT_H
 #define PORTREEVE_COMPACT_H
@@ -49,14 +50,16 @@ struct compact_tuple {
 static inline struct compact_tuple compact_tuple_of(const struct tuple *tuple)
 {
     return (struct compact_tuple){compact_address_of(&tuple->source.address),
-                                  compact_address_of(&tuple->destination.address), tuple->source.port,
-                                  tuple->destination.port};
+                                  compact_address_of(&tuple->destination.address),
+                                  tuple->source.port, tuple->destination.port};
 }
 
-static inline struct tuple compact_tuple_expand(const struct compact_tuple *compact, uint8_t protocol)
+static inline struct tuple compact_tuple_expand(const struct compact_tuple *compact,
+                                                uint8_t protocol)
 {
     return (struct tuple){compact_endpoint_expand(compact->source, compact->source_port),
-                          compact_endpoint_expand(compact->destination, compact->destination_port), protocol, 0};
+                          compact_endpoint_expand(compact->destination, compact->destination_port),
+                          protocol, 0};
 }
 
 /* Two bits for a protocol; all of the translated ones differ, and none is 0. */

@@ -1,8 +1,9 @@
 /*
  * config.h - the INI file, read whole or not at all
  *
- * Every unknown section or key, duplicate, bad value, missing value and conflict is reported with file, line, the
- * value and what was expected, all of them in one run. The grammar is in portreeve.conf(5).
+ * Every unknown section or key, duplicate, bad value, missing value and conflict is reported with
+ * file, line, the value and what was expected, all of them in one run. The grammar is in
+ * portreeve.conf(5).
  */
 #ifndef PORTREEVE_CONFIG_H
 #define PORTREEVE_CONFIG_H
@@ -14,10 +15,11 @@
 #include <net/if.h>
 
 #define CONFIG_EXTERNAL_ADDRESSES_MAX 16
-#define CONFIG_WORKERS_MAX 64
+#define CONFIG_WORKERS_MAX            64
 /*
- * Bytes of a line without indentation, comment and end. It is what fits into the line buffer of an inih that is
- * built with its defaults (200 bytes, less indentation, newline and NUL); past it inih would cut in silence.
+ * Bytes of a line without indentation, comment and end. It is what fits into the line buffer of an
+ * inih that is built with its defaults (200 bytes, less indentation, newline and NUL); past it inih
+ * would cut in silence.
  */
 #define CONFIG_LINE_MAX 197
 
@@ -40,9 +42,9 @@ struct config {
     size_t external_address_count; /* 0: every global IPv4 address of the interface */
     uint32_t hairpin_mark;         /* one bit of the packet mark */
     enum mss_mode mss;
-    uint16_t mss_limit;            /* of MSS_FIXED, bytes */
-    uint16_t workers;              /* 0: auto, as many as processors */
-    uint16_t queue;                /* number of the first queue */
+    uint16_t mss_limit; /* of MSS_FIXED, bytes */
+    uint16_t workers;   /* 0: auto, as many as processors */
+    uint16_t queue;     /* number of the first queue */
     enum offload_mode offload;
     uint32_t offload_after; /* packets of a session that take the queue first */
     char control_socket[108];
@@ -52,27 +54,31 @@ struct config {
     struct policy *policy; /* unsealed; owned */
 };
 
-/* Told every error, one call each: "FILE:LINE: what is wrong, what was expected", without newline. */
+/*
+ * Told every error, one call each: "FILE:LINE: what is wrong, what was expected", without newline.
+ */
 typedef void config_report(void *context, const char *message);
 
 /*
- * Reads `path`. Returns false after reporting every error; then *config is not to be used and owns nothing.
- * Warnings (a timeout below the RFC's floor) are reported through `warn` and do not fail.
+ * Reads `path`. Returns false after reporting every error; then *config is not to be used and owns
+ * nothing. Warnings (a timeout below the RFC's floor) are reported through `warn` and do not fail.
  */
-bool config_load(const char *path, struct config *config, config_report *report, config_report *warn,
-                 void *context);
+bool config_load(const char *path, struct config *config, config_report *report,
+                 config_report *warn, void *context);
 
 /* Frees what config_load allocated. */
 void config_free(struct config *config);
 
 /*
- * One forward from the texts that a [forward] section has, for the control socket: the same checks, the same
- * words. NULL for a key that is not given. `expires` is a time (RFC 3339).
+ * One forward from the texts that a [forward] section has, for the control socket: the same checks,
+ * the same words. NULL for a key that is not given. `expires` is a time (RFC 3339).
  */
 struct forward_text {
     const char *name, *listen, *to, *allow, *owner, *note, *expires;
 };
-/* Adds it to the (unsealed) policy, or reports and returns false. Reports name the key, not a file. */
+/*
+ * Adds it to the (unsealed) policy, or reports and returns false. Reports name the key, not a file.
+ */
 bool config_add_forward(struct policy *policy, const struct forward_text *text, bool runtime,
                         config_report *report, void *context);
 

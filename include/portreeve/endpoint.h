@@ -1,9 +1,10 @@
 /*
  * endpoint.h - addresses, endpoints and tuples, and how they are written
  *
- * One struct for IPv4 and IPv6: an IPv4 address is held in its IPv4-mapped form, ::ffff:a.b.c.d, so that the
- * table, the policy and the control socket have one code path. Addresses are bytes in network order; ports are
- * numbers in host order. The structs have no padding, so that tuples can be compared and hashed as bytes.
+ * One struct for IPv4 and IPv6: an IPv4 address is held in its IPv4-mapped form, ::ffff:a.b.c.d, so
+ * that the table, the policy and the control socket have one code path. Addresses are bytes in
+ * network order; ports are numbers in host order. The structs have no padding, so that tuples can
+ * be compared and hashed as bytes.
  */
 #ifndef PORTREEVE_ENDPOINT_H
 #define PORTREEVE_ENDPOINT_H
@@ -23,7 +24,10 @@ struct address {
     uint8_t bytes[16]; /* network byte order; IPv4 as ::ffff:a.b.c.d */
 };
 
-/* For ICMP queries the query id stands in for the port of the side that asked; the other side's port is 0. */
+/*
+ * For ICMP queries the query id stands in for the port of the side that asked; the other side's
+ * port is 0.
+ */
 struct endpoint {
     struct address address;
     uint16_t port; /* host byte order */

@@ -1,8 +1,9 @@
 /*
  * event.h - what happens to sessions and mappings, in a bounded ring
  *
- * The table's one place of change publishes here; readers follow by sequence number. A reader that falls behind by
- * more than the ring holds is told how many events it lost: nothing is lost in silence.
+ * The table's one place of change publishes here; readers follow by sequence number. A reader that
+ * falls behind by more than the ring holds is told how many events it lost: nothing is lost in
+ * silence.
  */
 #ifndef PORTREEVE_EVENT_H
 #define PORTREEVE_EVENT_H
@@ -26,7 +27,7 @@ enum close_reason {
     CLOSE_RECLAIMED, /* the pool was dry, and the connection was closed */
     CLOSE_POLICY,    /* the configuration no longer allows it */
     CLOSE_ADDRESS,   /* its external address has gone */
-    CLOSE_ANSWERED,  /* a refused hairpin: the other host has spoken, and a session of both goes on */
+    CLOSE_ANSWERED,  /* a refused hairpin: a later session of both hosts goes on instead */
     CLOSE_REASON_COUNT
 };
 
@@ -42,8 +43,9 @@ struct session_view {
     struct endpoint internal, external, remote;
     struct endpoint peer; /* hairpin: the other internal endpoint */
     char share[POLICY_NAME_MAX], forward[POLICY_NAME_MAX]; /* empty: none */
-    uint64_t age_ms, idle_ms, expires_in_ms; /* the age to 64 milliseconds */
-    uint64_t packets_out, packets_in, bytes_out, bytes_in; /* out: what the internal endpoint has sent */
+    uint64_t age_ms, idle_ms, expires_in_ms;               /* the age to 64 milliseconds */
+    /* out: what the internal endpoint has sent */
+    uint64_t packets_out, packets_in, bytes_out, bytes_in;
     bool offloaded; /* the kernel rewrites it by itself */
 };
 
@@ -61,9 +63,10 @@ struct event_ring {
 };
 
 /*
- * Copies up to `max` events from sequence `*from` on and advances `*from` past them. *lost is how many had been overwritten
- * before they were read. Returns how many were copied.
+ * Copies up to `max` events from sequence `*from` on and advances `*from` past them. *lost is how
+ * many had been overwritten before they were read. Returns how many were copied.
  */
-size_t event_read(const struct event_ring *ring, uint64_t *from, struct event *out, size_t max, uint64_t *lost);
+size_t event_read(const struct event_ring *ring, uint64_t *from, struct event *out, size_t max,
+                  uint64_t *lost);
 
 #endif

@@ -3,14 +3,17 @@
  *
  *   tcp | udp | icmp              the protocol
  *   ADDRESS | PREFIX | :PORT | ADDRESS:PORT
- *                                 of any of the session's endpoints; PORT is a number or a service name
+ *                                 of any of the session's endpoints; PORT is a number or a service
+ *                                 name
  *   internal=X external=X remote=X
- *                                 the same, of one endpoint; a hairpin has two internal ones, and either will
- * do state=WORD direction=WORD share=NAME forward=NAME id=NUMBER offloaded                     sessions that
- * the kernel rewrites by itself
+ *                                 the same, of one endpoint; a hairpin has two internal ones, and
+ *                                 either will
+ *   state=WORD direction=WORD share=NAME forward=NAME id=NUMBER
+ *   offloaded                     sessions that the kernel rewrites by itself
  *
- * All words of a filter must hold; a filter without words means every session. Words come from the control
- * socket, so they are parsed as strictly as the configuration (text.h), and a refusal says what was expected.
+ * All words of a filter must hold; a filter without words means every session. Words come from the
+ * control socket, so they are parsed as strictly as the configuration (text.h), and a refusal says
+ * what was expected.
  */
 #ifndef PORTREEVE_FILTER_H
 #define PORTREEVE_FILTER_H
@@ -41,8 +44,8 @@ enum filter_side {
 #define FILTER_NO_PORT (-1)
 
 /*
- * What an endpoint must be: an address of the prefix (::/0 when only the port matters), and the port if one
- * is asked for.
+ * What an endpoint must be: an address of the prefix (::/0 when only the port matters), and the
+ * port if one is asked for.
  */
 struct filter_endpoint {
     enum filter_side side;

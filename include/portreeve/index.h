@@ -3,18 +3,22 @@
  *
  * Theory of operation
  *
- * A line is one cache line of fifteen entries. An entry is a node (a number that says what is meant; the owner tells) and, in the bits
- * that nodes leave free, a tag of its key's hash. So a lookup reads one line, and then only what has the same tag: in the
- * ordinary case what is sought, and nothing else. Where a line is full, a key stands in the next that has room, and
- * each line that it passed counts it: a lookup goes on only from a line that somebody passed, and a removal leaves no trace.
+ * A line is one cache line of fifteen entries. An entry is a node (a number that says what is
+ * meant; the owner tells) and, in the bits that nodes leave free, a tag of its key's hash. So a
+ * lookup reads one line, and then only what has the same tag: in the ordinary case what is sought,
+ * and nothing else. Where a line is full, a key stands in the next that has room, and each line
+ * that it passed counts it: a lookup goes on only from a line that somebody passed, and a removal
+ * leaves no trace.
  *
  * Invariants
- *   - No two entries have the same key. Who has many things of one key indexes one of them, and chains the others to it: equal keys
- *     would fill line after line, and whoever can send from one port to many would choose them.
- *   - There is room for every node at once, at a load of at most 97 %; so adding never fails and never rehashes.
+ *   - No two entries have the same key. Who has many things of one key indexes one of them, and
+ *     chains the others to it: equal keys would fill line after line, and whoever can send from one
+ *     port to many would choose them.
+ *   - There is room for every node at once, at a load of at most 97 %; so adding never fails and
+ *     never rehashes.
  *
- * Rejected: chains through the elements. Each step of a chain is a cache line of a stranger, and the links of four keys alone took 16
- * bytes a session.
+ * Rejected: chains through the elements. Each step of a chain is a cache line of a stranger, and
+ * the links of four keys alone took 16 bytes a session.
  */
 #ifndef PORTREEVE_INDEX_H
 #define PORTREEVE_INDEX_H
@@ -27,7 +31,8 @@
 
 struct index_line {
     _Alignas(64) uint32_t entry[INDEX_LINE_ENTRIES];
-    uint32_t passed; /* keys that hashed to this line or one before it, and stand in one behind it */
+    /* keys that hashed to this line or one before it, and stand in one behind it */
+    uint32_t passed;
 };
 
 _Static_assert(sizeof(struct index_line) == 64, "a line is a cache line");
@@ -55,7 +60,8 @@ void index_replace(struct index *index, uint64_t hash, uint32_t node, uint32_t s
 struct index_search {
     uint32_t line;
     uint32_t tag;
-    uint32_t matches; /* of the line: the entries with this tag that have not been given yet, a bit each */
+    uint32_t matches; /* of the line: the entries with this tag that have not been given yet, a bit
+                         each */
 };
 
 struct index_search index_search(const struct index *index, uint64_t hash);

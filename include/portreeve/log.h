@@ -1,8 +1,8 @@
 /*
  * log.h - what the daemon says, and where
  *
- * One line per event, never one per packet. The journal gets the level as the "<N>" prefix of sd-daemon(3), so no
- * library is needed for it.
+ * One line per event, never one per packet. The journal gets the level as the "<N>" prefix of
+ * sd-daemon(3), so no library is needed for it.
  */
 #ifndef PORTREEVE_LOG_H
 #define PORTREEVE_LOG_H
@@ -29,7 +29,10 @@ struct log_options {
     enum log_target target;
 };
 
-/* Until log_open is called, messages up to notice go to stderr. May be called again (a reload). Thread-safe. */
+/*
+ * Until log_open is called, messages up to notice go to stderr. May be called again (a reload).
+ * Thread-safe.
+ */
 void log_open(const struct log_options *options);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,9 +1,9 @@
 /*
  * offload_maps.h - the kernel's maps of offloaded sessions: adding, asking, removing, listing
  *
- * The ruleset makes the maps (ruleset.h, offload_sessions); this fills them. One element for each direction: its key is what packets
- * of that direction carry, its value what they get instead, and it has a counter.
- * Not thread-safe: one caller at a time.
+ * The ruleset makes the maps (ruleset.h, offload_sessions); this fills them. One element for each
+ * direction: its key is what packets of that direction carry, its value what they get instead, and
+ * it has a counter. Not thread-safe: one caller at a time.
  */
 #ifndef PORTREEVE_OFFLOAD_MAPS_H
 #define PORTREEVE_OFFLOAD_MAPS_H
@@ -28,15 +28,16 @@ struct offload_outcome {
 };
 
 /*
- * Carries out up to OFFLOAD_BATCH orders, each kind in a transaction of its own: removals, questions, additions. What fails in a
- * transaction is tried again one by one. Returns 0, or -errno when something failed that is not an element's own fault.
+ * Carries out up to OFFLOAD_BATCH orders, each kind in a transaction of its own: removals,
+ * questions, additions. What fails in a transaction is tried again one by one. Returns 0, or -errno
+ * when something failed that is not an element's own fault.
  */
-int offload_maps_execute(struct offload_maps *maps, const struct offload_order *orders, struct offload_outcome *outcomes,
-                         size_t count);
+int offload_maps_execute(struct offload_maps *maps, const struct offload_order *orders,
+                         struct offload_outcome *outcomes, size_t count);
 
 /* One element of a listing: packets that carry `tuple` at `hook`. */
-typedef void offload_listed(void *context, enum packet_hook hook, const struct tuple *tuple, uint64_t packets,
-                            uint64_t bytes);
+typedef void offload_listed(void *context, enum packet_hook hook, const struct tuple *tuple,
+                            uint64_t packets, uint64_t bytes);
 
 /* Lists both maps. 0 or -errno (-ENOENT: there are no maps). */
 int offload_maps_list(struct offload_maps *maps, offload_listed *each, void *context);

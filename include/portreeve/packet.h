@@ -1,9 +1,9 @@
 /*
  * packet.h - a packet as it comes from a queue: bytes, where it was taken, and what became of it
  *
- * parse reads an IPv4 packet strictly (every length checked against the bytes that are there); the rewriting
- * functions change addresses and ports in place, with every checksum that covers them. A packet never changes
- * its length.
+ * parse reads an IPv4 packet strictly (every length checked against the bytes that are there); the
+ * rewriting functions change addresses and ports in place, with every checksum that covers them. A
+ * packet never changes its length.
  */
 #ifndef PORTREEVE_PACKET_H
 #define PORTREEVE_PACKET_H
@@ -24,35 +24,38 @@ enum verdict {
 };
 
 /*
- * Why a packet was dropped. Every drop has exactly one; drop_reason_name gives the word that status shows.
+ * Why a packet was dropped. Every drop has exactly one; drop_reason_name gives the word that status
+ * shows.
  */
-#define DROP_REASONS(X)                                                                                          \
-    X(NONE, "none")                                                                                              \
-    X(MALFORMED, "malformed")                       /* lengths that contradict each other or the packet */       \
-    X(TRUNCATED, "truncated")                       /* longer than what a queue can carry */                     \
-    X(FRAGMENT, "fragment")                         /* a fragment that was not put together again */             \
-    X(SOURCE_ROUTE, "source-route")                 /* IP options LSRR, SSRR */                                  \
-    X(UNSUPPORTED_PROTOCOL, "unsupported-protocol") /* from a shared source, and not TCP, UDP, ICMP */           \
-    X(UNSUPPORTED_ICMP, "unsupported-icmp")         /* an ICMP type that has no translation */                   \
-    X(BAD_CHECKSUM, "bad-checksum")                 /* ICMP errors, theirs and their embedded packet's */        \
-    X(SPOOFED_SOURCE, "spoofed-source")             /* from outside, with an inside or an external source */     \
-    X(NO_SESSION, "no-session")                     /* to a published port that nothing is behind */             \
-    X(ICMP_NO_SESSION, "icmp-no-session")           /* an ICMP error about no session */                         \
-    X(FILTERED, "filtered")                         /* the mapping's filtering refuses this remote */            \
-    X(NOT_ALLOWED, "not-allowed")                   /* the forward's allow list refuses this remote */           \
-    X(NOT_SYN, "tcp-not-syn")                       /* TCP without session that does not open one */             \
-    X(POOL_DRY, "pool-dry")                         /* no external port left */                                  \
-    X(TABLE_FULL, "table-full")                     /* no session left, and none that may go */                  \
-    X(HOST_LIMIT, "host-limit")                     /* sessions-per-host */                                      \
-    X(HOST_RATE, "host-rate")                       /* new-sessions-per-host */                                  \
-    X(TUPLE_COLLISION, "tuple-collision")           /* a session with the same answers exists */                 \
-    X(NO_EXTERNAL_ADDRESS, "no-external-address")   /* the external interface has none, or not this one */
+#define DROP_REASONS(X)                                                                            \
+    X(NONE, "none")                                                                                \
+    X(MALFORMED, "malformed")       /* lengths that contradict each other or the packet */         \
+    X(TRUNCATED, "truncated")       /* longer than what a queue can carry */                       \
+    X(FRAGMENT, "fragment")         /* a fragment that was not put together again */               \
+    X(SOURCE_ROUTE, "source-route") /* IP options LSRR, SSRR */                                    \
+    X(UNSUPPORTED_PROTOCOL,                                                                        \
+      "unsupported-protocol")               /* from a shared source, and not TCP, UDP, ICMP */     \
+    X(UNSUPPORTED_ICMP, "unsupported-icmp") /* an ICMP type that has no translation */             \
+    X(BAD_CHECKSUM, "bad-checksum")         /* ICMP errors, theirs and their embedded packet's */  \
+    X(SPOOFED_SOURCE, "spoofed-source")   /* from outside, with an inside or an external source */ \
+    X(NO_SESSION, "no-session")           /* to a published port that nothing is behind */         \
+    X(ICMP_NO_SESSION, "icmp-no-session") /* an ICMP error about no session */                     \
+    X(FILTERED, "filtered")               /* the mapping's filtering refuses this remote */        \
+    X(NOT_ALLOWED, "not-allowed")         /* the forward's allow list refuses this remote */       \
+    X(NOT_SYN, "tcp-not-syn")             /* TCP without session that does not open one */         \
+    X(POOL_DRY, "pool-dry")               /* no external port left */                              \
+    X(TABLE_FULL, "table-full")           /* no session left, and none that may go */              \
+    X(HOST_LIMIT, "host-limit")           /* sessions-per-host */                                  \
+    X(HOST_RATE, "host-rate")             /* new-sessions-per-host */                              \
+    X(TUPLE_COLLISION, "tuple-collision") /* a session with the same answers exists */             \
+    X(NO_EXTERNAL_ADDRESS,                                                                         \
+      "no-external-address") /* the external interface has none, or not this one */
 
 enum drop_reason {
 #define X(symbol, name) DROP_##symbol,
     DROP_REASONS(X)
 #undef X
-    DROP_REASON_COUNT
+        DROP_REASON_COUNT
 };
 
 const char *drop_reason_name(enum drop_reason reason);
@@ -71,7 +74,7 @@ struct packet {
     /* out: */
     enum verdict verdict;
     enum drop_reason reason; /* of VERDICT_DROP */
-    bool tell_source;        /* of VERDICT_DROP: its sender is to get ICMP 3/13 (icmp_write_refusal) */
+    bool tell_source; /* of VERDICT_DROP: its sender is to get ICMP 3/13 (icmp_write_refusal) */
 };
 
 /* What parsing finds out. Offsets are from the start of the packet. */
@@ -112,14 +115,15 @@ enum icmp_type {
 
 /*
  * Parses the packet. On failure returns the reason to drop it for (DROP_MALFORMED, DROP_FRAGMENT,
- * DROP_SOURCE_ROUTE, DROP_UNSUPPORTED_PROTOCOL, DROP_UNSUPPORTED_ICMP); on success DROP_NONE. `view->ip`, `view->protocol`
- * and, if the header itself is sound, `view->tuple`'s addresses are set even for the last three.
+ * DROP_SOURCE_ROUTE, DROP_UNSUPPORTED_PROTOCOL, DROP_UNSUPPORTED_ICMP); on success DROP_NONE.
+ * `view->ip`, `view->protocol` and, if the header itself is sound, `view->tuple`'s addresses are
+ * set even for the last three.
  */
 enum drop_reason packet_parse(const struct packet *packet, struct packet_view *view);
 
 /*
- * RFC 6864 section 4: a packet that may be fragmented (DF is 0) needs an IP id that its source does not use for another one
- * soon. packet_set_id gives it one.
+ * RFC 6864 section 4: a packet that may be fragmented (DF is 0) needs an IP id that its source does
+ * not use for another one soon. packet_set_id gives it one.
  */
 bool packet_needs_id(const struct packet_view *view);
 void packet_set_id(const struct packet_view *view, uint16_t id);
@@ -128,27 +132,33 @@ void packet_set_id(const struct packet_view *view, uint16_t id);
 struct tcp_segment packet_tcp_segment(const struct packet_view *view);
 
 /*
- * Gives the packet (TCP, UDP or an ICMP query) this source or this destination and brings all checksums up to
- * date: RFC 1624 where the old checksum is complete, from scratch where it is not.
+ * Gives the packet (TCP, UDP or an ICMP query) this source or this destination and brings all
+ * checksums up to date: RFC 1624 where the old checksum is complete, from scratch where it is not.
  */
-void packet_set_source(const struct packet *packet, const struct packet_view *view, const struct endpoint *source);
+void packet_set_source(const struct packet *packet, const struct packet_view *view,
+                       const struct endpoint *source);
 void packet_set_destination(const struct packet *packet, const struct packet_view *view,
                             const struct endpoint *destination);
 
 /*
- * Once after all rewriting: fills a checksum that was not ready. The kernel takes a rewritten packet for one whose L4
- * checksum is complete. So it has to be, where connection tracking looks at it next (inbound: nf_ip_checksum), also over
- * the up to 64 KiB of a GSO packet. Where segmentation comes next (outbound), TCP's is computed by it anyway
- * (net/ipv4/tcp_offload.c), and UDP's has to be the sum of the pseudo header, to which it adds each segment's bytes
- * (net/ipv4/udp_offload.c, __udp_gso_segment).
+ * Once after all rewriting: fills a checksum that was not ready. The kernel takes a rewritten
+ * packet for one whose L4 checksum is complete. So it has to be, where connection tracking looks at
+ * it next (inbound: nf_ip_checksum), also over the up to 64 KiB of a GSO packet. Where segmentation
+ * comes next (outbound), TCP's is computed by it anyway (net/ipv4/tcp_offload.c), and UDP's has to
+ * be the sum of the pseudo header, to which it adds each segment's bytes (net/ipv4/udp_offload.c,
+ * __udp_gso_segment).
  *
- * Nothing suits both for a UDP GSO packet: connection tracking would refuse the sum of the pseudo header, and a complete
- * checksum that it has verified lies where segmentation looks for csum_start (skb->csum). So such a packet goes on from the
- * inbound hook with a checksum of 0, which nobody verifies, and gets its sum at the outbound one: packet_passes_twice.
+ * Nothing suits both for a UDP GSO packet: connection tracking would refuse the sum of the pseudo
+ * header, and a complete checksum that it has verified lies where segmentation looks for csum_start
+ * (skb->csum). So such a packet goes on from the inbound hook with a checksum of 0, which nobody
+ * verifies, and gets its sum at the outbound one: packet_passes_twice.
  */
 void packet_finish(const struct packet *packet, const struct packet_view *view);
 
-/* True for a packet whose checksum cannot suit both hooks: it needs the transit mark, and packet_finish at the outbound hook. */
+/*
+ * True for a packet whose checksum cannot suit both hooks: it needs the transit mark, and
+ * packet_finish at the outbound hook.
+ */
 bool packet_passes_twice(const struct packet *packet, const struct packet_view *view);
 
 #endif

@@ -1,23 +1,24 @@
 /*
- * policy.h - what the configuration (and an operator, at run time) allows: shares, forwards, timeouts, limits
+ * policy.h - what the configuration (and an operator, at run time) allows: shares, forwards,
+ * timeouts, limits
  *
- * A policy is filled (policy_add_*), sealed (policy_seal builds the lookup tables) and from then on read-only.
- * A reload builds a new one and exchanges it whole; no packet ever sees half of a change. Memory is allocated
- * while a policy is filled, never afterwards.
+ * A policy is filled (policy_add_*), sealed (policy_seal builds the lookup tables) and from then on
+ * read-only. A reload builds a new one and exchanges it whole; no packet ever sees half of a
+ * change. Memory is allocated while a policy is filled, never afterwards.
  *
- * Lookups that packets make cost the same for one forward as for ten thousand: an inbound port is an index into
- * an array, an internal endpoint a binary search.
+ * Lookups that packets make cost the same for one forward as for ten thousand: an inbound port is
+ * an index into an array, an internal endpoint a binary search.
  */
 #ifndef PORTREEVE_POLICY_H
 #define PORTREEVE_POLICY_H
 
 #include "portreeve/endpoint.h"
 
-#define POLICY_NAME_MAX 64   /* with the final NUL */
-#define POLICY_TEXT_MAX 256  /* owner, note; with the final NUL */
-#define POLICY_SHARES_MAX 255
+#define POLICY_NAME_MAX     64  /* with the final NUL */
+#define POLICY_TEXT_MAX     256 /* owner, note; with the final NUL */
+#define POLICY_SHARES_MAX   255
 #define POLICY_FORWARDS_MAX 65535
-#define POLICY_NONE UINT16_MAX /* no share, no forward */
+#define POLICY_NONE         UINT16_MAX /* no share, no forward */
 
 /* RFC 4787 section 5: which remote endpoints may send to a mapping. */
 enum filtering {
@@ -33,12 +34,17 @@ struct share {
     struct port_range *ports; /* the pool, owned by the policy */
     size_t ports_count;
     enum filtering filtering;
-    uint8_t filtering_tcp, filtering_udp; /* 1 + enum filtering; 0: as `filtering` (RFC 7857 section 6) */
-    bool never_overload;  /* a dry pool refuses TCP, too, instead of sharing a port between destinations */
-    bool keep_parity;     /* RFC 4787 REQ-4: even ports become even ones, odd ones odd */
-    bool soft_pairing;    /* RFC 7857 section 4: a host whose address has no port left gets one of another */
-    bool no_inbound_refresh; /* RFC 4787 REQ-6: only what leaves keeps a UDP or ICMP session alive */
-    struct prefix *exempt;   /* destinations that are not translated (RFC 6888 REQ-6); owned by the policy */
+    uint8_t filtering_tcp,
+        filtering_udp;   /* 1 + enum filtering; 0: as `filtering` (RFC 7857 section 6) */
+    bool never_overload; /* a dry pool refuses TCP, too, instead of sharing a port between
+                            destinations */
+    bool keep_parity;    /* RFC 4787 REQ-4: even ports become even ones, odd ones odd */
+    bool soft_pairing;   /* RFC 7857 section 4: a host whose address has no port left gets one of
+                            another */
+    /* RFC 4787 REQ-6: only what leaves keeps a UDP or ICMP session alive */
+    bool no_inbound_refresh;
+    /* destinations that are not translated (RFC 6888 REQ-6); owned by the policy */
+    struct prefix *exempt;
     size_t exempt_count;
     uint16_t pool; /* index into pools, set by policy_seal */
 };
@@ -53,8 +59,9 @@ struct forward {
     uint8_t protocols;        /* enum forward_protocols, or-ed */
     bool runtime;             /* added over the control socket, not by the configuration */
     struct port_range listen; /* external ports */
-    struct endpoint to;       /* internal endpoint of listen.first; the ports of a range follow one to one */
-    struct prefix *allow;     /* owned by the policy; none: anyone */
+    /* internal endpoint of listen.first; the ports of a range follow one to one */
+    struct endpoint to;
+    struct prefix *allow; /* owned by the policy; none: anyone */
     size_t allow_count;
     char owner[POLICY_TEXT_MAX];
     char note[POLICY_TEXT_MAX];
@@ -78,11 +85,15 @@ struct timeouts {
 struct limits {
     uint32_t sessions;          /* size of the table */
     uint32_t sessions_per_host; /* sessions that one internal host has opened */
-    uint32_t mappings_per_host;     /* external ports of one protocol or another that one internal host may hold; 0: no limit */
+    uint32_t mappings_per_host; /* external ports of one protocol or another that one internal host
+                                   may hold; 0: no limit */
     uint32_t new_sessions_per_host; /* a second, that one internal host may open; 0: no limit */
 };
 
-/* External ports that mappings are allocated from: the shares' ranges less forwards and less local sockets. */
+/*
+ * External ports that mappings are allocated from: the shares' ranges less forwards and less local
+ * sockets.
+ */
 struct pool {
     uint64_t members[65536 / 64]; /* bit p: port p is in the pool */
     uint32_t size;                /* how many */
@@ -96,15 +107,17 @@ static inline bool pool_contains(const struct pool *pool, uint16_t port)
 
 struct policy;
 
-/* An empty policy with the default timeouts and limits; NULL without memory. Free with policy_free. */
+/*
+ * An empty policy with the default timeouts and limits; NULL without memory. Free with policy_free.
+ */
 struct policy *policy_new(void);
 /* A deep, unsealed copy, to change and seal anew; NULL without memory. */
 struct policy *policy_copy(const struct policy *policy);
 void policy_free(struct policy *policy);
 
 /*
- * Copies `share` or `forward`, arrays included. False without memory or past POLICY_*_MAX. Whether the new one
- * conflicts with another is the caller's question (policy_find_conflict).
+ * Copies `share` or `forward`, arrays included. False without memory or past POLICY_*_MAX. Whether
+ * the new one conflicts with another is the caller's question (policy_find_conflict).
  */
 bool policy_add_share(struct policy *policy, const struct share *share);
 bool policy_add_forward(struct policy *policy, const struct forward *forward);
@@ -115,14 +128,15 @@ bool policy_remove_forward(struct policy *policy, const char *name);
 const struct forward *policy_find_forward(const struct policy *policy, const char *name);
 
 /* The first forward that listens on a port and protocol of `forward`, or NULL. Works unsealed. */
-const struct forward *policy_find_conflict(const struct policy *policy, const struct forward *forward);
+const struct forward *policy_find_conflict(const struct policy *policy,
+                                           const struct forward *forward);
 
 /* An external port that a socket of the gateway itself holds: the pools leave it out. */
 void policy_exclude_port(struct policy *policy, uint8_t protocol, uint16_t port);
 
 /*
- * Builds the lookup tables. Shares whose ranges are equal have one pool; ranges that overlap without being equal
- * are the caller's error and are refused with false, as is a lack of memory.
+ * Builds the lookup tables. Shares whose ranges are equal have one pool; ranges that overlap
+ * without being equal are the caller's error and are refused with false, as is a lack of memory.
  */
 bool policy_seal(struct policy *policy);
 
@@ -148,11 +162,12 @@ uint16_t policy_forward_at(const struct policy *policy, uint8_t protocol, uint16
 struct endpoint policy_forward_target(const struct forward *forward, uint16_t external_port);
 
 /*
- * The forward that delivers to this internal endpoint, or POLICY_NONE; *external_port is where it listens. A host
- * that speaks first from such an endpoint is seen at that port (endpoint-independent mapping).
+ * The forward that delivers to this internal endpoint, or POLICY_NONE; *external_port is where it
+ * listens. A host that speaks first from such an endpoint is seen at that port
+ * (endpoint-independent mapping).
  */
-uint16_t policy_forward_to(const struct policy *policy, uint8_t protocol, const struct endpoint *internal,
-                           uint16_t *external_port);
+uint16_t policy_forward_to(const struct policy *policy, uint8_t protocol,
+                           const struct endpoint *internal, uint16_t *external_port);
 
 /* True when `forward` lets `remote` in. */
 bool policy_forward_allows(const struct forward *forward, const struct address *remote);
@@ -164,10 +179,11 @@ const struct pool *policy_pool(const struct policy *policy, uint16_t share, uint
 bool policy_is_published(const struct policy *policy, uint8_t protocol, uint16_t external_port);
 
 /*
- * The published ports as sorted, disjoint, merged ranges; at most `max` are written. Returns how many there are
- * (32768 is always enough).
+ * The published ports as sorted, disjoint, merged ranges; at most `max` are written. Returns how
+ * many there are (32768 is always enough).
  */
-size_t policy_published(const struct policy *policy, uint8_t protocol, struct port_range *ranges, size_t max);
+size_t policy_published(const struct policy *policy, uint8_t protocol, struct port_range *ranges,
+                        size_t max);
 
 /* Of a share, for a protocol. */
 enum filtering share_filtering(const struct share *share, uint8_t protocol);

@@ -1,8 +1,8 @@
 /*
  * queue.h - one netfilter queue: batches of packets in, batches of verdicts out
  *
- * One recvmmsg takes what waits, one sendmsg returns all verdicts, the packets rewritten where they lie. A queue
- * belongs to one thread. All memory is allocated by queue_open.
+ * One recvmmsg takes what waits, one sendmsg returns all verdicts, the packets rewritten where they
+ * lie. A queue belongs to one thread. All memory is allocated by queue_open.
  */
 #ifndef PORTREEVE_QUEUE_H
 #define PORTREEVE_QUEUE_H
@@ -21,9 +21,9 @@ struct queue_options {
 struct queue;
 
 /*
- * Binds the queue in the caller's network namespace: copy whole packets, GSO, never fail open, no ENOBUFS. A queue
- * that another program holds is -EBUSY, and the sentence says which queue and who (the netlink port id from
- * /proc/net/netfilter/nfnetlink_queue, which usually is a process id).
+ * Binds the queue in the caller's network namespace: copy whole packets, GSO, never fail open, no
+ * ENOBUFS. A queue that another program holds is -EBUSY, and the sentence says which queue and who
+ * (the netlink port id from /proc/net/netfilter/nfnetlink_queue, which usually is a process id).
  */
 int queue_open(struct queue **queue, const struct queue_options *options, struct error *error);
 void queue_close(struct queue *queue); /* NULL is fine */
@@ -32,16 +32,18 @@ void queue_close(struct queue *queue); /* NULL is fine */
 int queue_descriptor(const struct queue *queue);
 
 /*
- * Takes up to QUEUE_BATCH packets without waiting. *packets points at them until the next call; fill in verdict,
- * reason and transit of each. Returns how many, 0 when none wait, or -errno. A packet that is not IPv4, or of which
- * not enough arrived, is in the batch as well: every packet needs its verdict. One that somebody else's rule queued
- * in another hook is not: it passes. A rewritten packet that is `truncated` would be cut, and is dropped.
+ * Takes up to QUEUE_BATCH packets without waiting. *packets points at them until the next call;
+ * fill in verdict, reason and transit of each. Returns how many, 0 when none wait, or -errno. A
+ * packet that is not IPv4, or of which not enough arrived, is in the batch as well: every packet
+ * needs its verdict. One that somebody else's rule queued in another hook is not: it passes. A
+ * rewritten packet that is `truncated` would be cut, and is dropped.
  */
 int queue_receive(struct queue *queue, struct packet **packets);
 
 /*
- * Sends the verdicts of the last batch with one system call, or more where the kernel has not the memory for all at
- * once. Returns 0, or -errno when a packet had to be dropped instead of what was decided; the queue goes on.
+ * Sends the verdicts of the last batch with one system call, or more where the kernel has not the
+ * memory for all at once. Returns 0, or -errno when a packet had to be dropped instead of what was
+ * decided; the queue goes on.
  */
 int queue_reply(struct queue *queue);
 
@@ -52,8 +54,8 @@ struct queue_statistics {
 };
 
 /*
- * Reads /proc/net/netfilter/nfnetlink_queue for `number`; only user or group root may (-EACCES). Returns 0, -ENOENT when
- * nobody is bound, or -errno.
+ * Reads /proc/net/netfilter/nfnetlink_queue for `number`; only user or group root may (-EACCES).
+ * Returns 0, -ENOENT when nobody is bound, or -errno.
  */
 int queue_read_statistics(uint16_t number, struct queue_statistics *statistics);
 

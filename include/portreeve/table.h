@@ -3,37 +3,42 @@
  *
  * Theory of operation
  *
- * A session is two tuples: what each side sends. A packet that matches one tuple is given the inverse of the other
- * one, at each hook the half of it that may be rewritten there. So source NAT, forwards and hairpins are one
- * mechanism:
+ * A session is two tuples: what each side sends. A packet that matches one tuple is given the
+ * inverse of the other one, at each hook the half of it that may be rewritten there. So source NAT,
+ * forwards and hairpins are one mechanism:
  *
  *              initiator's tuple            responder's tuple
  *   outbound   internal -> remote           remote   -> external
  *   inbound    remote   -> external         internal -> remote
  *   hairpin    internal -> external'        internal' -> external
  *
- * A hairpin packet passes twice, destination first. Between the passes it carries a tuple that neither side sends,
- * (internal -> internal'), so a hairpin session has a transit key for it as well.
+ * A hairpin packet passes twice, destination first. Between the passes it carries a tuple that
+ * neither side sends, (internal -> internal'), so a hairpin session has a transit key for it as
+ * well.
  *
- * A mapping is an internal endpoint's external endpoint, shared by all its sessions (RFC 4787 REQ-1) and kept as
- * long as it has one. Forwards need none: the policy is their mapping.
+ * A mapping is an internal endpoint's external endpoint, shared by all its sessions (RFC 4787
+ * REQ-1) and kept as long as it has one. Forwards need none: the policy is their mapping.
  *
  * Invariants
- *   - Arrays are allocated once; a session is found by its slot (a 32-bit index) or, across time, by its id, which
- *     is never used again.
- *   - Every live session is in the index under its tuples, armed in the wheel, and in an age list if its state may be evicted.
+ *   - Arrays are allocated once; a session is found by its slot (a 32-bit index) or, across time,
+ *     by its id, which is never used again.
+ *   - Every live session is in the index under its tuples, armed in the wheel, and in an age list
+ *     if its state may be evicted.
  *   - Of the sessions with one filter key, the first of their list is in the index.
- *   - A mapping's `sessions` counts the sessions that name it; with the last it goes, and its port with it if nobody shares it.
+ *   - A mapping's `sessions` counts the sessions that name it; with the last it goes, and its port
+ *     with it if nobody shares it.
  *
- * A packet touches one cache line of the index, the session's first, and for TCP its second. What stands in which line of
- * struct session follows from that. A million sessions, each with a mapping of its own, take less than 192 bytes each, all
- * in: 128 for the session, 24 for its mapping, 23 in the index, the rest for hosts, ports, wheel and events (nat_memory).
+ * A packet touches one cache line of the index, the session's first, and for TCP its second. What
+ * stands in which line of struct session follows from that. A million sessions, each with a mapping
+ * of its own, take less than 192 bytes each, all in: 128 for the session, 24 for its mapping, 23 in
+ * the index, the rest for hosts, ports, wheel and events (nat_memory).
  *
- * Times are stored in 32 bits and wrap around; they are read against `now`, which is never further from them than
- * LONGEST_TIMEOUT, or four years.
+ * Times are stored in 32 bits and wrap around; they are read against `now`, which is never further
+ * from them than LONGEST_TIMEOUT, or four years.
  *
- * Rejected: one hash of mappings with sessions hanging off it. A mapping with thousands of remotes (a resolver) would
- * make each packet walk them. Cost now: a packet is one hash of 16 bytes and one comparison.
+ * Rejected: one hash of mappings with sessions hanging off it. A mapping with thousands of remotes
+ * (a resolver) would make each packet walk them. Cost now: a packet is one hash of 16 bytes and one
+ * comparison.
  */
 #ifndef PORTREEVE_TABLE_H
 #define PORTREEVE_TABLE_H
@@ -67,12 +72,16 @@ enum age_list {
 enum session_key {
     KEY_INITIATOR, /* the initiator's tuple */
     KEY_RESPONDER,
-    KEY_FILTER,  /* outbound, hairpin: the initiator and the remote address that it called, for filtering */
+    KEY_FILTER,  /* outbound, hairpin: the initiator and the remote address that it called, for
+                    filtering */
     KEY_TRANSIT, /* hairpin: both internal endpoints, the lower first */
     SESSION_KEYS
 };
 
-/* A slot is live from the end of its activation to the start of its removal, so that a crash leaves no half session. */
+/*
+ * A slot is live from the end of its activation to the start of its removal, so that a crash leaves
+ * no half session.
+ */
 enum slot_use {
     SLOT_FREE,
     SLOT_LIVE,
@@ -80,10 +89,10 @@ enum slot_use {
 };
 
 /*
- * What gives one side of a session its external endpoint: nothing (the remote's side), a mapping, or a forward; packed into
- * a number, for the two exclude each other.
+ * What gives one side of a session its external endpoint: nothing (the remote's side), a mapping,
+ * or a forward; packed into a number, for the two exclude each other.
  */
-#define SIDE_NONE INDEX_NONE
+#define SIDE_NONE    INDEX_NONE
 #define SIDE_FORWARD UINT32_C(0x80000000) /* + the forward's index; otherwise it is a mapping's */
 
 struct session {
@@ -104,7 +113,8 @@ struct session {
     /* What TCP, timers and those who open, close and look need. */
     struct tcp_track tcp;
     uint16_t wheel_slot : 13;
-    uint16_t has_host : 1; /* the initiator is one of a share's hosts and counts this session as its own */
+    uint16_t has_host : 1; /* the initiator is one of a share's hosts and counts this session as its
+                              own */
     uint32_t side[2];      /* by role (session_mapping, session_forward) */
     struct link wheel_link;
     struct link age_link;
@@ -131,7 +141,8 @@ static inline struct endpoint session_source(const struct session *session, enum
 
 static inline struct endpoint session_destination(const struct session *session, enum role role)
 {
-    return compact_endpoint_expand(session->sent[role].destination, session->sent[role].destination_port);
+    return compact_endpoint_expand(session->sent[role].destination,
+                                   session->sent[role].destination_port);
 }
 
 static inline uint8_t session_protocol(const struct session *session)
@@ -156,12 +167,14 @@ static inline uint32_t session_mapping(const struct session *session, enum role 
 /* The forward that does, or POLICY_NONE. */
 static inline uint16_t session_forward(const struct session *session, enum role role)
 {
-    return session->side[role] < SIDE_FORWARD || session->side[role] == SIDE_NONE ? POLICY_NONE
-                                                                                   : (uint16_t)session->side[role];
+    return session->side[role] < SIDE_FORWARD || session->side[role] == SIDE_NONE
+               ? POLICY_NONE
+               : (uint16_t)session->side[role];
 }
 
 /* One of them, or neither. */
-static inline void session_set_side(struct session *session, enum role role, uint32_t mapping, uint16_t forward)
+static inline void session_set_side(struct session *session, enum role role, uint32_t mapping,
+                                    uint16_t forward)
 {
     session->side[role] = forward != POLICY_NONE ? SIDE_FORWARD | forward : mapping;
 }
@@ -177,7 +190,10 @@ static inline void session_set_share(struct session *session, uint16_t share)
     session->share = share == POLICY_NONE ? UINT8_MAX : (uint8_t)share;
 }
 
-/* Milliseconds since a packet kept the session alive: 0 if that was, by the clock of another worker, a moment after `now`. */
+/*
+ * Milliseconds since a packet kept the session alive: 0 if that was, by the clock of another
+ * worker, a moment after `now`.
+ */
 static inline uint64_t session_idle(const struct session *session, uint64_t now)
 {
     uint32_t idle = (uint32_t)now - session->last_seen;
@@ -204,7 +220,8 @@ static inline uint64_t session_packets(const struct session *session, enum role 
     return (uint64_t)session->packets_high[role] << 32 | session->packets_low[role];
 }
 
-static inline void session_count(struct session *session, enum role role, uint64_t packets, uint64_t bytes)
+static inline void session_count(struct session *session, enum role role, uint64_t packets,
+                                 uint64_t bytes)
 {
     uint64_t sum = session_packets(session, role) + packets;
 
@@ -221,11 +238,13 @@ struct mapping {
     compact_address internal;
     uint16_t internal_port, external_port;
     uint32_t sessions; /* 0: the slot is free */
-    uint32_t sharers;  /* other mappings that share its port, if it is the port's own; of a free slot: the next one */
+    uint32_t sharers;  /* other mappings that share its port, if it is the port's own; of a free
+                          slot: the next one */
     uint32_t created;  /* in units of 64 milliseconds (stored_age) */
     uint8_t protocol;
     uint8_t external_index; /* of the external address: which port space */
-    uint8_t is_overload;    /* shares its external port with another mapping; found by its sessions only */
+    /* shares its external port with another mapping; found by its sessions only */
+    uint8_t is_overload;
 };
 
 _Static_assert(sizeof(struct mapping) == 24, "a mapping is what it is counted as");
@@ -240,8 +259,8 @@ struct host {
     uint32_t sessions; /* that it has opened */
     uint32_t mappings; /* with 0 of both, the slot is free */
     uint32_t next;     /* of a free slot */
-    uint64_t tokens; /* thousandths of a session that it may open now, under a rate limit */
-    uint64_t filled; /* when tokens were last added, milliseconds */
+    uint64_t tokens;   /* thousandths of a session that it may open now, under a rate limit */
+    uint64_t filled;   /* when tokens were last added, milliseconds */
 };
 
 struct table {
@@ -254,69 +273,84 @@ struct table {
     bool session_is_ours; /* allocated here */
     struct mapping *mapping;
     struct host *host;
-    struct index index; /* of all of them */
+    struct index index;                             /* of all of them */
     uint32_t free_session, free_mapping, free_host; /* chained by wheel_link.next, sharers, next */
     struct list age[AGE_LISTS];
     struct wheel *wheel;
 };
 
 /*
- * Allocates and touches everything for `capacity` sessions; the sessions themselves lie in `memory` if it is not NULL.
- * False without memory; then nothing is left behind.
+ * Allocates and touches everything for `capacity` sessions; the sessions themselves lie in `memory`
+ * if it is not NULL. False without memory; then nothing is left behind.
  */
-bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key, struct session *memory,
-                uint64_t now);
+bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key,
+                struct session *memory, uint64_t now);
 void table_fini(struct table *table);
 
 /* Bytes that a table of this capacity takes, its index included. */
 size_t table_memory(const struct table *table);
 
-/* Of the session that has this tuple: its slot, and whose tuple it is. INDEX_NONE when there is none. */
+/*
+ * Of the session that has this tuple: its slot, and whose tuple it is. INDEX_NONE when there is
+ * none.
+ */
 uint32_t table_find(const struct table *table, const struct tuple *tuple, enum role *role);
 
 /*
- * Hints that these tuples will be looked up soon: a batch that does so waits for memory once, not for each packet. At most
- * TABLE_PREFETCH_MAX; what is beyond that gets no hint. `for_packets`: they will be followed, too, not only looked up.
+ * Hints that these tuples will be looked up soon: a batch that does so waits for memory once, not
+ * for each packet. At most TABLE_PREFETCH_MAX; what is beyond that gets no hint. `for_packets`:
+ * they will be followed, too, not only looked up.
  */
 #define TABLE_PREFETCH_MAX 64
-void table_prefetch(const struct table *table, const struct tuple *tuples, size_t count, bool for_packets);
-
-/* Of the hairpin session between these two internal endpoints. *role is the one whose packet goes source -> destination. */
-uint32_t table_find_transit(const struct table *table, const struct tuple *transit, enum role *role);
-
-/* True when this internal endpoint has a session to `remote` that it opened. */
-bool table_has_spoken_to(const struct table *table, uint8_t protocol, const struct endpoint *internal,
-                         const struct address *remote);
+void table_prefetch(const struct table *table, const struct tuple *tuples, size_t count,
+                    bool for_packets);
 
 /*
- * Allocate -> fill -> activate: table_allocate gives a free slot (INDEX_NONE when full) that nobody else sees;
- * after the tuples, direction, state, sides and host are filled in, table_activate indexes and arms it. A slot
- * that is not activated goes back by table_cancel.
+ * Of the hairpin session between these two internal endpoints. *role is the one whose packet goes
+ * source -> destination.
+ */
+uint32_t table_find_transit(const struct table *table, const struct tuple *transit,
+                            enum role *role);
+
+/* True when this internal endpoint has a session to `remote` that it opened. */
+bool table_has_spoken_to(const struct table *table, uint8_t protocol,
+                         const struct endpoint *internal, const struct address *remote);
+
+/*
+ * Allocate -> fill -> activate: table_allocate gives a free slot (INDEX_NONE when full) that nobody
+ * else sees; after the tuples, direction, state, sides and host are filled in, table_activate
+ * indexes and arms it. A slot that is not activated goes back by table_cancel.
  */
 uint32_t table_allocate(struct table *table);
 void table_cancel(struct table *table, uint32_t slot);
 void table_activate(struct table *table, uint32_t slot, uint32_t timeout, uint64_t now);
 
 /*
- * Adoption: table_readmit indexes and arms a candidate whose fields have been verified; table_end_adoption makes every slot
- * that is not live a free one.
+ * Adoption: table_readmit indexes and arms a candidate whose fields have been verified;
+ * table_end_adoption makes every slot that is not live a free one.
  */
 void table_readmit(struct table *table, uint32_t slot, uint64_t due_ms);
 void table_end_adoption(struct table *table);
 
-/* Takes a live session out of every index and frees its slot. Mappings and hosts are the caller's to put. */
+/*
+ * Takes a live session out of every index and frees its slot. Mappings and hosts are the caller's
+ * to put.
+ */
 void table_remove(struct table *table, uint32_t slot);
 
 /*
- * The responder becomes the initiator: exchanges all that is held by role, and the keys with it. What had been inbound is
- * outbound, and the other way round.
+ * The responder becomes the initiator: exchanges all that is held by role, and the keys with it.
+ * What had been inbound is outbound, and the other way round.
  */
 void table_reverse(struct table *table, uint32_t slot);
 
 /* Puts the session into the age list that its state belongs to. */
 void table_set_state(struct table *table, uint32_t slot, enum session_state state);
 
-/* Arms a live session anew for when it may expire; table_arm is for one that the wheel has just given. */
+/*
+ * Arms a live session anew for when it may expire; table_arm is for one that the wheel has just
+ * given.
+ */
 void table_rearm(struct table *table, uint32_t slot, uint64_t due_ms);
 void table_arm(struct table *table, uint32_t slot, uint64_t due_ms);
 
@@ -325,22 +359,30 @@ uint32_t table_oldest(const struct table *table, enum age_list list);
 uint32_t table_younger(const struct table *table, uint32_t slot);
 
 /*
- * Mappings, by their internal endpoint; by the external one the port spaces know them (nat_find_external). Find returns
- * INDEX_NONE when there is none; add likewise when there is no room (never while sessions fit).
+ * Mappings, by their internal endpoint; by the external one the port spaces know them
+ * (nat_find_external). Find returns INDEX_NONE when there is none; add likewise when there is no
+ * room (never while sessions fit).
  */
-uint32_t mapping_find_internal(const struct table *table, uint8_t protocol, const struct endpoint *internal);
+uint32_t mapping_find_internal(const struct table *table, uint8_t protocol,
+                               const struct endpoint *internal);
 uint32_t mapping_add(struct table *table, const struct mapping *mapping);
 void mapping_remove(struct table *table, uint32_t index);
 
 /* The host's slot, or INDEX_NONE when it has neither sessions nor mappings. */
 uint32_t host_find(const struct table *table, const struct address *address);
-/* Counts one more session of this host; INDEX_NONE when it has `limit` or no host fits. host_put counts one less. */
+/*
+ * Counts one more session of this host; INDEX_NONE when it has `limit` or no host fits. host_put
+ * counts one less.
+ */
 uint32_t host_get(struct table *table, const struct address *address, uint32_t limit);
 void host_put(struct table *table, uint32_t index);
 /* The same for mappings (RFC 6888 REQ-4). */
 uint32_t host_get_mapping(struct table *table, const struct address *address, uint32_t limit);
 void host_put_mapping(struct table *table, uint32_t index);
-/* True when the host may open one more session now, of `rate` a second; a burst of one second's worth is fine. */
+/*
+ * True when the host may open one more session now, of `rate` a second; a burst of one second's
+ * worth is fine.
+ */
 bool host_take_token(struct table *table, uint32_t index, uint32_t rate, uint64_t now);
 /* How many sessions this host has opened. */
 uint32_t host_sessions(const struct table *table, const struct address *address);

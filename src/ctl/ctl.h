@@ -1,9 +1,9 @@
 /*
  * ctl.h - the portreeve client: a verb asks the daemon one thing and shows the answer
  *
- * main.c reads the command line and finds the verb; rpc.c talks; format.c and table.c write; a file for each
- * family of verbs. Whatever comes from the socket is shown with its unprintable characters replaced, for it
- * may hold what others wrote.
+ * main.c reads the command line and finds the verb; rpc.c talks; format.c and table.c write; a file
+ * for each family of verbs. Whatever comes from the socket is shown with its unprintable characters
+ * replaced, for it may hold what others wrote.
  */
 #ifndef PORTREEVE_CTL_H
 #define PORTREEVE_CTL_H
@@ -67,26 +67,29 @@ struct rpc {
 /* Told each line of a streamed answer. */
 typedef void rpc_line(void *context, const char *method, const json_t *params);
 
-/* EXIT_DONE, or another code after saying what is wrong. Then rpc_close is not needed, but does no harm. */
+/*
+ * EXIT_DONE, or another code after saying what is wrong. Then rpc_close is not needed, but does no
+ * harm.
+ */
 int rpc_open(struct rpc *rpc, const char *socket);
 void rpc_close(struct rpc *rpc);
 
 /*
- * Asks and waits for the answer: EXIT_DONE and *result (a new reference), or another code after saying why.
- * `params` is released; `line` may be NULL for methods that do not stream.
+ * Asks and waits for the answer: EXIT_DONE and *result (a new reference), or another code after
+ * saying why. `params` is released; `line` may be NULL for methods that do not stream.
  */
 int rpc_call(struct rpc *rpc, const char *method, json_t *params, rpc_line *line, void *context,
              json_t **result);
 
 /*
- * Waits for one more line of a subscription, however long that takes. EXIT_DONE, or another code after saying
- * why.
+ * Waits for one more line of a subscription, however long that takes. EXIT_DONE, or another code
+ * after saying why.
  */
 int rpc_follow(struct rpc *rpc, rpc_line *line, void *context);
 
 /* rpc_open, rpc_call, rpc_close. */
-int rpc_ask(const struct options *options, const char *method, json_t *params, rpc_line *line, void *context,
-            json_t **result);
+int rpc_ask(const struct options *options, const char *method, json_t *params, rpc_line *line,
+            void *context, json_t **result);
 
 /* {"filter": [words]} */
 json_t *filter_params(const struct options *options);
@@ -118,9 +121,13 @@ const char *show(struct shown *shown, const char *text);
 /* Each writes at most CELL_MAX bytes and returns `buffer`. */
 char *format_duration(double seconds, char buffer[CELL_MAX]); /* "4m12s", "2h4m", "3d2h" */
 char *format_amount(int64_t number, char buffer[CELL_MAX]);   /* "950", "1.2M"; thousands */
-char *format_endpoint(const json_t *endpoint, const char *protocol, bool service, char buffer[CELL_MAX]);
+char *format_endpoint(const json_t *endpoint, const char *protocol, bool service,
+                      char buffer[CELL_MAX]);
 char *format_list(const json_t *array, const char *separator, char buffer[CELL_MAX]);
-/* The side of a session that was asked for, with the service's name: remote, or internal and external. */
+/*
+ * The side of a session that was asked for, with the service's name: remote, or internal and
+ * external.
+ */
 char *format_internal(const json_t *session, char buffer[CELL_MAX]);
 char *format_external(const json_t *session, char buffer[CELL_MAX]);
 char *format_remote(const json_t *session, char buffer[CELL_MAX]);
@@ -129,9 +136,10 @@ char *format_remote(const json_t *session, char buffer[CELL_MAX]);
 void print_json(const json_t *json);
 
 /*
- * An array whose elements come one by one, kept as text until it is complete: a pager that takes its time
- * must not make the daemon wait, and half an array is of no use to anybody. A very long one is printed as it comes, so that
- * a million elements take no more memory than some thousands; then whoever reads must keep up.
+ * An array whose elements come one by one, kept as text until it is complete: a pager that takes
+ * its time must not make the daemon wait, and half an array is of no use to anybody. A very long
+ * one is printed as it comes, so that a million elements take no more memory than some thousands;
+ * then whoever reads must keep up.
  */
 #define JSON_LIST_KEPT ((size_t)4 << 20) /* bytes */
 
@@ -152,8 +160,9 @@ void json_list_end(struct json_list *list);
 
 struct column {
     const char *title;
-    bool right;    /* numbers */
-    unsigned rank; /* 0: always shown; others as far as the terminal is wide enough, the lowest first */
+    bool right; /* numbers */
+    unsigned
+        rank; /* 0: always shown; others as far as the terminal is wide enough, the lowest first */
 };
 
 struct row {
@@ -169,7 +178,9 @@ struct table {
 };
 
 void table_begin(struct table *table, const struct column *columns, size_t count);
-/* A new row with the key (all zeros, to be filled) and no cells; ends the program without memory. */
+/*
+ * A new row with the key (all zeros, to be filled) and no cells; ends the program without memory.
+ */
 struct row *table_add(struct table *table);
 void row_set(struct row *row, size_t column, const char *text);
 /* The usual key: protocol, one endpoint, another. */

@@ -84,7 +84,8 @@ char *format_amount(int64_t number, char buffer[CELL_MAX])
     return buffer;
 }
 
-char *format_endpoint(const json_t *endpoint, const char *protocol, bool service, char buffer[CELL_MAX])
+char *format_endpoint(const json_t *endpoint, const char *protocol, bool service,
+                      char buffer[CELL_MAX])
 {
     const char *address = member_text(endpoint, "address");
     int64_t port = member_number(endpoint, "port");
@@ -93,8 +94,9 @@ char *format_endpoint(const json_t *endpoint, const char *protocol, bool service
 
     if (service && port > 0 && port <= UINT16_MAX)
         known = getservbyport(htons((uint16_t)port), protocol);
-    snprintf(buffer, CELL_MAX, "%s%.64s%s:%lld%s%.32s", bracketed ? "[" : "", address, bracketed ? "]" : "",
-             (long long)port, known != NULL ? " " : "", known != NULL ? known->s_name : "");
+    snprintf(buffer, CELL_MAX, "%s%.64s%s:%lld%s%.32s", bracketed ? "[" : "", address,
+             bracketed ? "]" : "", (long long)port, known != NULL ? " " : "",
+             known != NULL ? known->s_name : "");
     return buffer;
 }
 
@@ -104,26 +106,32 @@ char *format_list(const json_t *array, const char *separator, char buffer[CELL_M
     const json_t *item;
 
     buffer[0] = '\0';
-    json_array_foreach (array, index, item) {
+    json_array_foreach(array, index, item)
+    {
         const char *text = json_string_value(item) != NULL ? json_string_value(item) : "?";
 
         if (used < CELL_MAX)
-            used +=
-                (size_t)snprintf(buffer + used, CELL_MAX - used, "%s%s", index > 0 ? separator : "", text);
+            used += (size_t)snprintf(buffer + used, CELL_MAX - used, "%s%s",
+                                     index > 0 ? separator : "", text);
     }
     return buffer;
 }
 
-/* ---- the endpoints of a session; the port that the initiator asked for gets its service's name ---- */
+/*
+ * ---- the endpoints of a session; the port that the initiator asked for gets its service's name
+ * ----
+ */
 
 static bool is_inbound(const json_t *session)
 {
     return strcmp(member_text(session, "direction"), "inbound") == 0;
 }
 
-static char *format_side(const json_t *session, const char *side, bool service, char buffer[CELL_MAX])
+static char *format_side(const json_t *session, const char *side, bool service,
+                         char buffer[CELL_MAX])
 {
-    return format_endpoint(json_object_get(session, side), member_text(session, "protocol"), service, buffer);
+    return format_endpoint(json_object_get(session, side), member_text(session, "protocol"),
+                           service, buffer);
 }
 
 char *format_internal(const json_t *session, char buffer[CELL_MAX])

@@ -13,23 +13,25 @@
 enum { NAME, PROTOCOL, LISTEN, TO, ALLOW, SESSIONS, EXPIRES, ORIGIN, OWNER, NOTE, COLUMN_COUNT };
 
 static const struct column columns[COLUMN_COUNT] = {
-    [NAME] = {"NAME", false, 0},       [PROTOCOL] = {"PROTO", false, 0}, [LISTEN] = {"LISTEN", false, 0},
-    [TO] = {"TO", false, 0},           [ALLOW] = {"ALLOW", false, 3},    [SESSIONS] = {"SESSIONS", true, 4},
-    [EXPIRES] = {"EXPIRES", false, 2}, [ORIGIN] = {"ORIGIN", false, 5},  [OWNER] = {"OWNER", false, 1},
-    [NOTE] = {"NOTE", false, 6},
+    [NAME] = {"NAME", false, 0},       [PROTOCOL] = {"PROTO", false, 0},
+    [LISTEN] = {"LISTEN", false, 0},   [TO] = {"TO", false, 0},
+    [ALLOW] = {"ALLOW", false, 3},     [SESSIONS] = {"SESSIONS", true, 4},
+    [EXPIRES] = {"EXPIRES", false, 2}, [ORIGIN] = {"ORIGIN", false, 5},
+    [OWNER] = {"OWNER", false, 1},     [NOTE] = {"NOTE", false, 6},
 };
 
 /* "2222", "443 https", "8000-8099". */
 static char *format_listen(const json_t *forward, char buffer[CELL_MAX])
 {
-    const char *protocol = json_string_value(json_array_get(json_object_get(forward, "protocols"), 0));
+    const char *protocol =
+        json_string_value(json_array_get(json_object_get(forward, "protocols"), 0));
     const struct servent *known = NULL;
     struct port_range range;
 
     if (text_parse_port_range(member_text(forward, "listen"), &range) && range.first == range.last)
         known = getservbyport(htons(range.first), protocol);
-    snprintf(buffer, CELL_MAX, "%.32s%s%.32s", member_text(forward, "listen"), known != NULL ? " " : "",
-             known != NULL ? known->s_name : "");
+    snprintf(buffer, CELL_MAX, "%.32s%s%.32s", member_text(forward, "listen"),
+             known != NULL ? " " : "", known != NULL ? known->s_name : "");
     return buffer;
 }
 
@@ -53,7 +55,8 @@ static void set_key(struct row *row, const json_t *forward)
     text_parse_port_range(member_text(forward, "listen"), &range);
     row->key[0] = (uint8_t)(range.first >> 8);
     row->key[1] = (uint8_t)range.first;
-    memcpy(row->key + 2, member_text(forward, "name"), strnlen(member_text(forward, "name"), TABLE_KEY - 2));
+    memcpy(row->key + 2, member_text(forward, "name"),
+           strnlen(member_text(forward, "name"), TABLE_KEY - 2));
 }
 
 static void add_row(struct table *table, const json_t *forward)
@@ -71,7 +74,8 @@ static void add_row(struct table *table, const json_t *forward)
     snprintf(text, sizeof(text), "%lld", (long long)member_number(forward, "sessions"));
     row_set(row, SESSIONS, text);
     row_set(row, EXPIRES, format_expiry(forward, text));
-    row_set(row, ORIGIN, json_is_true(json_object_get(forward, "runtime")) ? "run time" : "configuration");
+    row_set(row, ORIGIN,
+            json_is_true(json_object_get(forward, "runtime")) ? "run time" : "configuration");
     row_set(row, OWNER, member_text(forward, "owner"));
     row_set(row, NOTE, member_text(forward, "note"));
 }
@@ -83,8 +87,7 @@ static void show_table(const json_t *forwards)
     size_t index;
 
     table_begin(&table, columns, COLUMN_COUNT);
-    json_array_foreach (forwards, index, forward)
-        add_row(&table, forward);
+    json_array_foreach(forwards, index, forward) add_row(&table, forward);
     if (table.row_count == 0)
         complain("there are no forwards");
     table_print(&table);
@@ -124,16 +127,19 @@ int run_forward_add(const struct options *options)
     struct shown expires;
     int code;
 
-    if (!set_text(params, "name", options->words[0]) || !set_text(params, "listen", options->words[1]) ||
+    if (!set_text(params, "name", options->words[0]) ||
+        !set_text(params, "listen", options->words[1]) ||
         !set_text(params, "to", options->words[2]) || !set_text(params, "allow", options->allow) ||
         !set_text(params, "owner", options->owner) || !set_text(params, "note", options->note) ||
-        !set_text(params, "for", options->duration) || !set_text(params, "expires", options->expires)) {
+        !set_text(params, "for", options->duration) ||
+        !set_text(params, "expires", options->expires)) {
         json_decref(params);
         return EXIT_USAGE;
     }
     code = rpc_ask(options, "forward.add", params, NULL, NULL, &result);
     if (code == EXIT_DONE && *member_text(result, "expires") != '\0')
-        printf("added %s, until %s\n", options->words[0], show(&expires, member_text(result, "expires")));
+        printf("added %s, until %s\n", options->words[0],
+               show(&expires, member_text(result, "expires")));
     else if (code == EXIT_DONE)
         printf("added %s\n", options->words[0]);
     json_decref(result);

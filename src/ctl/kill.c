@@ -15,8 +15,8 @@ int run_kill(const struct options *options)
                      : "expected a FILTER; --all ends every session");
         return EXIT_USAGE;
     }
-    code = rpc_ask(options, "kill", all ? json_pack("{s:b}", "all", 1) : filter_params(options), NULL, NULL,
-                   &result);
+    code = rpc_ask(options, "kill", all ? json_pack("{s:b}", "all", 1) : filter_params(options),
+                   NULL, NULL, &result);
     killed = (long long)member_number(result, "killed");
     json_decref(result);
     if (code != EXIT_DONE)

@@ -20,18 +20,20 @@ static const struct verb {
     const char *help;
     int (*run)(const struct options *options);
 } verbs[] = {
-    {"status", "[--json]", 0, 0, OPTION_JSON, "how the gateway is: warnings, sessions, pools, traffic, drops",
-     "", run_status},
+    {"status", "[--json]", 0, 0, OPTION_JSON,
+     "how the gateway is: warnings, sessions, pools, traffic, drops", "", run_status},
     {"sessions", "[FILTER...] [--json]", 0, WORDS_ANY, OPTION_JSON, "the live translation table",
-     "Exit status 1 when a filter matches nothing (with --json: an empty array, and 0).\n", run_sessions},
-    {"mappings", "[--json]", 0, 0, OPTION_JSON, "which internal endpoint is seen as which external one", "",
-     run_mappings},
-    {"forwards", "[--json]", 0, 0, OPTION_JSON, "the forwards, of the configuration and added at run time",
-     "", run_forwards},
+     "Exit status 1 when a filter matches nothing (with --json: an empty array, and 0).\n",
+     run_sessions},
+    {"mappings", "[--json]", 0, 0, OPTION_JSON,
+     "which internal endpoint is seen as which external one", "", run_mappings},
+    {"forwards", "[--json]", 0, 0, OPTION_JSON,
+     "the forwards, of the configuration and added at run time", "", run_forwards},
     {"forward add", "NAME LISTEN TO [OPTION...]", 3, 3,
      OPTION_ALLOW | OPTION_OWNER | OPTION_NOTE | OPTION_FOR | OPTION_EXPIRES,
      "add a forward at run time (root)",
-     "LISTEN is a port, a range or a service, and the protocol: 2222/tcp, 8000-8099/udp, domain/tcp+udp.\n"
+     "LISTEN is a port, a range or a service, and the protocol: 2222/tcp, 8000-8099/udp, "
+     "domain/tcp+udp.\n"
      "TO is the internal address and port: 10.0.0.22:22.\n"
      "\n"
      "  --allow PREFIX,...  who may come in (default: anyone)\n"
@@ -41,11 +43,12 @@ static const struct verb {
      "  --expires TIME      gone then: 2026-12-31T18:00:00Z\n",
      run_forward_add},
     {"forward remove", "NAME", 1, 1, 0, "remove a forward that was added at run time (root)",
-     "Its sessions end. Forwards of the configuration are taken out there, followed by 'portreeve reload'.\n",
+     "Its sessions end. Forwards of the configuration are taken out there, followed by 'portreeve "
+     "reload'.\n",
      run_forward_remove},
     {"events", "[FILTER...] [--json]", 0, WORDS_ANY, OPTION_JSON,
-     "sessions as they open, are established and close", "Ends with Ctrl-C. --json: an object in a line.\n",
-     run_events},
+     "sessions as they open, are established and close",
+     "Ends with Ctrl-C. --json: an object in a line.\n", run_events},
     {"kill", "FILTER... | --all", 0, WORDS_ANY, OPTION_ALL, "end the sessions that match (root)",
      "Exit status 1 when no session matches.\n", run_kill},
     {"reload", "", 0, 0, 0, "read the configuration again (root)",
@@ -54,31 +57,32 @@ static const struct verb {
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
 
-static const char filter_help[] =
-    "FILTER: words that must all hold\n"
-    "  tcp udp icmp                     the protocol\n"
-    "  10.0.0.7 10.0.0.0/24 :443 :https\n"
-    "                                   any endpoint; of one only: internal=, external=, remote= before it\n"
-    "  state=established                unanswered answered opening established closing closed reset\n"
-    "  direction=inbound                outbound inbound hairpin\n"
-    "  share=NAME forward=NAME id=NUMBER offloaded\n";
+static const char filter_help[] = "FILTER: words that must all hold\n"
+                                  "  tcp udp icmp                     the protocol\n"
+                                  "  10.0.0.7 10.0.0.0/24 :443 :https\n"
+                                  "                                   any endpoint; of one only: "
+                                  "internal=, external=, remote= before it\n"
+                                  "  state=established                unanswered answered opening "
+                                  "established closing closed reset\n"
+                                  "  direction=inbound                outbound inbound hairpin\n"
+                                  "  share=NAME forward=NAME id=NUMBER offloaded\n";
 
 static void print_usage(FILE *out)
 {
     fprintf(out, "usage: portreeve [-s SOCKET] VERB ...\n\n");
     for (size_t i = 0; i < VERB_COUNT; i++)
         fprintf(out, "  %-15s %s\n", verbs[i].name, verbs[i].summary);
-    fprintf(
-        out,
-        "\n"
-        "  -s, --socket SOCKET  the daemon's control socket (default " DEFAULT_SOCKET ")\n"
-        "  -h, --help           this text; after a verb: about the verb\n"
-        "  -V, --version        the version\n"
-        "\n"
-        "%s\n"
-        "Exit status: 0 done, 1 refused or nothing matched, 2 wrong usage, 3 the daemon cannot be reached,\n"
-        "4 not permitted. See portreeve(1).\n",
-        filter_help);
+    fprintf(out,
+            "\n"
+            "  -s, --socket SOCKET  the daemon's control socket (default " DEFAULT_SOCKET ")\n"
+            "  -h, --help           this text; after a verb: about the verb\n"
+            "  -V, --version        the version\n"
+            "\n"
+            "%s\n"
+            "Exit status: 0 done, 1 refused or nothing matched, 2 wrong usage, 3 the daemon cannot "
+            "be reached,\n"
+            "4 not permitted. See portreeve(1).\n",
+            filter_help);
 }
 
 static void print_verb_help(const struct verb *verb)
@@ -247,7 +251,8 @@ int main(int argc, char **argv)
     int code;
     bool help;
 
-    setlocale(LC_CTYPE, "C.UTF-8"); /* for the width of characters; names and notes are UTF-8 in any locale */
+    setlocale(LC_CTYPE,
+              "C.UTF-8"); /* for the width of characters; names and notes are UTF-8 in any locale */
     help = parse_options(argc, argv, &options, &code);
     if (code < 0)
         code = run_verb(&options, help);

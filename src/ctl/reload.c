@@ -9,7 +9,8 @@ int run_reload(const struct options *options)
     int code = rpc_ask(options, "reload", json_object(), NULL, NULL, &result);
 
     if (code == EXIT_DONE)
-        printf("reloaded; %lld sessions ended\n", (long long)member_number(result, "sessions_ended"));
+        printf("reloaded; %lld sessions ended\n",
+               (long long)member_number(result, "sessions_ended"));
     json_decref(result);
     return code;
 }

@@ -26,7 +26,8 @@ static void explain_failure(const char *path, int code)
         break;
     case EACCES:
     case EPERM:
-        complain("cannot reach %s: %s; be root or a member of the socket's group", path, strerror(code));
+        complain("cannot reach %s: %s; be root or a member of the socket's group", path,
+                 strerror(code));
         break;
     default:
         complain("cannot reach %s: %s", path, strerror(code));
@@ -60,7 +61,8 @@ int rpc_open(struct rpc *rpc, const char *socket)
     *rpc = (struct rpc){.socket = socket};
     if (descriptor < 0) {
         explain_failure(socket, -descriptor);
-        return descriptor == -EACCES || descriptor == -EPERM ? EXIT_NOT_PERMITTED : EXIT_UNREACHABLE;
+        return descriptor == -EACCES || descriptor == -EPERM ? EXIT_NOT_PERMITTED
+                                                             : EXIT_UNREACHABLE;
     }
     rpc->stream = fdopen(descriptor, "r");
     if (rpc->stream == NULL) {
@@ -90,8 +92,8 @@ static void set_patience(const struct rpc *rpc, int seconds)
 
 static bool send_request(struct rpc *rpc, const char *method, json_t *params)
 {
-    json_t *request = json_pack("{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", REQUEST_ID, "method", method,
-                                "params", params);
+    json_t *request = json_pack("{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", REQUEST_ID, "method",
+                                method, "params", params);
     char *text = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
     size_t length = text != NULL ? strlen(text) : 0, done = 0;
     bool failed = text == NULL;
@@ -146,7 +148,8 @@ static int explain_error(const char *method, const json_t *error)
         complain("%s was refused, and nothing has changed:", method);
     else
         complain("%s", member_text(error, "message"));
-    json_array_foreach (lines, index, line) {
+    json_array_foreach(lines, index, line)
+    {
         char *text = strdup(json_string_value(line) != NULL ? json_string_value(line) : "");
 
         if (text != NULL) {
@@ -208,8 +211,8 @@ int rpc_call(struct rpc *rpc, const char *method, json_t *params, rpc_line *line
     }
 }
 
-int rpc_ask(const struct options *options, const char *method, json_t *params, rpc_line *line, void *context,
-            json_t **result)
+int rpc_ask(const struct options *options, const char *method, json_t *params, rpc_line *line,
+            void *context, json_t **result)
 {
     struct rpc rpc;
     int code = rpc_open(&rpc, options->socket);

@@ -84,7 +84,10 @@ static void take_session(void *context, const char *method, const json_t *sessio
         add_row(&listing->table, session);
 }
 
-/* A script reads "nothing" from an empty array; a person is told, and a shell sees it in the exit status. */
+/*
+ * A script reads "nothing" from an empty array; a person is told, and a shell sees it in the exit
+ * status.
+ */
 static int show_table(struct table *table, const struct options *options)
 {
     table_print(table);

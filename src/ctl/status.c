@@ -54,8 +54,9 @@ static void print_warnings(const json_t *status)
     struct shown shown;
     size_t index;
 
-    json_array_foreach (warnings, index, warning)
-        printf("warning: %s\n", show(&shown, json_string_value(warning) ? json_string_value(warning) : "?"));
+    json_array_foreach(warnings, index, warning)
+        printf("warning: %s\n",
+               show(&shown, json_string_value(warning) ? json_string_value(warning) : "?"));
     if (json_array_size(warnings) > 0)
         putchar('\n');
 }
@@ -66,8 +67,9 @@ static void print_daemon(const json_t *status)
     char uptime[CELL_MAX], addresses[CELL_MAX];
     struct shown version, started, interface;
 
-    printf("portreeved %s, process %lld, up %s, since %s\n", show(&version, member_text(status, "version")),
-           (long long)member_number(status, "pid"), format_duration(member_seconds(status, "uptime"), uptime),
+    printf("portreeved %s, process %lld, up %s, since %s\n",
+           show(&version, member_text(status, "version")), (long long)member_number(status, "pid"),
+           format_duration(member_seconds(status, "uptime"), uptime),
            show(&started, member_text(status, "started")));
     make_printable(format_list(json_object_get(external, "addresses"), ", ", addresses));
     printf("external   %s: %s\n", show(&interface, member_text(external, "interface")),
@@ -81,7 +83,8 @@ static void print_closed(const json_t *closed)
     const json_t *count;
 
     /* json_object_foreach wants a pointer that is not const; nothing is changed through it */
-    json_object_foreach ((json_t *)closed, reason, count) {
+    json_object_foreach((json_t *)closed, reason, count)
+    {
         if (json_integer_value(count) == 0)
             continue;
         printf("%s%lld %s", separator, (long long)json_integer_value(count), show(&shown, reason));
@@ -91,7 +94,8 @@ static void print_closed(const json_t *closed)
 
 static void print_sessions(const json_t *status)
 {
-    const json_t *sessions = json_object_get(status, "sessions"), *mappings = json_object_get(status, "mappings");
+    const json_t *sessions = json_object_get(status, "sessions"),
+                 *mappings = json_object_get(status, "mappings");
     int64_t live = member_number(sessions, "live"), limit = member_number(sessions, "limit");
     char memory[CELL_MAX];
 
@@ -115,15 +119,14 @@ static void print_share(const json_t *share)
 
     make_printable(format_list(json_object_get(share, "source"), ", ", source));
     make_printable(format_list(json_object_get(share, "ports"), ", ", ports));
-    printf("share      %s: %s, ports %s, filtering %s\n",
-           show(&name, member_text(share, "name")), source, ports,
-           show(&filtering, member_text(share, "filtering")));
+    printf("share      %s: %s, ports %s, filtering %s\n", show(&name, member_text(share, "name")),
+           source, ports, show(&filtering, member_text(share, "filtering")));
     for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
         const json_t *pool = json_object_get(json_object_get(share, "pool"), protocols[i]);
         int64_t used = member_number(pool, "used"), size = member_number(pool, "size");
 
-        printf("           pool %-4s %lld of %lld (%lld %%)\n", protocols[i], (long long)used, (long long)size,
-               percent(used, size));
+        printf("           pool %-4s %lld of %lld (%lld %%)\n", protocols[i], (long long)used,
+               (long long)size, percent(used, size));
     }
 }
 
@@ -152,7 +155,8 @@ static void print_queue(const json_t *queue)
     if (member_number(queue, "dropped_full") > 0)
         printf("; %lld lost because it was full", (long long)member_number(queue, "dropped_full"));
     if (member_number(queue, "dropped_user") > 0)
-        printf("; %lld lost because the socket was full", (long long)member_number(queue, "dropped_user"));
+        printf("; %lld lost because the socket was full",
+               (long long)member_number(queue, "dropped_user"));
     putchar('\n');
 }
 
@@ -170,8 +174,10 @@ static void print_offload(const json_t *offload)
 
     printf("offload    %s", show(&mode, member_text(offload, "mode")));
     if (strcmp(member_text(offload, "mode"), "on") == 0)
-        printf(": %lld of %lld sessions; %s packets in, %s out", (long long)member_number(offload, "sessions"),
-               (long long)member_number(offload, "limit"), format_amount(member_number(packets, "in"), in),
+        printf(": %lld of %lld sessions; %s packets in, %s out",
+               (long long)member_number(offload, "sessions"),
+               (long long)member_number(offload, "limit"),
+               format_amount(member_number(packets, "in"), in),
                format_amount(member_number(packets, "out"), out));
     putchar('\n');
 }
@@ -195,7 +201,8 @@ static void print_drops(const json_t *status)
     const char *reason;
     bool any = false;
 
-    json_object_foreach ((json_t *)drops, reason, count) {
+    json_object_foreach((json_t *)drops, reason, count)
+    {
         if (json_integer_value(count) == 0)
             continue;
         if (!any)
@@ -205,7 +212,8 @@ static void print_drops(const json_t *status)
                explain(reason));
     }
     if (member_number(status, "told") > 0)
-        printf("internal hosts were told %lld times, by ICMP\n", (long long)member_number(status, "told"));
+        printf("internal hosts were told %lld times, by ICMP\n",
+               (long long)member_number(status, "told"));
 }
 
 static void print_report(const json_t *status)
@@ -216,12 +224,10 @@ static void print_report(const json_t *status)
     print_warnings(status);
     print_daemon(status);
     print_sessions(status);
-    json_array_foreach (json_object_get(status, "shares"), index, item)
-        print_share(item);
+    json_array_foreach(json_object_get(status, "shares"), index, item) print_share(item);
     print_traffic(status, "in", "in");
     print_traffic(status, "out", "out");
-    json_array_foreach (json_object_get(status, "queues"), index, item)
-        print_queue(item);
+    json_array_foreach(json_object_get(status, "queues"), index, item) print_queue(item);
     print_kernel(status);
     print_drops(status);
 }

@@ -1,8 +1,8 @@
 /*
  * table.c - columns that fit the terminal
  *
- * Where the terminal is too narrow, whole columns are left out, the least telling first; only then is a line
- * cut. What goes to a file or another program is never cut, unless $COLUMNS asks for it.
+ * Where the terminal is too narrow, whole columns are left out, the least telling first; only then
+ * is a line cut. What goes to a file or another program is never cut, unless $COLUMNS asks for it.
  */
 #include "ctl.h"
 #include "portreeve/text.h"
@@ -149,7 +149,8 @@ static void lay_out(const struct table *table, struct layout *layout)
         size_t widest = 0;
 
         for (size_t row = 0; row < table->row_count; row++) {
-            size_t width = table->rows[row].cell[i] != NULL ? text_width(table->rows[row].cell[i]) : 0;
+            size_t width =
+                table->rows[row].cell[i] != NULL ? text_width(table->rows[row].cell[i]) : 0;
 
             widest = width > widest ? width : widest;
         }
@@ -186,7 +187,8 @@ static void put_blanks(size_t count, size_t *left)
 }
 
 /* `row` NULL: the titles. Nothing is padded at a line's end. */
-static void print_line(const struct table *table, const struct layout *layout, const struct row *row)
+static void print_line(const struct table *table, const struct layout *layout,
+                       const struct row *row)
 {
     size_t left = layout->line, pending = 0;
 

@@ -68,8 +68,8 @@ static FILE *open_file(const char *path, config_report *report, void *context)
     return stream;
 }
 
-bool config_load(const char *path, struct config *config, config_report *report, config_report *warn,
-                 void *context)
+bool config_load(const char *path, struct config *config, config_report *report,
+                 config_report *warn, void *context)
 {
     FILE *stream = open_file(path, report, context);
     bool loaded;

@@ -61,9 +61,10 @@ static void check_limits(struct reading *reading, const struct section *section)
     if (section->key_line[LIMIT_PER_HOST] == 0)
         limits->sessions_per_host = limits->sessions; /* the default follows a small table */
     else if (has(section, LIMIT_PER_HOST))
-        config_conflict(reading, section, LIMIT_PER_HOST, NULL,
-                        "%u is more than all sessions; expected at most %u, the value of 'sessions'",
-                        limits->sessions_per_host, limits->sessions);
+        config_conflict(
+            reading, section, LIMIT_PER_HOST, NULL,
+            "%u is more than all sessions; expected at most %u, the value of 'sessions'",
+            limits->sessions_per_host, limits->sessions);
 }
 
 static void check_queues(struct reading *reading, const struct section *section)
@@ -72,11 +73,12 @@ static void check_queues(struct reading *reading, const struct section *section)
     unsigned workers = config->workers ? config->workers : CONFIG_WORKERS_MAX;
 
     if (config->queue + workers > UINT16_MAX + 1u && !section->bad)
-        config_conflict(
-            reading, section, PERFORMANCE_QUEUE, NULL,
-            "each worker has a queue, and from %u on there are not %u numbers%s; expected at most %u",
-            config->queue, workers, config->workers ? "" : " (workers = auto may take so many)",
-            UINT16_MAX + 1u - workers);
+        config_conflict(reading, section, PERFORMANCE_QUEUE, NULL,
+                        "each worker has a queue, and from %u on there are not %u numbers%s; "
+                        "expected at most %u",
+                        config->queue, workers,
+                        config->workers ? "" : " (workers = auto may take so many)",
+                        UINT16_MAX + 1u - workers);
 }
 
 /* ---- shares ---- */
@@ -97,7 +99,10 @@ static int compare_sources(const void *left, const void *right)
     return one->line < other->line ? -1 : one->line > other->line;
 }
 
-/* The same prefix twice: one of the shares would never be used. Nested ones are fine, the longest wins. */
+/*
+ * The same prefix twice: one of the shares would never be used. Nested ones are fine, the longest
+ * wins.
+ */
 static void check_sources(struct reading *reading)
 {
     struct source *sources = NULL;
@@ -118,9 +123,10 @@ static void check_sources(struct reading *reading)
     for (size_t i = 1; i < count; i++) {
         if (memcmp(&sources[i].prefix, &sources[i - 1].prefix, sizeof(sources[i].prefix)) != 0)
             continue;
-        config_problem(reading, sources[i].line, "%s source = %s: this is already a source of %s at line %u",
-                       config_title(sources[i].section, title), text_format_prefix(&sources[i].prefix, text),
-                       config_title(sources[i - 1].section, first), sources[i - 1].line);
+        config_problem(
+            reading, sources[i].line, "%s source = %s: this is already a source of %s at line %u",
+            config_title(sources[i].section, title), text_format_prefix(&sources[i].prefix, text),
+            config_title(sources[i - 1].section, first), sources[i - 1].line);
     }
     free(sources);
 }
@@ -138,11 +144,11 @@ static void check_external_addresses(struct reading *reading)
             for (size_t e = 0; e < config->external_address_count; e++) {
                 if (!prefix_contains(&share->share.source[i], &config->external_address[e]))
                     continue;
-                config_problem(reading, share->source_line[i],
-                               "%s source = %s: holds the external address %s; expected inside networks only",
-                               config_title(share, title),
-                               text_format_prefix(&share->share.source[i], prefix),
-                               text_format_address(&config->external_address[e], address));
+                config_problem(
+                    reading, share->source_line[i],
+                    "%s source = %s: holds the external address %s; expected inside networks only",
+                    config_title(share, title), text_format_prefix(&share->share.source[i], prefix),
+                    text_format_address(&config->external_address[e], address));
             }
         }
     }
@@ -197,15 +203,16 @@ static void check_pools(struct reading *reading)
             if (memcmp(&earlier_set, &later_set, sizeof(later_set)) == 0 ||
                 !port_sets_meet(&earlier_set, &later_set))
                 continue;
-            config_conflict(
-                reading, later, SHARE_PORTS, NULL,
-                "some but not all ports are also those of %s at line %u; expected the same ports%s or "
-                "quite others",
-                config_title(earlier, title),
-                earlier->key_line[SHARE_PORTS] ? earlier->key_line[SHARE_PORTS] : earlier->line,
-                later->key_line[SHARE_PORTS] && earlier->key_line[SHARE_PORTS]
-                    ? ""
-                    : " (49152-65535 if not said)");
+            config_conflict(reading, later, SHARE_PORTS, NULL,
+                            "some but not all ports are also those of %s at line %u; expected the "
+                            "same ports%s or "
+                            "quite others",
+                            config_title(earlier, title),
+                            earlier->key_line[SHARE_PORTS] ? earlier->key_line[SHARE_PORTS]
+                                                           : earlier->line,
+                            later->key_line[SHARE_PORTS] && earlier->key_line[SHARE_PORTS]
+                                ? ""
+                                : " (49152-65535 if not said)");
         }
     }
 }
@@ -219,9 +226,10 @@ void config_check_target(struct reading *reading, const struct section *section)
     char text[ENDPOINT_TEXT_MAX];
 
     if (last > UINT16_MAX)
-        config_conflict(reading, section, FORWARD_TO, text_format_endpoint(&forward->to, text),
-                        "%u ports from there on would end at %u; expected the last one to be at most 65535",
-                        forward->listen.last - forward->listen.first + 1u, last);
+        config_conflict(
+            reading, section, FORWARD_TO, text_format_endpoint(&forward->to, text),
+            "%u ports from there on would end at %u; expected the last one to be at most 65535",
+            forward->listen.last - forward->listen.first + 1u, last);
 }
 
 static void check_target_is_inside(struct reading *reading, const struct section *section)
@@ -231,8 +239,9 @@ static void check_target_is_inside(struct reading *reading, const struct section
 
     for (size_t i = 0; i < config->external_address_count; i++) {
         if (address_equal(&config->external_address[i], &section->forward.to.address))
-            config_conflict(reading, section, FORWARD_TO, text_format_endpoint(&section->forward.to, text),
-                            "this is an external address of the gateway; expected a host behind it");
+            config_conflict(
+                reading, section, FORWARD_TO, text_format_endpoint(&section->forward.to, text),
+                "this is an external address of the gateway; expected a host behind it");
     }
 }
 
@@ -241,14 +250,15 @@ struct listeners {
     uint32_t owner[2][PORT_COUNT]; /* TCP, UDP */
 };
 
-static void say_taken(struct reading *reading, const struct section *section, const struct section *other,
-                      bool udp, uint32_t port)
+static void say_taken(struct reading *reading, const struct section *section,
+                      const struct section *other, bool udp, uint32_t port)
 {
     char title[TITLE_MAX];
 
     config_conflict(reading, section, FORWARD_LISTEN, NULL,
                     "port %u/%s is already that of %s at line %u; expected a free one", port,
-                    udp ? "udp" : "tcp", config_title(other, title), other->key_line[FORWARD_LISTEN]);
+                    udp ? "udp" : "tcp", config_title(other, title),
+                    other->key_line[FORWARD_LISTEN]);
 }
 
 /* Takes the ports of sections[index]; each other forward that has one of them is named once. */
@@ -284,8 +294,8 @@ static void check_forwards(struct reading *reading, struct listeners *listeners)
         if (section->id != SECTION_FORWARD || section->ignored || section->expired)
             continue;
         if (++count == POLICY_FORWARDS_MAX + 1)
-            config_problem(reading, section->line, "there are too many forwards; expected at most %d",
-                           POLICY_FORWARDS_MAX);
+            config_problem(reading, section->line,
+                           "there are too many forwards; expected at most %d", POLICY_FORWARDS_MAX);
         if (has(section, FORWARD_TO))
             check_target_is_inside(reading, section);
         if (!has(section, FORWARD_LISTEN))
@@ -315,9 +325,10 @@ static void check_pools_are_left(struct reading *reading, const struct listeners
                    (!(set.words[port / 64] >> (port % 64) & 1) || listeners->owner[p][port]))
                 port++;
             if (port == PORT_COUNT)
-                config_conflict(reading, share, SHARE_PORTS, NULL,
-                                "every %s port is a forward's; expected some that are left for this share",
-                                names[p]);
+                config_conflict(
+                    reading, share, SHARE_PORTS, NULL,
+                    "every %s port is a forward's; expected some that are left for this share",
+                    names[p]);
         }
     }
 }

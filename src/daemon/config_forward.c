@@ -27,7 +27,8 @@ static uint16_t service_port(const char *service, const char *protocol)
 
     if (getservbyname_r(service, protocol, &entry, buffer, sizeof(buffer), &found) != 0 || !found)
         return 0;
-    return (uint16_t)(((unsigned)found->s_port >> 8 & 0xff) | ((unsigned)found->s_port & 0xff) << 8);
+    return (uint16_t)(((unsigned)found->s_port >> 8 & 0xff) | ((unsigned)found->s_port & 0xff)
+                                                                  << 8);
 }
 
 /* "ssh" of "ssh/tcp": one port, and for tcp+udp the same one. */
@@ -40,11 +41,12 @@ static enum outcome take_service(struct reading *reading, const char *value, con
 
     if ((wants_tcp && tcp == 0) || (wants_udp && udp == 0))
         return config_refuse(reading, value,
-                             "'%s' is not a %s service in /etc/services; expected one, or a port", service,
-                             wants_tcp && tcp == 0 ? "tcp" : "udp");
+                             "'%s' is not a %s service in /etc/services; expected one, or a port",
+                             service, wants_tcp && tcp == 0 ? "tcp" : "udp");
     if (wants_tcp && wants_udp && tcp != udp)
-        return config_refuse(reading, value, "'%s' is port %u of tcp and %u of udp; expected one port",
-                             service, tcp, udp);
+        return config_refuse(reading, value,
+                             "'%s' is port %u of tcp and %u of udp; expected one port", service,
+                             tcp, udp);
     forward->listen = (struct port_range){port, port};
     return VALUE_TAKEN;
 }
@@ -59,7 +61,8 @@ static enum outcome take_listen(struct reading *reading, struct section *section
     if (length == 0 || length >= sizeof(ports))
         return VALUE_WRONG;
     if (!slash)
-        return config_refuse(reading, value, "the protocol is missing; expected %s/tcp, %s/udp or %s/tcp+udp",
+        return config_refuse(reading, value,
+                             "the protocol is missing; expected %s/tcp, %s/udp or %s/tcp+udp",
                              value, value, value);
     memcpy(ports, value, length);
     ports[length] = '\0';
@@ -69,10 +72,11 @@ static enum outcome take_listen(struct reading *reading, struct section *section
             forward->protocols = protocol_words[i].protocols;
     }
     if (forward->protocols == 0)
-        return config_refuse(reading, value,
-                             "'%s' is no protocol that ports are forwarded of; expected tcp, udp or "
-                             "tcp+udp",
-                             slash + 1);
+        return config_refuse(
+            reading, value,
+            "'%s' is no protocol that ports are forwarded of; expected tcp, udp or "
+            "tcp+udp",
+            slash + 1);
     if (ports[strspn(ports, "0123456789-")] == '\0')
         return config_take_ports(reading, value, ports, &forward->listen);
     return take_service(reading, value, ports, forward);
@@ -90,15 +94,16 @@ static enum outcome not_an_endpoint(struct reading *reading, const char *value)
         if (!address_is_ipv4(&address))
             return config_take_host(reading, value, &address);
         return config_refuse(reading, value,
-                             "the port is missing; expected an address and a port, as in %s:80", value);
+                             "the port is missing; expected an address and a port, as in %s:80",
+                             value);
     }
     if (length >= sizeof(host))
         return VALUE_WRONG;
     memcpy(host, value, length);
     host[length] = '\0';
     if (text_parse_address(host, &address))
-        return config_refuse(reading, value, "'%s' is not a port; expected a number from 1 to 65535",
-                             colon + 1);
+        return config_refuse(reading, value,
+                             "'%s' is not a port; expected a number from 1 to 65535", colon + 1);
     return config_not_an_address(reading, value, host);
 }
 
@@ -137,7 +142,8 @@ static enum outcome take_note(struct reading *reading, struct section *section, 
     return config_take_text(reading, value, section->forward.note, sizeof(section->forward.note));
 }
 
-static enum outcome take_expires(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_expires(struct reading *reading, struct section *section,
+                                 const char *value)
 {
     char title[TITLE_MAX];
     int64_t expires;
@@ -149,17 +155,20 @@ static enum outcome take_expires(struct reading *reading, struct section *sectio
     if (section->expired && !reading->path)
         return config_refuse(reading, value, "this time is over; expected one to come");
     if (section->expired)
-        config_warning(reading, reading->line, "%s expires = %s: this time is over; the forward is left out",
+        config_warning(reading, reading->line,
+                       "%s expires = %s: this time is over; the forward is left out",
                        config_title(section, title), value);
     return VALUE_TAKEN;
 }
 
 const struct key forward_keys[FORWARD_KEYS] = {
-    [FORWARD_LISTEN] = {"listen", KEY_REQUIRED, take_listen,
-                        "a port, a range or a service, and the protocol, as in 2222/tcp, 8000-8099/udp or "
-                        "domain/tcp+udp"},
+    [FORWARD_LISTEN] =
+        {"listen", KEY_REQUIRED, take_listen,
+         "a port, a range or a service, and the protocol, as in 2222/tcp, 8000-8099/udp or "
+         "domain/tcp+udp"},
     [FORWARD_TO] = {"to", KEY_REQUIRED, take_to, "an IPv4 address and a port, as in 10.0.0.22:22"},
-    [FORWARD_ALLOW] = {"allow", KEY_LIST, take_allow, "IPv4 prefixes, as in 198.51.100.0/24, 203.0.113.7"},
+    [FORWARD_ALLOW] = {"allow", KEY_LIST, take_allow,
+                       "IPv4 prefixes, as in 198.51.100.0/24, 203.0.113.7"},
     [FORWARD_OWNER] = {"owner", 0, take_owner, "a text"},
     [FORWARD_NOTE] = {"note", 0, take_note, "a text"},
     [FORWARD_EXPIRES] = {"expires", 0, take_expires, "a time in UTC, as in 2026-12-31T18:00:00Z"},
@@ -167,11 +176,13 @@ const struct key forward_keys[FORWARD_KEYS] = {
 
 /* ---- from the control socket ---- */
 
-static void take_texts(struct reading *reading, struct section *section, const struct forward_text *text)
+static void take_texts(struct reading *reading, struct section *section,
+                       const struct forward_text *text)
 {
     const char *const values[FORWARD_KEYS] = {
-        [FORWARD_LISTEN] = text->listen, [FORWARD_TO] = text->to,     [FORWARD_ALLOW] = text->allow,
-        [FORWARD_OWNER] = text->owner,   [FORWARD_NOTE] = text->note, [FORWARD_EXPIRES] = text->expires,
+        [FORWARD_LISTEN] = text->listen, [FORWARD_TO] = text->to,
+        [FORWARD_ALLOW] = text->allow,   [FORWARD_OWNER] = text->owner,
+        [FORWARD_NOTE] = text->note,     [FORWARD_EXPIRES] = text->expires,
     };
 
     for (size_t i = 0; i < FORWARD_KEYS; i++) {
@@ -183,19 +194,23 @@ static void take_texts(struct reading *reading, struct section *section, const s
     }
 }
 
-static void check_against(struct reading *reading, const struct policy *policy, const struct forward *forward)
+static void check_against(struct reading *reading, const struct policy *policy,
+                          const struct forward *forward)
 {
     const struct forward *other = policy_find_conflict(policy, forward);
 
     if (policy_find_forward(policy, forward->name) != NULL)
-        config_problem(reading, 0, "name = %s: there is a forward of this name; expected another", forward->name);
+        config_problem(reading, 0, "name = %s: there is a forward of this name; expected another",
+                       forward->name);
     if (other && other->listen.first == other->listen.last)
-        config_problem(reading, 0, "listen: port %u is already that of the forward '%s'; expected a free one",
+        config_problem(reading, 0,
+                       "listen: port %u is already that of the forward '%s'; expected a free one",
                        other->listen.first, other->name);
     else if (other)
-        config_problem(reading, 0,
-                       "listen: ports %u-%u are already those of the forward '%s'; expected free ones",
-                       other->listen.first, other->listen.last, other->name);
+        config_problem(
+            reading, 0,
+            "listen: ports %u-%u are already those of the forward '%s'; expected free ones",
+            other->listen.first, other->listen.last, other->name);
 }
 
 bool config_add_forward(struct policy *policy, const struct forward_text *text, bool runtime,
@@ -211,10 +226,10 @@ bool config_add_forward(struct policy *policy, const struct forward_text *text, 
     }
     section->id = SECTION_FORWARD;
     if (!text->name || !config_name_is_good(text->name))
-        config_problem(
-            &reading, 0,
-            "name = %.200s: expected at most %d letters, digits, '.', '_' and '-', a letter or digit first",
-            text->name ? text->name : "", POLICY_NAME_MAX - 1);
+        config_problem(&reading, 0,
+                       "name = %.200s: expected at most %d letters, digits, '.', '_' and '-', a "
+                       "letter or digit first",
+                       text->name ? text->name : "", POLICY_NAME_MAX - 1);
     else
         strcpy(section->forward.name, text->name);
     take_texts(&reading, section, text);

@@ -1,7 +1,8 @@
 /*
- * config_internal.h - how the configuration is read: lines -> sections and keys -> checks -> a policy
+ * config_internal.h - how the configuration is read: lines -> sections and keys -> checks -> a
+ * policy
  *
- * config_reader.c   reads lines, knows sections, hands the rest to inih, which splits keys from values
+ * config_reader.c   reads lines, knows sections, hands the rest to inih, which splits it
  * config_keys.c     the tables of sections and keys
  * config_value.c    values that several keys have: prefixes, ports, durations, paths
  * config_forward.c  the keys of [forward], and forwards from the control socket
@@ -95,7 +96,7 @@ struct section {
     enum section_id id;
     char name[POLICY_NAME_MAX];
     unsigned line;
-    bool ignored;                /* a duplicate, or without a usable name: its values are checked, no more */
+    bool ignored; /* a duplicate, or without a usable name: its values are checked, no more */
     unsigned key_line[KEYS_MAX]; /* where the key is; 0: not given */
     unsigned bad;                /* bit k: a value of key k was refused */
     struct share share;          /* of SECTION_SHARE; arrays owned */
@@ -117,8 +118,9 @@ struct reading {
     int64_t now; /* seconds since the epoch */
     struct config *config;
 
-    unsigned line;           /* being read, from 1 */
-    struct section *section; /* whose keys are read; NULL: before the first one, or in an unknown one */
+    unsigned line; /* being read, from 1 */
+    /* whose keys are read; NULL: before the first one, or in an unknown one */
+    struct section *section;
     bool section_seen;
     const struct key *key; /* whose value is read, or whose list goes on; NULL: none or unknown */
     bool list_open;        /* the last value ended in a comma: an indented line continues it */
@@ -146,7 +148,8 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
 /* config_reader.c: fills reading->sections and the values that go straight into reading->config. */
 void config_read_lines(struct reading *reading);
 /* Reads one value as the value of section_kinds[section->id].keys[index]. */
-void config_take_value(struct reading *reading, struct section *section, size_t index, const char *value);
+void config_take_value(struct reading *reading, struct section *section, size_t index,
+                       const char *value);
 /* "[share lab]" */
 char *config_title(const struct section *section, char buffer[TITLE_MAX]);
 /* Letters, digits, dots, underscores and dashes; begins with a letter or digit. */
@@ -157,7 +160,8 @@ void config_section_free(struct section *section);
 bool config_append(struct reading *reading, void *array_pointer, size_t *count, size_t size,
                    const void *element);
 enum outcome config_take_prefix(struct reading *reading, const char *value, struct prefix *out);
-enum outcome config_take_host(struct reading *reading, const char *value, const struct address *address);
+enum outcome config_take_host(struct reading *reading, const char *value,
+                              const struct address *address);
 /* Of `text`, which is `value` or a part of it. */
 enum outcome config_take_ports(struct reading *reading, const char *value, const char *text,
                                struct port_range *out);
@@ -180,11 +184,13 @@ void config_warning(struct reading *reading, unsigned line, const char *format, 
 enum outcome config_refuse(struct reading *reading, const char *value, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same, of another key of a section. `value` may be NULL. */
-void config_conflict(struct reading *reading, const struct section *section, size_t key, const char *value,
-                     const char *format, ...) __attribute__((format(printf, 5, 6)));
+void config_conflict(struct reading *reading, const struct section *section, size_t key,
+                     const char *value, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 /* The word of `words` that `typed` most likely means, or NULL. */
 const char *config_suggest(const char *typed, const char *const *words, size_t count);
 /* Tells everything and frees it. */
-void config_tell(struct reading *reading, config_report *report, config_report *warn, void *context);
+void config_tell(struct reading *reading, config_report *report, config_report *warn,
+                 void *context);
 
 #endif

@@ -19,8 +19,12 @@ static int choose(const char *value, const char *const *words, size_t count)
 
 /* ---- [gateway] ---- */
 
-/* What the kernel accepts as a name (dev_valid_name), less quotes: they are a habit from other files. */
-static enum outcome take_external(struct reading *reading, struct section *section, const char *value)
+/*
+ * What the kernel accepts as a name (dev_valid_name), less quotes: they are a habit from other
+ * files.
+ */
+static enum outcome take_external(struct reading *reading, struct section *section,
+                                  const char *value)
 {
     (void)section;
     if (strlen(value) >= IF_NAMESIZE)
@@ -33,7 +37,8 @@ static enum outcome take_external(struct reading *reading, struct section *secti
     return VALUE_TAKEN;
 }
 
-static enum outcome take_external_address(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_external_address(struct reading *reading, struct section *section,
+                                          const char *value)
 {
     struct config *config = reading->config;
     enum outcome outcome;
@@ -47,15 +52,18 @@ static enum outcome take_external_address(struct reading *reading, struct sectio
         return outcome;
     for (size_t i = 0; i < config->external_address_count; i++) {
         if (address_equal(&config->external_address[i], &address))
-            return config_refuse(reading, value, "this address is already listed; expected it once");
+            return config_refuse(reading, value,
+                                 "this address is already listed; expected it once");
     }
     if (config->external_address_count == CONFIG_EXTERNAL_ADDRESSES_MAX)
-        return config_refuse(reading, value, "expected at most %d addresses", CONFIG_EXTERNAL_ADDRESSES_MAX);
+        return config_refuse(reading, value, "expected at most %d addresses",
+                             CONFIG_EXTERNAL_ADDRESSES_MAX);
     config->external_address[config->external_address_count++] = address;
     return VALUE_TAKEN;
 }
 
-static enum outcome take_hairpin_mark(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_hairpin_mark(struct reading *reading, struct section *section,
+                                      const char *value)
 {
     uint32_t mark;
 
@@ -105,11 +113,14 @@ static enum outcome take_source(struct reading *reading, struct section *section
         return config_refuse(
             reading, value,
             "this is every address, the outside included; expected the networks of the inside");
-    if (address_to_ipv4(&prefix.address) >> 28 >= 14 || address_to_ipv4(&prefix.address) >> 24 == 127)
-        return config_refuse(reading, value, "no host sends from there; expected the networks of the inside");
-    if (!config_append(reading, &section->source_line, &line_count, sizeof(reading->line), &reading->line) ||
-        !config_append(reading, &section->share.source, &section->share.source_count, sizeof(prefix),
-                       &prefix))
+    if (address_to_ipv4(&prefix.address) >> 28 >= 14 ||
+        address_to_ipv4(&prefix.address) >> 24 == 127)
+        return config_refuse(reading, value,
+                             "no host sends from there; expected the networks of the inside");
+    if (!config_append(reading, &section->source_line, &line_count, sizeof(reading->line),
+                       &reading->line) ||
+        !config_append(reading, &section->share.source, &section->share.source_count,
+                       sizeof(prefix), &prefix))
         return VALUE_REFUSED;
     return VALUE_TAKEN;
 }
@@ -120,14 +131,16 @@ static enum outcome take_ports(struct reading *reading, struct section *section,
     enum outcome outcome = config_take_ports(reading, value, value, &range);
 
     if (outcome == VALUE_TAKEN &&
-        !config_append(reading, &section->share.ports, &section->share.ports_count, sizeof(range), &range))
+        !config_append(reading, &section->share.ports, &section->share.ports_count, sizeof(range),
+                       &range))
         return VALUE_REFUSED;
     return outcome;
 }
 
 static enum outcome choose_filtering(const char *value, enum filtering *out)
 {
-    for (enum filtering f = FILTERING_ENDPOINT_INDEPENDENT; f <= FILTERING_ADDRESS_AND_PORT_DEPENDENT; f++) {
+    for (enum filtering f = FILTERING_ENDPOINT_INDEPENDENT;
+         f <= FILTERING_ADDRESS_AND_PORT_DEPENDENT; f++) {
         if (strcmp(value, filtering_name(f)) == 0) {
             *out = f;
             return VALUE_TAKEN;
@@ -136,7 +149,8 @@ static enum outcome choose_filtering(const char *value, enum filtering *out)
     return VALUE_WRONG;
 }
 
-static enum outcome take_filtering(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_filtering(struct reading *reading, struct section *section,
+                                   const char *value)
 {
     (void)reading;
     return choose_filtering(value, &section->share.filtering);
@@ -153,13 +167,15 @@ static enum outcome choose_own_filtering(const char *value, uint8_t *out)
     return outcome;
 }
 
-static enum outcome take_filtering_tcp(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_filtering_tcp(struct reading *reading, struct section *section,
+                                       const char *value)
 {
     (void)reading;
     return choose_own_filtering(value, &section->share.filtering_tcp);
 }
 
-static enum outcome take_filtering_udp(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_filtering_udp(struct reading *reading, struct section *section,
+                                       const char *value)
 {
     (void)reading;
     return choose_own_filtering(value, &section->share.filtering_udp);
@@ -177,7 +193,8 @@ static enum outcome choose_bool(const char *value, const char *no, const char *y
     return VALUE_TAKEN;
 }
 
-static enum outcome take_overload(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_overload(struct reading *reading, struct section *section,
+                                  const char *value)
 {
     (void)reading;
     return choose_bool(value, "when-exhausted", "never", &section->share.never_overload);
@@ -189,13 +206,15 @@ static enum outcome take_parity(struct reading *reading, struct section *section
     return choose_bool(value, "off", "on", &section->share.keep_parity);
 }
 
-static enum outcome take_pairing(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_pairing(struct reading *reading, struct section *section,
+                                 const char *value)
 {
     (void)reading;
     return choose_bool(value, "hard", "soft", &section->share.soft_pairing);
 }
 
-static enum outcome take_inbound_refresh(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_inbound_refresh(struct reading *reading, struct section *section,
+                                         const char *value)
 {
     (void)reading;
     return choose_bool(value, "on", "off", &section->share.no_inbound_refresh);
@@ -210,10 +229,10 @@ static enum outcome take_exempt(struct reading *reading, struct section *section
     if (outcome != VALUE_TAKEN)
         return outcome;
     if (prefix.length == 96)
-        return config_refuse(
-            reading, value,
-            "this is every address, and nothing would be translated; expected the destinations that are "
-            "reached without translation");
+        return config_refuse(reading, value,
+                             "this is every address, and nothing would be translated; expected the "
+                             "destinations that are "
+                             "reached without translation");
     if (!config_append(reading, &share->exempt, &share->exempt_count, sizeof(prefix), &prefix))
         return VALUE_REFUSED;
     return VALUE_TAKEN;
@@ -232,13 +251,14 @@ static const struct key share_keys[SHARE_KEYS] = {
     [SHARE_PARITY] = {"parity", 0, take_parity, "on or off"},
     [SHARE_PAIRING] = {"pairing", 0, take_pairing, "hard or soft"},
     [SHARE_REFRESH] = {"inbound-refresh", 0, take_inbound_refresh, "on or off"},
-    [SHARE_EXEMPT] = {"exempt", KEY_LIST, take_exempt, "IPv4 prefixes, as in 192.0.2.0/24, 198.51.100.7"},
+    [SHARE_EXEMPT] = {"exempt", KEY_LIST, take_exempt,
+                      "IPv4 prefixes, as in 192.0.2.0/24, 198.51.100.7"},
 };
 
 /* ---- [timeouts] ---- */
 
-static enum outcome take_duration(struct reading *reading, const char *value, uint32_t *out, uint32_t floor,
-                                  const char *requirement)
+static enum outcome take_duration(struct reading *reading, const char *value, uint32_t *out,
+                                  uint32_t floor, const char *requirement)
 {
     char floor_text[DURATION_TEXT_MAX], title[TITLE_MAX];
 
@@ -246,8 +266,8 @@ static enum outcome take_duration(struct reading *reading, const char *value, ui
         return VALUE_WRONG;
     if (*out < floor)
         config_warning(reading, reading->line, "%s %s = %s: %s asks for at least %s",
-                       config_title(reading->section, title), reading->key->name, value, requirement,
-                       text_format_duration(floor, floor_text));
+                       config_title(reading->section, title), reading->key->name, value,
+                       requirement, text_format_duration(floor, floor_text));
     return VALUE_TAKEN;
 }
 
@@ -258,18 +278,20 @@ static enum outcome take_udp(struct reading *reading, struct section *section, c
                          "RFC 4787 REQ-5");
 }
 
-static enum outcome take_tcp_established(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_tcp_established(struct reading *reading, struct section *section,
+                                         const char *value)
 {
     (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_established, 7440,
-                         "RFC 5382 REQ-5");
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_established,
+                         7440, "RFC 5382 REQ-5");
 }
 
-static enum outcome take_tcp_transitory(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_tcp_transitory(struct reading *reading, struct section *section,
+                                        const char *value)
 {
     (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_transitory, 240,
-                         "RFC 5382 REQ-5");
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_transitory,
+                         240, "RFC 5382 REQ-5");
 }
 
 static enum outcome take_icmp(struct reading *reading, struct section *section, const char *value)
@@ -279,21 +301,24 @@ static enum outcome take_icmp(struct reading *reading, struct section *section, 
                          "RFC 5508 REQ-2");
 }
 
-static enum outcome take_tcp_opening(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_tcp_opening(struct reading *reading, struct section *section,
+                                     const char *value)
 {
     (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_opening, 240,
-                         "RFC 5382 REQ-5");
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_opening,
+                         240, "RFC 5382 REQ-5");
 }
 
-static enum outcome take_tcp_closing(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_tcp_closing(struct reading *reading, struct section *section,
+                                     const char *value)
 {
     (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_closing, 240,
-                         "RFC 5382 REQ-5");
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_closing,
+                         240, "RFC 5382 REQ-5");
 }
 
-static enum outcome take_port_hold(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_port_hold(struct reading *reading, struct section *section,
+                                   const char *value)
 {
     (void)section;
     return take_duration(reading, value, &policy_timeouts(reading->config->policy)->port_hold, 120,
@@ -314,7 +339,8 @@ static const struct key timeout_keys[] = {
 
 /* ---- [limits] ---- */
 
-static enum outcome take_sessions(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_sessions(struct reading *reading, struct section *section,
+                                  const char *value)
 {
     uint64_t number;
 
@@ -349,7 +375,8 @@ static enum outcome take_new_sessions_per_host(struct reading *reading, struct s
     return VALUE_TAKEN;
 }
 
-static enum outcome take_mappings_per_host(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_mappings_per_host(struct reading *reading, struct section *section,
+                                           const char *value)
 {
     uint64_t number = 0;
 
@@ -366,12 +393,14 @@ static const struct key limit_keys[] = {
                         "a number from 1 to that of 'sessions'"},
     [LIMIT_NEW_PER_HOST] = {"new-sessions-per-host", 0, take_new_sessions_per_host,
                             "off or a number from 1 to 1000000"},
-    [LIMIT_MAPPINGS] = {"mappings-per-host", 0, take_mappings_per_host, "off or a number from 1 to 16777216"},
+    [LIMIT_MAPPINGS] = {"mappings-per-host", 0, take_mappings_per_host,
+                        "off or a number from 1 to 16777216"},
 };
 
 /* ---- [performance] ---- */
 
-static enum outcome take_workers(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_workers(struct reading *reading, struct section *section,
+                                 const char *value)
 {
     uint64_t number = 0;
 
@@ -382,9 +411,11 @@ static enum outcome take_workers(struct reading *reading, struct section *sectio
     return VALUE_TAKEN;
 }
 
-static enum outcome take_offload(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_offload(struct reading *reading, struct section *section,
+                                 const char *value)
 {
-    static const char *const words[] = {[OFFLOAD_AUTO] = "auto", [OFFLOAD_ON] = "on", [OFFLOAD_OFF] = "off"};
+    static const char *const words[] = {
+        [OFFLOAD_AUTO] = "auto", [OFFLOAD_ON] = "on", [OFFLOAD_OFF] = "off"};
     int mode = choose(value, words, COUNT(words));
 
     (void)section;
@@ -394,7 +425,8 @@ static enum outcome take_offload(struct reading *reading, struct section *sectio
     return VALUE_TAKEN;
 }
 
-static enum outcome take_offload_after(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_offload_after(struct reading *reading, struct section *section,
+                                       const char *value)
 {
     uint64_t number;
 
@@ -419,7 +451,8 @@ static enum outcome take_queue(struct reading *reading, struct section *section,
 static const struct key performance_keys[] = {
     [PERFORMANCE_WORKERS] = {"workers", 0, take_workers, "auto or a number from 1 to 64"},
     [PERFORMANCE_OFFLOAD] = {"offload", 0, take_offload, "auto, on or off"},
-    [PERFORMANCE_OFFLOAD_AFTER] = {"offload-after", 0, take_offload_after, "a number of packets from 1 to 1000000"},
+    [PERFORMANCE_OFFLOAD_AFTER] = {"offload-after", 0, take_offload_after,
+                                   "a number of packets from 1 to 1000000"},
     [PERFORMANCE_QUEUE] = {"queue", 0, take_queue, "a number from 0 to 65535"},
 };
 _Static_assert(CONFIG_WORKERS_MAX == 64, "the message says 64");
@@ -444,12 +477,14 @@ static enum outcome take_group(struct reading *reading, struct section *section,
     return config_take_text(reading, value, config->control_group, sizeof(config->control_group));
 }
 
-static enum outcome take_directory(struct reading *reading, struct section *section, const char *value)
+static enum outcome take_directory(struct reading *reading, struct section *section,
+                                   const char *value)
 {
     struct config *config = reading->config;
 
     (void)section;
-    return config_take_path(reading, value, config->state_directory, sizeof(config->state_directory));
+    return config_take_path(reading, value, config->state_directory,
+                            sizeof(config->state_directory));
 }
 
 static enum outcome take_level(struct reading *reading, struct section *section, const char *value)

@@ -1,12 +1,13 @@
 /*
  * config_reader.c - from lines to sections, keys and values
  *
- * inih splits keys from values. It has traps that this reader keeps away from it: a line longer than its
- * buffer is cut in silence; sections and keys over 49 bytes are cut; an empty section is never reported and
- * sections of one name merge; an indented line always continues the value above it, even when it is `key =
- * value`, and keeps its comment; `key: value` is taken as well; only the first line that makes no sense is
- * reported, and no handler is told its line. So inih sees only lines without comment that are short enough
- * and have an '=', one at a time, and an indented line only where a list goes on.
+ * inih splits keys from values. It has traps that this reader keeps away from it: a line longer
+ * than its buffer is cut in silence; sections and keys over 49 bytes are cut; an empty section is
+ * never reported and sections of one name merge; an indented line always continues the value above
+ * it, even when it is `key = value`, and keeps its comment; `key: value` is taken as well; only the
+ * first line that makes no sense is reported, and no handler is told its line. So inih sees only
+ * lines without comment that are short enough and have an '=', one at a time, and an indented line
+ * only where a list goes on.
  */
 #include "config_internal.h"
 
@@ -17,7 +18,8 @@
 
 #define RAW_LINE_MAX 4096 /* with a comment; a line that is nothing but a comment may be longer */
 
-static const char bom[3] = "\xef\xbb\xbf"; /* UTF-8's byte order mark, which some editors put first */
+static const char bom[3] =
+    "\xef\xbb\xbf"; /* UTF-8's byte order mark, which some editors put first */
 
 /* ---- sections ---- */
 
@@ -118,15 +120,19 @@ static void unknown_section(struct reading *reading, const char *header, const c
         names[i] = section_kinds[i].name;
     meant = config_suggest(word, names, SECTION_COUNT);
     if (meant)
-        config_problem(reading, reading->line, "%s: unknown section; did you mean '%s'?", header, meant);
+        config_problem(reading, reading->line, "%s: unknown section; did you mean '%s'?", header,
+                       meant);
     else
-        config_problem(reading, reading->line,
-                       "%s: unknown section; expected gateway, share NAME, forward NAME, timeouts, limits, "
-                       "performance, control, state or log",
-                       header);
+        config_problem(
+            reading, reading->line,
+            "%s: unknown section; expected gateway, share NAME, forward NAME, timeouts, limits, "
+            "performance, control, state or log",
+            header);
 }
 
-/* The name behind the kind. A section whose name is of no use stays, so that its keys are checked. */
+/*
+ * The name behind the kind. A section whose name is of no use stays, so that its keys are checked.
+ */
 static void name_section(struct reading *reading, struct section *section, const char *header,
                          const char *name)
 {
@@ -135,11 +141,11 @@ static void name_section(struct reading *reading, struct section *section, const
 
     section->ignored = true;
     if (kind->named && *name == '\0') {
-        config_problem(reading, reading->line, "%s: has no name; expected one, as in [%s lab]", header,
-                       kind->name);
+        config_problem(reading, reading->line, "%s: has no name; expected one, as in [%s lab]",
+                       header, kind->name);
     } else if (!kind->named && *name != '\0') {
-        config_problem(reading, reading->line, "%s: this section has no name; expected [%s]", header,
-                       kind->name);
+        config_problem(reading, reading->line, "%s: this section has no name; expected [%s]",
+                       header, kind->name);
     } else if (kind->named && !config_name_is_good(name)) {
         config_problem(
             reading, reading->line,
@@ -151,8 +157,9 @@ static void name_section(struct reading *reading, struct section *section, const
         first = find_duplicate(reading, section);
         section->ignored = first != NULL;
         if (first)
-            config_problem(reading, reading->line, "%s: this section is already at line %u; expected it once",
-                           header, first->line);
+            config_problem(reading, reading->line,
+                           "%s: this section is already at line %u; expected it once", header,
+                           first->line);
     }
 }
 
@@ -161,7 +168,10 @@ static char *skip_blanks(char *text)
     return text + strspn(text, " \t");
 }
 
-/* `line` is all of a line that begins with '['. True when it is well formed, even when it is not known. */
+/*
+ * `line` is all of a line that begins with '['. True when it is well formed, even when it is not
+ * known.
+ */
 static bool read_header(struct reading *reading, const char *line)
 {
     char copy[RAW_LINE_MAX], *word, *name, *end;
@@ -171,8 +181,8 @@ static bool read_header(struct reading *reading, const char *line)
     reading->section_seen = true;
     end = copy + strcspn(copy, "[]");
     if (strcmp(end, "]") != 0) {
-        config_problem(reading, reading->line, "%s: expected a section such as [gateway] or [share lab]",
-                       line);
+        config_problem(reading, reading->line,
+                       "%s: expected a section such as [gateway] or [share lab]", line);
         return false;
     }
     while (end > copy && strchr(" \t", end[-1]))
@@ -211,7 +221,8 @@ static const struct section_kind *kind_with_key(const char *name)
 
 static void unknown_key(struct reading *reading, const char *name, const char *value)
 {
-    const struct section_kind *kind = &section_kinds[reading->section->id], *other = kind_with_key(name);
+    const struct section_kind *kind = &section_kinds[reading->section->id],
+                              *other = kind_with_key(name);
     char title[TITLE_MAX], list[160] = "";
     const char *names[KEYS_MAX], *meant;
 
@@ -224,14 +235,14 @@ static void unknown_key(struct reading *reading, const char *name, const char *v
     }
     meant = config_suggest(name, names, kind->key_count);
     if (other)
-        config_problem(reading, reading->line, "%s %s = %s: unknown key; it belongs in [%s%s]", title, name,
-                       value, other->name, other->named ? " NAME" : "");
+        config_problem(reading, reading->line, "%s %s = %s: unknown key; it belongs in [%s%s]",
+                       title, name, value, other->name, other->named ? " NAME" : "");
     else if (meant)
-        config_problem(reading, reading->line, "%s %s = %s: unknown key; did you mean '%s'?", title, name,
-                       value, meant);
+        config_problem(reading, reading->line, "%s %s = %s: unknown key; did you mean '%s'?", title,
+                       name, value, meant);
     else
-        config_problem(reading, reading->line, "%s %s = %s: unknown key; expected %s%s", title, name, value,
-                       kind->key_count > 1 ? "one of " : "", list);
+        config_problem(reading, reading->line, "%s %s = %s: unknown key; expected %s%s", title,
+                       name, value, kind->key_count > 1 ? "one of " : "", list);
 }
 
 /* What the key expects, with a hint at two frequent habits. */
@@ -246,7 +257,8 @@ static void say_expected(struct reading *reading, const char *value)
     config_refuse(reading, value, "expected %s%s", reading->key->expected, hint);
 }
 
-static void take_one(struct reading *reading, struct section *section, size_t index, const char *value)
+static void take_one(struct reading *reading, struct section *section, size_t index,
+                     const char *value)
 {
     enum outcome outcome = VALUE_WRONG;
 
@@ -259,7 +271,8 @@ static void take_one(struct reading *reading, struct section *section, size_t in
 }
 
 /* The items of a list. A comma at the end opens the list for the next line. */
-static void take_list(struct reading *reading, struct section *section, size_t index, const char *value)
+static void take_list(struct reading *reading, struct section *section, size_t index,
+                      const char *value)
 {
     size_t length = strlen(value) + 1;
     char *copy = malloc(length), *item = copy;
@@ -270,7 +283,8 @@ static void take_list(struct reading *reading, struct section *section, size_t i
     }
     memcpy(copy, value, length);
     do {
-        char *comma = strchr(item, ','), *end = comma ? comma : item + strlen(item), *next = end + 1;
+        char *comma = strchr(item, ','), *end = comma ? comma : item + strlen(item),
+             *next = end + 1;
 
         while (end > item && strchr(" \t", end[-1]))
             end--;
@@ -281,7 +295,8 @@ static void take_list(struct reading *reading, struct section *section, size_t i
     free(copy);
 }
 
-void config_take_value(struct reading *reading, struct section *section, size_t index, const char *value)
+void config_take_value(struct reading *reading, struct section *section, size_t index,
+                       const char *value)
 {
     reading->section = section;
     reading->key = &section_kinds[section->id].keys[index];
@@ -352,8 +367,8 @@ enum raw_line {
 };
 
 /*
- * Reads one line without its end into `line`. What does not fit is skipped. A NUL byte ends the reading: no
- * text file has one, and /dev/zero would never end.
+ * Reads one line without its end into `line`. What does not fit is skipped. A NUL byte ends the
+ * reading: no text file has one, and /dev/zero would never end.
  */
 static enum raw_line read_raw(struct reading *reading, char line[RAW_LINE_MAX])
 {
@@ -422,24 +437,27 @@ static void close_list(struct reading *reading)
     char title[TITLE_MAX];
 
     if (reading->list_open && reading->key)
-        config_problem(
-            reading, reading->list_line,
-            "%s %s: the list ends in a comma; expected another item, here or on the next line, indented",
-            config_title(reading->section, title), reading->key->name);
+        config_problem(reading, reading->list_line,
+                       "%s %s: the list ends in a comma; expected another item, here or on the "
+                       "next line, indented",
+                       config_title(reading->section, title), reading->key->name);
     reading->list_open = false;
 }
 
-/* True for a line that inih is to see: short enough, and `key = value` where it is not more of a list. */
+/*
+ * True for a line that inih is to see: short enough, and `key = value` where it is not more of a
+ * list.
+ */
 static bool is_for_inih(struct reading *reading, const char *text, size_t limit)
 {
     size_t equals = strcspn(text, "=:");
 
     if (strlen(text) > limit) {
-        config_problem(
-            reading, reading->line,
-            "the line has %zu bytes without its comment; expected at most %zu (a list may go on, indented, "
-            "on the line after a comma)",
-            strlen(text), limit);
+        config_problem(reading, reading->line,
+                       "the line has %zu bytes without its comment; expected at most %zu (a list "
+                       "may go on, indented, "
+                       "on the line after a comma)",
+                       strlen(text), limit);
         reading->list_open = reading->continuing && ends_in_comma(text);
         return false;
     }
@@ -490,7 +508,8 @@ static char *next_line(char *buffer, int size, void *stream)
 {
     struct reading *reading = stream;
     size_t limit =
-        (size_t)size - 3; /* indentation, NUL, and one to spare: to inih a full buffer has more to come */
+        (size_t)size -
+        3; /* indentation, NUL, and one to spare: to inih a full buffer has more to come */
     char line[RAW_LINE_MAX];
 
     if (limit > CONFIG_LINE_MAX)
@@ -504,12 +523,12 @@ static char *next_line(char *buffer, int size, void *stream)
             config_problem(reading, reading->line, "the line has a NUL byte; expected a text file");
             reading->stop = true;
         } else if (kind == RAW_TOO_LONG && !is_comment(line)) {
-            config_problem(reading, reading->line, "the line is far too long; expected at most %zu bytes",
-                           limit);
+            config_problem(reading, reading->line,
+                           "the line is far too long; expected at most %zu bytes", limit);
         } else if (kind == RAW_LINE && digest(reading, line, limit)) {
             if (*line == '[')
-                strcpy(buffer,
-                       "[section]"); /* ends the value above, for inih; the real name may be too long */
+                strcpy(buffer, "[section]"); /* ends the value above, for inih; the real name may be
+                                                too long */
             else
                 snprintf(buffer, (size_t)size, "%s%s", reading->continuing ? " " : "", line);
             return buffer;

@@ -1,8 +1,8 @@
 /*
  * config_report.c - errors and warnings about the configuration
  *
- * They are kept until the file is read and checked, because checks between sections find errors of earlier
- * lines.
+ * They are kept until the file is read and checked, because checks between sections find errors of
+ * earlier lines.
  */
 #include "config_internal.h"
 
@@ -70,9 +70,9 @@ static char *with_place(const struct reading *reading, unsigned line, const char
     return length < 0 ? NULL : text;
 }
 
-__attribute__((format(printf, 5, 0))) static void keep_formatted(struct reading *reading, unsigned line,
-                                                                 bool warning, const char *subject,
-                                                                 const char *format, va_list arguments)
+__attribute__((format(printf, 5, 0))) static void
+keep_formatted(struct reading *reading, unsigned line, bool warning, const char *subject,
+               const char *format, va_list arguments)
 {
     char *message = NULL;
 
@@ -103,8 +103,8 @@ void config_warning(struct reading *reading, unsigned line, const char *format, 
 }
 
 /* "[title] key = value: ", the title only of a file. */
-static void write_subject(const struct reading *reading, const struct section *section, const char *key,
-                          const char *value, char *buffer, size_t size)
+static void write_subject(const struct reading *reading, const struct section *section,
+                          const char *key, const char *value, char *buffer, size_t size)
 {
     char title[TITLE_MAX] = "";
 
@@ -132,8 +132,8 @@ enum outcome config_refuse(struct reading *reading, const char *value, const cha
     return VALUE_REFUSED;
 }
 
-void config_conflict(struct reading *reading, const struct section *section, size_t key, const char *value,
-                     const char *format, ...)
+void config_conflict(struct reading *reading, const struct section *section, size_t key,
+                     const char *value, const char *format, ...)
 {
     unsigned line = section->key_line[key] ? section->key_line[key] : section->line;
     char subject[TITLE_MAX + 300];
@@ -152,8 +152,8 @@ static size_t smallest(size_t one, size_t other)
 }
 
 /*
- * How many letters must be inserted, left out, changed or exchanged with their neighbour to make one word of
- * the other (optimal string alignment). Both are shorter than WORD_MAX.
+ * How many letters must be inserted, left out, changed or exchanged with their neighbour to make
+ * one word of the other (optimal string alignment). Both are shorter than WORD_MAX.
  */
 static size_t distance(const char *typed, const char *word)
 {

@@ -27,10 +27,14 @@ bool config_append(struct reading *reading, void *array_pointer, size_t *count, 
     return true;
 }
 
-/* One word with letters beyond hexadecimal digits in what ought to be an address: somebody wrote a name. */
+/*
+ * One word with letters beyond hexadecimal digits in what ought to be an address: somebody wrote a
+ * name.
+ */
 static bool looks_like_name(const char *text)
 {
-    return !strpbrk(text, ": \t") && strpbrk(text, "ghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ") != NULL;
+    return !strpbrk(text, ": \t") &&
+           strpbrk(text, "ghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ") != NULL;
 }
 
 enum outcome config_not_an_address(struct reading *reading, const char *value, const char *text)
@@ -69,11 +73,11 @@ static enum outcome corrected_prefix(struct reading *reading, const char *value)
     if (value[length] != '/' || !text_parse_number(value + length + 1, 0, 32, &bits))
         return VALUE_WRONG;
     prefix.length = (uint8_t)(96 + bits);
-    prefix.address =
-        address_from_ipv4(address_to_ipv4(&prefix.address) & (bits == 0 ? 0 : UINT32_MAX << (32 - bits)));
-    return config_refuse(reading, value,
-                         "the address has bits behind the first %u; expected %s, or %s for one host",
-                         (unsigned)bits, text_format_prefix(&prefix, prefix_text), address_text);
+    prefix.address = address_from_ipv4(address_to_ipv4(&prefix.address) &
+                                       (bits == 0 ? 0 : UINT32_MAX << (32 - bits)));
+    return config_refuse(
+        reading, value, "the address has bits behind the first %u; expected %s, or %s for one host",
+        (unsigned)bits, text_format_prefix(&prefix, prefix_text), address_text);
 }
 
 enum outcome config_take_prefix(struct reading *reading, const char *value, struct prefix *out)
@@ -89,7 +93,8 @@ enum outcome config_take_prefix(struct reading *reading, const char *value, stru
 }
 
 /* An address that one host on a network can have. */
-enum outcome config_take_host(struct reading *reading, const char *value, const struct address *address)
+enum outcome config_take_host(struct reading *reading, const char *value,
+                              const struct address *address)
 {
     uint32_t ipv4 = address_to_ipv4(address);
 
@@ -98,11 +103,13 @@ enum outcome config_take_host(struct reading *reading, const char *value, const 
     if (ipv4 >> 24 == 0)
         return config_refuse(reading, value, "0.0.0.0/8 is no address of a host; expected one");
     if (ipv4 >> 24 == 127)
-        return config_refuse(reading, value,
-                             "a loopback address stays in its host; expected an address on a network");
+        return config_refuse(
+            reading, value,
+            "a loopback address stays in its host; expected an address on a network");
     if (ipv4 >> 28 >= 14)
-        return config_refuse(reading, value,
-                             "a multicast, reserved or broadcast address is not one host's; expected one");
+        return config_refuse(
+            reading, value,
+            "a multicast, reserved or broadcast address is not one host's; expected one");
     return VALUE_TAKEN;
 }
 
@@ -142,8 +149,8 @@ enum outcome config_take_path(struct reading *reading, const char *value, char *
     if (*value != '/')
         return VALUE_WRONG;
     if (strlen(value) >= size)
-        return config_refuse(reading, value, "the path has %zu bytes; expected at most %zu", strlen(value),
-                             size - 1);
+        return config_refuse(reading, value, "the path has %zu bytes; expected at most %zu",
+                             strlen(value), size - 1);
     strcpy(out, value);
     return VALUE_TAKEN;
 }
@@ -151,8 +158,8 @@ enum outcome config_take_path(struct reading *reading, const char *value, char *
 enum outcome config_take_text(struct reading *reading, const char *value, char *out, size_t size)
 {
     if (strlen(value) >= size)
-        return config_refuse(reading, value, "the text has %zu bytes; expected at most %zu", strlen(value),
-                             size - 1);
+        return config_refuse(reading, value, "the text has %zu bytes; expected at most %zu",
+                             strlen(value), size - 1);
     for (const char *at = value; *at != '\0';) {
         size_t length = *at == '\t' && reading->path ? 1 : text_printable(at);
 

@@ -34,10 +34,10 @@ static int set_paths(struct control *control, const char *path, struct error *er
     size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
 
     if (strlen(path) == 0 || strlen(path) > max) {
-        error_set(
-            error,
-            "the control socket's path %s: expected at most %zu bytes, the most that a Unix socket takes",
-            path, max);
+        error_set(error,
+                  "the control socket's path %s: expected at most %zu bytes, the most that a Unix "
+                  "socket takes",
+                  path, max);
         return -ENAMETOOLONG;
     }
     snprintf(control->path, sizeof(control->path), "%s", path);
@@ -92,14 +92,14 @@ static int refuse_second(const struct control *control, int lock_file, struct er
 
     if (length > 0)
         pid[strspn(pid, "0123456789")] = '\0';
-    error_set(error, "another portreeved (process %s) answers on %s", length > 0 && pid[0] ? pid : "unknown",
-              control->path);
+    error_set(error, "another portreeved (process %s) answers on %s",
+              length > 0 && pid[0] ? pid : "unknown", control->path);
     return -EADDRINUSE;
 }
 
 /*
- * The one before may have removed the file between our open and our flock: then ours is no longer the one at
- * the path.
+ * The one before may have removed the file between our open and our flock: then ours is no longer
+ * the one at the path.
  */
 static bool is_still_there(int file, const char *path)
 {
@@ -110,9 +110,9 @@ static bool is_still_there(int file, const char *path)
 }
 
 /*
- * The lock, not the socket, says who serves this path: the kernel drops it with the process however that
- * ends, and two daemons that start at once cannot both have it. The file holds the process id, for the
- * message above.
+ * The lock, not the socket, says who serves this path: the kernel drops it with the process however
+ * that ends, and two daemons that start at once cannot both have it. The file holds the process id,
+ * for the message above.
  */
 static int take_lock(struct control *control, struct error *error)
 {
@@ -214,7 +214,8 @@ static int open_epoll(struct control *control, struct error *error)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
 
     control->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (control->epoll < 0 || epoll_ctl(control->epoll, EPOLL_CTL_ADD, control->listener, &event) < 0)
+    if (control->epoll < 0 ||
+        epoll_ctl(control->epoll, EPOLL_CTL_ADD, control->listener, &event) < 0)
         return fail(error, -errno, "watch", control->path);
     return 0;
 }
@@ -287,8 +288,8 @@ static void watch_listener(struct control *control, uint32_t events)
 }
 
 /*
- * Without descriptors the waiting connection stays ready; not looking for a second keeps the main loop from
- * spinning.
+ * Without descriptors the waiting connection stays ready; not looking for a second keeps the main
+ * loop from spinning.
  */
 static void accept_one(struct control *control, uint64_t now)
 {
@@ -328,8 +329,8 @@ static void pump_events(struct control *control, struct gateway *gateway, uint64
 }
 
 /*
- * One event at a time: the kernel then puts the served one behind the others, so nobody waits for a busy
- * client.
+ * One event at a time: the kernel then puts the served one behind the others, so nobody waits for a
+ * busy client.
  */
 void control_serve(struct control *control, struct gateway *gateway)
 {

@@ -54,13 +54,15 @@ static bool may_look(const struct control *control, int socket, const struct ucr
 static void turn_away(int socket)
 {
     char line[160];
-    int length = snprintf(
-        line, sizeof(line),
-        "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,\"message\":\"the daemon has as many "
-        "clients as it takes; try again later\"}}\n",
-        CONTROL_BUSY);
+    int length = snprintf(line, sizeof(line),
+                          "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,\"message\":"
+                          "\"the daemon has as many "
+                          "clients as it takes; try again later\"}}\n",
+                          CONTROL_BUSY);
 
-    /* A new connection's buffer has room for this; if it had not, there would be nobody to miss it. */
+    /*
+     * A new connection's buffer has room for this; if it had not, there would be nobody to miss it.
+     */
     send(socket, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
     close(socket);
 }
@@ -68,7 +70,8 @@ static void turn_away(int socket)
 /* Some places are kept for root, so that nobody who may only look can lock the operator out. */
 static bool has_place(const struct control *control, const struct ucred *peer)
 {
-    return control->client_count < CONTROL_CLIENTS_MAX - (peer->uid == 0 ? 0 : CONTROL_CLIENTS_ROOT);
+    return control->client_count <
+           CONTROL_CLIENTS_MAX - (peer->uid == 0 ? 0 : CONTROL_CLIENTS_ROOT);
 }
 
 static struct client *client_new(struct control *control, int socket, const struct ucred *peer)
@@ -144,8 +147,8 @@ void client_close(struct client *client)
 }
 
 /*
- * The socket is reported writable only when it is nearly empty, which a slow reader may take long to reach.
- * What it has not read yet (SIOCOUTQ) shrinks whenever it reads at all.
+ * The socket is reported writable only when it is nearly empty, which a slow reader may take long
+ * to reach. What it has not read yet (SIOCOUTQ) shrinks whenever it reads at all.
  */
 static void look_for_reading(struct client *client, uint64_t now)
 {
@@ -225,8 +228,9 @@ static int write_piece(const char *bytes, size_t length, void *client)
 void client_write_json(struct client *client, const json_t *json)
 {
     /* An id may be a bare string or number; milliseconds need no more digits. */
-    if (json == NULL || json_dump_callback(json, write_piece, client,
-                                           JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)) < 0)
+    if (json == NULL ||
+        json_dump_callback(json, write_piece, client,
+                           JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)) < 0)
         client->broken = true;
 }
 
@@ -255,7 +259,8 @@ static void send_output(struct client *client, uint64_t now)
     if (output->start < output->used)
         return;
     output->start = output->used = 0;
-    if (output->capacity > 2 * CONTROL_OUTPUT_MARK) { /* one answer was that long; the next hardly will be */
+    if (output->capacity >
+        2 * CONTROL_OUTPUT_MARK) { /* one answer was that long; the next hardly will be */
         free(output->data);
         *output = (struct output){0};
     }
@@ -276,7 +281,8 @@ static void find_line(struct client *client)
         client->has_line = false;
         client->closing = true;
         request_refuse(client, NULL, CONTROL_INVALID_REQUEST, NULL,
-                       "the request is too long; expected at most %d bytes in a line", CONTROL_LINE_MAX);
+                       "the request is too long; expected at most %d bytes in a line",
+                       CONTROL_LINE_MAX);
     }
 }
 
@@ -292,7 +298,10 @@ static void serve_line(struct client *client, struct gateway *gateway)
     find_line(client);
 }
 
-/* There is no complete line, so what is left of the input is the beginning of one, and moves to the front. */
+/*
+ * There is no complete line, so what is left of the input is the beginning of one, and moves to the
+ * front.
+ */
 static void read_input(struct client *client)
 {
     ssize_t length;

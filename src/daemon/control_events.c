@@ -1,8 +1,9 @@
 /*
  * control_events.c - who follows events
  *
- * The table's ring is read when the main loop comes by. A client that reads slowly keeps its place in the
- * ring; when the ring has gone past it, it is told how many events it has missed and goes on from there.
+ * The table's ring is read when the main loop comes by. A client that reads slowly keeps its place
+ * in the ring; when the ring has gone past it, it is told how many events it has missed and goes on
+ * from there.
  */
 #include "control_internal.h"
 
@@ -33,8 +34,8 @@ static int64_t epoch_ms(void)
 static size_t read_slice(struct client *client, struct gateway *gateway, uint64_t *lost)
 {
     const struct nat *nat = gateway_lock(gateway);
-    size_t count =
-        event_read(&nat->events, &client->next_event, client->control->event, CONTROL_EVENT_SLICE, lost);
+    size_t count = event_read(&nat->events, &client->next_event, client->control->event,
+                              CONTROL_EVENT_SLICE, lost);
 
     client->behind = client->next_event < nat->events.next;
     gateway_unlock(gateway);

@@ -1,5 +1,6 @@
 /*
- * control_internal.h - inside the control socket: listener -> clients -> requests -> methods -> answers
+ * control_internal.h - inside the control socket: listener -> clients -> requests -> methods ->
+ * answers
  *
  * control.c          the socket's life, the loop over whatever is ready
  * control_client.c   one connection: who it is, lines in, bytes out, when it is cut off
@@ -9,9 +10,10 @@
  * control_events.c   who follows events, and what they have missed
  * control_json.c, control_session.c, control_status.c   what is said, as JSON
  *
- * Nothing waits, and everything is bounded: a turn of a client is one read, one request, or one slice of a
- * walk. A client has at most one request in work; while more than CONTROL_OUTPUT_MARK bytes wait for it,
- * nothing more is made for it. So it holds at most the mark, one slice and one answer, whatever it asks for.
+ * Nothing waits, and everything is bounded: a turn of a client is one read, one request, or one
+ * slice of a walk. A client has at most one request in work; while more than CONTROL_OUTPUT_MARK
+ * bytes wait for it, nothing more is made for it. So it holds at most the mark, one slice and one
+ * answer, whatever it asks for.
  */
 #ifndef PORTREEVE_CONTROL_INTERNAL_H
 #define PORTREEVE_CONTROL_INTERNAL_H
@@ -26,7 +28,7 @@
 #define CONTROL_CLIENTS_ROOT 4            /* of these, kept for root */
 #define CONTROL_LINE_MAX     65536        /* bytes of a request, without the newline */
 #define CONTROL_OUTPUT_MARK  (256 * 1024) /* bytes that wait for a client before it gets no more */
-#define CONTROL_STALL_MS     10000        /* a client that is to read and does not for so long is cut off */
+#define CONTROL_STALL_MS     10000        /* a client that does not read for so long is cut off */
 #define CONTROL_TURN_MS      5            /* of one control_serve */
 #define CONTROL_SLICE        256          /* table slots under one hold of the lock */
 #define CONTROL_KILL_SLICE   32           /* sessions ended under one hold of the lock */
@@ -62,7 +64,8 @@ struct client {
 
     char *input; /* CONTROL_LINE_MAX + 1 bytes: room for the newline */
     size_t input_start, input_used;
-    size_t line_length; /* of the complete line at input_start, without newline; valid when has_line */
+    /* of the complete line at input_start, without newline; valid when has_line */
+    size_t line_length;
     bool has_line;
     bool input_ended; /* the client has said everything; it may still listen */
 
@@ -128,7 +131,10 @@ int client_accept(struct control *control);
 void client_add(struct control *control, int socket);
 /* Frees everything; a job in work ends here. */
 void client_close(struct client *client);
-/* One bounded step: send, go on with the job, serve a line, or read. The client may be closed by it. */
+/*
+ * One bounded step: send, go on with the job, serve a line, or read. The client may be closed by
+ * it.
+ */
 void client_turn(struct client *client, struct gateway *gateway, uint32_t ready, uint64_t now);
 /* Closes it when it has not read for too long. True when it was closed. */
 bool client_cut_if_stalled(struct client *client, uint64_t now);
@@ -138,8 +144,8 @@ void client_settle(struct client *client, uint64_t now);
 bool client_has_room(const struct client *client);
 
 /*
- * "user 0 (process 4711)", for the log; the process is 0 when it lives in a pid namespace that ours does not
- * see.
+ * "user 0 (process 4711)", for the log; the process is 0 when it lives in a pid namespace that ours
+ * does not see.
  */
 #define CLIENT_TEXT_MAX 64
 const char *client_describe(const struct client *client, char buffer[CLIENT_TEXT_MAX]);
@@ -153,7 +159,9 @@ void client_write_line(struct client *client, json_t *line);
 
 /* Serves one line; it has no newline and is not NUL-terminated. */
 void request_serve(struct client *client, struct gateway *gateway, const char *line, size_t length);
-/* The answers. `id` may be NULL (null); `result` and `errors` are released; `errors` may be NULL. */
+/*
+ * The answers. `id` may be NULL (null); `result` and `errors` are released; `errors` may be NULL.
+ */
 void request_answer(struct client *client, json_t *id, json_t *result);
 void request_refuse(struct client *client, json_t *id, enum control_code code, json_t *errors,
                     const char *format, ...) __attribute__((format(printf, 5, 6)));
@@ -189,12 +197,17 @@ json_t *json_both_ways(uint64_t out, uint64_t in);
 json_t *json_mapping(const struct mapping_view *mapping, const char *share);
 json_t *json_forward(const struct forward *forward, uint64_t sessions);
 
-/* control_session.c: the lines of streams that go by the million, written and not built as a tree first */
+/*
+ * control_session.c: the lines of streams that go by the million, written and not built as a tree
+ * first
+ */
 void notify_session(struct client *client, const struct session_view *session);
 /*
- * The core's clock does not go back but knows no dates: both clocks are read now, and the event's age leads back.
+ * The core's clock does not go back but knows no dates: both clocks are read now, and the event's
+ * age leads back.
  */
-void notify_event(struct client *client, const struct event *event, uint64_t now, int64_t now_epoch_ms);
+void notify_event(struct client *client, const struct event *event, uint64_t now,
+                  int64_t now_epoch_ms);
 
 /* control_status.c */
 json_t *json_status(struct gateway *gateway);

@@ -1,10 +1,10 @@
 /*
  * control_job.c - methods that walk the translation table
  *
- * A job is a cursor over the table's slots. Each step copies one slice under the lock and does the rest
- * without it; how fast the steps follow each other is up to the client, by reading. A session keeps its slot
- * as long as it lives, so one that lives throughout the walk is seen exactly once; one that begins or ends
- * meanwhile may be seen or not.
+ * A job is a cursor over the table's slots. Each step copies one slice under the lock and does the
+ * rest without it; how fast the steps follow each other is up to the client, by reading. A session
+ * keeps its slot as long as it lives, so one that lives throughout the walk is seen exactly once;
+ * one that begins or ends meanwhile may be seen or not.
  */
 #include "control_internal.h"
 #include "portreeve/log.h"
@@ -23,10 +23,10 @@ struct job {
     uint32_t slot;  /* where the next slice begins */
     uint64_t count; /* sessions or mappings listed, sessions ended */
     /* of forwards: */
-    json_t *sessions; /* forward name -> how many live sessions */
-    struct policy
-        *snapshot;  /* what is listed, from when the walk was done; a walk ago it may have been another */
-    size_t forward; /* the next one to list */
+    json_t *sessions;        /* forward name -> how many live sessions */
+    struct policy *snapshot; /* what is listed, from when the walk was done; a walk ago it may have
+                                been another */
+    size_t forward;          /* the next one to list */
     /* of kill: */
     char described[DESCRIBED_MAX];
 };
@@ -86,7 +86,9 @@ static uint32_t next_slice(struct job *job, const struct nat *nat)
     return job->slot += left < CONTROL_SLICE ? left : CONTROL_SLICE;
 }
 
-/* Copies the live sessions of the next slice to control->view. False when there is no slice left. */
+/*
+ * Copies the live sessions of the next slice to control->view. False when there is no slice left.
+ */
 static bool walk_sessions(struct job *job, struct gateway *gateway, size_t *count)
 {
     struct control *control = job->client->control;
@@ -190,12 +192,13 @@ static void count_forwards(struct job *job, const struct session_view *view, siz
 }
 
 /*
- * The list is one line, which is written in pieces: it may be much longer than what waits for a client at
- * once.
+ * The list is one line, which is written in pieces: it may be much longer than what waits for a
+ * client at once.
  */
 static void begin_list(struct job *job)
 {
-    static const char head[] = "{\"jsonrpc\":\"2.0\",\"id\":", list[] = ",\"result\":{\"forwards\":[";
+    static const char head[] = "{\"jsonrpc\":\"2.0\",\"id\":",
+                      list[] = ",\"result\":{\"forwards\":[";
 
     client_write(job->client, head, strlen(head));
     client_write_json(job->client, job->id);
@@ -205,8 +208,8 @@ static void begin_list(struct job *job)
 static void write_forward(struct job *job)
 {
     const struct forward *forward = policy_forward(job->snapshot, job->forward);
-    json_t *json =
-        json_forward(forward, (uint64_t)json_integer_value(json_object_get(job->sessions, forward->name)));
+    json_t *json = json_forward(
+        forward, (uint64_t)json_integer_value(json_object_get(job->sessions, forward->name)));
 
     if (job->forward++ > 0)
         client_write(job->client, ",", 1);
@@ -251,8 +254,12 @@ void job_begin_forwards(struct request *request)
 
 /* ---- kill ---- */
 
-/* Of the sessions in `slots`, found under an earlier hold of the lock, ends those that are still the same. */
-static uint64_t kill_slots(struct gateway *gateway, const uint32_t *slots, const uint64_t *ids, size_t count)
+/*
+ * Of the sessions in `slots`, found under an earlier hold of the lock, ends those that are still
+ * the same.
+ */
+static uint64_t kill_slots(struct gateway *gateway, const uint32_t *slots, const uint64_t *ids,
+                           size_t count)
 {
     uint64_t now = gateway_now(), ended = 0;
     struct nat *nat = gateway_lock(gateway);
@@ -299,8 +306,8 @@ static void end_kill(struct job *job)
 {
     char who[CLIENT_TEXT_MAX];
 
-    log_notice("%s: kill %s: %llu sessions ended", client_describe(job->client, who), job->described,
-               (unsigned long long)job->count);
+    log_notice("%s: kill %s: %llu sessions ended", client_describe(job->client, who),
+               job->described, (unsigned long long)job->count);
 }
 
 void job_begin_kill(struct request *request, const struct filter *filter, const char *described)

@@ -70,14 +70,16 @@ json_t *json_time(int64_t seconds)
     char text[TIME_TEXT_MAX];
     struct tm parts;
 
-    if (gmtime_r(&time, &parts) == NULL || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+    if (gmtime_r(&time, &parts) == NULL ||
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
         return json_null();
     return json_string(text);
 }
 
 static json_t *json_endpoint(const struct endpoint *endpoint)
 {
-    return json_pack("{s:o,s:i}", "address", json_address(&endpoint->address), "port", (int)endpoint->port);
+    return json_pack("{s:o,s:i}", "address", json_address(&endpoint->address), "port",
+                     (int)endpoint->port);
 }
 
 static json_t *json_seconds(uint64_t milliseconds)
@@ -92,9 +94,10 @@ json_t *json_both_ways(uint64_t out, uint64_t in)
 
 json_t *json_mapping(const struct mapping_view *mapping, const char *share)
 {
-    return json_pack("{s:s,s:o,s:o,s:o,s:I,s:o}", "protocol", protocol_name(mapping->protocol), "internal",
-                     json_endpoint(&mapping->internal), "external", json_endpoint(&mapping->external),
-                     "share", json_text_or_null(share), "sessions", (json_int_t)mapping->sessions, "age",
+    return json_pack("{s:s,s:o,s:o,s:o,s:I,s:o}", "protocol", protocol_name(mapping->protocol),
+                     "internal", json_endpoint(&mapping->internal), "external",
+                     json_endpoint(&mapping->external), "share", json_text_or_null(share),
+                     "sessions", (json_int_t)mapping->sessions, "age",
                      json_seconds(mapping->age_ms));
 }
 
@@ -115,9 +118,10 @@ json_t *json_forward(const struct forward *forward, uint64_t sessions)
 
     return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:b,s:I}", "name", json_text(forward->name),
                      "protocols", json_protocols(forward->protocols), "listen",
-                     json_port_range(&forward->listen), "to", text_format_endpoint(&forward->to, to), "allow",
+                     json_port_range(&forward->listen), "to",
+                     text_format_endpoint(&forward->to, to), "allow",
                      json_prefixes(forward->allow, forward->allow_count), "owner",
-                     json_text_or_null(forward->owner), "note", json_text_or_null(forward->note), "expires",
-                     forward->expires != 0 ? json_time(forward->expires) : json_null(), "runtime",
-                     (int)forward->runtime, "sessions", (json_int_t)sessions);
+                     json_text_or_null(forward->owner), "note", json_text_or_null(forward->note),
+                     "expires", forward->expires != 0 ? json_time(forward->expires) : json_null(),
+                     "runtime", (int)forward->runtime, "sessions", (json_int_t)sessions);
 }

@@ -1,7 +1,8 @@
 /*
  * control_methods.c - what a client may ask for
  *
- * Every method that changes something leaves a line in the log that says who did what: it is the audit trail.
+ * Every method that changes something leaves a line in the log that says who did what: it is the
+ * audit trail.
  */
 #include "control_internal.h"
 #include "portreeve/log.h"
@@ -27,9 +28,11 @@ static bool filter_parameter(struct request *request, struct filter *filter)
     size_t index;
 
     filter_init(filter);
-    json_array_foreach (json_object_get(request->params, "filter"), index, word) {
+    json_array_foreach(json_object_get(request->params, "filter"), index, word)
+    {
         if (!filter_add(filter, json_string_value(word), &error)) {
-            request_refuse(request->client, request->id, CONTROL_INVALID_PARAMS, NULL, "%s", error.text);
+            request_refuse(request->client, request->id, CONTROL_INVALID_PARAMS, NULL, "%s",
+                           error.text);
             return false;
         }
     }
@@ -54,8 +57,8 @@ static void refuse_change(struct request *request, const char *what, json_t *err
         first = "the reason is not known";
     log_notice("%s: %s refused: %s", client_describe(request->client, who), what, first);
     if (count > 1)
-        request_refuse(request->client, request->id, CONTROL_REFUSED, errors, "%s (and %zu more)", first,
-                       count - 1);
+        request_refuse(request->client, request->id, CONTROL_REFUSED, errors, "%s (and %zu more)",
+                       first, count - 1);
     else
         request_refuse(request->client, request->id, CONTROL_REFUSED, errors, "%s", first);
 }
@@ -93,7 +96,9 @@ static void run_events(struct request *request)
         events_subscribe(request, &filter);
 }
 
-/* The filter's words in one line, cut where it gets long. They have passed filter_add, so they are printable.
+/*
+ * The filter's words in one line, cut where it gets long. They have passed filter_add, so they are
+ * printable.
  */
 static void describe_filter(const struct request *request, char *buffer, size_t size)
 {
@@ -101,7 +106,8 @@ static void describe_filter(const struct request *request, char *buffer, size_t 
     size_t index, used = 0;
 
     snprintf(buffer, size, "all");
-    json_array_foreach (json_object_get(request->params, "filter"), index, word) {
+    json_array_foreach(json_object_get(request->params, "filter"), index, word)
+    {
         if (used < size)
             used += (size_t)snprintf(buffer + used, size - used, "%s%s", index > 0 ? " " : "",
                                      json_string_value(word));
@@ -117,9 +123,10 @@ static void run_kill(struct request *request)
     if (!filter_parameter(request, &filter))
         return;
     if (all == (filter.count > 0)) {
-        request_refuse(request->client, request->id, CONTROL_INVALID_PARAMS, NULL,
-                       all ? "expected a 'filter' or \"all\": true, not both"
-                           : "expected a 'filter' with at least one word; \"all\": true ends every session");
+        request_refuse(
+            request->client, request->id, CONTROL_INVALID_PARAMS, NULL,
+            all ? "expected a 'filter' or \"all\": true, not both"
+                : "expected a 'filter' with at least one word; \"all\": true ends every session");
         return;
     }
     describe_filter(request, described, sizeof(described));
@@ -137,13 +144,15 @@ static void run_reload(struct request *request)
         return;
     }
     json_decref(errors);
-    log_notice("%s: configuration reloaded; %u sessions ended", client_describe(request->client, who),
-               (unsigned)ended);
-    request_answer(request->client, request->id, json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
+    log_notice("%s: configuration reloaded; %u sessions ended",
+               client_describe(request->client, who), (unsigned)ended);
+    request_answer(request->client, request->id,
+                   json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
 }
 
 /* "2h" from now, as the configuration would write that time. False after a refusal. */
-static bool expiry_parameter(struct request *request, char *buffer, size_t size, const char **expires)
+static bool expiry_parameter(struct request *request, char *buffer, size_t size,
+                             const char **expires)
 {
     const char *duration = text_parameter(request, "for");
     struct tm parts;
@@ -214,9 +223,10 @@ static void run_forward_remove(struct request *request)
         return;
     }
     json_decref(errors);
-    log_notice("%s: forward '%s' removed; %u sessions ended", client_describe(request->client, who), name,
-               (unsigned)ended);
-    request_answer(request->client, request->id, json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
+    log_notice("%s: forward '%s' removed; %u sessions ended", client_describe(request->client, who),
+               name, (unsigned)ended);
+    request_answer(request->client, request->id,
+                   json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
 }
 
 static const struct method methods[] = {

@@ -18,7 +18,8 @@ void request_answer(struct client *client, json_t *id, json_t *result)
                        "the daemon is out of memory for this answer");
         return;
     }
-    client_write_line(client, json_pack("{s:s,s:O,s:o}", "jsonrpc", "2.0", "id", id, "result", result));
+    client_write_line(client,
+                      json_pack("{s:s,s:O,s:o}", "jsonrpc", "2.0", "id", id, "result", result));
 }
 
 void request_refuse(struct client *client, json_t *id, enum control_code code, json_t *errors,
@@ -34,13 +35,14 @@ void request_refuse(struct client *client, json_t *id, enum control_code code, j
     error = json_pack("{s:i,s:o}", "code", (int)code, "message", json_text(text));
     if (errors != NULL)
         json_object_set_new(error, "data", json_pack("{s:o}", "errors", errors));
-    client_write_line(client, json_pack("{s:s,s:O?,s:o}", "jsonrpc", "2.0", "id", id, "error", error));
+    client_write_line(client,
+                      json_pack("{s:s,s:O?,s:o}", "jsonrpc", "2.0", "id", id, "error", error));
 }
 
 void request_notify(struct client *client, const char *method, json_t *params)
 {
-    client_write_line(client,
-                      json_pack("{s:s,s:s,s:o}", "jsonrpc", "2.0", "method", method, "params", params));
+    client_write_line(
+        client, json_pack("{s:s,s:s,s:o}", "jsonrpc", "2.0", "method", method, "params", params));
 }
 
 /* ---- parameters ---- */
@@ -80,7 +82,8 @@ static const char *wrong_type(enum parameter_type type, const json_t *value)
     case PARAMETER_FILTER:
         if (!json_is_array(value))
             return "an array of filter words, as in [\"tcp\", \":443\"]";
-        json_array_foreach (value, index, word) {
+        json_array_foreach(value, index, word)
+        {
             if (!json_is_string(word))
                 return "an array of filter words, each a string";
         }
@@ -95,13 +98,14 @@ static bool check_params(struct request *request)
     char known[128];
     json_t *value;
 
-    json_object_foreach (request->params, name, value) {
+    json_object_foreach(request->params, name, value)
+    {
         const struct parameter *parameter = find_parameter(request->method, name);
 
         if (parameter == NULL) {
             request_refuse(request->client, request->id, CONTROL_INVALID_PARAMS, NULL,
-                           "%s has no parameter '" QUOTE "'; expected: %s", request->method->name, name,
-                           list_parameters(request->method, known, sizeof(known)));
+                           "%s has no parameter '" QUOTE "'; expected: %s", request->method->name,
+                           name, list_parameters(request->method, known, sizeof(known)));
             return false;
         }
         expected = wrong_type(parameter->type, value);
@@ -124,11 +128,11 @@ static bool check_may_look(struct client *client, json_t *id)
         request_refuse(client, id, CONTROL_NOT_PERMITTED, NULL,
                        "not permitted: only root may use this socket");
     else
-        request_refuse(
-            client, id, CONTROL_NOT_PERMITTED, NULL,
-            "not permitted: user %u is not in group '%s', whose members may look; only root may change "
-            "anything",
-            (unsigned)client->peer.uid, client->control->group);
+        request_refuse(client, id, CONTROL_NOT_PERMITTED, NULL,
+                       "not permitted: user %u is not in group '%s', whose members may look; only "
+                       "root may change "
+                       "anything",
+                       (unsigned)client->peer.uid, client->control->group);
     return false;
 }
 
@@ -176,7 +180,9 @@ static void dispatch(struct request *request, const json_t *envelope)
     json_decref(none);
 }
 
-/* NULL when the envelope is what JSON-RPC 2.0 wants a request to be; otherwise what was expected. */
+/*
+ * NULL when the envelope is what JSON-RPC 2.0 wants a request to be; otherwise what was expected.
+ */
 static const char *wrong_envelope(const json_t *envelope)
 {
     const char *version = json_string_value(json_object_get(envelope, "jsonrpc"));

@@ -1,8 +1,8 @@
 /*
  * control_session.c - sessions and events as JSON
  *
- * Field names are a contract: doc/control-protocol.md lists them. Nothing here needs escaping: names are letters, digits and
- * a few marks (config_name_is_good).
+ * Field names are a contract: doc/control-protocol.md lists them. Nothing here needs escaping:
+ * names are letters, digits and a few marks (config_name_is_good).
  */
 #include "control_internal.h"
 #include "portreeve/text.h"
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#define LINE_MAX_BYTES     2048
+#define LINE_MAX_BYTES    2048
 #define ENDPOINT_JSON_MAX (ADDRESS_TEXT_MAX + 32)
 #define NAME_JSON_MAX     (POLICY_NAME_MAX + 2)
 #define SECONDS_MAX       32
@@ -30,9 +30,11 @@ static void add(struct line *line, const char *format, ...)
     int length;
 
     va_start(arguments, format);
-    length = vsnprintf(line->text + line->length, sizeof(line->text) - line->length, format, arguments);
+    length =
+        vsnprintf(line->text + line->length, sizeof(line->text) - line->length, format, arguments);
     va_end(arguments);
-    if (length > 0 && (size_t)length < sizeof(line->text) - line->length) /* which always is the case */
+    if (length > 0 &&
+        (size_t)length < sizeof(line->text) - line->length) /* which always is the case */
         line->length += (size_t)length;
 }
 
@@ -67,14 +69,18 @@ static void add_session(struct line *line, const struct session_view *session)
     char age[SECONDS_MAX], idle[SECONDS_MAX], expires_in[SECONDS_MAX];
 
     add(line,
-        "{\"id\":%llu,\"protocol\":\"%s\",\"state\":\"%s\",\"direction\":\"%s\",\"internal\":%s,\"external\":%s,"
+        "{\"id\":%llu,\"protocol\":\"%s\",\"state\":\"%s\",\"direction\":\"%s\",\"internal\":%s,"
+        "\"external\":%s,"
         "\"remote\":%s,\"share\":%s,\"forward\":%s,\"age\":%s,\"idle\":%s,\"expires_in\":%s,",
-        (unsigned long long)session->id, protocol_name(session->protocol), session_state_name(session->state),
-        direction_name(session->direction), endpoint_json(&session->internal, internal),
-        endpoint_json(&session->external, external), endpoint_json(&session->remote, remote),
-        name_json(session->share, share), name_json(session->forward, forward), seconds_json(session->age_ms, age),
+        (unsigned long long)session->id, protocol_name(session->protocol),
+        session_state_name(session->state), direction_name(session->direction),
+        endpoint_json(&session->internal, internal), endpoint_json(&session->external, external),
+        endpoint_json(&session->remote, remote), name_json(session->share, share),
+        name_json(session->forward, forward), seconds_json(session->age_ms, age),
         seconds_json(session->idle_ms, idle), seconds_json(session->expires_in_ms, expires_in));
-    add(line, "\"packets\":{\"out\":%llu,\"in\":%llu},\"bytes\":{\"out\":%llu,\"in\":%llu},\"offloaded\":%s",
+    add(line,
+        "\"packets\":{\"out\":%llu,\"in\":%llu},\"bytes\":{\"out\":%llu,\"in\":%llu},\"offloaded\":"
+        "%s",
         (unsigned long long)session->packets_out, (unsigned long long)session->packets_in,
         (unsigned long long)session->bytes_out, (unsigned long long)session->bytes_in,
         session->offloaded ? "true" : "false");
@@ -100,13 +106,15 @@ static void add_time(struct line *line, int64_t milliseconds)
     char text[40];
     struct tm parts;
 
-    if (gmtime_r(&seconds, &parts) == NULL || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts) == 0)
+    if (gmtime_r(&seconds, &parts) == NULL ||
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts) == 0)
         add(line, "null");
     else
         add(line, "\"%s.%03dZ\"", text, (int)(milliseconds % 1000));
 }
 
-void notify_event(struct client *client, const struct event *event, uint64_t now, int64_t now_epoch_ms)
+void notify_event(struct client *client, const struct event *event, uint64_t now,
+                  int64_t now_epoch_ms)
 {
     int64_t age = now > event->time ? (int64_t)(now - event->time) : 0;
     struct line line;

@@ -12,8 +12,8 @@ static json_t *json_external(const struct gateway *gateway, const struct gateway
 
     for (size_t i = 0; i < status->external_count; i++)
         json_array_append_new(addresses, json_address(&status->external[i]));
-    return json_pack("{s:o,s:o}", "interface", json_text(gateway_config(gateway)->external), "addresses",
-                     addresses);
+    return json_pack("{s:o,s:o}", "interface", json_text(gateway_config(gateway)->external),
+                     "addresses", addresses);
 }
 
 static json_t *json_sessions(const struct gateway_status *status)
@@ -24,8 +24,9 @@ static json_t *json_sessions(const struct gateway_status *status)
         json_object_set_new(closed, close_reason_name((enum close_reason)reason),
                             json_integer((json_int_t)status->counters.closed[reason]));
     return json_pack("{s:I,s:I,s:I,s:I,s:o}", "live", (json_int_t)status->sessions, "limit",
-                     (json_int_t)status->sessions_max, "opened", (json_int_t)status->counters.opened,
-                     "adopted", (json_int_t)status->counters.adopted, "closed", closed);
+                     (json_int_t)status->sessions_max, "opened",
+                     (json_int_t)status->counters.opened, "adopted",
+                     (json_int_t)status->counters.adopted, "closed", closed);
 }
 
 /* Counting a pool's ports takes microseconds, so each share gets a hold of the lock of its own. */
@@ -42,8 +43,9 @@ static json_t *json_pool(struct gateway *gateway, uint16_t share)
     gateway_unlock(gateway);
     pool = json_object();
     for (size_t i = 0; i < 3; i++)
-        json_object_set_new(pool, protocol_name(protocols[i]),
-                            json_pack("{s:I,s:I}", "used", (json_int_t)used[i], "size", (json_int_t)size[i]));
+        json_object_set_new(
+            pool, protocol_name(protocols[i]),
+            json_pack("{s:I,s:I}", "used", (json_int_t)used[i], "size", (json_int_t)size[i]));
     return pool;
 }
 
@@ -58,18 +60,19 @@ static json_t *json_shares(struct gateway *gateway)
 
         for (size_t n = 0; n < share->ports_count; n++)
             json_array_append_new(ports, json_port_range(&share->ports[n]));
-        json_array_append_new(shares, json_pack("{s:o,s:o,s:o,s:s,s:o}", "name", json_text(share->name),
-                                                "source", json_prefixes(share->source, share->source_count),
-                                                "ports", ports, "filtering", filtering_name(share->filtering),
-                                                "pool", json_pool(gateway, (uint16_t)i)));
+        json_array_append_new(
+            shares, json_pack("{s:o,s:o,s:o,s:s,s:o}", "name", json_text(share->name), "source",
+                              json_prefixes(share->source, share->source_count), "ports", ports,
+                              "filtering", filtering_name(share->filtering), "pool",
+                              json_pool(gateway, (uint16_t)i)));
     }
     return shares;
 }
 
 static json_t *json_direction(const struct gateway_status *status, enum packet_hook hook)
 {
-    return json_pack("{s:I,s:I,s:I,s:I}", "packets", (json_int_t)status->counters.packets[hook], "bytes",
-                     (json_int_t)status->counters.bytes[hook], "packets_per_second",
+    return json_pack("{s:I,s:I,s:I,s:I}", "packets", (json_int_t)status->counters.packets[hook],
+                     "bytes", (json_int_t)status->counters.bytes[hook], "packets_per_second",
                      (json_int_t)status->packet_rate[hook], "bytes_per_second",
                      (json_int_t)status->byte_rate[hook]);
 }
@@ -101,14 +104,15 @@ static json_t *json_queues(const struct gateway *gateway, const struct gateway_s
         int number = gateway_config(gateway)->queue + i;
 
         if (status->queue_error[i] != 0)
-            json_array_append_new(queues, json_pack("{s:i,s:n,s:n,s:n,s:s}", "number", number, "waiting",
-                                                    "dropped_full", "dropped_user", "error",
-                                                    strerror(-status->queue_error[i])));
+            json_array_append_new(queues, json_pack("{s:i,s:n,s:n,s:n,s:s}", "number", number,
+                                                    "waiting", "dropped_full", "dropped_user",
+                                                    "error", strerror(-status->queue_error[i])));
         else
-            json_array_append_new(queues, json_pack("{s:i,s:I,s:I,s:I}", "number", number, "waiting",
-                                                    (json_int_t)queue->waiting, "dropped_full",
-                                                    (json_int_t)queue->dropped_full, "dropped_user",
-                                                    (json_int_t)queue->dropped_user));
+            json_array_append_new(queues,
+                                  json_pack("{s:i,s:I,s:I,s:I}", "number", number, "waiting",
+                                            (json_int_t)queue->waiting, "dropped_full",
+                                            (json_int_t)queue->dropped_full, "dropped_user",
+                                            (json_int_t)queue->dropped_user));
     }
     return queues;
 }
@@ -123,13 +127,17 @@ static json_t *json_offload(const struct gateway_status *status)
 {
     const struct offload_counters *counters = &status->offload_counters;
 
-    return json_pack("{s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I}", "mode", status->offload ? "on" : "off", "sessions",
-                     (json_int_t)status->offload_sessions, "limit", (json_int_t)status->offload_sessions_max, "memory",
-                     (json_int_t)status->offload_memory, "packets",
-                     json_both_ways(status->offload_packets[HOOK_OUTBOUND], status->offload_packets[HOOK_INBOUND]),
-                     "bytes", json_both_ways(status->offload_bytes[HOOK_OUTBOUND], status->offload_bytes[HOOK_INBOUND]),
-                     "added", (json_int_t)counters->added, "removed", (json_int_t)counters->removed, "refused",
-                     (json_int_t)counters->refused, "full", (json_int_t)counters->full);
+    return json_pack(
+        "{s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I}", "mode", status->offload ? "on" : "off",
+        "sessions", (json_int_t)status->offload_sessions, "limit",
+        (json_int_t)status->offload_sessions_max, "memory", (json_int_t)status->offload_memory,
+        "packets",
+        json_both_ways(status->offload_packets[HOOK_OUTBOUND],
+                       status->offload_packets[HOOK_INBOUND]),
+        "bytes",
+        json_both_ways(status->offload_bytes[HOOK_OUTBOUND], status->offload_bytes[HOOK_INBOUND]),
+        "added", (json_int_t)counters->added, "removed", (json_int_t)counters->removed, "refused",
+        (json_int_t)counters->refused, "full", (json_int_t)counters->full);
 }
 
 static json_t *json_warnings(const struct gateway_status *status)
@@ -146,15 +154,15 @@ json_t *json_status(struct gateway *gateway)
     struct gateway_status status;
 
     gateway_read_status(gateway, &status);
-    return json_pack("{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I,s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:I,s:o}", "version",
-                     PORTREEVE_VERSION, "pid", (json_int_t)getpid(), "started", json_time(status.started),
-                     "uptime", (double)status.uptime_ms / 1000, "external", json_external(gateway, &status),
-                     "sessions", json_sessions(&status), "mappings", "live", (json_int_t)status.mappings,
-                     "overloaded", (json_int_t)status.counters.overloaded,
-                     "hosts", (json_int_t)status.hosts, "memory", (json_int_t)status.memory, "shares",
-                     json_shares(gateway), "traffic", json_traffic(&status), "drops", json_drops(&status), "told",
-                     (json_int_t)status.counters.told,
-                     "queues", json_queues(gateway, &status), "kernel", json_kernel(&status), "offload",
-                     json_offload(&status),
-                     "workers", (json_int_t)status.workers, "warnings", json_warnings(&status));
+    return json_pack(
+        "{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I,s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:I,s:o}",
+        "version", PORTREEVE_VERSION, "pid", (json_int_t)getpid(), "started",
+        json_time(status.started), "uptime", (double)status.uptime_ms / 1000, "external",
+        json_external(gateway, &status), "sessions", json_sessions(&status), "mappings", "live",
+        (json_int_t)status.mappings, "overloaded", (json_int_t)status.counters.overloaded, "hosts",
+        (json_int_t)status.hosts, "memory", (json_int_t)status.memory, "shares",
+        json_shares(gateway), "traffic", json_traffic(&status), "drops", json_drops(&status),
+        "told", (json_int_t)status.counters.told, "queues", json_queues(gateway, &status), "kernel",
+        json_kernel(&status), "offload", json_offload(&status), "workers",
+        (json_int_t)status.workers, "warnings", json_warnings(&status));
 }

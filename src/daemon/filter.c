@@ -49,7 +49,8 @@ static int32_t service_port(const char *service, const char *protocol)
     struct servent entry, *found = NULL;
     char buffer[4096];
 
-    if (getservbyname_r(service, protocol, &entry, buffer, sizeof(buffer), &found) != 0 || found == NULL)
+    if (getservbyname_r(service, protocol, &entry, buffer, sizeof(buffer), &found) != 0 ||
+        found == NULL)
         return FILTER_NO_PORT;
     return ntohs((uint16_t)found->s_port);
 }
@@ -71,7 +72,10 @@ static bool parse_port(const char *text, struct filter_endpoint *out)
     return out->tcp_port != FILTER_NO_PORT || out->udp_port != FILTER_NO_PORT;
 }
 
-/* "10.0.0.7", "10.0.0.0/24", ":443", ":https", "10.0.0.7:443". An IPv6 address is tried before ":PORT". */
+/*
+ * "10.0.0.7", "10.0.0.0/24", ":443", ":https", "10.0.0.7:443". An IPv6 address is tried before
+ * ":PORT".
+ */
 static bool parse_endpoint(const char *text, struct filter_endpoint *out)
 {
     struct endpoint endpoint;
@@ -96,18 +100,20 @@ static void refuse_endpoint(const char *word, const char *value, struct error *e
     quote(word, quoted);
     if (slash != NULL)
         error_set(error,
-                  "filter word '%s': not a prefix; expected an address without host bits and a length, as in "
+                  "filter word '%s': not a prefix; expected an address without host bits and a "
+                  "length, as in "
                   "10.0.0.0/24",
                   quoted);
     else if (value[0] == ':')
-        error_set(
-            error,
-            "filter word '%s': not a port; expected a number from 1 to 65535 or a service of /etc/services, "
-            "as in :443 or :https",
-            quoted);
+        error_set(error,
+                  "filter word '%s': not a port; expected a number from 1 to 65535 or a service of "
+                  "/etc/services, "
+                  "as in :443 or :https",
+                  quoted);
     else
         error_set(error,
-                  "filter word '%s': expected an address, a prefix, :PORT or ADDRESS:PORT, as in %s10.0.0.7",
+                  "filter word '%s': expected an address, a prefix, :PORT or ADDRESS:PORT, as in "
+                  "%s10.0.0.7",
                   quoted, value == word ? "" : "remote=");
 }
 
@@ -122,24 +128,28 @@ static bool take_endpoint(struct filter_term *term, enum filter_side side, const
     return false;
 }
 
-static bool take_internal(struct filter_term *term, const char *word, const char *value, struct error *error)
+static bool take_internal(struct filter_term *term, const char *word, const char *value,
+                          struct error *error)
 {
     return take_endpoint(term, SIDE_INTERNAL, word, value, error);
 }
 
-static bool take_external(struct filter_term *term, const char *word, const char *value, struct error *error)
+static bool take_external(struct filter_term *term, const char *word, const char *value,
+                          struct error *error)
 {
     return take_endpoint(term, SIDE_EXTERNAL, word, value, error);
 }
 
-static bool take_remote(struct filter_term *term, const char *word, const char *value, struct error *error)
+static bool take_remote(struct filter_term *term, const char *word, const char *value,
+                        struct error *error)
 {
     return take_endpoint(term, SIDE_REMOTE, word, value, error);
 }
 
 /* ---- KEY=VALUE ---- */
 
-static bool take_state(struct filter_term *term, const char *word, const char *value, struct error *error)
+static bool take_state(struct filter_term *term, const char *word, const char *value,
+                       struct error *error)
 {
     char quoted[QUOTE_MAX];
 
@@ -150,13 +160,15 @@ static bool take_state(struct filter_term *term, const char *word, const char *v
             return true;
     }
     error_set(error,
-              "filter word '%s': not a state; expected unanswered, answered, opening, established, closing, "
+              "filter word '%s': not a state; expected unanswered, answered, opening, established, "
+              "closing, "
               "closed or reset",
               quote(word, quoted));
     return false;
 }
 
-static bool take_direction(struct filter_term *term, const char *word, const char *value, struct error *error)
+static bool take_direction(struct filter_term *term, const char *word, const char *value,
+                           struct error *error)
 {
     char quoted[QUOTE_MAX];
 
@@ -171,13 +183,15 @@ static bool take_direction(struct filter_term *term, const char *word, const cha
     return false;
 }
 
-static bool take_name(struct filter_term *term, const char *word, const char *value, struct error *error)
+static bool take_name(struct filter_term *term, const char *word, const char *value,
+                      struct error *error)
 {
     char quoted[QUOTE_MAX];
 
     if (!config_name_is_good(value)) {
         error_set(error,
-                  "filter word '%s': not a name; expected at most %d letters, digits, '.', '_' and '-', a "
+                  "filter word '%s': not a name; expected at most %d letters, digits, '.', '_' and "
+                  "'-', a "
                   "letter or "
                   "digit first",
                   quote(word, quoted), POLICY_NAME_MAX - 1);
@@ -187,19 +201,22 @@ static bool take_name(struct filter_term *term, const char *word, const char *va
     return true;
 }
 
-static bool take_share(struct filter_term *term, const char *word, const char *value, struct error *error)
+static bool take_share(struct filter_term *term, const char *word, const char *value,
+                       struct error *error)
 {
     term->kind = FILTER_SHARE;
     return take_name(term, word, value, error);
 }
 
-static bool take_forward(struct filter_term *term, const char *word, const char *value, struct error *error)
+static bool take_forward(struct filter_term *term, const char *word, const char *value,
+                         struct error *error)
 {
     term->kind = FILTER_FORWARD;
     return take_name(term, word, value, error);
 }
 
-static bool take_id(struct filter_term *term, const char *word, const char *value, struct error *error)
+static bool take_id(struct filter_term *term, const char *word, const char *value,
+                    struct error *error)
 {
     char quoted[QUOTE_MAX];
 
@@ -213,7 +230,8 @@ static bool take_id(struct filter_term *term, const char *word, const char *valu
 
 static const struct filter_key {
     const char *key; /* with its '=' */
-    bool (*take)(struct filter_term *term, const char *word, const char *value, struct error *error);
+    bool (*take)(struct filter_term *term, const char *word, const char *value,
+                 struct error *error);
 } filter_keys[] = {
     {"internal=", take_internal},   {"external=", take_external},
     {"remote=", take_remote},       {"state=", take_state},
@@ -240,11 +258,11 @@ static void refuse_key(const char *word, const char *equals, struct error *error
     if (meant != NULL)
         error_set(error, "filter word '%s': unknown; did you mean '%s'?", quoted, meant);
     else
-        error_set(
-            error,
-            "filter word '%s': unknown; expected internal=, external=, remote=, state=, direction=, share=, "
-            "forward= or id=",
-            quoted);
+        error_set(error,
+                  "filter word '%s': unknown; expected internal=, external=, remote=, state=, "
+                  "direction=, share=, "
+                  "forward= or id=",
+                  quoted);
 }
 
 /* ---- words without '=' ---- */
@@ -278,11 +296,13 @@ static void refuse_plain(const char *word, struct error *error)
     else if (meant != NULL)
         error_set(error, "filter word '%s': unknown; did you mean '%s'?", quoted, meant);
     else
-        error_set(error,
-                  "filter word '%s': unknown; expected tcp, udp, icmp, an address, a prefix, :PORT, "
-                  "offloaded, or one "
-                  "of internal=, external=, remote=, state=, direction=, share=, forward=, id= and a value",
-                  quoted);
+        error_set(
+            error,
+            "filter word '%s': unknown; expected tcp, udp, icmp, an address, a prefix, :PORT, "
+            "offloaded, or one "
+            "of internal=, external=, remote=, state=, direction=, share=, forward=, id= and a "
+            "value",
+            quoted);
 }
 
 static bool parse_word(struct filter_term *term, const char *word, struct error *error)
@@ -334,7 +354,8 @@ static bool endpoint_matches(const struct filter_endpoint *wanted, uint8_t proto
            (!wanted->has_port || port == endpoint->port);
 }
 
-static bool any_endpoint_matches(const struct filter_endpoint *wanted, const struct session_view *session)
+static bool any_endpoint_matches(const struct filter_endpoint *wanted,
+                                 const struct session_view *session)
 {
     const struct {
         enum filter_side side;

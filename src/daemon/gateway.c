@@ -32,9 +32,10 @@ uint64_t gateway_now(void)
 }
 
 /*
- * A mutex that is released goes to whoever asks first: to the thread that has just released it, and not to one that first has
- * to wake up. Who walks the table, lock after lock, would keep the workers out. So whoever waits holds the turn, and who
- * walks asks for the turn first; a worker asks for it only when it has to wait.
+ * A mutex that is released goes to whoever asks first: to the thread that has just released it, and
+ * not to one that first has to wake up. Who walks the table, lock after lock, would keep the
+ * workers out. So whoever waits holds the turn, and who walks asks for the turn first; a worker
+ * asks for it only when it has to wait.
  */
 struct nat *gateway_lock(struct gateway *gateway)
 {
@@ -63,7 +64,10 @@ void gateway_unlock_and_order(struct gateway *gateway)
         gateway_offload_wake(gateway->offload);
 }
 
-/* Where the scheduler lets a thread run for milliseconds, a worker that wakes on this processor would wait as long. */
+/*
+ * Where the scheduler lets a thread run for milliseconds, a worker that wakes on this processor
+ * would wait as long.
+ */
 void gateway_end_step(struct gateway *gateway)
 {
     gateway_unlock_and_order(gateway);
@@ -106,8 +110,10 @@ static int make_translator(struct gateway *gateway, struct error *error)
     bool is_fresh;
     int result;
 
-    gateway->active = saved = runtime_forwards_load(gateway->config.state_directory, gateway->config.policy);
-    gateway->active = gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, report_to_error, error);
+    gateway->active = saved =
+        runtime_forwards_load(gateway->config.state_directory, gateway->config.policy);
+    gateway->active =
+        gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, report_to_error, error);
     policy_free(saved);
     if (gateway->active == NULL)
         return -EINVAL;
@@ -117,7 +123,8 @@ static int make_translator(struct gateway *gateway, struct error *error)
         return result;
     }
     sessions = policy_limits_const(gateway->active)->sessions;
-    result = state_open(&gateway->state, gateway->config.state_directory, sessions, &is_fresh, error);
+    result =
+        state_open(&gateway->state, gateway->config.state_directory, sessions, &is_fresh, error);
     if (result < 0)
         return result;
     gateway->has_left_sessions = !is_fresh;
@@ -143,13 +150,15 @@ static void adopt_sessions(struct gateway *gateway)
 }
 
 /*
- * Half of the processors, unless it is said: the kernel's part of a packet runs on the others. Two workers on two processors make
- * bulk TCP faster by the queue, and new connections slower (doc/performance.md); bulk leaves the queue early.
+ * Half of the processors, unless it is said: the kernel's part of a packet runs on the others. Two
+ * workers on two processors make bulk TCP faster by the queue, and new connections slower
+ * (doc/performance.md); bulk leaves the queue early.
  */
 static uint16_t worker_count(const struct config *config)
 {
     cpu_set_t ours; /* a service manager or a container may leave us less than there are */
-    unsigned processors = sched_getaffinity(0, sizeof(ours), &ours) < 0 ? 1 : (unsigned)CPU_COUNT(&ours);
+    unsigned processors =
+        sched_getaffinity(0, sizeof(ours), &ours) < 0 ? 1 : (unsigned)CPU_COUNT(&ours);
 
     if (config->workers > 0)
         return config->workers;
@@ -198,11 +207,15 @@ static int install_rules(struct gateway *gateway, struct error *error)
     gateway->rules_installed = result == 0;
     if (result == 0)
         log_info("rules installed with the %s expression, defragmentation by %s",
-                 ruleset_queue_expression(gateway->ruleset), ruleset_defrag_expression(gateway->ruleset));
+                 ruleset_queue_expression(gateway->ruleset),
+                 ruleset_defrag_expression(gateway->ruleset));
     return result;
 }
 
-/* With room for what may be busy at once; an element of the kernel's maps takes some 200 bytes of its memory. */
+/*
+ * With room for what may be busy at once; an element of the kernel's maps takes some 200 bytes of
+ * its memory.
+ */
 static uint32_t offload_sessions(const struct gateway *gateway)
 {
     const uint32_t most = 65536;
@@ -220,18 +233,20 @@ static int start_offload(struct gateway *gateway, struct error *error)
     if (ruleset_has_offload(gateway->ruleset))
         return gateway_offload_open(&gateway->offload, gateway, gateway->offload_sessions, error);
     if (gateway->config.offload == OFFLOAD_AUTO) {
-        log_info("this kernel cannot rewrite sessions by itself (it has no counters in sets, which Linux 5.7 brought): every "
+        log_info("this kernel cannot rewrite sessions by itself (it has no counters in sets, which "
+                 "Linux 5.7 brought): every "
                  "packet takes the queue");
         return 0;
     }
-    error_set(error, "[performance] offload = on: this kernel cannot do it (it has no counters in sets, which Linux 5.7 brought); "
+    error_set(error, "[performance] offload = on: this kernel cannot do it (it has no counters in "
+                     "sets, which Linux 5.7 brought); "
                      "expected auto or off");
     return -EOPNOTSUPP;
 }
 
 /*
- * Two daemons in one network namespace would replace each other's rules. Abstract socket names are per network namespace
- * (unix(7)) and end with their process, so one of them is a lock.
+ * Two daemons in one network namespace would replace each other's rules. Abstract socket names are
+ * per network namespace (unix(7)) and end with their process, so one of them is a lock.
  */
 static int lock_namespace(struct gateway *gateway, struct error *error)
 {
@@ -245,8 +260,9 @@ static int lock_namespace(struct gateway *gateway, struct error *error)
         bind(gateway->namespace_lock, (const struct sockaddr *)&address,
              (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1)) < 0) {
         result = -errno;
-        error_set(error, "%s", result == -EADDRINUSE ? "another portreeved runs in this network namespace"
-                                                     : strerror(-result));
+        error_set(error, "%s",
+                  result == -EADDRINUSE ? "another portreeved runs in this network namespace"
+                                        : strerror(-result));
     }
     return result;
 }
@@ -281,7 +297,8 @@ static int start(struct gateway *gateway, struct error *error)
     return result;
 }
 
-int gateway_open(struct gateway **out, const char *config_path, struct config *config, struct error *error)
+int gateway_open(struct gateway **out, const char *config_path, struct config *config,
+                 struct error *error)
 {
     struct gateway *gateway = calloc(1, sizeof(*gateway));
     int result;
@@ -352,7 +369,10 @@ void gateway_addresses_ready(struct gateway *gateway)
         log_error("%s", error.text);
 }
 
-/* Another tool may flush the whole ruleset; then nothing would be translated, and nobody would notice. */
+/*
+ * Another tool may flush the whole ruleset; then nothing would be translated, and nobody would
+ * notice.
+ */
 static void restore_rules(struct gateway *gateway)
 {
     struct error error = {0};
@@ -362,7 +382,8 @@ static void restore_rules(struct gateway *gateway)
     gateway->rules_restored++;
     gateway_offload_pause(gateway->offload);
     if (gateway_write_rules(gateway, gateway->active, true, &error) < 0)
-        log_error("another program has removed our rules, and they cannot be restored: %s", error.text);
+        log_error("another program has removed our rules, and they cannot be restored: %s",
+                  error.text);
     else
         log_warning("another program has removed our rules; they are restored");
     gateway_offload_resume(gateway->offload, true);

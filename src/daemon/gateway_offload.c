@@ -21,13 +21,14 @@ struct gateway_offload {
     struct offload_order order[OFFLOAD_BATCH];
     struct offload_outcome outcome[OFFLOAD_BATCH];
     int last_error;
-    int wake; /* eventfd */
+    int wake;            /* eventfd */
     bool is_awake, stop; /* atomic */
     pthread_t thread;
 };
 
 /* Needs both locks. */
-static void tell_outcomes(struct gateway_offload *offload, struct nat *nat, size_t count, uint64_t now)
+static void tell_outcomes(struct gateway_offload *offload, struct nat *nat, size_t count,
+                          uint64_t now)
 {
     for (size_t i = 0; i < count; i++) {
         const struct offload_outcome *outcome = &offload->outcome[i];
@@ -76,7 +77,8 @@ static void *run(void *argument)
 
         if (read(offload->wake, &wakings, sizeof(wakings)) < 0 && errno != EINTR)
             break;
-        __atomic_store_n(&offload->is_awake, false, __ATOMIC_SEQ_CST); /* what is ordered from here on wakes again */
+        __atomic_store_n(&offload->is_awake, false,
+                         __ATOMIC_SEQ_CST); /* what is ordered from here on wakes again */
         do {
             pthread_mutex_lock(&offload->lock);
             count = carry_out(offload);
@@ -94,7 +96,8 @@ static bool begin(struct gateway *gateway, uint32_t sessions)
     return fine;
 }
 
-int gateway_offload_open(struct gateway_offload **out, struct gateway *gateway, uint32_t sessions, struct error *error)
+int gateway_offload_open(struct gateway_offload **out, struct gateway *gateway, uint32_t sessions,
+                         struct error *error)
 {
     struct gateway_offload *offload = calloc(1, sizeof(*offload));
     int result;
@@ -180,8 +183,8 @@ static void fold_slice(struct folding *folding)
     folding->count = 0;
 }
 
-static void take_listed(void *context, enum packet_hook hook, const struct tuple *tuple, uint64_t packets,
-                        uint64_t bytes)
+static void take_listed(void *context, enum packet_hook hook, const struct tuple *tuple,
+                        uint64_t packets, uint64_t bytes)
 {
     struct folding *folding = context;
 

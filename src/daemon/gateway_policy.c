@@ -1,8 +1,8 @@
 /*
  * gateway_policy.c - which policy applies, and making the kernel and the translator agree on it
  *
- * The active policy is always built anew from the configured one, so that there is one way to get there: a reload, a
- * forward added or removed by an operator, a forward that expires.
+ * The active policy is always built anew from the configured one, so that there is one way to get
+ * there: a reload, a forward added or removed by an operator, a forward that expires.
  */
 #include "gateway_internal.h"
 
@@ -58,14 +58,17 @@ static bool carry_runtime(const struct policy *active, struct policy *next, cons
     for (size_t i = 0; active != NULL && i < policy_forward_count(active); i++) {
         const struct forward *forward = policy_forward(active, i), *conflict;
 
-        if (!forward->runtime || has_expired(forward) || (removal != NULL && strcmp(removal, forward->name) == 0))
+        if (!forward->runtime || has_expired(forward) ||
+            (removal != NULL && strcmp(removal, forward->name) == 0))
             continue;
         conflict = policy_find_conflict(next, forward);
         if (conflict != NULL || policy_find_forward(next, forward->name) != NULL) {
             reportf(report, context,
-                    "forward '%s' conflicts with forward '%s', which was added at run time: remove that one first "
+                    "forward '%s' conflicts with forward '%s', which was added at run time: remove "
+                    "that one first "
                     "(portreeve forward remove %s)",
-                    conflict != NULL ? conflict->name : forward->name, forward->name, forward->name);
+                    conflict != NULL ? conflict->name : forward->name, forward->name,
+                    forward->name);
             fine = false;
         } else if (!policy_add_forward(next, forward)) {
             report(context, "not enough memory for the forwards");
@@ -89,15 +92,17 @@ static void exclude_local_sockets(struct policy *policy)
 }
 
 /* A forward to the gateway's own external address would come back to it for ever. */
-static bool targets_external(const struct gateway *gateway, const struct policy *policy, const char *name,
-                             config_report *report, void *context)
+static bool targets_external(const struct gateway *gateway, const struct policy *policy,
+                             const char *name, config_report *report, void *context)
 {
     const struct forward *forward = policy_find_forward(policy, name);
 
     for (size_t i = 0; forward != NULL && i < gateway->external_count; i++) {
         if (address_equal(&forward->to.address, &gateway->external[i])) {
             reportf(report, context,
-                    "forward '%s' delivers to the gateway's own external address; expected an internal host's", name);
+                    "forward '%s' delivers to the gateway's own external address; expected an "
+                    "internal host's",
+                    name);
             return true;
         }
     }
@@ -161,7 +166,8 @@ static size_t collect_sources(const struct policy *policy, struct prefix *out)
     return count;
 }
 
-static bool contents_fill(struct contents *contents, const struct gateway *gateway, const struct policy *policy)
+static bool contents_fill(struct contents *contents, const struct gateway *gateway,
+                          const struct policy *policy)
 {
     size_t targets = policy_forward_count(policy);
 
@@ -188,7 +194,8 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
     return true;
 }
 
-int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install, struct error *error)
+int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install,
+                        struct error *error)
 {
     struct ruleset_options options = {.first_queue = gateway->config.queue,
                                       .queue_count = gateway->worker_count,
@@ -208,7 +215,9 @@ int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bo
     return result;
 }
 
-/* Packets flow meanwhile; what they meet is looked at first. Returns how many sessions have ended. */
+/*
+ * Packets flow meanwhile; what they meet is looked at first. Returns how many sessions have ended.
+ */
 static uint32_t gateway_review(struct gateway *gateway)
 {
     uint32_t ended;
@@ -223,8 +232,8 @@ static uint32_t gateway_review(struct gateway *gateway)
     return ended;
 }
 
-bool gateway_apply_policy(struct gateway *gateway, struct policy *next, config_report *report, void *context,
-                          uint32_t *sessions_ended)
+bool gateway_apply_policy(struct gateway *gateway, struct policy *next, config_report *report,
+                          void *context, uint32_t *sessions_ended)
 {
     struct policy *before = gateway->active;
     struct error error = {0};
@@ -269,8 +278,8 @@ static bool needs_no_restart(const struct config *now, const struct config *next
 
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         if (settings[i].changed) {
-            reportf(report, context, "%s: %s has changed, which needs a restart, not a reload", path,
-                    settings[i].key);
+            reportf(report, context, "%s: %s has changed, which needs a restart, not a reload",
+                    path, settings[i].key);
             fine = false;
         }
     }
@@ -285,10 +294,11 @@ static void warn(void *context, const char *message)
 
 static void adopt_config(struct gateway *gateway, struct config *next)
 {
-    bool addresses_differ = gateway->config.mss != next->mss || gateway->config.mss_limit != next->mss_limit ||
-                            gateway->config.external_address_count != next->external_address_count ||
-                            memcmp(gateway->config.external_address, next->external_address,
-                                   sizeof(next->external_address)) != 0;
+    bool addresses_differ =
+        gateway->config.mss != next->mss || gateway->config.mss_limit != next->mss_limit ||
+        gateway->config.external_address_count != next->external_address_count ||
+        memcmp(gateway->config.external_address, next->external_address,
+               sizeof(next->external_address)) != 0;
     struct error error = {0};
 
     config_free(&gateway->config);
@@ -298,7 +308,8 @@ static void adopt_config(struct gateway *gateway, struct config *next)
         log_error("%s", error.text);
 }
 
-bool gateway_reload(struct gateway *gateway, config_report *report, void *context, uint32_t *sessions_ended)
+bool gateway_reload(struct gateway *gateway, config_report *report, void *context,
+                    uint32_t *sessions_ended)
 {
     struct config next;
     struct policy *policy = NULL;
@@ -315,17 +326,18 @@ bool gateway_reload(struct gateway *gateway, config_report *report, void *contex
     return true;
 }
 
-bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text, config_report *report,
-                         void *context)
+bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text,
+                         config_report *report, void *context)
 {
-    struct policy *next = gateway_build_policy(gateway, gateway->config.policy, text, NULL, report, context);
+    struct policy *next =
+        gateway_build_policy(gateway, gateway->config.policy, text, NULL, report, context);
     uint32_t ended;
 
     return next != NULL && gateway_apply_policy(gateway, next, report, context, &ended);
 }
 
-bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report, void *context,
-                            uint32_t *sessions_ended)
+bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report,
+                            void *context, uint32_t *sessions_ended)
 {
     struct policy *next;
 
@@ -334,7 +346,8 @@ bool gateway_remove_forward(struct gateway *gateway, const char *name, config_re
         return false;
     }
     if (policy_find_forward(gateway->config.policy, name) != NULL) {
-        reportf(report, context, "forward '%s' is one of the configuration: take it out of %s and reload", name,
+        reportf(report, context,
+                "forward '%s' is one of the configuration: take it out of %s and reload", name,
                 gateway->config_path);
         return false;
     }
@@ -365,7 +378,8 @@ void gateway_expire_forwards(struct gateway *gateway)
     if (!any)
         return;
     next = gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, report_to_log, NULL);
-    if (next != NULL && gateway_apply_policy(gateway, next, report_to_log, NULL, &ended) && ended > 0)
+    if (next != NULL && gateway_apply_policy(gateway, next, report_to_log, NULL, &ended) &&
+        ended > 0)
         log_notice("%u sessions of expired forwards ended", ended);
 }
 
@@ -403,9 +417,11 @@ static size_t choose_addresses(struct gateway *gateway, struct address *found, s
             found[chosen++] = found[i];
     }
     if (chosen == 0 && gateway->address_problem.text[0] == '\0')
-        error_set(&gateway->address_problem, "%s has no %s address: nothing can be translated until it gets one",
+        error_set(&gateway->address_problem,
+                  "%s has no %s address: nothing can be translated until it gets one",
                   gateway->config.external,
-                  gateway->config.external_address_count > 0 ? "configured external" : "global IPv4");
+                  gateway->config.external_address_count > 0 ? "configured external"
+                                                             : "global IPv4");
     return chosen;
 }
 
@@ -449,7 +465,8 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
     count = choose_addresses(gateway, found, read < 0 ? 0 : (size_t)read);
     if (count > EXTERNAL_ADDRESSES_MAX)
         count = EXTERNAL_ADDRESSES_MAX;
-    differs = count != gateway->external_count || memcmp(gateway->external, found, count * sizeof(*found)) != 0;
+    differs = count != gateway->external_count ||
+              memcmp(gateway->external, found, count * sizeof(*found)) != 0;
     memcpy(gateway->external, found, count * sizeof(*found));
     gateway->external_count = count;
     ended = set_external(gateway, found, count);
@@ -457,8 +474,10 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
     if (gateway->address_problem.text[0] != '\0')
         log_warning("%s", gateway->address_problem.text);
     for (size_t i = 0; differs && i < count; i++)
-        log_info("external address %s on %s", text_format_address(&found[i], text), gateway->config.external);
+        log_info("external address %s on %s", text_format_address(&found[i], text),
+                 gateway->config.external);
     if (ended > 0)
         log_notice("%u sessions ended: their external address has gone", ended);
-    return gateway->ruleset == NULL ? 0 : gateway_write_rules(gateway, gateway->active, false, error);
+    return gateway->ruleset == NULL ? 0
+                                    : gateway_write_rules(gateway, gateway->active, false, error);
 }

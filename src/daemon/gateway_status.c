@@ -65,7 +65,8 @@ static void read_rates(const struct gateway *gateway, struct gateway_status *sta
         oldest = &gateway->sample[0];
     elapsed = newest->time - oldest->time;
     for (int hook = 0; hook < 2 && elapsed > 0; hook++) {
-        status->packet_rate[hook] = (newest->packets[hook] - oldest->packets[hook]) * 1000 / elapsed;
+        status->packet_rate[hook] =
+            (newest->packets[hook] - oldest->packets[hook]) * 1000 / elapsed;
         status->byte_rate[hook] = (newest->bytes[hook] - oldest->bytes[hook]) * 1000 / elapsed;
     }
 }
@@ -109,10 +110,13 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
         add_warning(status, "the table is %u %% full: [limits] sessions",
                     (unsigned)((uint64_t)status->sessions * 100 / status->sessions_max));
     if (status->offload_counters.refused > 0)
-        add_warning(status, "the kernel has refused to rewrite %llu sessions by itself: their packets take the queue",
+        add_warning(status,
+                    "the kernel has refused to rewrite %llu sessions by itself: their packets take "
+                    "the queue",
                     (unsigned long long)status->offload_counters.refused);
     if (gateway->rules_restored > 0)
-        add_warning(status, "another program has removed our nf_tables rules %u times; they were restored",
+        add_warning(status,
+                    "another program has removed our nf_tables rules %u times; they were restored",
                     gateway->rules_restored);
     for (uint16_t i = 0; i < status->workers; i++) {
         unsigned number = (unsigned)gateway->config.queue + i;
@@ -120,9 +124,10 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
         if (status->queue_error[i] != 0)
             add_warning(status, "queue %u: %s", number, strerror(-status->queue_error[i]));
         else if (status->queue[i].dropped_full + status->queue[i].dropped_user > 0)
-            add_warning(status, "the kernel has dropped %llu packets before queue %u could take them",
-                        (unsigned long long)(status->queue[i].dropped_full + status->queue[i].dropped_user),
-                        number);
+            add_warning(
+                status, "the kernel has dropped %llu packets before queue %u could take them",
+                (unsigned long long)(status->queue[i].dropped_full + status->queue[i].dropped_user),
+                number);
     }
 }
 

@@ -1,9 +1,10 @@
 /*
  * log.c - what the daemon says, and where
  *
- * A line is put together on the stack and leaves with one write, so lines of several threads never mix and no
- * lock is held. What a message quotes may come from the network or the control socket: bytes that are not
- * printable leave as \xNN, so nobody outside can forge a line or send a terminal its commands.
+ * A line is put together on the stack and leaves with one write, so lines of several threads never
+ * mix and no lock is held. What a message quotes may come from the network or the control socket:
+ * bytes that are not printable leave as \xNN, so nobody outside can forge a line or send a terminal
+ * its commands.
  */
 #include "portreeve/log.h"
 
@@ -37,7 +38,10 @@ static const struct level {
 static _Atomic(enum log_level) chosen_level = LOG_LEVEL_NOTICE;
 static _Atomic(enum log_target) chosen_target = LOG_TARGET_STDERR; /* never LOG_TARGET_AUTO */
 
-/* systemd.exec(5), $JOURNAL_STREAM: the device and inode of the stream that is connected to the journal. */
+/*
+ * systemd.exec(5), $JOURNAL_STREAM: the device and inode of the stream that is connected to the
+ * journal.
+ */
 static bool stderr_is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
@@ -57,12 +61,15 @@ void log_open(const struct log_options *options)
     if (target == LOG_TARGET_AUTO)
         target = stderr_is_journal() ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR;
     if (target == LOG_TARGET_SYSLOG)
-        openlog(PROGRAM, LOG_PID | LOG_NDELAY, LOG_DAEMON); /* now: later /dev/log may be out of reach */
+        openlog(PROGRAM, LOG_PID | LOG_NDELAY,
+                LOG_DAEMON); /* now: later /dev/log may be out of reach */
     atomic_store(&chosen_level, options->level);
     atomic_store(&chosen_target, target);
 }
 
-/* Copies `message`, spelling out what is not printable. `line` has room for four bytes for each, and a NUL.
+/*
+ * Copies `message`, spelling out what is not printable. `line` has room for four bytes for each,
+ * and a NUL.
  */
 static char *escape(char *line, const char *message)
 {
@@ -92,8 +99,8 @@ static void write_line(const char *line, size_t length)
     /* Where stderr is full or gone there is nowhere to say so. */
 }
 
-__attribute__((format(printf, 2, 0))) static void log_message(enum log_level level, const char *format,
-                                                              va_list arguments)
+__attribute__((format(printf, 2, 0))) static void log_message(enum log_level level,
+                                                              const char *format, va_list arguments)
 {
     enum log_target target = atomic_load(&chosen_target);
     char message[MESSAGE_MAX], line[LINE_SIZE];
@@ -119,14 +126,14 @@ __attribute__((format(printf, 2, 0))) static void log_message(enum log_level lev
     errno = saved_errno;
 }
 
-#define DEFINE_LOG(function, level)                                                                          \
-    void function(const char *format, ...)                                                                   \
-    {                                                                                                        \
-        va_list arguments;                                                                                   \
-                                                                                                             \
-        va_start(arguments, format);                                                                         \
-        log_message(level, format, arguments);                                                               \
-        va_end(arguments);                                                                                   \
+#define DEFINE_LOG(function, level)                                                                \
+    void function(const char *format, ...)                                                         \
+    {                                                                                              \
+        va_list arguments;                                                                         \
+                                                                                                   \
+        va_start(arguments, format);                                                               \
+        log_message(level, format, arguments);                                                     \
+        va_end(arguments);                                                                         \
     }
 
 DEFINE_LOG(log_error, LOG_LEVEL_ERROR)

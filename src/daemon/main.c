@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define DEFAULT_CONFIG "/etc/portreeve/portreeve.conf"
-#define DEFAULT_GROUP "portreeve"
+#define DEFAULT_GROUP  "portreeve"
 /* Events reach subscribers this soon. */
 #define EVENT_DELAY_MS 100
 
@@ -41,18 +41,19 @@ struct daemon {
     int signals, timer, epoll;
 };
 
-static const char usage[] = "usage: portreeved [-c FILE] [-t] [-d]\n"
-                            "\n"
-                            "The NAT and port-forwarding daemon; runs in the foreground.\n"
-                            "\n"
-                            "  -c, --config FILE  the forwarding table (default " DEFAULT_CONFIG ")\n"
-                            "  -t, --test         check the configuration, say what is wrong with it, and exit\n"
-                            "  -d, --debug        log at level debug, to stderr\n"
-                            "  -h, --help         this text\n"
-                            "  -V, --version      the version\n"
-                            "\n"
-                            "SIGHUP reloads the configuration; SIGTERM and SIGINT remove the rules and end.\n"
-                            "Exit status: 0 fine, 1 failed, 2 wrong usage. See portreeved(8), portreeve.conf(5).\n";
+static const char usage[] =
+    "usage: portreeved [-c FILE] [-t] [-d]\n"
+    "\n"
+    "The NAT and port-forwarding daemon; runs in the foreground.\n"
+    "\n"
+    "  -c, --config FILE  the forwarding table (default " DEFAULT_CONFIG ")\n"
+    "  -t, --test         check the configuration, say what is wrong with it, and exit\n"
+    "  -d, --debug        log at level debug, to stderr\n"
+    "  -h, --help         this text\n"
+    "  -V, --version      the version\n"
+    "\n"
+    "SIGHUP reloads the configuration; SIGTERM and SIGINT remove the rules and end.\n"
+    "Exit status: 0 fine, 1 failed, 2 wrong usage. See portreeved(8), portreeve.conf(5).\n";
 
 /* Returns -1 to go on, or the exit code. */
 static int parse_options(int argc, char **argv, struct options *options)
@@ -112,8 +113,8 @@ static int check_config(const struct options *options)
 
     if (!config_load(options->config_path, &config, print_line, print_warning, NULL))
         return EXIT_FAILED;
-    printf("%s is fine: %zu shares, %zu forwards\n", options->config_path, policy_share_count(config.policy),
-           policy_forward_count(config.policy));
+    printf("%s is fine: %zu shares, %zu forwards\n", options->config_path,
+           policy_share_count(config.policy), policy_forward_count(config.policy));
     config_free(&config);
     return EXIT_OK;
 }
@@ -158,14 +159,19 @@ static int open_loop(struct daemon *daemon)
     return 0;
 }
 
-/* A fresh machine has no group "portreeve"; then only root may look, and the log says how to change that. */
+/*
+ * A fresh machine has no group "portreeve"; then only root may look, and the log says how to change
+ * that.
+ */
 static int open_control(struct daemon *daemon, const struct config *config, struct error *error)
 {
-    int result = control_open(&daemon->control, config->control_socket, config->control_group, error);
+    int result =
+        control_open(&daemon->control, config->control_socket, config->control_group, error);
 
     if (result == -ENOENT && strcmp(config->control_group, DEFAULT_GROUP) == 0) {
-        log_info("there is no group '" DEFAULT_GROUP "': only root may use the control socket (groupadd --system "
-                 DEFAULT_GROUP " to let its members look)");
+        log_info("there is no group '" DEFAULT_GROUP
+                 "': only root may use the control socket (groupadd --system " DEFAULT_GROUP
+                 " to let its members look)");
         result = control_open(&daemon->control, config->control_socket, "", error);
     }
     return result;
@@ -176,7 +182,8 @@ static int start(struct daemon *daemon, struct error *error)
     struct config config;
     int result;
 
-    if (!config_load(daemon->options.config_path, &config, log_error_line, log_warning_line, NULL)) {
+    if (!config_load(daemon->options.config_path, &config, log_error_line, log_warning_line,
+                     NULL)) {
         error_set(error, "%s has errors; nothing was started", daemon->options.config_path);
         return -EINVAL;
     }
@@ -216,7 +223,8 @@ static void reload(struct daemon *daemon)
     uint32_t ended = 0;
     char state[64];
 
-    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)gateway_now() * 1000);
+    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
+             (unsigned long long)gateway_now() * 1000);
     notify_send(state);
     if (gateway_reload(daemon->gateway, log_error_line, NULL, &ended))
         log_notice("configuration reloaded; %u sessions ended", ended);

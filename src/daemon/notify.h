@@ -5,8 +5,8 @@
 #define PORTREEVE_NOTIFY_H
 
 /*
- * Sends `state` ("READY=1", "RELOADING=1\nMONOTONIC_USEC=...", "STOPPING=1") to $NOTIFY_SOCKET. Does nothing without
- * one; errors do not matter to the daemon's work and are ignored.
+ * Sends `state` ("READY=1", "RELOADING=1\nMONOTONIC_USEC=...", "STOPPING=1") to $NOTIFY_SOCKET.
+ * Does nothing without one; errors do not matter to the daemon's work and are ignored.
  */
 void notify_send(const char *state);
 

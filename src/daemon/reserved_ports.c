@@ -45,13 +45,15 @@ static void write_note(const char *directory, const struct port_range *ranges, s
     note_path(path, directory);
     file = fopen(path, "we");
     if (file == NULL) {
-        log_warning("cannot write %s: %s; after a crash, reserved ports would stay", path, strerror(errno));
+        log_warning("cannot write %s: %s; after a crash, reserved ports would stay", path,
+                    strerror(errno));
         return;
     }
     for (size_t i = 0; i < count; i++)
         fprintf(file, "%u-%u\n", ranges[i].first, ranges[i].last);
     if (fclose(file) != 0)
-        log_warning("cannot write %s: %s; after a crash, reserved ports would stay", path, strerror(errno));
+        log_warning("cannot write %s: %s; after a crash, reserved ports would stay", path,
+                    strerror(errno));
 }
 
 void reserved_ports_release(const char *directory)
@@ -92,7 +94,8 @@ void reserved_ports_exchange(const char *directory, const struct policy *policy)
         return;
     result = host_ports_reserve(ranges, count, added, RANGES_MAX, &error);
     if (result < 0)
-        log_warning("the host may choose ports of the pool for its own connections: %s", error.text);
+        log_warning("the host may choose ports of the pool for its own connections: %s",
+                    error.text);
     else
         write_note(directory, added, (size_t)result);
 }

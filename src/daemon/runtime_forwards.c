@@ -18,7 +18,10 @@ static void file_path(char path[PATH_MAX + 32], const char *directory, const cha
     snprintf(path, PATH_MAX + 32, "%s/forwards.json%s", directory, suffix);
 }
 
-/* The texts that a [forward] section would have, so that loading is the configuration's own parsing. */
+/*
+ * The texts that a [forward] section would have, so that loading is the configuration's own
+ * parsing.
+ */
 
 static json_t *listen_text(const struct forward *forward)
 {
@@ -113,8 +116,12 @@ static const char *text_of(const json_t *object, const char *key)
 static void load_one(struct policy *saved, const struct policy *configured, const json_t *object)
 {
     struct forward_text text = {
-        .name = text_of(object, "name"),   .listen = text_of(object, "listen"), .to = text_of(object, "to"),
-        .allow = text_of(object, "allow"), .owner = text_of(object, "owner"),   .note = text_of(object, "note"),
+        .name = text_of(object, "name"),
+        .listen = text_of(object, "listen"),
+        .to = text_of(object, "to"),
+        .allow = text_of(object, "allow"),
+        .owner = text_of(object, "owner"),
+        .note = text_of(object, "note"),
         .expires = text_of(object, "expires"),
     };
     size_t count = policy_forward_count(saved);
@@ -146,9 +153,9 @@ struct policy *runtime_forwards_load(const char *directory, const struct policy 
         return saved;
     list = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
     if (!json_is_array(list))
-        log_warning("%s:%d: no saved forwards: %s", path, problem.line, list == NULL ? problem.text : "not a list");
-    json_array_foreach(list, index, object)
-        load_one(saved, configured, object);
+        log_warning("%s:%d: no saved forwards: %s", path, problem.line,
+                    list == NULL ? problem.text : "not a list");
+    json_array_foreach(list, index, object) load_one(saved, configured, object);
     json_decref(list);
     return saved;
 }

@@ -1,8 +1,8 @@
 /*
  * runtime_forwards.h - forwards that an operator added, kept across restarts of the daemon
  *
- * DIRECTORY/forwards.json, replaced as a whole after each change. [state] directory is in /run by default, so they end
- * with the boot; what is to last longer belongs into the configuration.
+ * DIRECTORY/forwards.json, replaced as a whole after each change. [state] directory is in /run by
+ * default, so they end with the boot; what is to last longer belongs into the configuration.
  */
 #ifndef PORTREEVE_RUNTIME_FORWARDS_H
 #define PORTREEVE_RUNTIME_FORWARDS_H
@@ -14,8 +14,9 @@
 int runtime_forwards_save(const char *directory, const struct policy *policy, struct error *error);
 
 /*
- * An unsealed policy that holds the saved forwards, less those that have expired or that `configured` has no room
- * for; each of the latter, and a file that cannot be read, is logged. Never fails but for memory (NULL).
+ * An unsealed policy that holds the saved forwards, less those that have expired or that
+ * `configured` has no room for; each of the latter, and a file that cannot be read, is logged.
+ * Never fails but for memory (NULL).
  */
 struct policy *runtime_forwards_load(const char *directory, const struct policy *configured);
 

@@ -102,12 +102,14 @@ static int open_locked(const char *path, struct error *error)
 }
 
 /*
- * Maps the file where large pages can be put below it: at a multiple of their size. The kernel chooses such a place by itself
- * only where tmpfs is set to use them; the address is a wish, which it grants where nothing else is.
+ * Maps the file where large pages can be put below it: at a multiple of their size. The kernel
+ * chooses such a place by itself only where tmpfs is set to use them; the address is a wish, which
+ * it grants where nothing else is.
  */
 static void *map_aligned(int file, size_t length)
 {
-    uint8_t *room = mmap(NULL, length + LARGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *wish = NULL;
+    uint8_t *room = mmap(NULL, length + LARGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            *wish = NULL;
 
     if (room != MAP_FAILED) {
         wish = room + (-(uintptr_t)room & (LARGE_PAGE - 1));
@@ -116,7 +118,10 @@ static void *map_aligned(int file, size_t length)
     return mmap(wish, length, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 }
 
-/* Gives the file its length; memory for it is reserved now, so that no packet meets a full tmpfs (SIGBUS). */
+/*
+ * Gives the file its length; memory for it is reserved now, so that no packet meets a full tmpfs
+ * (SIGBUS).
+ */
 static int size_file(struct state *state, const char *path, struct error *error)
 {
     struct stat status;
@@ -136,7 +141,8 @@ static int size_file(struct state *state, const char *path, struct error *error)
     return 0;
 }
 
-int state_open(struct state **out, const char *directory, uint32_t capacity, bool *is_fresh, struct error *error)
+int state_open(struct state **out, const char *directory, uint32_t capacity, bool *is_fresh,
+               struct error *error)
 {
     struct state *state = calloc(1, sizeof(*state));
     struct state_header header = expected_header(capacity);

@@ -1,9 +1,10 @@
 /*
  * state.h - the sessions' memory as a file, so that they outlive the process
  *
- * DIRECTORY/sessions is mapped shared: what the translator writes is in the file at once, without a system call. After a
- * crash or a restart the next daemon maps it again and adopts what is still valid (nat_adopt). The file is only for the
- * same boot (times count from boot), the same version, and the same size of the table; any other starts empty.
+ * DIRECTORY/sessions is mapped shared: what the translator writes is in the file at once, without a
+ * system call. After a crash or a restart the next daemon maps it again and adopts what is still
+ * valid (nat_adopt). The file is only for the same boot (times count from boot), the same version,
+ * and the same size of the table; any other starts empty.
  */
 #ifndef PORTREEVE_STATE_H
 #define PORTREEVE_STATE_H
@@ -14,10 +15,11 @@
 struct state;
 
 /*
- * Maps room for `capacity` sessions in `directory`, which is made if it is missing. *is_fresh: nothing was left there.
- * -EBUSY when another daemon has it, with a sentence.
+ * Maps room for `capacity` sessions in `directory`, which is made if it is missing. *is_fresh:
+ * nothing was left there. -EBUSY when another daemon has it, with a sentence.
  */
-int state_open(struct state **state, const char *directory, uint32_t capacity, bool *is_fresh, struct error *error);
+int state_open(struct state **state, const char *directory, uint32_t capacity, bool *is_fresh,
+               struct error *error);
 
 /* The room itself, for nat_new. */
 struct session *state_sessions(struct state *state);

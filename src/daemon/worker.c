@@ -29,12 +29,15 @@ static void tell_source(const struct worker *worker, const struct packet *packet
     uint8_t message[ICMP_REFUSAL_MAX];
     struct sockaddr_in source = {.sin_family = AF_INET};
 
-    memcpy(&source.sin_addr, packet->data + 12, sizeof(source.sin_addr)); /* the core has parsed this header */
+    memcpy(&source.sin_addr, packet->data + 12,
+           sizeof(source.sin_addr)); /* the core has parsed this header */
     (void)sendto(worker->icmp, message, icmp_write_refusal(packet, message), MSG_DONTWAIT,
                  (const struct sockaddr *)&source, sizeof(source));
 }
 
-/* One batch. The lock is held for the translation alone: receiving and replying are system calls. */
+/*
+ * One batch. The lock is held for the translation alone: receiving and replying are system calls.
+ */
 static int serve_batch(struct worker *worker)
 {
     struct packet *packets;

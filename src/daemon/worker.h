@@ -9,8 +9,8 @@
 struct worker;
 
 /* Binds the queue (in the calling thread, so that errors come back); nothing runs yet. */
-int worker_open(struct worker **worker, struct gateway *gateway, const struct queue_options *options,
-                struct error *error);
+int worker_open(struct worker **worker, struct gateway *gateway,
+                const struct queue_options *options, struct error *error);
 
 /* Starts the thread. 0 or -errno. */
 int worker_start(struct worker *worker);

@@ -1,10 +1,11 @@
 /*
  * adopt.c - taking over the sessions that an earlier run left in the table's memory
  *
- * After a crash or a restart the array of sessions is still there, written by a process that may have been killed at any
- * instruction, or by anything else that could write the file. So nothing of an entry is believed until it is consistent in
- * itself, has not expired, belongs to addresses that the gateway has, is allowed by the policy, and meets no other session.
- * Everything else (indexes, mappings, hosts, timers) is made anew.
+ * After a crash or a restart the array of sessions is still there, written by a process that may
+ * have been killed at any instruction, or by anything else that could write the file. So nothing of
+ * an entry is believed until it is consistent in itself, has not expired, belongs to addresses that
+ * the gateway has, is allowed by the policy, and meets no other session. Everything else (indexes,
+ * mappings, hosts, timers) is made anew.
  */
 #include "nat_internal.h"
 
@@ -14,7 +15,8 @@ static bool is_sound_state(const struct session *session)
 
     if (session_protocol(session) == PROTOCOL_TCP)
         return session->state >= STATE_OPENING && session->state < STATE_COUNT &&
-               (session->tcp.scale[0] & ~TCP_KNOWN) <= most && (session->tcp.scale[1] & ~TCP_KNOWN) <= most;
+               (session->tcp.scale[0] & ~TCP_KNOWN) <= most &&
+               (session->tcp.scale[1] & ~TCP_KNOWN) <= most;
     return session->state <= STATE_ANSWERED;
 }
 
@@ -42,27 +44,35 @@ static bool was_offloaded(const struct session *session)
 
 static bool is_sound(const struct nat *nat, const struct session *session, uint64_t now)
 {
-    uint32_t idle = (uint32_t)now - session->last_seen, age = (uint32_t)(now >> 6) - session->created;
+    uint32_t idle = (uint32_t)now - session->last_seen,
+             age = (uint32_t)(now >> 6) - session->created;
 
-    return session_protocol(session) != 0 && is_sound_state(session) && is_sound_direction(session) &&
-           session->id > 0 && session->id < UINT64_MAX / 2 && idle <= now && age <= now >> 6 &&
+    return session_protocol(session) != 0 && is_sound_state(session) &&
+           is_sound_direction(session) && session->id > 0 && session->id < UINT64_MAX / 2 &&
+           idle <= now && age <= now >> 6 &&
            (now - idle) >> 6 >= (now >> 6) - age && /* created before it was seen */
            (idle < session_idle_limit(nat, session) * UINT64_C(1000) || was_offloaded(session));
 }
 
-/* The mapping between these endpoints: the one that is there, or a new one on a port that is free. */
+/*
+ * The mapping between these endpoints: the one that is there, or a new one on a port that is free.
+ */
 static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct endpoint *internal,
                               const struct endpoint *external, uint32_t created)
 {
     size_t external_index = nat_external_index(nat, &external->address);
     uint16_t share = policy_share_of(nat->policy, &internal->address);
     uint32_t index = mapping_find_internal(&nat->table, protocol, internal), added;
-    struct mapping mapping = {.internal = compact_address_of(&internal->address), .internal_port = internal->port,
-                              .external_port = external->port, .created = created, .protocol = protocol,
+    struct mapping mapping = {.internal = compact_address_of(&internal->address),
+                              .internal_port = internal->port,
+                              .external_port = external->port,
+                              .created = created,
+                              .protocol = protocol,
                               .external_index = (uint8_t)external_index};
     uint32_t host;
 
-    if (share == POLICY_NONE || !pool_contains(policy_pool(nat->policy, share, protocol), external->port))
+    if (share == POLICY_NONE ||
+        !pool_contains(policy_pool(nat->policy, share, protocol), external->port))
         return INDEX_NONE;
     if (index != INDEX_NONE) {
         struct endpoint known = mapping_external(nat, &nat->table.mapping[index]);
@@ -74,7 +84,8 @@ static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct en
         if (protocol != PROTOCOL_TCP || policy_share(nat->policy, share)->never_overload)
             return INDEX_NONE;
     }
-    host = host_get_mapping(&nat->table, &internal->address, UINT32_MAX); /* the limit is for new ones */
+    host = host_get_mapping(&nat->table, &internal->address,
+                            UINT32_MAX); /* the limit is for new ones */
     added = host == INDEX_NONE ? INDEX_NONE : mapping_enter(nat, &mapping);
     if (added == INDEX_NONE) {
         if (host != INDEX_NONE)
@@ -86,10 +97,11 @@ static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct en
 }
 
 /* Finds what states this side's external endpoint: a forward or a mapping. */
-static bool adopt_side(struct nat *nat, const struct session *session, enum role role, struct session_plan *plan)
+static bool adopt_side(struct nat *nat, const struct session *session, enum role role,
+                       struct session_plan *plan)
 {
     const struct endpoint internal = session_source(session, role);
-    const struct endpoint external = session_destination(session, (enum role)!role);
+    const struct endpoint external = session_destination(session, (enum role) !role);
     uint8_t protocol = session_protocol(session);
     uint16_t forward = policy_forward_at(nat->policy, protocol, external.port);
     uint16_t share = policy_share_of(nat->policy, &internal.address);
@@ -110,14 +122,16 @@ static bool adopt_sides(struct nat *nat, const struct session *session, struct s
 {
     if (session->direction != DIRECTION_INBOUND && !adopt_side(nat, session, ROLE_INITIATOR, plan))
         return false;
-    return session->direction == DIRECTION_OUTBOUND || adopt_side(nat, session, ROLE_RESPONDER, plan);
+    return session->direction == DIRECTION_OUTBOUND ||
+           adopt_side(nat, session, ROLE_RESPONDER, plan);
 }
 
 /* Mappings that were made for a session which then was refused. */
 static void drop_unused_mappings(struct nat *nat, const struct session_plan *plan, uint64_t now)
 {
     for (int role = 0; role < 2; role++) {
-        if (plan->mapping[role] != INDEX_NONE && nat->table.mapping[plan->mapping[role]].sessions == 0)
+        if (plan->mapping[role] != INDEX_NONE &&
+            nat->table.mapping[plan->mapping[role]].sessions == 0)
             mapping_release(nat, plan->mapping[role], false, now);
     }
 }
@@ -125,7 +139,8 @@ static void drop_unused_mappings(struct nat *nat, const struct session_plan *pla
 /* True when one of its keys is taken already. */
 static bool meets_another(const struct nat *nat, const struct session *session)
 {
-    struct tuple tuple[2] = {session_tuple(session, ROLE_INITIATOR), session_tuple(session, ROLE_RESPONDER)};
+    struct tuple tuple[2] = {session_tuple(session, ROLE_INITIATOR),
+                             session_tuple(session, ROLE_RESPONDER)};
     struct tuple transit = {tuple[0].source, tuple[1].source, tuple[0].protocol, 0};
     enum role role;
 
@@ -138,7 +153,8 @@ static bool meets_another(const struct nat *nat, const struct session *session)
 static bool adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
-    struct session_plan plan = {.mapping = {INDEX_NONE, INDEX_NONE}, .forward = {POLICY_NONE, POLICY_NONE},
+    struct session_plan plan = {.mapping = {INDEX_NONE, INDEX_NONE},
+                                .forward = {POLICY_NONE, POLICY_NONE},
                                 .share = POLICY_NONE};
     const struct address host = session_source(session, ROLE_INITIATOR).address;
 
@@ -148,8 +164,9 @@ static bool adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
         drop_unused_mappings(nat, &plan, now);
         return false;
     }
-    session->has_host = session->direction != DIRECTION_INBOUND && nat_is_shared(nat, &host) &&
-                        host_get(&nat->table, &host, UINT32_MAX) != INDEX_NONE; /* the limit is for new sessions */
+    session->has_host =
+        session->direction != DIRECTION_INBOUND && nat_is_shared(nat, &host) &&
+        host_get(&nat->table, &host, UINT32_MAX) != INDEX_NONE; /* the limit is for new sessions */
     session->epoch = nat->epoch;
     session->offload = OFFLOAD_NO;
     session_fill(nat, session, &plan);

@@ -1,10 +1,12 @@
 /*
- * allocate.c - the external endpoint of an internal one: which address, which port, and what a dry pool does
+ * allocate.c - the external endpoint of an internal one: which address, which port, and what a dry
+ * pool does
  *
- * A pool of 16384 ports and closed connections that linger for minutes would serve fewer than 70 new connections a second.
- * So a pool that has no free port first takes back the port of the connection that closed longest ago (RFC 6888 REQ-8
- * asks no hold-down of tracked TCP), then lets a TCP mapping share a port with another one as long as no two sessions
- * become the same (RFC 7857 section 3; closed connections on shared ports give way), and only then refuses. A live connection
+ * A pool of 16384 ports and closed connections that linger for minutes would serve fewer than 70
+ * new connections a second. So a pool that has no free port first takes back the port of the
+ * connection that closed longest ago (RFC 6888 REQ-8 asks no hold-down of tracked TCP), then lets a
+ * TCP mapping share a port with another one as long as no two sessions become the same (RFC 7857
+ * section 3; closed connections on shared ports give way), and only then refuses. A live connection
  * never loses its port.
  */
 #include "nat_internal.h"
@@ -44,7 +46,9 @@ static size_t nth_external(const struct nat *nat, size_t skip)
 /* Paired pooling (RFC 4787 REQ-2): a host keeps to one external address, chosen by its own. */
 static size_t paired_rank(const struct nat *nat, const struct address *internal)
 {
-    return nat->external_count == 0 ? 0 : hash_bytes(&nat->table.key, internal, sizeof(*internal)) % nat->external_count;
+    return nat->external_count == 0
+               ? 0
+               : hash_bytes(&nat->table.key, internal, sizeof(*internal)) % nat->external_count;
 }
 
 /* What is asked for. */
@@ -64,13 +68,14 @@ static const struct share *share_of(const struct nat *nat, const struct request 
 static uint16_t allocate_port(struct nat *nat, const struct request *request, size_t external_index)
 {
     return ports_allocate_like(nat_port_space(nat, external_index, request->protocol),
-                               policy_pool(nat->policy, request->share, request->protocol), request->internal->port,
-                               share_of(nat, request)->keep_parity, &nat->random, request->now);
+                               policy_pool(nat->policy, request->share, request->protocol),
+                               request->internal->port, share_of(nat, request)->keep_parity,
+                               &nat->random, request->now);
 }
 
 /* True when the end of this session would free a port that the request may have. */
-static bool would_free_port(const struct nat *nat, const struct session *session, const struct request *request,
-                            size_t external_index)
+static bool would_free_port(const struct nat *nat, const struct session *session,
+                            const struct request *request, size_t external_index)
 {
     const struct pool *pool = policy_pool(nat->policy, request->share, request->protocol);
 
@@ -83,9 +88,10 @@ static bool would_free_port(const struct nat *nat, const struct session *session
             continue;
         mapping = &nat->table.mapping[index];
         share = mapping_share(nat, index);
-        if (mapping->sessions == 1 && share != POLICY_NONE && mapping->protocol == request->protocol &&
-            mapping->external_index == external_index &&
-            policy_pool(nat->policy, share, request->protocol) == pool && !mapping_shares_port(nat, index))
+        if (mapping->sessions == 1 && share != POLICY_NONE &&
+            mapping->protocol == request->protocol && mapping->external_index == external_index &&
+            policy_pool(nat->policy, share, request->protocol) == pool &&
+            !mapping_shares_port(nat, index))
             return true;
     }
     return false;
@@ -107,8 +113,8 @@ static bool reclaim_port(struct nat *nat, const struct request *request, size_t 
 }
 
 /*
- * A port that another mapping has (not one that rests), and on which nobody talks to this remote, or else has talked: that
- * closed connection goes. 0 when none is found.
+ * A port that another mapping has (not one that rests), and on which nobody talks to this remote,
+ * or else has talked: that closed connection goes. 0 when none is found.
  */
 static uint16_t overload_port(struct nat *nat, const struct request *request, size_t external_index)
 {
@@ -117,7 +123,9 @@ static uint16_t overload_port(struct nat *nat, const struct request *request, si
     uint16_t port_of_closed = 0;
 
     for (int tries = 0; tries < OVERLOAD_TRIES && pool->size > 0; tries++) {
-        uint32_t port = pool->first + random_below(&nat->random, (uint32_t)(pool->last - pool->first) + 1), slot;
+        uint32_t port = pool->first +
+                        random_below(&nat->random, (uint32_t)(pool->last - pool->first) + 1),
+                 slot;
         struct endpoint external = {nat->external[external_index], (uint16_t)port};
         struct tuple answer = {*request->remote, external, request->protocol, 0};
         enum role role;
@@ -138,11 +146,15 @@ static uint16_t overload_port(struct nat *nat, const struct request *request, si
     return port_of_closed;
 }
 
-/* Takes such a port. Its owner may have gone with the closed connection; then it is the mapping's own. 0 when there is none. */
+/*
+ * Takes such a port. Its owner may have gone with the closed connection; then it is the mapping's
+ * own. 0 when there is none.
+ */
 static uint16_t share_port(struct nat *nat, const struct request *request, size_t external_index,
                            struct mapping *mapping)
 {
-    struct endpoint external = {nat->external[external_index], overload_port(nat, request, external_index)};
+    struct endpoint external = {nat->external[external_index],
+                                overload_port(nat, request, external_index)};
 
     if (external.port == 0)
         return 0;
@@ -163,9 +175,11 @@ static uint16_t port_of(struct nat *nat, const struct request *request, size_t e
 }
 
 /* Fills the mapping's external side, in the order that the head of this file gives. */
-static enum drop_reason find_external(struct nat *nat, const struct request *request, struct mapping *mapping)
+static enum drop_reason find_external(struct nat *nat, const struct request *request,
+                                      struct mapping *mapping)
 {
-    size_t rank = paired_rank(nat, &request->internal->address), paired = nth_external(nat, rank), index = paired;
+    size_t rank = paired_rank(nat, &request->internal->address), paired = nth_external(nat, rank),
+           index = paired;
     size_t addresses = share_of(nat, request)->soft_pairing ? nat->external_count : 1;
     uint16_t port = 0;
 
@@ -186,7 +200,10 @@ static enum drop_reason find_external(struct nat *nat, const struct request *req
     return DROP_NONE;
 }
 
-/* Mappings and their ports. The port space knows the mapping that a port belongs to; that one counts those which share it. */
+/*
+ * Mappings and their ports. The port space knows the mapping that a port belongs to; that one
+ * counts those which share it.
+ */
 
 static struct port_space *space_of(const struct nat *nat, const struct mapping *mapping)
 {
@@ -198,7 +215,8 @@ struct endpoint mapping_external(const struct nat *nat, const struct mapping *ma
     return (struct endpoint){nat->external[mapping->external_index], mapping->external_port};
 }
 
-uint32_t mapping_find_external(const struct nat *nat, uint8_t protocol, const struct endpoint *external)
+uint32_t mapping_find_external(const struct nat *nat, uint8_t protocol,
+                               const struct endpoint *external)
 {
     size_t index = nat_external_index(nat, &external->address);
     uint32_t holder;
@@ -213,8 +231,9 @@ bool mapping_shares_port(const struct nat *nat, uint32_t index)
 {
     const struct mapping *mapping = &nat->table.mapping[index];
 
-    return mapping->is_overload ? ports_holder(space_of(nat, mapping), mapping->external_port) != HOLDER_SHARED + 1
-                                : mapping->sharers > 0;
+    return mapping->is_overload
+               ? ports_holder(space_of(nat, mapping), mapping->external_port) != HOLDER_SHARED + 1
+               : mapping->sharers > 0;
 }
 
 /* Counts a sharer of a port more or less, wherever that is counted now. */
@@ -253,17 +272,20 @@ static void leave_port(struct nat *nat, uint32_t index)
     if (mapping->is_overload)
         count_sharer(nat, mapping, UINT32_MAX); /* one less */
     else
-        ports_set_holder(space_of(nat, mapping), mapping->external_port, HOLDER_SHARED + mapping->sharers);
+        ports_set_holder(space_of(nat, mapping), mapping->external_port,
+                         HOLDER_SHARED + mapping->sharers);
 }
 
-static enum drop_reason mapping_make(struct nat *nat, const struct request *request, uint32_t *index)
+static enum drop_reason mapping_make(struct nat *nat, const struct request *request,
+                                     uint32_t *index)
 {
     struct mapping mapping = {.internal = compact_address_of(&request->internal->address),
                               .internal_port = request->internal->port,
                               .created = (uint32_t)(request->now >> 6),
                               .protocol = request->protocol};
     uint32_t limit = policy_limits_const(nat->policy)->mappings_per_host;
-    uint32_t host = host_get_mapping(&nat->table, &request->internal->address, limit == 0 ? UINT32_MAX : limit);
+    uint32_t host =
+        host_get_mapping(&nat->table, &request->internal->address, limit == 0 ? UINT32_MAX : limit);
     enum drop_reason reason;
 
     if (host == INDEX_NONE)
@@ -276,8 +298,8 @@ static enum drop_reason mapping_make(struct nat *nat, const struct request *requ
     *index = mapping_enter(nat, &mapping);
     if (*index == INDEX_NONE) {
         if (!mapping.is_overload)
-            ports_release(nat_port_space(nat, mapping.external_index, mapping.protocol), mapping.external_port, false,
-                          request->now);
+            ports_release(nat_port_space(nat, mapping.external_index, mapping.protocol),
+                          mapping.external_port, false, request->now);
         host_put_mapping(&nat->table, host);
         return DROP_TABLE_FULL;
     }
@@ -305,18 +327,22 @@ void mapping_release(struct nat *nat, uint32_t index, bool hold, uint64_t now)
     if (mapping_shares_port(nat, index))
         leave_port(nat, index);
     else
-        ports_release(nat_port_space(nat, mapping->external_index, mapping->protocol), mapping->external_port, hold,
-                      now);
+        ports_release(nat_port_space(nat, mapping->external_index, mapping->protocol),
+                      mapping->external_port, hold, now);
     host_put_mapping(&nat->table, host_find(&nat->table, &internal));
     mapping_remove(&nat->table, index);
 }
 
-enum drop_reason session_external_side(struct nat *nat, uint8_t protocol, const struct endpoint *internal,
-                                       const struct endpoint *remote, uint64_t now, struct external_side *side)
+enum drop_reason session_external_side(struct nat *nat, uint8_t protocol,
+                                       const struct endpoint *internal,
+                                       const struct endpoint *remote, uint64_t now,
+                                       struct external_side *side)
 {
-    struct request request = {.protocol = protocol, .internal = internal, .remote = remote, .now = now};
+    struct request request = {
+        .protocol = protocol, .internal = internal, .remote = remote, .now = now};
 
-    *side = (struct external_side){.mapping = INDEX_NONE, .share = policy_share_of(nat->policy, &internal->address)};
+    *side = (struct external_side){.mapping = INDEX_NONE,
+                                   .share = policy_share_of(nat->policy, &internal->address)};
     side->forward = policy_forward_to(nat->policy, protocol, internal, &side->external.port);
     if (side->forward != POLICY_NONE) {
         size_t index = nth_external(nat, paired_rank(nat, &internal->address));

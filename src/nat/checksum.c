@@ -8,7 +8,9 @@ uint32_t checksum_add(uint32_t sum, const void *data, size_t length)
     uint64_t wide = sum, lane[4] = {0};
     uint32_t word;
 
-    /* Bulk: four sums that do not wait for each other. 2^32 words would be needed to overflow one. */
+    /*
+     * Bulk: four sums that do not wait for each other. 2^32 words would be needed to overflow one.
+     */
     for (; length >= 32; length -= 32, byte += 32) {
         uint32_t words[8];
 

@@ -20,7 +20,8 @@ const char *close_reason_name(enum close_reason reason)
     return names[reason];
 }
 
-void event_publish(struct nat *nat, enum event_type type, enum close_reason reason, uint32_t slot, uint64_t now)
+void event_publish(struct nat *nat, enum event_type type, enum close_reason reason, uint32_t slot,
+                   uint64_t now)
 {
     struct event *event = &nat->events.event[nat->events.next % EVENT_RING];
 
@@ -31,7 +32,8 @@ void event_publish(struct nat *nat, enum event_type type, enum close_reason reas
     nat_view(nat, slot, now, &event->session);
 }
 
-size_t event_read(const struct event_ring *ring, uint64_t *from, struct event *out, size_t max, uint64_t *lost)
+size_t event_read(const struct event_ring *ring, uint64_t *from, struct event *out, size_t max,
+                  uint64_t *lost)
 {
     uint64_t oldest = ring->next > EVENT_RING ? ring->next - EVENT_RING : 1;
     size_t count = 0;

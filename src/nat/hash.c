@@ -61,6 +61,9 @@ uint32_t random_below(struct random *random, uint32_t bound)
     uint64_t value = hash_bytes(&random->key, &random->counter, sizeof(random->counter));
 
     random->counter++;
-    /* Scales instead of dividing; the bias is below bound / 2^32, too little for anyone to measure in ports. */
+    /*
+     * Scales instead of dividing; the bias is below bound / 2^32, too little for anyone to measure
+     * in ports.
+     */
     return (uint32_t)(((value & 0xffffffff) * bound) >> 32);
 }

@@ -7,7 +7,8 @@
 enum {
     ICMP_HEADER = 8,
     ICMP_CHECKSUM = 2,
-    ICMP_ORIGINAL_WORDS = 5, /* RFC 4884 section 4: length of the quoted packet, in 32-bit words; 0: all of it */
+    ICMP_ORIGINAL_WORDS =
+        5, /* RFC 4884 section 4: length of the quoted packet, in 32-bit words; 0: all of it */
     IP_HEADER = 20,
     QUOTED_L4 = 8, /* RFC 792: at least so much of the quoted packet's payload */
     ICMP_ADMINISTRATIVELY_PROHIBITED = 13, /* RFC 1812 section 5.2.7.1 */
@@ -18,7 +19,9 @@ static bool sum_is_right(const uint8_t *data, size_t length)
     return checksum_fold(checksum_add(0, data, length)) == 0xffff;
 }
 
-/* How many bytes the quoted packet has here, without RFC 4884's extensions and padding behind it. */
+/*
+ * How many bytes the quoted packet has here, without RFC 4884's extensions and padding behind it.
+ */
 static size_t quoted_length(const struct packet_view *view)
 {
     size_t available = (size_t)view->l4_length - ICMP_HEADER;
@@ -62,8 +65,8 @@ void icmp_rewrite_error(const struct packet_view *view, const struct icmp_embedd
 
     packet_replace_endpoint(embedded->ip, embedded->l4, embedded->l4_available, true, END_SOURCE,
                             &original->source);
-    packet_replace_endpoint(embedded->ip, embedded->l4, embedded->l4_available, true, END_DESTINATION,
-                            &original->destination);
+    packet_replace_endpoint(embedded->ip, embedded->l4, embedded->l4_available, true,
+                            END_DESTINATION, &original->destination);
     /* Errors are rare and mostly short: from scratch is simpler than following each edit. */
     memcpy(view->l4 + ICMP_CHECKSUM, &sum, 2);
     sum = (uint16_t)~checksum_fold(checksum_add(0, view->l4, view->l4_length));
@@ -76,7 +79,9 @@ void icmp_rewrite_error(const struct packet_view *view, const struct icmp_embedd
 
 size_t icmp_write_refusal(const struct packet *packet, uint8_t out[ICMP_REFUSAL_MAX])
 {
-    size_t quoted = packet->length < ICMP_REFUSAL_MAX - ICMP_HEADER ? packet->length : ICMP_REFUSAL_MAX - ICMP_HEADER;
+    size_t quoted = packet->length < ICMP_REFUSAL_MAX - ICMP_HEADER
+                        ? packet->length
+                        : ICMP_REFUSAL_MAX - ICMP_HEADER;
     uint16_t sum;
 
     memset(out, 0, ICMP_HEADER);

@@ -98,7 +98,9 @@ void index_replace(struct index *index, uint64_t hash, uint32_t node, uint32_t s
     index->line[line].entry[at] = entry_of(index, hash, successor);
 }
 
-/* All fifteen are compared: a loop that ended at the first match would be mispredicted each time. */
+/*
+ * All fifteen are compared: a loop that ended at the first match would be mispredicted each time.
+ */
 static uint32_t matches_of(const struct index *index, uint32_t line, uint32_t tag)
 {
     const uint32_t *entry = index->line[line].entry;

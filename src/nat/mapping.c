@@ -1,6 +1,7 @@
 #include "table_internal.h"
 
-static uint64_t mapping_hash(const struct table *table, uint8_t protocol, compact_address internal, uint16_t port)
+static uint64_t mapping_hash(const struct table *table, uint8_t protocol, compact_address internal,
+                             uint16_t port)
 {
     struct table_key key = {{internal, 0, port, 0}, protocol, NODE_MAPPING, 0};
 
@@ -12,17 +13,19 @@ static uint64_t hash_of(const struct table *table, const struct mapping *mapping
     return mapping_hash(table, mapping->protocol, mapping->internal, mapping->internal_port);
 }
 
-uint32_t mapping_find_internal(const struct table *table, uint8_t protocol, const struct endpoint *internal)
+uint32_t mapping_find_internal(const struct table *table, uint8_t protocol,
+                               const struct endpoint *internal)
 {
     compact_address address = compact_address_of(&internal->address);
-    struct index_search search = index_search(&table->index, mapping_hash(table, protocol, address, internal->port));
+    struct index_search search =
+        index_search(&table->index, mapping_hash(table, protocol, address, internal->port));
     uint32_t node;
 
     while ((node = index_next(&table->index, &search)) != INDEX_NONE) {
         const struct mapping *mapping = &table->mapping[node / INDEX_NODES];
 
-        if (node % INDEX_NODES == NODE_MAPPING && mapping->protocol == protocol && mapping->internal == address &&
-            mapping->internal_port == internal->port)
+        if (node % INDEX_NODES == NODE_MAPPING && mapping->protocol == protocol &&
+            mapping->internal == address && mapping->internal_port == internal->port)
             return node / INDEX_NODES;
     }
     return INDEX_NONE;

@@ -20,10 +20,14 @@ void mss_clamp(const struct packet *packet, const struct packet_view *view, uint
     value = tcp_option(tcp, OPTION_MSS, MSS_SIZE);
     if (value == NULL || (value[0] << 8 | value[1]) <= limit)
         return;
-    /* The checksum adds words, and behind a NOP the value may begin in the middle of one and end in the next. */
+    /*
+     * The checksum adds words, and behind a NOP the value may begin in the middle of one and end in
+     * the next.
+     */
     odd = (size_t)(value - tcp) & 1;
     memcpy(words, value - odd, odd ? 4 : 2);
     words[odd] = (uint8_t)(limit >> 8);
     words[odd + 1] = (uint8_t)limit;
-    packet_replace(packet->checksum_missing ? NULL : tcp + TCP_CHECKSUM, false, value - odd, words, odd ? 4 : 2);
+    packet_replace(packet->checksum_missing ? NULL : tcp + TCP_CHECKSUM, false, value - odd, words,
+                   odd ? 4 : 2);
 }

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], struct session *memory, uint64_t now)
+struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], struct session *memory,
+                    uint64_t now)
 {
     struct nat *nat = calloc(1, sizeof(*nat));
     struct hash_key key;
@@ -19,7 +20,10 @@ struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], struc
         nat->next_ip_id[i] = (uint16_t)random_below(&nat->random, 65536);
     nat->events.next = 1;
     nat->events.event = calloc(EVENT_RING, sizeof(struct event));
-    /* All zeros is an empty port space, and memory of addresses that are never used is never touched. */
+    /*
+     * All zeros is an empty port space, and memory of addresses that are never used is never
+     * touched.
+     */
     nat->ports = calloc(EXTERNAL_ADDRESSES_MAX * 3, sizeof(struct port_space));
     if (nat->events.event == NULL || nat->ports == NULL ||
         !table_init(&nat->table, policy_limits_const(policy)->sessions, &key, memory, now)) {
@@ -89,21 +93,26 @@ static struct endpoint side_internal(const struct session *session, enum role ro
 
 static struct endpoint side_external(const struct session *session, enum role role)
 {
-    return session_destination(session, (enum role)!role);
+    return session_destination(session, (enum role) !role);
 }
 
-bool nat_forward_allows(const struct nat *nat, const struct session *session, enum role role, uint16_t forward)
+bool nat_forward_allows(const struct nat *nat, const struct session *session, enum role role,
+                        uint16_t forward)
 {
     const struct forward *rule = policy_forward(nat->policy, forward);
     struct endpoint target = policy_forward_target(rule, side_external(session, role).port);
-    struct endpoint internal = side_internal(session, role), initiator = session_source(session, ROLE_INITIATOR);
+    struct endpoint internal = side_internal(session, role),
+                    initiator = session_source(session, ROLE_INITIATOR);
 
     if (!endpoint_equal(&target, &internal))
         return false;
     return role == ROLE_INITIATOR || policy_forward_allows(rule, &initiator.address);
 }
 
-/* True when policy and addresses give this side the external endpoint that it has. *forward is the forward's index now. */
+/*
+ * True when policy and addresses give this side the external endpoint that it has. *forward is the
+ * forward's index now.
+ */
 static bool side_still_allowed(const struct nat *nat, const struct session *session, enum role role,
                                uint16_t *forward)
 {
@@ -119,7 +128,8 @@ static bool side_still_allowed(const struct nat *nat, const struct session *sess
 }
 
 /* Fills what the forwards' indexes are now. */
-static bool session_still_allowed(const struct nat *nat, const struct session *session, uint16_t forward[2])
+static bool session_still_allowed(const struct nat *nat, const struct session *session,
+                                  uint16_t forward[2])
 {
     for (int role = 0; role < 2; role++) {
         forward[role] = POLICY_NONE;
@@ -152,12 +162,14 @@ static bool review_session(struct nat *nat, uint32_t slot, uint64_t now)
     uint16_t forward[2];
 
     if (!session_still_allowed(nat, session, forward)) {
-        session_close(nat, slot, has_valid_addresses(nat, session) ? CLOSE_POLICY : CLOSE_ADDRESS, now);
+        session_close(nat, slot, has_valid_addresses(nat, session) ? CLOSE_POLICY : CLOSE_ADDRESS,
+                      now);
         nat->review_ended++;
         return false;
     }
     for (int role = 0; role < 2; role++)
-        session_set_side(session, (enum role)role, session_mapping(session, (enum role)role), forward[role]);
+        session_set_side(session, (enum role)role, session_mapping(session, (enum role)role),
+                         forward[role]);
     if (session_share(session) != POLICY_NONE)
         session_set_share(session, policy_share_of(nat->policy, &internal));
     session->epoch = nat->epoch;
@@ -167,7 +179,8 @@ static bool review_session(struct nat *nat, uint32_t slot, uint64_t now)
 
 static uint32_t reviewed(struct nat *nat, uint32_t slot, uint64_t now)
 {
-    if (slot == INDEX_NONE || nat->table.session[slot].epoch == nat->epoch || review_session(nat, slot, now))
+    if (slot == INDEX_NONE || nat->table.session[slot].epoch == nat->epoch ||
+        review_session(nat, slot, now))
         return slot;
     return INDEX_NONE;
 }
@@ -177,7 +190,8 @@ uint32_t session_find(struct nat *nat, const struct tuple *tuple, uint64_t now, 
     return reviewed(nat, table_find(&nat->table, tuple, role), now);
 }
 
-uint32_t session_find_transit(struct nat *nat, const struct tuple *transit, uint64_t now, enum role *role)
+uint32_t session_find_transit(struct nat *nat, const struct tuple *transit, uint64_t now,
+                              enum role *role)
 {
     return reviewed(nat, table_find_transit(&nat->table, transit, role), now);
 }
@@ -192,7 +206,8 @@ static void begin_review(struct nat *nat)
 
 bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended)
 {
-    for (uint32_t looks = 0; nat->policy_before != NULL && (budget == 0 || looks < budget); looks++) {
+    for (uint32_t looks = 0; nat->policy_before != NULL && (budget == 0 || looks < budget);
+         looks++) {
         if (nat->review_slot == nat->table.capacity) {
             nat->policy_before = NULL;
             memset(nat->external_leaves, 0, sizeof(nat->external_leaves));
@@ -211,7 +226,8 @@ bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended)
 static void apply_port_hold(struct nat *nat, size_t external_index)
 {
     for (size_t protocol = 0; protocol < 3; protocol++)
-        nat->ports[external_index * 3 + protocol].hold_ms = policy_timeouts_const(nat->policy)->port_hold * 1000;
+        nat->ports[external_index * 3 + protocol].hold_ms =
+            policy_timeouts_const(nat->policy)->port_hold * 1000;
 }
 
 void nat_set_policy(struct nat *nat, const struct policy *policy)
@@ -222,7 +238,8 @@ void nat_set_policy(struct nat *nat, const struct policy *policy)
         apply_port_hold(nat, i);
 }
 
-bool nat_must_translate(const struct nat *nat, const struct address *source, const struct address *destination)
+bool nat_must_translate(const struct nat *nat, const struct address *source,
+                        const struct address *destination)
 {
     uint16_t share = policy_share_of(nat->policy, source);
 
@@ -267,7 +284,8 @@ static bool take_away_addresses(struct nat *nat, const struct address *addresses
     return any;
 }
 
-void nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses, size_t count)
+void nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses,
+                      size_t count)
 {
     nat->external_interface = interface_index;
     if (take_away_addresses(nat, addresses, count))
@@ -277,7 +295,8 @@ void nat_set_external(struct nat *nat, uint32_t interface_index, const struct ad
 
         if (nat_is_external(nat, &addresses[n]))
             continue;
-        while (slot < EXTERNAL_ADDRESSES_MAX && (nat->external_valid[slot] || nat->external_leaves[slot]))
+        while (slot < EXTERNAL_ADDRESSES_MAX &&
+               (nat->external_valid[slot] || nat->external_leaves[slot]))
             slot++;
         if (slot == EXTERNAL_ADDRESSES_MAX)
             break;
@@ -290,7 +309,8 @@ void nat_set_external(struct nat *nat, uint32_t interface_index, const struct ad
     }
 }
 
-void nat_pool_use(struct nat *nat, uint16_t share, uint8_t protocol, uint64_t now, uint32_t *used, uint32_t *size)
+void nat_pool_use(struct nat *nat, uint16_t share, uint8_t protocol, uint64_t now, uint32_t *used,
+                  uint32_t *size)
 {
     const struct pool *pool = policy_pool(nat->policy, share, protocol);
 
@@ -307,7 +327,9 @@ void nat_renew_ip_id(struct nat *nat, const struct packet *packet, const struct 
 {
     const uint16_t smallest_segment = 48; /* bytes: TCP_MIN_SND_MSS (include/net/tcp.h) */
     const struct address *destination = &view->tuple.destination.address;
-    uint16_t *next = &nat->next_ip_id[hash_bytes(&nat->table.key, destination, sizeof(*destination)) % NAT_IP_IDS];
+    uint16_t *next =
+        &nat->next_ip_id[hash_bytes(&nat->table.key, destination, sizeof(*destination)) %
+                         NAT_IP_IDS];
 
     if (!packet_needs_id(view))
         return;

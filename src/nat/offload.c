@@ -2,7 +2,10 @@
 
 #include <stdlib.h>
 
-/* After so many packets of the queue: an RST that anybody can forge must not make the maps change with every packet. */
+/*
+ * After so many packets of the queue: an RST that anybody can forge must not make the maps change
+ * with every packet.
+ */
 #define RETRY_PACKETS 1024
 
 static struct links entry_links(const struct offload *offload)
@@ -10,7 +13,8 @@ static struct links entry_links(const struct offload *offload)
     return (struct links){(uint8_t *)&offload->entry[0].link, sizeof(struct offload_entry)};
 }
 
-static void enqueue(struct offload *offload, struct list *list, uint32_t index, enum offload_state state)
+static void enqueue(struct offload *offload, struct list *list, uint32_t index,
+                    enum offload_state state)
 {
     offload->entry[index].state = (uint8_t)state;
     list_append(list, entry_links(offload), index);
@@ -71,21 +75,23 @@ static bool may_leave_the_queue(const struct session *session)
 {
     uint8_t protocol = session_protocol(session);
 
-    return (protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP) && session->direction != DIRECTION_HAIRPIN &&
-           session_is_settled(session);
+    return (protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP) &&
+           session->direction != DIRECTION_HAIRPIN && session_is_settled(session);
 }
 
 void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packet)
 {
     struct offload *offload = &nat->offload;
     struct session *session = &nat->table.session[slot];
-    uint64_t packets = session_packets(session, ROLE_INITIATOR) + session_packets(session, ROLE_RESPONDER);
+    uint64_t packets =
+        session_packets(session, ROLE_INITIATOR) + session_packets(session, ROLE_RESPONDER);
     uint32_t index = offload->free;
 
     if (packet->hook == HOOK_INBOUND && packet->in_interface == 0 && session->offload == OFFLOAD_NO)
         session->offload = OFFLOAD_NEVER; /* the gateway's own: taken at output */
-    if (session->offload < OFFLOAD_LATER || session->offload == OFFLOAD_NEVER || offload->entry == NULL ||
-        packets < offload->after || (session->offload == OFFLOAD_LATER && packets % RETRY_PACKETS != 0) ||
+    if (session->offload < OFFLOAD_LATER || session->offload == OFFLOAD_NEVER ||
+        offload->entry == NULL || packets < offload->after ||
+        (session->offload == OFFLOAD_LATER && packets % RETRY_PACKETS != 0) ||
         !may_leave_the_queue(session))
         return;
     if (index == INDEX_NONE) {
@@ -149,14 +155,16 @@ void offload_state_changed(struct nat *nat, uint32_t slot)
         withdraw(nat, session->offload);
 }
 
-bool offload_suspects_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment, enum role from)
+bool offload_suspects_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment,
+                            enum role from)
 {
     const struct session *session = &nat->table.session[slot];
     struct offload_entry *entry = entry_of(nat, session);
 
     if (entry == NULL || entry->state == ENTRY_WANTED)
         return false;
-    entry->has_reset = true; /* of several the last one counts: whoever sends more than one means it */
+    entry->has_reset =
+        true; /* of several the last one counts: whoever sends more than one means it */
     entry->reset = *segment;
     entry->reset_from = (uint8_t)from;
     withdraw(nat, session->offload);
@@ -201,8 +209,9 @@ bool nat_offload_has_orders(const struct nat *nat)
 {
     const struct offload *offload = &nat->offload;
 
-    return offload->entry != NULL && (offload->wanted.head != INDEX_NONE || offload->due.head != INDEX_NONE ||
-                                      offload->leaving.head != INDEX_NONE);
+    return offload->entry != NULL &&
+           (offload->wanted.head != INDEX_NONE || offload->due.head != INDEX_NONE ||
+            offload->leaving.head != INDEX_NONE);
 }
 
 bool nat_offload_has_removals(const struct nat *nat)
@@ -210,8 +219,8 @@ bool nat_offload_has_removals(const struct nat *nat)
     return nat->offload.entry != NULL && nat->offload.leaving.head != INDEX_NONE;
 }
 
-static size_t take(struct offload *offload, struct list *list, enum offload_state state, enum offload_task task,
-                   struct offload_order *orders, size_t max)
+static size_t take(struct offload *offload, struct list *list, enum offload_state state,
+                   enum offload_task task, struct offload_order *orders, size_t max)
 {
     size_t count = 0;
 
@@ -220,8 +229,8 @@ static size_t take(struct offload *offload, struct list *list, enum offload_stat
 
         list_remove(list, entry_links(offload), index);
         offload->entry[index].state = (uint8_t)state;
-        orders[count++] =
-            (struct offload_order){.entry = index, .task = task, .flow = offload->entry[index].flow};
+        orders[count++] = (struct offload_order){
+            .entry = index, .task = task, .flow = offload->entry[index].flow};
     }
     return count;
 }
@@ -236,7 +245,8 @@ size_t nat_offload_take(struct nat *nat, struct offload_order *orders, size_t ma
     count = take(offload, &offload->leaving, ENTRY_REMOVING, OFFLOAD_REMOVE, orders, max);
 
     count += take(offload, &offload->due, ENTRY_ASKING, OFFLOAD_ASK, orders + count, max - count);
-    return count + take(offload, &offload->wanted, ENTRY_ADDING, OFFLOAD_ADD, orders + count, max - count);
+    return count +
+           take(offload, &offload->wanted, ENTRY_ADDING, OFFLOAD_ADD, orders + count, max - count);
 }
 
 /* An order has been carried out; what has been decided since then follows. */
@@ -270,14 +280,15 @@ static enum role sender_at(const struct session *session, enum packet_hook hook)
 }
 
 /* What the kernel has counted at one hook since the last time. */
-static void fold(struct nat *nat, struct offload_entry *entry, enum packet_hook hook, uint64_t packets, uint64_t bytes,
-                 uint64_t now)
+static void fold(struct nat *nat, struct offload_entry *entry, enum packet_hook hook,
+                 uint64_t packets, uint64_t bytes, uint64_t now)
 {
     struct session *session = &nat->table.session[entry->session];
     enum role from = sender_at(session, hook);
     uint64_t new_packets = packets, new_bytes = bytes;
 
-    if (packets >= entry->packets[hook] && bytes >= entry->bytes[hook]) { /* else its counter has begun anew */
+    if (packets >= entry->packets[hook] &&
+        bytes >= entry->bytes[hook]) { /* else its counter has begun anew */
         new_packets -= entry->packets[hook];
         new_bytes -= entry->bytes[hook];
     }
@@ -292,26 +303,30 @@ static void fold(struct nat *nat, struct offload_entry *entry, enum packet_hook 
         session->last_seen = (uint32_t)now;
 }
 
-static void fold_both(struct nat *nat, struct offload_entry *entry, const struct offload_traffic *traffic, uint64_t now)
+static void fold_both(struct nat *nat, struct offload_entry *entry,
+                      const struct offload_traffic *traffic, uint64_t now)
 {
     for (int hook = 0; hook < 2 && traffic != NULL && entry->session != INDEX_NONE; hook++)
         fold(nat, entry, (enum packet_hook)hook, traffic->packets[hook], traffic->bytes[hook], now);
 }
 
-void nat_offload_removed(struct nat *nat, uint32_t index, const struct offload_traffic *traffic, uint64_t now)
+void nat_offload_removed(struct nat *nat, uint32_t index, const struct offload_traffic *traffic,
+                         uint64_t now)
 {
     struct offload_entry entry = nat->offload.entry[index];
 
     fold_both(nat, &nat->offload.entry[index], traffic, now);
     nat->offload.counters.removed++;
     free_entry(nat, index);
-    if (entry.session != INDEX_NONE && traffic == NULL) /* somebody else has removed it: it may go back at once */
+    if (entry.session != INDEX_NONE &&
+        traffic == NULL) /* somebody else has removed it: it may go back at once */
         nat->table.session[entry.session].offload = OFFLOAD_NO;
     if (entry.session != INDEX_NONE && entry.has_reset)
         session_saw_reset(nat, entry.session, &entry.reset, (enum role)entry.reset_from, now);
 }
 
-void nat_offload_answered(struct nat *nat, uint32_t index, const struct offload_traffic *traffic, uint64_t now)
+void nat_offload_answered(struct nat *nat, uint32_t index, const struct offload_traffic *traffic,
+                          uint64_t now)
 {
     struct offload_entry *entry = &nat->offload.entry[index];
     uint32_t slot = entry->session;
@@ -324,14 +339,17 @@ void nat_offload_answered(struct nat *nat, uint32_t index, const struct offload_
         session_check_deadline(nat, slot, now);
 }
 
-void nat_offload_fold(struct nat *nat, enum packet_hook hook, const struct tuple *tuple, uint64_t packets, uint64_t bytes,
-                      uint64_t now)
+void nat_offload_fold(struct nat *nat, enum packet_hook hook, const struct tuple *tuple,
+                      uint64_t packets, uint64_t bytes, uint64_t now)
 {
     enum role role;
     uint32_t slot = table_find(&nat->table, tuple, &role);
-    struct offload_entry *entry = slot == INDEX_NONE ? NULL : entry_of(nat, &nat->table.session[slot]);
+    struct offload_entry *entry =
+        slot == INDEX_NONE ? NULL : entry_of(nat, &nat->table.session[slot]);
 
-    /* One that is being added or removed has counters of its own time; they come with its outcome. */
+    /*
+     * One that is being added or removed has counters of its own time; they come with its outcome.
+     */
     if (entry != NULL && (entry->state == ENTRY_LIVE || entry->state == ENTRY_DUE) &&
         sender_at(&nat->table.session[slot], hook) == role)
         fold(nat, entry, hook, packets, bytes, now);

@@ -1,29 +1,35 @@
 /*
  * open.c - which packets may open a session, and what the session is then
  *
- * From inside: whatever a share's host sends, and what a forward's target sends from its forwarded endpoint. From outside:
- * what a forward or a mapping delivers, if the allow list or the filtering lets it in. A hairpin is both at once.
+ * From inside: whatever a share's host sends, and what a forward's target sends from its forwarded
+ * endpoint. From outside: what a forward or a mapping delivers, if the allow list or the filtering
+ * lets it in. A hairpin is both at once.
  */
 #include "nat_internal.h"
 
 /* Opening from inside. */
 
-enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, uint64_t now, uint32_t *slot)
+enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, uint64_t now,
+                               uint32_t *slot)
 {
     const struct tuple *sent = &view->tuple;
-    struct session_plan plan = {.direction = DIRECTION_OUTBOUND, .mapping = {INDEX_NONE, INDEX_NONE},
+    struct session_plan plan = {.direction = DIRECTION_OUTBOUND,
+                                .mapping = {INDEX_NONE, INDEX_NONE},
                                 .forward = {POLICY_NONE, POLICY_NONE}};
     struct external_side side;
     enum drop_reason reason;
     enum role role;
 
-    reason = session_reserve(nat, nat_is_shared(nat, &sent->source.address) ? &sent->source.address : NULL, now, slot);
+    reason = session_reserve(
+        nat, nat_is_shared(nat, &sent->source.address) ? &sent->source.address : NULL, now, slot);
     if (reason != DROP_NONE)
         return reason;
-    reason = session_external_side(nat, sent->protocol, &sent->source, &sent->destination, now, &side);
+    reason =
+        session_external_side(nat, sent->protocol, &sent->source, &sent->destination, now, &side);
     if (reason == DROP_NONE) {
         plan.tuple[ROLE_INITIATOR] = *sent;
-        plan.tuple[ROLE_RESPONDER] = (struct tuple){sent->destination, side.external, sent->protocol, 0};
+        plan.tuple[ROLE_RESPONDER] =
+            (struct tuple){sent->destination, side.external, sent->protocol, 0};
         if (table_find(&nat->table, &plan.tuple[ROLE_RESPONDER], &role) != INDEX_NONE)
             reason = DROP_TUPLE_COLLISION;
     }
@@ -62,10 +68,11 @@ bool nat_translates(const struct nat *nat, const struct tuple *sent)
 /* Opening from outside, and hairpins. */
 
 /*
- * Two hosts of the same gateway that learn each other's external endpoint both send, as they would anywhere (RFC 5128
- * section 3.3: hole punching). The first packet meets the other's filtering and is dropped; but its sender has spoken, so the
- * other's packet must be let in. What remembers that is a session without an inside at its far end: a knock. It ends when
- * a session of both takes its place.
+ * Two hosts of the same gateway that learn each other's external endpoint both send, as they would
+ * anywhere (RFC 5128 section 3.3: hole punching). The first packet meets the other's filtering and
+ * is dropped; but its sender has spoken, so the other's packet must be let in. What remembers that
+ * is a session without an inside at its far end: a knock. It ends when a session of both takes its
+ * place.
  */
 bool nat_is_knock(const struct nat *nat, uint32_t slot)
 {
@@ -76,10 +83,12 @@ bool nat_is_knock(const struct nat *nat, uint32_t slot)
 }
 
 /* Turns a plan that filtering has refused into a knock. */
-static void plan_knock(const struct tuple *sent, const struct external_side *initiator, struct session_plan *plan)
+static void plan_knock(const struct tuple *sent, const struct external_side *initiator,
+                       struct session_plan *plan)
 {
     plan->direction = DIRECTION_OUTBOUND;
-    plan->tuple[ROLE_RESPONDER] = (struct tuple){sent->destination, initiator->external, sent->protocol, 0};
+    plan->tuple[ROLE_RESPONDER] =
+        (struct tuple){sent->destination, initiator->external, sent->protocol, 0};
     plan->mapping[ROLE_INITIATOR] = initiator->mapping;
     plan->forward[ROLE_INITIATOR] = initiator->forward;
     plan->share = initiator->share;
@@ -110,8 +119,8 @@ static void open_over_knocks(struct nat *nat, uint32_t slot, const struct sessio
 }
 
 /*
- * RFC 4787 REQ-8: may this remote send to the mapping? Whom another mapping on the same port has called (RFC 7857 section 3)
- * does not count.
+ * RFC 4787 REQ-8: may this remote send to the mapping? Whom another mapping on the same port has
+ * called (RFC 7857 section 3) does not count.
  */
 static bool filter_admits(const struct nat *nat, uint16_t share, const struct mapping *mapping,
                           const struct endpoint *remote)
@@ -127,7 +136,8 @@ static bool filter_admits(const struct nat *nat, uint16_t share, const struct ma
         return true;
     case FILTERING_ADDRESS_DEPENDENT:
         return table_has_spoken_to(&nat->table, mapping->protocol, &internal, &remote->address);
-    default: /* the session that it needs would have been found, but for a knock of the host that is called */
+    default: /* the session that it needs would have been found, but for a knock of the host that is
+                called */
         slot = table_find(&nat->table, &sought, &role);
         if (slot == INDEX_NONE)
             return false;
@@ -137,14 +147,17 @@ static bool filter_admits(const struct nat *nat, uint16_t share, const struct ma
 }
 
 /*
- * Who is behind the external endpoint that the packet is sent to, and whether `remote` (as that host would see it)
- * may reach it.
+ * Who is behind the external endpoint that the packet is sent to, and whether `remote` (as that
+ * host would see it) may reach it.
  */
-static enum drop_reason find_inside(const struct nat *nat, const struct tuple *sent, const struct endpoint *remote,
-                                    struct endpoint *internal, struct external_side *side)
+static enum drop_reason find_inside(const struct nat *nat, const struct tuple *sent,
+                                    const struct endpoint *remote, struct endpoint *internal,
+                                    struct external_side *side)
 {
-    *side = (struct external_side){
-        .external = sent->destination, .mapping = INDEX_NONE, .forward = POLICY_NONE, .share = POLICY_NONE};
+    *side = (struct external_side){.external = sent->destination,
+                                   .mapping = INDEX_NONE,
+                                   .forward = POLICY_NONE,
+                                   .share = POLICY_NONE};
     side->forward = policy_forward_at(nat->policy, sent->protocol, sent->destination.port);
     if (side->forward != POLICY_NONE) {
         const struct forward *forward = policy_forward(nat->policy, side->forward);
@@ -158,12 +171,14 @@ static enum drop_reason find_inside(const struct nat *nat, const struct tuple *s
     if (side->share == POLICY_NONE)
         return DROP_NO_SESSION;
     *internal = mapping_internal(&nat->table.mapping[side->mapping]);
-    return filter_admits(nat, side->share, &nat->table.mapping[side->mapping], remote) ? DROP_NONE : DROP_FILTERED;
+    return filter_admits(nat, side->share, &nat->table.mapping[side->mapping], remote)
+               ? DROP_NONE
+               : DROP_FILTERED;
 }
 
 /*
- * A hairpin: the initiator is seen by its own external endpoint (RFC 4787 REQ-9a), which may have to be made first. The
- * target is looked up after that, with the remote that it will see.
+ * A hairpin: the initiator is seen by its own external endpoint (RFC 4787 REQ-9a), which may have
+ * to be made first. The target is looked up after that, with the remote that it will see.
  */
 static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, uint64_t now,
                                      struct session_plan *plan, struct external_side *initiator)
@@ -173,15 +188,19 @@ static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, 
     enum drop_reason reason;
     enum role role;
 
-    reason = session_external_side(nat, sent->protocol, &sent->source, &sent->destination, now, initiator);
+    reason = session_external_side(nat, sent->protocol, &sent->source, &sent->destination, now,
+                                   initiator);
     if (reason != DROP_NONE)
         return reason;
     reason = find_inside(nat, sent, &initiator->external, &internal, &responder);
     if (reason != DROP_NONE)
         return reason;
-    /* With several external addresses, two forwards' targets could meet by other ones, too: the second pass knows one. */
-    if (table_find_transit(&nat->table, &(struct tuple){sent->source, internal, sent->protocol, 0}, &role) !=
-        INDEX_NONE)
+    /*
+     * With several external addresses, two forwards' targets could meet by other ones, too: the
+     * second pass knows one.
+     */
+    if (table_find_transit(&nat->table, &(struct tuple){sent->source, internal, sent->protocol, 0},
+                           &role) != INDEX_NONE)
         return DROP_TUPLE_COLLISION;
     plan->direction = DIRECTION_HAIRPIN;
     plan->tuple[ROLE_RESPONDER] = (struct tuple){internal, initiator->external, sent->protocol, 0};
@@ -193,7 +212,8 @@ static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, 
     return DROP_NONE;
 }
 
-static enum drop_reason plan_inbound(struct nat *nat, const struct tuple *sent, struct session_plan *plan)
+static enum drop_reason plan_inbound(struct nat *nat, const struct tuple *sent,
+                                     struct session_plan *plan)
 {
     struct external_side responder;
     struct endpoint internal;
@@ -209,12 +229,13 @@ static enum drop_reason plan_inbound(struct nat *nat, const struct tuple *sent, 
     return DROP_NONE;
 }
 
-enum drop_reason open_inbound(struct nat *nat, const struct packet *packet, const struct packet_view *view,
-                                     uint64_t now, uint32_t *slot)
+enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
+                              const struct packet_view *view, uint64_t now, uint32_t *slot)
 {
     const struct tuple *sent = &view->tuple;
     bool shared = nat_is_shared(nat, &sent->source.address), hairpin = nat_translates(nat, sent);
-    struct session_plan plan = {.tuple = {*sent}, .mapping = {INDEX_NONE, INDEX_NONE},
+    struct session_plan plan = {.tuple = {*sent},
+                                .mapping = {INDEX_NONE, INDEX_NONE},
                                 .forward = {POLICY_NONE, POLICY_NONE}};
     struct external_side initiator = {.mapping = INDEX_NONE}, responder;
     struct endpoint internal;
@@ -224,18 +245,24 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet, cons
 
     if (nat_from_outside(nat, packet) && (hairpin || nat_is_external(nat, &sent->source.address)))
         return DROP_SPOOFED_SOURCE;
-    if (!nat_is_external(nat, &sent->destination.address)) /* no more, or not yet: the kernel's rules change at another time */
+    if (!nat_is_external(nat, &sent->destination.address)) /* no more, or not yet: the kernel's
+                                                              rules change at another time */
         return DROP_NO_EXTERNAL_ADDRESS;
-    /* Nothing is evicted for a packet that is refused. A hairpin's filter is asked again, with what its target will see. */
+    /*
+     * Nothing is evicted for a packet that is refused. A hairpin's filter is asked again, with what
+     * its target will see.
+     */
     reason = find_inside(nat, sent, &sent->source, &internal, &responder);
     if (reason != DROP_NONE && !(hairpin && reason == DROP_FILTERED))
         return reason;
     reason = session_reserve(nat, shared ? &sent->source.address : NULL, now, slot);
     if (reason != DROP_NONE)
         return reason;
-    reason = hairpin ? plan_hairpin(nat, sent, now, &plan, &initiator) : plan_inbound(nat, sent, &plan);
+    reason =
+        hairpin ? plan_hairpin(nat, sent, now, &plan, &initiator) : plan_inbound(nat, sent, &plan);
     may_open = reason == DROP_NONE;
-    if (hairpin && reason == DROP_FILTERED) { /* otherwise an eviction has closed the door of a remote */
+    if (hairpin &&
+        reason == DROP_FILTERED) { /* otherwise an eviction has closed the door of a remote */
         plan_knock(sent, &initiator, &plan);
         may_open = true;
     }

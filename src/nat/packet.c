@@ -107,7 +107,8 @@ static bool icmp_is_reply(uint8_t type)
 
 static bool icmp_is_error(uint8_t type)
 {
-    return type == ICMP_DESTINATION_UNREACHABLE || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETER_PROBLEM;
+    return type == ICMP_DESTINATION_UNREACHABLE || type == ICMP_TIME_EXCEEDED ||
+           type == ICMP_PARAMETER_PROBLEM;
 }
 
 static enum drop_reason parse_icmp(struct packet_view *view)
@@ -117,7 +118,8 @@ static enum drop_reason parse_icmp(struct packet_view *view)
     view->icmp_type = view->l4[0];
     view->icmp_code = view->l4[1];
     view->is_icmp_error = icmp_is_error(view->icmp_type);
-    if (!view->is_icmp_error && !icmp_is_request(view->icmp_type) && !icmp_is_reply(view->icmp_type))
+    if (!view->is_icmp_error && !icmp_is_request(view->icmp_type) &&
+        !icmp_is_reply(view->icmp_type))
         return DROP_UNSUPPORTED_ICMP;
     return DROP_NONE;
 }
@@ -242,8 +244,8 @@ void packet_replace(uint8_t *checksum, bool is_udp, uint8_t *at, const void *val
     memcpy(at, value, length);
 }
 
-void packet_replace_endpoint(uint8_t *ip, uint8_t *l4, size_t l4_available, bool update_l4, enum packet_end end,
-                             const struct endpoint *endpoint)
+void packet_replace_endpoint(uint8_t *ip, uint8_t *l4, size_t l4_available, bool update_l4,
+                             enum packet_end end, const struct endpoint *endpoint)
 {
     uint8_t protocol = ip[9];
     bool is_udp = protocol == PROTOCOL_UDP;
@@ -256,24 +258,28 @@ void packet_replace_endpoint(uint8_t *ip, uint8_t *l4, size_t l4_available, bool
     memcpy(old, at, 4);
     packet_replace(ip + IP_CHECKSUM, false, at, address, 4);
     if (protocol != PROTOCOL_ICMP)
-        packet_replace(l4_checksum, is_udp, old, address, 4); /* the pseudo header has the address as well */
+        packet_replace(l4_checksum, is_udp, old, address,
+                       4); /* the pseudo header has the address as well */
     write16(port, endpoint->port);
     if (protocol != PROTOCOL_ICMP)
-        packet_replace(l4_checksum, is_udp, l4 + (end == END_SOURCE ? PORT_SOURCE : PORT_DESTINATION), port, 2);
+        packet_replace(l4_checksum, is_udp,
+                       l4 + (end == END_SOURCE ? PORT_SOURCE : PORT_DESTINATION), port, 2);
     else if (end == END_SOURCE ? icmp_is_request(l4[0]) : icmp_is_reply(l4[0]))
         packet_replace(l4_checksum, false, l4 + ICMP_ID, port, 2);
 }
 
-void packet_set_source(const struct packet *packet, const struct packet_view *view, const struct endpoint *source)
+void packet_set_source(const struct packet *packet, const struct packet_view *view,
+                       const struct endpoint *source)
 {
-    packet_replace_endpoint(view->ip, view->l4, view->l4_length, !packet->checksum_missing, END_SOURCE, source);
+    packet_replace_endpoint(view->ip, view->l4, view->l4_length, !packet->checksum_missing,
+                            END_SOURCE, source);
 }
 
 void packet_set_destination(const struct packet *packet, const struct packet_view *view,
                             const struct endpoint *destination)
 {
-    packet_replace_endpoint(view->ip, view->l4, view->l4_length, !packet->checksum_missing, END_DESTINATION,
-                            destination);
+    packet_replace_endpoint(view->ip, view->l4, view->l4_length, !packet->checksum_missing,
+                            END_DESTINATION, destination);
 }
 
 bool packet_passes_twice(const struct packet *packet, const struct packet_view *view)
@@ -285,7 +291,8 @@ void packet_finish(const struct packet *packet, const struct packet_view *view)
 {
     uint8_t *at = view->l4 + checksum_offset(view->protocol);
     uint16_t covered = view->l4_length, sum = 0;
-    bool segmented_next = packet->gso && packet->hook == HOOK_OUTBOUND && view->protocol != PROTOCOL_ICMP;
+    bool segmented_next =
+        packet->gso && packet->hook == HOOK_OUTBOUND && view->protocol != PROTOCOL_ICMP;
     uint32_t pseudo;
 
     if (packet_passes_twice(packet, view)) {
@@ -296,7 +303,9 @@ void packet_finish(const struct packet *packet, const struct packet_view *view)
         return;
     if (view->protocol == PROTOCOL_UDP)
         covered = read16(view->l4 + 4);
-    pseudo = view->protocol == PROTOCOL_ICMP ? 0 : checksum_pseudo_ipv4(view->ip, view->protocol, covered);
+    pseudo = view->protocol == PROTOCOL_ICMP
+                 ? 0
+                 : checksum_pseudo_ipv4(view->ip, view->protocol, covered);
     memset(at, 0, 2);
     if (segmented_next) {
         sum = checksum_fold(pseudo);

@@ -1,8 +1,8 @@
 /*
  * policy.c - filling, copying and sealing a policy
  *
- * The lists are plain arrays in the order of the configuration, which is the order that people see. What
- * packets ask is answered from tables that policy_seal derives from them (policy_lookup.c).
+ * The lists are plain arrays in the order of the configuration, which is the order that people see.
+ * What packets ask is answered from tables that policy_seal derives from them (policy_lookup.c).
  */
 #include "policy_internal.h"
 
@@ -16,8 +16,8 @@ struct policy *policy_new(void)
 
     if (!policy)
         return NULL;
-    policy->timeouts =
-        (struct timeouts){.udp = 300, .tcp_established = 7440, .tcp_transitory = 240, .port_hold = 120, .icmp = 60};
+    policy->timeouts = (struct timeouts){
+        .udp = 300, .tcp_established = 7440, .tcp_transitory = 240, .port_hold = 120, .icmp = 60};
     policy->limits = (struct limits){.sessions = 262144, .sessions_per_host = 16384};
     return policy;
 }
@@ -94,9 +94,10 @@ static bool duplicate(const void *array, size_t count, size_t size, void **copy)
 static bool own_arrays(struct share *share)
 {
     void *source = NULL, *ports = NULL, *exempt = NULL;
-    bool complete = duplicate(share->source, share->source_count, sizeof(*share->source), &source) &&
-                    duplicate(share->ports, share->ports_count, sizeof(*share->ports), &ports) &&
-                    duplicate(share->exempt, share->exempt_count, sizeof(*share->exempt), &exempt);
+    bool complete =
+        duplicate(share->source, share->source_count, sizeof(*share->source), &source) &&
+        duplicate(share->ports, share->ports_count, sizeof(*share->ports), &ports) &&
+        duplicate(share->exempt, share->exempt_count, sizeof(*share->exempt), &exempt);
 
     share->source = source;
     share->ports = ports;
@@ -133,7 +134,8 @@ bool policy_add_forward(struct policy *policy, const struct forward *forward)
     assert(!policy->sealed);
     if (policy->forward_count >= POLICY_FORWARDS_MAX)
         return false;
-    grown = grow(policy->forwards, policy->forward_count, &policy->forward_capacity, sizeof(*forward));
+    grown =
+        grow(policy->forwards, policy->forward_count, &policy->forward_capacity, sizeof(*forward));
     if (!grown)
         return false;
     policy->forwards = grown;
@@ -169,12 +171,14 @@ bool policy_remove_forward(struct policy *policy, const char *name)
     return false;
 }
 
-const struct forward *policy_find_conflict(const struct policy *policy, const struct forward *forward)
+const struct forward *policy_find_conflict(const struct policy *policy,
+                                           const struct forward *forward)
 {
     for (size_t i = 0; i < policy->forward_count; i++) {
         const struct forward *other = &policy->forwards[i];
 
-        if ((other->protocols & forward->protocols) != 0 && other->listen.first <= forward->listen.last &&
+        if ((other->protocols & forward->protocols) != 0 &&
+            other->listen.first <= forward->listen.last &&
             forward->listen.first <= other->listen.last)
             return other;
     }

@@ -1,5 +1,6 @@
 /*
- * policy_internal.h - what a policy is made of: for policy.c (filling it) and policy_lookup.c (asking it)
+ * policy_internal.h - what a policy is made of: for policy.c (filling it) and policy_lookup.c
+ * (asking it)
  */
 #ifndef PORTREEVE_POLICY_INTERNAL_H
 #define PORTREEVE_POLICY_INTERNAL_H
@@ -28,12 +29,16 @@ struct source_entry {
     uint32_t enclosing; /* index of the nearest prefix that contains this one, or INDEX_NONE */
 };
 
-/* What one forward delivers to, for one protocol. Sorted by address, then first port; see policy_lookup.c. */
+/*
+ * What one forward delivers to, for one protocol. Sorted by address, then first port; see
+ * policy_lookup.c.
+ */
 struct target_entry {
     struct address address;
     struct port_range ports;
     uint16_t forward;
-    uint32_t longer; /* index of the nearest entry before it that ends later, same address, or INDEX_NONE */
+    uint32_t longer; /* index of the nearest entry before it that ends later, same address, or
+                        INDEX_NONE */
 };
 
 struct target_table {
@@ -43,7 +48,8 @@ struct target_table {
 
 /* Everything policy_seal builds. */
 struct policy_tables {
-    uint16_t (*listen)[PORT_COUNT]; /* [FORWARD_PROTOCOL_COUNT]: the forward at a port, or POLICY_NONE */
+    uint16_t (
+        *listen)[PORT_COUNT]; /* [FORWARD_PROTOCOL_COUNT]: the forward at a port, or POLICY_NONE */
     struct pool (*pools)[POLICY_PROTOCOLS];
     size_t pool_count;
     struct pool published[POLICY_PROTOCOLS];
@@ -73,7 +79,10 @@ static inline uint8_t policy_forward_bit(enum policy_protocol protocol)
     return protocol == POLICY_TCP ? FORWARD_TCP : FORWARD_UDP;
 }
 
-/* Build the tables from the shares and forwards. False without memory; the caller frees what is there. */
+/*
+ * Build the tables from the shares and forwards. False without memory; the caller frees what is
+ * there.
+ */
 bool policy_tables_build(struct policy *policy);
 void policy_tables_free(struct policy_tables *tables);
 

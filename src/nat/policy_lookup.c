@@ -1,22 +1,24 @@
 /*
  * policy_lookup.c - the tables of a sealed policy, and the questions that packets ask them
  *
- * External port -> forward: an array of 65536 per protocol. Costs 256 KiB and one memory access, whatever the
- * configuration.
+ * External port -> forward: an array of 65536 per protocol. Costs 256 KiB and one memory access,
+ * whatever the configuration.
  *
- * Internal address -> share: all source prefixes in one array, sorted by address, then by length. Prefixes
- * are either disjoint or nested, never half overlapping, so the prefixes that contain an address are the last
- * one that starts at or before it and the ones that enclose that: a binary search, then a walk up links, no
- * longer than the nesting is deep. The first hit is the longest prefix.
+ * Internal address -> share: all source prefixes in one array, sorted by address, then by length.
+ * Prefixes are either disjoint or nested, never half overlapping, so the prefixes that contain an
+ * address are the last one that starts at or before it and the ones that enclose that: a binary
+ * search, then a walk up links, no longer than the nesting is deep. The first hit is the longest
+ * prefix.
  *
- * Internal endpoint -> forward: the target ranges in one array per protocol, sorted by address, then by first
- * port. Here ranges may overlap in any way (two external ranges may deliver to one host), so each entry links
- * to the nearest entry before it that ends later: whatever lies between the two ends too early to hold a port
- * that this entry is too short for. Again a binary search and a walk no longer than the nesting is deep.
- * Where several forwards deliver to one endpoint, the one whose range begins last answers, and of those the
- * first configured.
+ * Internal endpoint -> forward: the target ranges in one array per protocol, sorted by address,
+ * then by first port. Here ranges may overlap in any way (two external ranges may deliver to one
+ * host), so each entry links to the nearest entry before it that ends later: whatever lies between
+ * the two ends too early to hold a port that this entry is too short for. Again a binary search and
+ * a walk no longer than the nesting is deep. Where several forwards deliver to one endpoint, the
+ * one whose range begins last answers, and of those the first configured.
  *
- * A trie would do the same in more code and more cache misses: tables of this kind have tens of entries.
+ * A trie would do the same in more code and more cache misses: tables of this kind have tens of
+ * entries.
  */
 #include "policy_internal.h"
 
@@ -38,8 +40,10 @@ enum policy_protocol policy_protocol(uint8_t protocol)
     }
 }
 
-/* The last port a forward delivers to. What would run past 65535 is the configuration's error; here it is
- * cut. */
+/*
+ * The last port a forward delivers to. What would run past 65535 is the configuration's error; here
+ * it is cut.
+ */
 static uint16_t target_last(const struct forward *forward)
 {
     uint32_t last = (uint32_t)forward->to.port + forward->listen.last - forward->listen.first;
@@ -58,7 +62,8 @@ static bool build_listen(struct policy *policy)
         return false;
     memset(tables->listen, 0xff, FORWARD_PROTOCOL_COUNT * sizeof(*tables->listen));
     _Static_assert(POLICY_NONE == 0xffff, "memset writes POLICY_NONE");
-    for (size_t i = policy->forward_count; i-- > 0;) { /* backwards: the first one of a conflict stays */
+    for (size_t i = policy->forward_count;
+         i-- > 0;) { /* backwards: the first one of a conflict stays */
         const struct forward *forward = &policy->forwards[i];
 
         for (enum policy_protocol p = 0; p < FORWARD_PROTOCOL_COUNT; p++) {
@@ -106,8 +111,8 @@ static bool build_sources(struct policy *policy)
     for (size_t i = 1; i < total; i++) {
         uint32_t candidate = (uint32_t)(i - 1);
 
-        while (candidate != INDEX_NONE &&
-               !prefix_contains(&tables->sources[candidate].prefix, &tables->sources[i].prefix.address))
+        while (candidate != INDEX_NONE && !prefix_contains(&tables->sources[candidate].prefix,
+                                                           &tables->sources[i].prefix.address))
             candidate = tables->sources[candidate].enclosing;
         tables->sources[i].enclosing = candidate;
     }
@@ -201,8 +206,8 @@ static bool pool_meets(const struct pool *one, const struct pool *other)
 }
 
 /*
- * Gives every share its pool. While this runs, the pool in the ICMP column holds the ranges as they are
- * configured; nothing is ever taken out of that one.
+ * Gives every share its pool. While this runs, the pool in the ICMP column holds the ranges as they
+ * are configured; nothing is ever taken out of that one.
  */
 static bool assign_pools(struct policy *policy)
 {
@@ -325,7 +330,8 @@ uint16_t policy_forward_at(const struct policy *policy, uint8_t protocol, uint16
     enum policy_protocol index = policy_protocol(protocol);
 
     assert(policy->sealed);
-    return index < FORWARD_PROTOCOL_COUNT ? policy->tables.listen[index][external_port] : POLICY_NONE;
+    return index < FORWARD_PROTOCOL_COUNT ? policy->tables.listen[index][external_port]
+                                          : POLICY_NONE;
 }
 
 struct endpoint policy_forward_target(const struct forward *forward, uint16_t external_port)
@@ -344,8 +350,8 @@ static bool target_starts_by(const struct target_entry *entry, const struct endp
     return order < 0 || (order == 0 && entry->ports.first <= internal->port);
 }
 
-uint16_t policy_forward_to(const struct policy *policy, uint8_t protocol, const struct endpoint *internal,
-                           uint16_t *external_port)
+uint16_t policy_forward_to(const struct policy *policy, uint8_t protocol,
+                           const struct endpoint *internal, uint16_t *external_port)
 {
     enum policy_protocol index = policy_protocol(protocol);
     const struct target_entry *entries;
@@ -415,10 +421,12 @@ bool policy_is_published(const struct policy *policy, uint8_t protocol, uint16_t
 {
     enum policy_protocol index = policy_protocol(protocol);
 
-    return index < POLICY_PROTOCOLS && pool_contains(&policy->tables.published[index], external_port);
+    return index < POLICY_PROTOCOLS &&
+           pool_contains(&policy->tables.published[index], external_port);
 }
 
-size_t policy_published(const struct policy *policy, uint8_t protocol, struct port_range *ranges, size_t max)
+size_t policy_published(const struct policy *policy, uint8_t protocol, struct port_range *ranges,
+                        size_t max)
 {
     size_t count = 0;
     bool inside = false;

@@ -27,8 +27,9 @@ void ports_init(struct port_space *space)
 }
 
 /*
- * A gap between two releases, in 16 bits: exact below 2^15 milliseconds, above that eleven bits, the first of which is always
- * set, and how far they are shifted. Rounded up; the longest hold-down fits (LONGEST_TIMEOUT).
+ * A gap between two releases, in 16 bits: exact below 2^15 milliseconds, above that eleven bits,
+ * the first of which is always set, and how far they are shifted. Rounded up; the longest hold-down
+ * fits (LONGEST_TIMEOUT).
  */
 #define GAP_COARSE UINT32_C(0x8000)
 
@@ -91,14 +92,16 @@ struct wish {
 #define ANY_PARITY  UINT64_MAX
 #define EVEN_PARITY UINT64_C(0x5555555555555555)
 
-static bool is_wanted(const struct port_space *space, const struct pool *pool, const struct wish *wish, uint32_t port)
+static bool is_wanted(const struct port_space *space, const struct pool *pool,
+                      const struct wish *wish, uint32_t port)
 {
-    return pool_contains(pool, (uint16_t)port) && !is_taken(space, port) && (wish->parity >> (port % 64) & 1) != 0;
+    return pool_contains(pool, (uint16_t)port) && !is_taken(space, port) &&
+           (wish->parity >> (port % 64) & 1) != 0;
 }
 
 /* The ports of one word that are free and wanted. */
-static uint64_t open_ports(const struct port_space *space, const struct pool *pool, const struct wish *wish,
-                           uint32_t word)
+static uint64_t open_ports(const struct port_space *space, const struct pool *pool,
+                           const struct wish *wish, uint32_t word)
 {
     uint64_t open = pool->members[word] & ~space->taken[word] & wish->parity;
 
@@ -110,8 +113,8 @@ static uint64_t open_ports(const struct port_space *space, const struct pool *po
 }
 
 /* The port of this rank among those that are free and wanted, counted from the lowest. */
-static uint16_t port_of_rank(const struct port_space *space, const struct pool *pool, const struct wish *wish,
-                             uint32_t rank)
+static uint16_t port_of_rank(const struct port_space *space, const struct pool *pool,
+                             const struct wish *wish, uint32_t rank)
 {
     for (uint32_t word = wish->first / 64; word <= wish->last / 64u; word++) {
         uint64_t open = open_ports(space, pool, wish, word);
@@ -127,9 +130,12 @@ static uint16_t port_of_rank(const struct port_space *space, const struct pool *
     return 0;
 }
 
-/* Any of the ports that are free and wanted, each as likely as the others, however the pool is made. */
-static uint16_t sweep(const struct port_space *space, const struct pool *pool, const struct wish *wish,
-                      struct random *random)
+/*
+ * Any of the ports that are free and wanted, each as likely as the others, however the pool is
+ * made.
+ */
+static uint16_t sweep(const struct port_space *space, const struct pool *pool,
+                      const struct wish *wish, struct random *random)
 {
     uint32_t count = 0;
 
@@ -145,7 +151,8 @@ static uint16_t choose(struct port_space *space, const struct pool *pool, const 
     if (pool->size == 0 || wish->first > wish->last)
         return 0;
     for (int tries = 0; tries < RANDOM_TRIES; tries++) {
-        uint32_t port = wish->first + random_below(random, (uint32_t)(wish->last - wish->first) + 1);
+        uint32_t port =
+            wish->first + random_below(random, (uint32_t)(wish->last - wish->first) + 1);
 
         if (is_wanted(space, pool, wish, port))
             return (uint16_t)port;
@@ -160,7 +167,8 @@ static uint16_t take(struct port_space *space, uint16_t port)
     return port;
 }
 
-uint16_t ports_allocate(struct port_space *space, const struct pool *pool, struct random *random, uint64_t now)
+uint16_t ports_allocate(struct port_space *space, const struct pool *pool, struct random *random,
+                        uint64_t now)
 {
     const struct wish any = {pool->first, pool->last, ANY_PARITY};
 
@@ -169,8 +177,8 @@ uint16_t ports_allocate(struct port_space *space, const struct pool *pool, struc
 }
 
 /* One of the wanted ports, of this parity if there is one. */
-static uint16_t prefer(struct port_space *space, const struct pool *pool, struct wish wish, uint64_t parity,
-                       struct random *random)
+static uint16_t prefer(struct port_space *space, const struct pool *pool, struct wish wish,
+                       uint64_t parity, struct random *random)
 {
     const struct wish strict = {wish.first, wish.last, parity};
     uint16_t port = choose(space, pool, &strict, random);
@@ -178,12 +186,15 @@ static uint16_t prefer(struct port_space *space, const struct pool *pool, struct
     return port == 0 && parity != wish.parity ? choose(space, pool, &wish, random) : port;
 }
 
-uint16_t ports_allocate_like(struct port_space *space, const struct pool *pool, uint16_t internal_port,
-                             bool keep_parity, struct random *random, uint64_t now)
+uint16_t ports_allocate_like(struct port_space *space, const struct pool *pool,
+                             uint16_t internal_port, bool keep_parity, struct random *random,
+                             uint64_t now)
 {
     const uint16_t system_last = 1023; /* RFC 6335 section 6 */
     const struct wish any = {pool->first, pool->last, ANY_PARITY};
-    uint64_t parity = !keep_parity ? ANY_PARITY : internal_port % 2 == 0 ? EVEN_PARITY : ~EVEN_PARITY;
+    uint64_t parity = !keep_parity             ? ANY_PARITY
+                      : internal_port % 2 == 0 ? EVEN_PARITY
+                                               : ~EVEN_PARITY;
     struct wish same_class = any;
     uint16_t port;
 

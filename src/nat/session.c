@@ -1,12 +1,15 @@
 /*
  * session.c - sessions and mappings begin and end here, and nowhere else
  *
- * Every change of the table passes session_open, session_change_state and session_close: events are published from
- * here, and a second gateway would be told from here.
+ * Every change of the table passes session_open, session_change_state and session_close: events are
+ * published from here, and a second gateway would be told from here.
  */
 #include "nat_internal.h"
 
-/* A full table parts with closed sessions first, then with unanswered ones; with established ones never. */
+/*
+ * A full table parts with closed sessions first, then with unanswered ones; with established ones
+ * never.
+ */
 static bool evict_one(struct nat *nat, uint64_t now)
 {
     for (int list = 0; list < AGE_LISTS; list++) {
@@ -20,7 +23,8 @@ static bool evict_one(struct nat *nat, uint64_t now)
     return false;
 }
 
-enum drop_reason session_reserve(struct nat *nat, const struct address *host, uint64_t now, uint32_t *slot)
+enum drop_reason session_reserve(struct nat *nat, const struct address *host, uint64_t now,
+                                 uint32_t *slot)
 {
     const struct limits *limits = policy_limits_const(nat->policy);
     uint32_t host_index = INDEX_NONE;
@@ -102,7 +106,8 @@ void session_reverse(struct nat *nat, uint32_t slot)
 void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
-    uint32_t mapping[2] = {session_mapping(session, ROLE_INITIATOR), session_mapping(session, ROLE_RESPONDER)};
+    uint32_t mapping[2] = {session_mapping(session, ROLE_INITIATOR),
+                           session_mapping(session, ROLE_RESPONDER)};
     bool tracked_close = session->state == STATE_CLOSED || session->state == STATE_RESET;
 
     event_publish(nat, EVENT_CLOSED, reason, slot, now);
@@ -140,13 +145,14 @@ bool session_refreshed_by(const struct nat *nat, const struct session *session, 
 {
     enum role remote = session->direction == DIRECTION_INBOUND ? ROLE_INITIATOR : ROLE_RESPONDER;
 
-    if (session_protocol(session) == PROTOCOL_TCP || from != remote || session->direction == DIRECTION_HAIRPIN ||
-        session_share(session) == POLICY_NONE)
+    if (session_protocol(session) == PROTOCOL_TCP || from != remote ||
+        session->direction == DIRECTION_HAIRPIN || session_share(session) == POLICY_NONE)
         return true;
     return !policy_share(session_policy(nat, session), session_share(session))->no_inbound_refresh;
 }
 
-void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment, enum role from, uint64_t now)
+void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment,
+                       enum role from, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
     enum session_state state = (enum session_state)session->state, next;

@@ -44,20 +44,23 @@ static void chain_free_slots(struct table *table)
 /* All zeros, and each in cache lines of its own; calloc would give them any alignment. */
 static struct session *allocate_sessions(uint32_t capacity)
 {
-    struct session *sessions = aligned_alloc(_Alignof(struct session), capacity * sizeof(*sessions));
+    struct session *sessions =
+        aligned_alloc(_Alignof(struct session), capacity * sizeof(*sessions));
 
     if (sessions != NULL)
         memset(sessions, 0, capacity * sizeof(*sessions));
     return sessions;
 }
 
-bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key, struct session *memory,
-                uint64_t now)
+bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key,
+                struct session *memory, uint64_t now)
 {
     *table = (struct table){
         .key = *key,
         .capacity = capacity,
-        .host_capacity = capacity < 65536 ? capacity + 1 : 65536, /* one more: a full table evicts for a new host */
+        .host_capacity = capacity < 65536
+                             ? capacity + 1
+                             : 65536, /* one more: a full table evicts for a new host */
         .next_id = 1,
         .session = memory != NULL ? memory : allocate_sessions(capacity),
         .session_is_ours = memory == NULL,
@@ -66,7 +69,8 @@ bool table_init(struct table *table, uint32_t capacity, const struct hash_key *k
     };
     table->host = calloc(table->host_capacity, sizeof(struct host));
     if (!table->session || !table->mapping || !table->host || !table->wheel ||
-        !index_init(&table->index, capacity * (SESSION_KEYS + 1) + table->host_capacity, capacity * INDEX_NODES + INDEX_NODES)) {
+        !index_init(&table->index, capacity * (SESSION_KEYS + 1) + table->host_capacity,
+                    capacity * INDEX_NODES + INDEX_NODES)) {
         table_fini(table);
         return false;
     }
@@ -91,31 +95,38 @@ void table_fini(struct table *table)
 size_t table_memory(const struct table *table)
 {
     return table->capacity * (sizeof(struct session) + sizeof(struct mapping)) +
-           table->host_capacity * sizeof(struct host) + index_memory(&table->index) + sizeof(struct wheel);
+           table->host_capacity * sizeof(struct host) + index_memory(&table->index) +
+           sizeof(struct wheel);
 }
 
 /* The keys of sessions. A node names a session's slot and one of its keys. */
 
-static struct table_key tuple_key(uint8_t protocol, const struct tuple *tuple, enum session_key which)
+static struct table_key tuple_key(uint8_t protocol, const struct tuple *tuple,
+                                  enum session_key which)
 {
     return (struct table_key){compact_tuple_of(tuple), protocol, (uint8_t)which, 0};
 }
 
-static struct table_key filter_key(uint8_t protocol, compact_address internal, uint16_t port, compact_address remote)
+static struct table_key filter_key(uint8_t protocol, compact_address internal, uint16_t port,
+                                   compact_address remote)
 {
     return (struct table_key){{remote, internal, 0, port}, protocol, KEY_FILTER, 0};
 }
 
-static struct table_key transit_key(uint8_t protocol, compact_address one, uint16_t one_port, compact_address other,
-                                    uint16_t other_port)
+static struct table_key transit_key(uint8_t protocol, compact_address one, uint16_t one_port,
+                                    compact_address other, uint16_t other_port)
 {
     if (one < other || (one == other && one_port <= other_port))
         return (struct table_key){{one, other, one_port, other_port}, protocol, KEY_TRANSIT, 0};
     return (struct table_key){{other, one, other_port, one_port}, protocol, KEY_TRANSIT, 0};
 }
 
-/* False when the session has no such key. Both tuples are keys of one kind: a packet is sought under either. */
-static bool session_key(const struct session *session, enum session_key which, struct table_key *key)
+/*
+ * False when the session has no such key. Both tuples are keys of one kind: a packet is sought
+ * under either.
+ */
+static bool session_key(const struct session *session, enum session_key which,
+                        struct table_key *key)
 {
     const struct compact_tuple *initiator = &session->sent[ROLE_INITIATOR];
     const struct compact_tuple *responder = &session->sent[ROLE_RESPONDER];
@@ -127,7 +138,8 @@ static bool session_key(const struct session *session, enum session_key which, s
         *key = (struct table_key){session->sent[which], protocol, KEY_INITIATOR, 0};
         return true;
     case KEY_FILTER:
-        *key = filter_key(protocol, initiator->source, initiator->source_port, initiator->destination);
+        *key =
+            filter_key(protocol, initiator->source, initiator->source_port, initiator->destination);
         return session->direction != DIRECTION_INBOUND;
     default:
         *key = transit_key(protocol, initiator->source, initiator->source_port, responder->source,
@@ -150,7 +162,8 @@ static uint32_t find_node(const struct table *table, const struct table_key *key
         struct table_key other;
 
         if (node == INDEX_NONE ||
-            (which < SESSION_KEYS && session_key(&table->session[node / INDEX_NODES], which, &other) &&
+            (which < SESSION_KEYS &&
+             session_key(&table->session[node / INDEX_NODES], which, &other) &&
              memcmp(&other, key, sizeof(other)) == 0))
             return node;
     }
@@ -167,7 +180,8 @@ uint32_t table_find(const struct table *table, const struct tuple *tuple, enum r
     return node / INDEX_NODES;
 }
 
-void table_prefetch(const struct table *table, const struct tuple *tuples, size_t count, bool for_packets)
+void table_prefetch(const struct table *table, const struct tuple *tuples, size_t count,
+                    bool for_packets)
 {
     uint64_t hash[TABLE_PREFETCH_MAX];
 
@@ -196,29 +210,33 @@ void table_prefetch(const struct table *table, const struct tuple *tuples, size_
 uint32_t table_find_transit(const struct table *table, const struct tuple *transit, enum role *role)
 {
     struct compact_tuple sent = compact_tuple_of(transit);
-    struct table_key key =
-        transit_key(transit->protocol, sent.source, sent.source_port, sent.destination, sent.destination_port);
+    struct table_key key = transit_key(transit->protocol, sent.source, sent.source_port,
+                                       sent.destination, sent.destination_port);
     uint32_t node = find_node(table, &key), slot = node / INDEX_NODES;
     const struct compact_tuple *initiator;
 
     if (node == INDEX_NONE)
         return INDEX_NONE;
     initiator = &table->session[slot].sent[ROLE_INITIATOR];
-    *role = initiator->source == sent.source && initiator->source_port == sent.source_port ? ROLE_INITIATOR
-                                                                                           : ROLE_RESPONDER;
+    *role = initiator->source == sent.source && initiator->source_port == sent.source_port
+                ? ROLE_INITIATOR
+                : ROLE_RESPONDER;
     return slot;
 }
 
-bool table_has_spoken_to(const struct table *table, uint8_t protocol, const struct endpoint *internal,
-                         const struct address *remote)
+bool table_has_spoken_to(const struct table *table, uint8_t protocol,
+                         const struct endpoint *internal, const struct address *remote)
 {
-    struct table_key key = filter_key(protocol, compact_address_of(&internal->address), internal->port,
-                                      compact_address_of(remote));
+    struct table_key key = filter_key(protocol, compact_address_of(&internal->address),
+                                      internal->port, compact_address_of(remote));
 
     return find_node(table, &key) != INDEX_NONE;
 }
 
-/* One port may speak to many of a remote's: their filter keys are equal. Only the first of them is in the index. */
+/*
+ * One port may speak to many of a remote's: their filter keys are equal. Only the first of them is
+ * in the index.
+ */
 static void join_filter(struct table *table, uint32_t slot, const struct table_key *key)
 {
     uint32_t first = find_node(table, key);
@@ -238,7 +256,8 @@ static void leave_filter(struct table *table, uint32_t slot, const struct table_
     if (link->previous != INDEX_NONE)
         table->session[link->previous].filter_link.next = link->next;
     else if (link->next != INDEX_NONE)
-        index_replace(&table->index, hash, session_node(slot, KEY_FILTER), session_node(link->next, KEY_FILTER));
+        index_replace(&table->index, hash, session_node(slot, KEY_FILTER),
+                      session_node(link->next, KEY_FILTER));
     else
         index_remove(&table->index, hash, session_node(slot, KEY_FILTER));
     if (link->next != INDEX_NONE)
@@ -316,7 +335,8 @@ void table_cancel(struct table *table, uint32_t slot)
 
 void table_arm(struct table *table, uint32_t slot, uint64_t due_ms)
 {
-    table->session[slot].wheel_slot = wheel_arm(table->wheel, slot, (due_ms + 999) / 1000) & (WHEEL_SLOTS - 1u);
+    table->session[slot].wheel_slot =
+        wheel_arm(table->wheel, slot, (due_ms + 999) / 1000) & (WHEEL_SLOTS - 1u);
 }
 
 /* Into the index, the wheel and the age list. */
@@ -330,7 +350,8 @@ static void enter(struct table *table, uint32_t slot, uint64_t due_ms)
     if (list != AGE_NONE)
         list_append(&table->age[list], age_links(table), slot);
     table->live++;
-    __atomic_store_n(&session->live, SLOT_LIVE, __ATOMIC_RELEASE); /* last: a crash before leaves a free slot */
+    __atomic_store_n(&session->live, SLOT_LIVE,
+                     __ATOMIC_RELEASE); /* last: a crash before leaves a free slot */
 }
 
 void table_activate(struct table *table, uint32_t slot, uint32_t timeout, uint64_t now)

@@ -6,7 +6,10 @@
 
 #include "portreeve/table.h"
 
-/* A node of the index is a slot times INDEX_NODES plus one of these: a session's key, or what else the slot is of. */
+/*
+ * A node of the index is a slot times INDEX_NODES plus one of these: a session's key, or what else
+ * the slot is of.
+ */
 enum {
     NODE_MAPPING = SESSION_KEYS,
     NODE_HOST,

@@ -33,7 +33,10 @@ static enum session_state after_fin(enum session_state state, enum role from)
     return initiator_done ? STATE_CLOSING_BY_INITIATOR : STATE_CLOSING_BY_RESPONDER;
 }
 
-/* True when an RST may turn out to be forged: before the handshake, and after the end, there is nothing to go back to. */
+/*
+ * True when an RST may turn out to be forged: before the handshake, and after the end, there is
+ * nothing to go back to.
+ */
 static bool was_established(enum session_state state)
 {
     return state == STATE_RESET || (state >= STATE_ESTABLISHED && state < STATE_CLOSED);
@@ -43,7 +46,8 @@ enum session_state tcp_next_state(enum session_state state, uint8_t flags, enum 
 {
     if (flags & TCP_RST)
         return was_established(state) ? STATE_RESET : STATE_CLOSED;
-    if ((state == STATE_CLOSED || state == STATE_RESET) && from == ROLE_INITIATOR && tcp_may_open(flags))
+    if ((state == STATE_CLOSED || state == STATE_RESET) && from == ROLE_INITIATOR &&
+        tcp_may_open(flags))
         return STATE_OPENING;
     if (state == STATE_RESET)
         state = STATE_ESTABLISHED;
@@ -56,7 +60,8 @@ enum session_state tcp_next_state(enum session_state state, uint8_t flags, enum 
     return state;
 }
 
-uint32_t session_timeout(const struct timeouts *timeouts, uint8_t protocol, enum session_state state)
+uint32_t session_timeout(const struct timeouts *timeouts, uint8_t protocol,
+                         enum session_state state)
 {
     if (protocol == PROTOCOL_ICMP)
         return timeouts->icmp;
@@ -111,7 +116,8 @@ void tcp_observe(struct tcp_track *track, const struct tcp_segment *segment, enu
         return;
     track->expects[from] = segment->acknowledgement;
     track->scale[from] |= TCP_KNOWN;
-    track->window[from] = segment->flags & TCP_SYN ? segment->window : scaled(track, from, segment->window);
+    track->window[from] =
+        segment->flags & TCP_SYN ? segment->window : scaled(track, from, segment->window);
 }
 
 void tcp_passed_unseen(struct tcp_track *track, enum role from, uint64_t bytes)
@@ -125,7 +131,8 @@ void tcp_passed_unseen(struct tcp_track *track, enum role from, uint64_t bytes)
         track->window[to] += (uint32_t)bytes;
 }
 
-bool tcp_acknowledges_syn(const struct tcp_track *track, const struct tcp_segment *segment, enum role from)
+bool tcp_acknowledges_syn(const struct tcp_track *track, const struct tcp_segment *segment,
+                          enum role from)
 {
     const uint32_t early = 1 << 20; /* the answering side may have sent data right behind its SYN */
 
@@ -137,13 +144,17 @@ bool tcp_reset_is_plausible(const struct tcp_track *track, enum session_state st
 {
     enum role to = from == ROLE_INITIATOR ? ROLE_RESPONDER : ROLE_INITIATOR;
 
-    /* An answer to a SYN: it has no sequence number of its own, but acknowledges the SYN's (RFC 9293 section 3.5.2). */
+    /*
+     * An answer to a SYN: it has no sequence number of its own, but acknowledges the SYN's (RFC
+     * 9293 section 3.5.2).
+     */
     if (state == STATE_OPENING && from == ROLE_RESPONDER)
         return !is_known(track, from) ||
                (segment->flags & TCP_ACK && segment->acknowledgement == track->expects[from]);
     if (!is_known(track, to))
         return true;
-    return segment->sequence == track->expects[to] || segment->sequence - track->expects[to] < track->window[to];
+    return segment->sequence == track->expects[to] ||
+           segment->sequence - track->expects[to] < track->window[to];
 }
 
 enum {

@@ -1,8 +1,9 @@
 /*
  * text.c - strict parsers and formatters
  *
- * Everything here reads text that a person or a peer wrote. No parser uses strtol and its family (blanks,
- * signs and "0x" slip through, the locale matters) or inet_aton (octal, and 10.1 for 10.0.0.1).
+ * Everything here reads text that a person or a peer wrote. No parser uses strtol and its family
+ * (blanks, signs and "0x" slip through, the locale matters) or inet_aton (octal, and 10.1 for
+ * 10.0.0.1).
  */
 #include "portreeve/text.h"
 
@@ -263,7 +264,8 @@ bool text_parse_time(const char *text, int64_t *seconds)
         !fixed_number(text + 11, 2, 0, 23, &hour) || !fixed_number(text + 14, 2, 0, 59, &minute) ||
         !fixed_number(text + 17, 2, 0, 59, &second))
         return false;
-    *seconds = days_since_epoch(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
+    *seconds =
+        days_since_epoch(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
     return true;
 }
 
@@ -303,7 +305,9 @@ size_t text_printable(const char *text)
 
 char *text_format_address(const struct address *address, char buffer[ADDRESS_TEXT_MAX])
 {
-    /* neither call can fail: the family is known and the buffer is large enough for every address */
+    /*
+     * neither call can fail: the family is known and the buffer is large enough for every address
+     */
     if (address_is_ipv4(address))
         inet_ntop(AF_INET, address->bytes + 12, buffer, ADDRESS_TEXT_MAX);
     else
@@ -317,7 +321,8 @@ char *text_format_endpoint(const struct endpoint *endpoint, char buffer[ENDPOINT
     bool ipv4 = address_is_ipv4(&endpoint->address);
 
     text_format_address(&endpoint->address, address);
-    snprintf(buffer, ENDPOINT_TEXT_MAX, ipv4 ? "%s:%u" : "[%s]:%u", address, (unsigned)endpoint->port);
+    snprintf(buffer, ENDPOINT_TEXT_MAX, ipv4 ? "%s:%u" : "[%s]:%u", address,
+             (unsigned)endpoint->port);
     return buffer;
 }
 

@@ -1,15 +1,16 @@
 /*
  * translate.c - the verdict
  *
- * Theory of operation. A packet to an external address comes by the inbound hook, where its destination may be
- * rewritten; a packet that leaves comes by the outbound hook, where its source may. Either way: find the session whose tuple
- * it carries, or open one if the policy allows; then give it the half of the other tuple's inverse that this hook may
- * set. If the other half differs as well, the packet is a hairpin: it gets the transit mark, comes by the outbound hook
- * once more, and is found there by its transit key.
+ * Theory of operation. A packet to an external address comes by the inbound hook, where its
+ * destination may be rewritten; a packet that leaves comes by the outbound hook, where its source
+ * may. Either way: find the session whose tuple it carries, or open one if the policy allows; then
+ * give it the half of the other tuple's inverse that this hook may set. If the other half differs
+ * as well, the packet is a hairpin: it gets the transit mark, comes by the outbound hook once more,
+ * and is found there by its transit key.
  *
- * What is not ours is accepted as it came. Traffic of the gateway itself, and of hosts the policy does not name, is
- * none of our business; traffic of a shared host that cannot be translated is dropped, for it would leave with a private
- * source.
+ * What is not ours is accepted as it came. Traffic of the gateway itself, and of hosts the policy
+ * does not name, is none of our business; traffic of a shared host that cannot be translated is
+ * dropped, for it would leave with a private source.
  */
 #include "nat_internal.h"
 #include "portreeve/icmp.h"
@@ -24,26 +25,29 @@ static enum drop_reason accept_unchanged(struct nat *nat, struct packet *packet)
 }
 
 /* Whether a packet of this side keeps the session alive. */
-static bool refreshes(const struct nat *nat, const struct session *session, const struct packet_view *view,
-                      enum role from)
+static bool refreshes(const struct nat *nat, const struct session *session,
+                      const struct packet_view *view, enum role from)
 {
     return !(view->tcp_flags & TCP_RST) && /* RFC 7857 section 7.1 */
            session_refreshed_by(nat, session, from);
 }
 
 /*
- * A SYN says which sequence numbers its receiver is to expect. Out of season it is old or forged (RFC 5961 section 4), and
- * whoever forged it would know which RST to send next. One without ACK is in season only before the answer.
+ * A SYN says which sequence numbers its receiver is to expect. Out of season it is old or forged
+ * (RFC 5961 section 4), and whoever forged it would know which RST to send next. One without ACK is
+ * in season only before the answer.
  */
 static bool is_untimely_syn(uint8_t flags, enum session_state before, enum session_state after)
 {
-    bool first = before == STATE_OPENING || after == STATE_OPENING, answers = before == STATE_ANSWERED_SYN;
+    bool first = before == STATE_OPENING || after == STATE_OPENING,
+         answers = before == STATE_ANSWERED_SYN;
 
     return flags & TCP_SYN && !first && !(answers && flags & TCP_ACK);
 }
 
 /* The state after a TCP segment of this side. */
-static enum session_state track_tcp(struct session *session, const struct packet_view *view, enum role from)
+static enum session_state track_tcp(struct session *session, const struct packet_view *view,
+                                    enum role from)
 {
     const uint8_t window_scale = 3, most = 14; /* RFC 7323 section 2.2, 2.3 */
     enum session_state state = (enum session_state)session->state, next;
@@ -67,8 +71,12 @@ static enum session_state track_tcp(struct session *session, const struct packet
     return next;
 }
 
-/* True for an RST whose sequence number only the kernel, which has passed on what came before it, can judge. */
-static bool reset_waits(struct nat *nat, uint32_t slot, const struct packet_view *view, enum role from)
+/*
+ * True for an RST whose sequence number only the kernel, which has passed on what came before it,
+ * can judge.
+ */
+static bool reset_waits(struct nat *nat, uint32_t slot, const struct packet_view *view,
+                        enum role from)
 {
     struct tcp_segment segment;
 
@@ -79,7 +87,8 @@ static bool reset_waits(struct nat *nat, uint32_t slot, const struct packet_view
 }
 
 /* State, timer and counters after a packet of this side. */
-static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view *view, enum role from, uint64_t now)
+static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view *view,
+                        enum role from, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
     enum session_state state = (enum session_state)session->state, next = state;
@@ -98,30 +107,31 @@ static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view
 }
 
 /*
- * The role of a packet's sender; it changes when the responder of a closed connection opens a new one (RFC 5382 REQ-2: any
- * valid sequence of packets).
+ * The role of a packet's sender; it changes when the responder of a closed connection opens a new
+ * one (RFC 5382 REQ-2: any valid sequence of packets).
  */
-static enum role role_of_sender(struct nat *nat, uint32_t slot, const struct packet_view *view, enum role from)
+static enum role role_of_sender(struct nat *nat, uint32_t slot, const struct packet_view *view,
+                                enum role from)
 {
     enum session_state state = (enum session_state)nat->table.session[slot].state;
 
-    if (from == ROLE_INITIATOR || view->protocol != PROTOCOL_TCP || !tcp_may_open(view->tcp_flags) ||
-        (state != STATE_CLOSED && state != STATE_RESET))
+    if (from == ROLE_INITIATOR || view->protocol != PROTOCOL_TCP ||
+        !tcp_may_open(view->tcp_flags) || (state != STATE_CLOSED && state != STATE_RESET))
         return from;
     session_reverse(nat, slot);
     return ROLE_INITIATOR;
 }
 
 /* Rewrites the half that the hook may rewrite, with what the other side is to see. */
-static void rewrite(struct nat *nat, struct packet *packet, const struct packet_view *view, uint32_t slot,
-                    enum role from)
+static void rewrite(struct nat *nat, struct packet *packet, const struct packet_view *view,
+                    uint32_t slot, enum role from)
 {
-    const struct tuple other = session_tuple(&nat->table.session[slot], (enum role)!from);
+    const struct tuple other = session_tuple(&nat->table.session[slot], (enum role) !from);
 
     if (packet->hook == HOOK_INBOUND) {
         packet_set_destination(packet, view, &other.source);
-        packet->transit =
-            nat->table.session[slot].direction == DIRECTION_HAIRPIN || packet_passes_twice(packet, view);
+        packet->transit = nat->table.session[slot].direction == DIRECTION_HAIRPIN ||
+                          packet_passes_twice(packet, view);
     } else {
         packet_set_source(packet, view, &other.destination);
         nat_renew_ip_id(nat, packet, view);
@@ -137,8 +147,8 @@ static void rewrite(struct nat *nat, struct packet *packet, const struct packet_
 
 /* The two hooks. */
 
-static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet, struct packet_view *view,
-                                          uint64_t now)
+static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet,
+                                          struct packet_view *view, uint64_t now)
 {
     enum role from = ROLE_INITIATOR;
     uint32_t slot = session_find(nat, &view->tuple, now, &from);
@@ -153,7 +163,8 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
             reason = open_inbound(nat, packet, view, now, &slot);
         if (reason != DROP_NONE)
             return reason;
-    } else if (nat->table.session[slot].direction == DIRECTION_HAIRPIN && nat_from_outside(nat, packet)) {
+    } else if (nat->table.session[slot].direction == DIRECTION_HAIRPIN &&
+               nat_from_outside(nat, packet)) {
         return DROP_SPOOFED_SOURCE;
     }
     from = role_of_sender(nat, slot, view, from);
@@ -164,11 +175,12 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
 }
 
 /*
- * The second pass; the packet has been counted in its session in the first. A hairpin gets its source. Of any other, which
- * passes twice for its checksum's sake, the inside's answer is a session's tuple.
+ * The second pass; the packet has been counted in its session in the first. A hairpin gets its
+ * source. Of any other, which passes twice for its checksum's sake, the inside's answer is a
+ * session's tuple.
  */
-static enum drop_reason translate_transit(struct nat *nat, struct packet *packet, struct packet_view *view,
-                                          uint64_t now)
+static enum drop_reason translate_transit(struct nat *nat, struct packet *packet,
+                                          struct packet_view *view, uint64_t now)
 {
     struct tuple answer = tuple_inverse(&view->tuple);
     enum role from;
@@ -186,8 +198,8 @@ static enum drop_reason translate_transit(struct nat *nat, struct packet *packet
     return DROP_NONE;
 }
 
-static enum drop_reason translate_outbound(struct nat *nat, struct packet *packet, struct packet_view *view,
-                                           uint64_t now)
+static enum drop_reason translate_outbound(struct nat *nat, struct packet *packet,
+                                           struct packet_view *view, uint64_t now)
 {
     enum role from = ROLE_INITIATOR;
     uint32_t slot = session_find(nat, &view->tuple, now, &from);
@@ -210,15 +222,16 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
 }
 
 /*
- * A packet that parsing refused. What the gateway or a host without translation sends or gets in protocols that we do
- * not know is not ours to refuse.
+ * A packet that parsing refused. What the gateway or a host without translation sends or gets in
+ * protocols that we do not know is not ours to refuse.
  */
-static enum drop_reason refuse(struct nat *nat, struct packet *packet, const struct packet_view *view,
-                               enum drop_reason reason)
+static enum drop_reason refuse(struct nat *nat, struct packet *packet,
+                               const struct packet_view *view, enum drop_reason reason)
 {
     if (reason == DROP_UNSUPPORTED_PROTOCOL || reason == DROP_UNSUPPORTED_ICMP) {
-        bool ours = packet->hook == HOOK_OUTBOUND && packet->out_interface == nat->external_interface &&
-                    nat_must_translate(nat, &view->tuple.source.address, &view->tuple.destination.address);
+        bool ours =
+            packet->hook == HOOK_OUTBOUND && packet->out_interface == nat->external_interface &&
+            nat_must_translate(nat, &view->tuple.source.address, &view->tuple.destination.address);
 
         if (!ours)
             return accept_unchanged(nat, packet);
@@ -245,7 +258,10 @@ static enum drop_reason decide(struct nat *nat, struct packet *packet, uint64_t 
     return translate_outbound(nat, packet, &view, now);
 }
 
-/* At most this many refusals a second are told, over all hosts: ICMP must not become the flood (RFC 1812 section 4.3.2.8). */
+/*
+ * At most this many refusals a second are told, over all hosts: ICMP must not become the flood (RFC
+ * 1812 section 4.3.2.8).
+ */
 #define TELL_RATE 100
 
 static bool take_tell_token(struct nat *nat, uint64_t now)
@@ -253,7 +269,8 @@ static bool take_tell_token(struct nat *nat, uint64_t now)
     uint64_t earned = (now - nat->tell_filled) * TELL_RATE / 1000;
 
     if (earned > 0) {
-        nat->tell_tokens = earned + nat->tell_tokens < TELL_RATE ? (uint32_t)earned + nat->tell_tokens : TELL_RATE;
+        nat->tell_tokens =
+            earned + nat->tell_tokens < TELL_RATE ? (uint32_t)earned + nat->tell_tokens : TELL_RATE;
         nat->tell_filled = now;
     }
     if (nat->tell_tokens == 0)
@@ -262,16 +279,20 @@ static bool take_tell_token(struct nat *nat, uint64_t now)
     return true;
 }
 
-/* Whether the sender of a dropped packet is told: an internal host that a limit refuses. An outsider learns nothing. */
+/*
+ * Whether the sender of a dropped packet is told: an internal host that a limit refuses. An
+ * outsider learns nothing.
+ */
 static bool should_tell(struct nat *nat, const struct packet *packet, uint64_t now)
 {
     struct packet_view view;
 
-    if (packet->reason != DROP_POOL_DRY && packet->reason != DROP_TABLE_FULL && packet->reason != DROP_HOST_LIMIT &&
-        packet->reason != DROP_HOST_RATE)
+    if (packet->reason != DROP_POOL_DRY && packet->reason != DROP_TABLE_FULL &&
+        packet->reason != DROP_HOST_LIMIT && packet->reason != DROP_HOST_RATE)
         return false;
-    return packet_parse(packet, &view) == DROP_NONE && !view.is_icmp_error && !nat_from_outside(nat, packet) &&
-           nat_is_shared(nat, &view.tuple.source.address) && take_tell_token(nat, now);
+    return packet_parse(packet, &view) == DROP_NONE && !view.is_icmp_error &&
+           !nat_from_outside(nat, packet) && nat_is_shared(nat, &view.tuple.source.address) &&
+           take_tell_token(nat, now);
 }
 
 void nat_prefetch(const struct nat *nat, const struct packet *packets, size_t count)
@@ -282,7 +303,8 @@ void nat_prefetch(const struct nat *nat, const struct packet *packets, size_t co
     for (size_t i = 0; i < count && parsed < TABLE_PREFETCH_MAX; i++) {
         struct packet_view view;
 
-        if (!packets[i].truncated && packet_parse(&packets[i], &view) == DROP_NONE && !view.is_icmp_error)
+        if (!packets[i].truncated && packet_parse(&packets[i], &view) == DROP_NONE &&
+            !view.is_icmp_error)
             tuples[parsed++] = view.tuple;
     }
     table_prefetch(&nat->table, tuples, parsed, true);

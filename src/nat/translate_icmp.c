@@ -1,9 +1,9 @@
 /*
  * translate_icmp.c - ICMP errors about translated packets (RFC 5508 section 4)
  *
- * The packet that an error quotes is one that we rewrote and the reporter saw. Its inverse is therefore the tuple of a
- * session, and what was sent before we rewrote it is that session's other tuple. An error changes no state and refreshes
- * nothing (RFC 5508 REQ-6).
+ * The packet that an error quotes is one that we rewrote and the reporter saw. Its inverse is
+ * therefore the tuple of a session, and what was sent before we rewrote it is that session's other
+ * tuple. An error changes no state and refreshes nothing (RFC 5508 REQ-6).
  */
 #include "nat_internal.h"
 #include "portreeve/icmp.h"
@@ -17,10 +17,12 @@ static enum drop_reason done(struct nat *nat, struct packet *packet, const struc
 }
 
 /*
- * An error about no session. The gateway's own (about its own traffic) pass; a shared host's must not leave with its private
- * source; one about a published port was meant for a mapping that is gone.
+ * An error about no session. The gateway's own (about its own traffic) pass; a shared host's must
+ * not leave with its private source; one about a published port was meant for a mapping that is
+ * gone.
  */
-static enum drop_reason without_session(struct nat *nat, struct packet *packet, const struct packet_view *view,
+static enum drop_reason without_session(struct nat *nat, struct packet *packet,
+                                        const struct packet_view *view,
                                         const struct icmp_embedded *embedded)
 {
     const struct tuple *quoted = &embedded->tuple;
@@ -40,9 +42,10 @@ static enum drop_reason without_session(struct nat *nat, struct packet *packet, 
 }
 
 /*
- * Outside, and in hairpins, what we sent has an external source; what the inside got by us never has, except in hairpins,
- * whose errors go to an external address. An error that quotes the other side's view is forged: rewriting it would send it
- * to the remote, or out with the remote's address.
+ * Outside, and in hairpins, what we sent has an external source; what the inside got by us never
+ * has, except in hairpins, whose errors go to an external address. An error that quotes the other
+ * side's view is forged: rewriting it would send it to the remote, or out with the remote's
+ * address.
  */
 static bool quotes_external_source(const struct nat *nat, const struct icmp_embedded *embedded)
 {
@@ -62,7 +65,7 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
     if (slot == INDEX_NONE || nat_is_knock(nat, slot) || !quotes_external_source(nat, embedded))
         return without_session(nat, packet, view, embedded);
     session = &nat->table.session[slot];
-    other = session_tuple(session, (enum role)!role);
+    other = session_tuple(session, (enum role) !role);
     icmp_rewrite_error(view, embedded, &other, NULL, &other.source.address);
     /* From inside to inside: the source is rewritten in the second pass. */
     packet->transit =
@@ -71,17 +74,19 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
 }
 
 /*
- * The gateway's kernel reports on a hairpin between its two passes (no route to the target, its TTL ended): it quotes a packet
- * that neither side knows. The sender is told of the one it sent.
+ * The gateway's kernel reports on a hairpin between its two passes (no route to the target, its TTL
+ * ended): it quotes a packet that neither side knows. The sender is told of the one it sent.
  */
-static bool translate_transit_error(struct nat *nat, struct packet *packet, const struct packet_view *view,
+static bool translate_transit_error(struct nat *nat, struct packet *packet,
+                                    const struct packet_view *view,
                                     const struct icmp_embedded *embedded, uint64_t now)
 {
     enum role role;
     uint32_t slot = session_find_transit(nat, &embedded->tuple, now, &role);
     struct tuple sent;
 
-    if (slot == INDEX_NONE || !address_equal(&embedded->tuple.source.address, &view->tuple.destination.address))
+    if (slot == INDEX_NONE ||
+        !address_equal(&embedded->tuple.source.address, &view->tuple.destination.address))
         return false;
     sent = session_tuple(&nat->table.session[slot], role);
     icmp_rewrite_error(view, embedded, &sent, NULL, NULL);
@@ -100,13 +105,14 @@ static enum drop_reason translate_outbound_error(struct nat *nat, struct packet 
     enum role role;
     uint32_t slot = session_find(nat, &seen, now, &role);
 
-    if (slot == INDEX_NONE && !packet->transit && translate_transit_error(nat, packet, view, embedded, now))
+    if (slot == INDEX_NONE && !packet->transit &&
+        translate_transit_error(nat, packet, view, embedded, now))
         return DROP_NONE;
     if (slot == INDEX_NONE || nat_is_knock(nat, slot) ||
         (!packet->transit && quotes_external_source(nat, embedded)))
         return without_session(nat, packet, view, embedded);
     /* In transit the quoted packet has been restored already. */
-    original = session_tuple(&nat->table.session[slot], packet->transit ? role : (enum role)!role);
+    original = session_tuple(&nat->table.session[slot], packet->transit ? role : (enum role) !role);
     if (nat_external_index(nat, &view->tuple.source.address) == EXTERNAL_ADDRESSES_MAX)
         source = &original.destination.address;
     icmp_rewrite_error(view, embedded, &original, source, NULL);
@@ -115,7 +121,8 @@ static enum drop_reason translate_outbound_error(struct nat *nat, struct packet 
     return done(nat, packet, view);
 }
 
-enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet, struct packet_view *view, uint64_t now)
+enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet,
+                                      struct packet_view *view, uint64_t now)
 {
     struct icmp_embedded embedded;
     enum drop_reason reason = icmp_parse_error(view, &embedded);
@@ -124,6 +131,7 @@ enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet, st
         return reason;
     if (embedded.is_icmp_error)
         return without_session(nat, packet, view, &embedded);
-    return packet->hook == HOOK_INBOUND ? translate_inbound_error(nat, packet, view, &embedded, now)
-                                        : translate_outbound_error(nat, packet, view, &embedded, now);
+    return packet->hook == HOOK_INBOUND
+               ? translate_inbound_error(nat, packet, view, &embedded, now)
+               : translate_outbound_error(nat, packet, view, &embedded, now);
 }

@@ -10,7 +10,8 @@ static void copy_name(char out[POLICY_NAME_MAX], const char *name)
     memcpy(out, name, POLICY_NAME_MAX);
 }
 
-static void view_names(const struct nat *nat, const struct session *session, struct session_view *view)
+static void view_names(const struct nat *nat, const struct session *session,
+                       struct session_view *view)
 {
     const struct policy *policy = session_policy(nat, session);
     uint16_t forward = session_forward(session, ROLE_RESPONDER), share = session_share(session);
@@ -23,8 +24,8 @@ static void view_names(const struct nat *nat, const struct session *session, str
         copy_name(view->forward, policy_forward(policy, forward)->name);
 }
 
-void session_endpoints(const struct session *session, struct endpoint *internal, struct endpoint *external,
-                       struct endpoint *remote)
+void session_endpoints(const struct session *session, struct endpoint *internal,
+                       struct endpoint *external, struct endpoint *remote)
 {
     const struct tuple initiator = session_tuple(session, ROLE_INITIATOR);
     const struct tuple responder = session_tuple(session, ROLE_RESPONDER);
@@ -64,14 +65,15 @@ bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session
         view->age_ms = view->idle_ms; /* the age is known to 64 milliseconds only */
     view->expires_in_ms = limit > view->idle_ms ? limit - view->idle_ms : 0;
     view->packets_out = session_packets(session, out);
-    view->packets_in = session_packets(session, (enum role)!out);
+    view->packets_in = session_packets(session, (enum role) !out);
     view->bytes_out = session->bytes[out];
     view->bytes_in = session->bytes[!out];
     view->offloaded = offload_is_live(nat, session);
     return true;
 }
 
-bool nat_view_mapping(const struct nat *nat, uint32_t index, uint64_t now, struct mapping_view *view)
+bool nat_view_mapping(const struct nat *nat, uint32_t index, uint64_t now,
+                      struct mapping_view *view)
 {
     const struct mapping *mapping = &nat->table.mapping[index];
 

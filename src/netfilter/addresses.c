@@ -1,9 +1,9 @@
 /*
- * Two sockets: one is told of changes, the other asks. On one socket an answer could come behind any number
- * of notifications, and reading it would mean to lose or to keep those.
+ * Two sockets: one is told of changes, the other asks. On one socket an answer could come behind
+ * any number of notifications, and reading it would mean to lose or to keep those.
  *
- * The interface is known by its name. Its index is looked up again with every reading, since an interface
- * that goes and comes back (a modem's, say) comes back with another.
+ * The interface is known by its name. Its index is looked up again with every reading, since an
+ * interface that goes and comes back (a modem's, say) comes back with another.
  */
 #include "portreeve/addresses.h"
 
@@ -20,7 +20,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-/* A dump that a change disturbs is asked for again; an interface that changes all the time is read as it is.
+/*
+ * A dump that a change disturbs is asked for again; an interface that changes all the time is read
+ * as it is.
  */
 #define DUMP_TRIES 5
 
@@ -120,7 +122,9 @@ static int take_link_name(const struct nlattr *attribute, void *context)
     return MNL_CB_OK;
 }
 
-/* A link is ours by its index (it may have been renamed just now) or by its name (it may have come just now).
+/*
+ * A link is ours by its index (it may have been renamed just now) or by its name (it may have come
+ * just now).
  */
 static bool is_our_link(const struct addresses *addresses, const struct nlmsghdr *message)
 {
@@ -167,7 +171,8 @@ bool addresses_changed(struct addresses *addresses)
     bool changed = false;
 
     for (;;) {
-        ssize_t length = recv(addresses_descriptor(addresses), buffer, sizeof(buffer), MSG_DONTWAIT);
+        ssize_t length =
+            recv(addresses_descriptor(addresses), buffer, sizeof(buffer), MSG_DONTWAIT);
 
         if (length < 0 && errno == EINTR)
             continue;
@@ -226,8 +231,8 @@ static int dump_addresses(struct addresses *addresses, struct reading *reading)
     return netlink_ask(addresses->requests, request, take_address, reading);
 }
 
-int addresses_read(struct addresses *addresses, struct address *out, size_t max, uint32_t *interface_index,
-                   struct error *error)
+int addresses_read(struct addresses *addresses, struct address *out, size_t max,
+                   uint32_t *interface_index, struct error *error)
 {
     struct reading reading = {.out = out, .max = max};
     int code = read_index(addresses, error);
@@ -241,7 +246,8 @@ int addresses_read(struct addresses *addresses, struct address *out, size_t max,
             break;
     }
     if (code < 0 && code != -EINTR) {
-        error_set(error, "cannot read the addresses of %s: %s", addresses->interface, strerror(-code));
+        error_set(error, "cannot read the addresses of %s: %s", addresses->interface,
+                  strerror(-code));
         return code;
     }
     return (int)reading.count;
@@ -251,8 +257,10 @@ uint32_t addresses_mtu(const struct addresses *addresses)
 {
     struct ifreq request = {0};
 
-    memcpy(request.ifr_name, addresses->interface, strnlen(addresses->interface, sizeof(request.ifr_name) - 1));
-    if (ioctl(mnl_socket_get_fd(addresses->requests), SIOCGIFMTU, &request) < 0 || request.ifr_mtu < 0)
+    memcpy(request.ifr_name, addresses->interface,
+           strnlen(addresses->interface, sizeof(request.ifr_name) - 1));
+    if (ioctl(mnl_socket_get_fd(addresses->requests), SIOCGIFMTU, &request) < 0 ||
+        request.ifr_mtu < 0)
         return 0;
     return (uint32_t)request.ifr_mtu;
 }

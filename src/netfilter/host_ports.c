@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 
 /*
- * States are a bit each (include/net/tcp_states.h). Time-wait sockets hold no port against others. Sockets
- * that are bound and neither listen nor connect show under a bit of their own since Linux 6.8
- * (TCP_BOUND_INACTIVE).
+ * States are a bit each (include/net/tcp_states.h). Time-wait sockets hold no port against others.
+ * Sockets that are bound and neither listen nor connect show under a bit of their own since Linux
+ * 6.8 (TCP_BOUND_INACTIVE).
  */
 #define STATE_TIME_WAIT  6
 #define ALL_BUT_TIMEWAIT (~(1u << STATE_TIME_WAIT))
@@ -57,9 +57,9 @@ static bool is_any(const struct address *address)
 }
 
 /*
- * Whether an IPv4 packet from outside can meet the socket. An IPv6 socket takes IPv4 when it is bound to a
- * mapped address, or to all addresses and is not v6only (which the kernel tells of sockets that are not
- * connected).
+ * Whether an IPv4 packet from outside can meet the socket. An IPv6 socket takes IPv4 when it is
+ * bound to a mapped address, or to all addresses and is not v6only (which the kernel tells of
+ * sockets that are not connected).
  */
 static bool meets_ipv4(const struct nlmsghdr *message, const struct inet_diag_msg *socket)
 {
@@ -88,8 +88,10 @@ static int take_socket(const struct nlmsghdr *message, void *context)
     return MNL_CB_OK;
 }
 
-/* A dump that comings and goings disturbed (-EINTR) has still listed every socket that was there all the
- * time. */
+/*
+ * A dump that comings and goings disturbed (-EINTR) has still listed every socket that was there
+ * all the time.
+ */
 static int list_sockets(struct mnl_socket *netlink, uint8_t family, struct listing *listing)
 {
     char buffer[256] __attribute__((aligned(8))) = {0};
@@ -109,20 +111,25 @@ static int list_sockets(struct mnl_socket *netlink, uint8_t family, struct listi
 
 static int list_all(struct mnl_socket *netlink, struct listing *listing, struct error *error)
 {
-    static const uint8_t protocols[] = {PROTOCOL_TCP, PROTOCOL_UDP}, families[] = {AF_INET, AF_INET6};
+    static const uint8_t protocols[] = {PROTOCOL_TCP, PROTOCOL_UDP},
+                         families[] = {AF_INET, AF_INET6};
 
     for (size_t i = 0; i < 4; i++) {
         int code;
 
         listing->protocol = protocols[i / 2];
         code = list_sockets(netlink, families[i % 2], listing);
-        /* A kernel without IPv6 has no such sockets. Without a diag module for IPv4 it cannot answer. */
+        /*
+         * A kernel without IPv6 has no such sockets. Without a diag module for IPv4 it cannot
+         * answer.
+         */
         if (code == -ENOENT && families[i % 2] == AF_INET6)
             continue;
         if (code < 0) {
-            error_set(error, "cannot list the gateway's %s sockets: %s", protocol_name(listing->protocol),
-                      code == -ENOENT ? "this kernel has no CONFIG_INET_DIAG or CONFIG_INET_UDP_DIAG"
-                                      : strerror(-code));
+            error_set(
+                error, "cannot list the gateway's %s sockets: %s", protocol_name(listing->protocol),
+                code == -ENOENT ? "this kernel has no CONFIG_INET_DIAG or CONFIG_INET_UDP_DIAG"
+                                : strerror(-code));
             return code;
         }
     }

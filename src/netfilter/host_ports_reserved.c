@@ -1,9 +1,10 @@
 /*
  * net.ipv4.ip_local_reserved_ports: "8080,9148-9152", a bit per port in the kernel.
  *
- * The kernel writes its list into one read, whatever its length; a second read returns nothing. It takes a
- * page per write: the first write replaces the list, those at a later file position add to it, and each says
- * how much of it was taken, so that a number is never cut in two (kernel/sysctl.c, proc_do_large_bitmap).
+ * The kernel writes its list into one read, whatever its length; a second read returns nothing. It
+ * takes a page per write: the first write replaces the list, those at a later file position add to
+ * it, and each says how much of it was taken, so that a number is never cut in two
+ * (kernel/sysctl.c, proc_do_large_bitmap).
  */
 #include "portreeve/host_ports.h"
 
@@ -204,7 +205,8 @@ static int list_ranges(const struct port_set *ports, struct port_range *ranges, 
     return (int)count;
 }
 
-static void set_held(struct port_set *ports, const struct port_range *ranges, size_t count, bool held)
+static void set_held(struct port_set *ports, const struct port_range *ranges, size_t count,
+                     bool held)
 {
     for (size_t i = 0; i < count; i++)
         memset(&ports->held[ranges[i].first], held, (size_t)ranges[i].last - ranges[i].first + 1);
@@ -230,8 +232,8 @@ static int reserve(struct reserved *reserved, const struct port_range *ranges, s
     return code < 0 ? code : new_ranges;
 }
 
-int host_ports_reserve(const struct port_range *ranges, size_t count, struct port_range *added, size_t max,
-                       struct error *error)
+int host_ports_reserve(const struct port_range *ranges, size_t count, struct port_range *added,
+                       size_t max, struct error *error)
 {
     struct reserved *reserved;
     int code = reserved_read(&reserved, error);

@@ -30,8 +30,9 @@ int netlink_open(struct mnl_socket **socket, int family, unsigned int groups, co
 }
 
 /*
- * A dump that a change disturbed is marked in its messages. mnl_cb_run would stop at the first such message
- * and leave the rest in the socket, where it refuses the next dump; so the mark is taken off and remembered.
+ * A dump that a change disturbed is marked in its messages. mnl_cb_run would stop at the first such
+ * message and leave the rest in the socket, where it refuses the next dump; so the mark is taken
+ * off and remembered.
  */
 static bool take_disturbed_mark(char *buffer, size_t length)
 {
@@ -47,7 +48,8 @@ static bool take_disturbed_mark(char *buffer, size_t length)
     return disturbed;
 }
 
-static int read_answer(struct mnl_socket *socket, unsigned int sequence, mnl_cb_t each, void *context)
+static int read_answer(struct mnl_socket *socket, unsigned int sequence, mnl_cb_t each,
+                       void *context)
 {
     char buffer[NETLINK_BUFFER] __attribute__((aligned(8)));
     unsigned int port = mnl_socket_get_portid(socket);
@@ -85,7 +87,9 @@ void netlink_size_buffer(const struct mnl_socket *socket, int option, size_t byt
     int forced = option == SO_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE;
     int value = bytes < INT_MAX / 2 ? (int)bytes : INT_MAX / 2;
 
-    /* Either may fail; a small buffer costs speed or packets, which the statistics show, but not correctness.
+    /*
+     * Either may fail; a small buffer costs speed or packets, which the statistics show, but not
+     * correctness.
      */
     if (setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, forced, &value, sizeof(value)) < 0)
         (void)setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, option, &value, sizeof(value));

@@ -50,7 +50,8 @@ void offload_maps_close(struct offload_maps *maps)
 
 /* Elements. */
 
-static struct offload_key key_between(const struct endpoint *source, const struct endpoint *destination, uint8_t protocol)
+static struct offload_key key_between(const struct endpoint *source,
+                                      const struct endpoint *destination, uint8_t protocol)
 {
     return (struct offload_key){.source = htonl(address_to_ipv4(&source->address)),
                                 .destination = htonl(address_to_ipv4(&destination->address)),
@@ -69,10 +70,12 @@ static struct offload_value value_of(const struct offload_flow *flow, enum packe
 {
     const struct endpoint *endpoint = hook == HOOK_INBOUND ? &flow->internal : &flow->external;
 
-    return (struct offload_value){.address = htonl(address_to_ipv4(&endpoint->address)), .port.number = htons(endpoint->port)};
+    return (struct offload_value){.address = htonl(address_to_ipv4(&endpoint->address)),
+                                  .port.number = htons(endpoint->port)};
 }
 
-static bool add_element(struct nftnl_set *set, const struct offload_flow *flow, enum packet_hook hook, bool with_value)
+static bool add_element(struct nftnl_set *set, const struct offload_flow *flow,
+                        enum packet_hook hook, bool with_value)
 {
     const struct offload_key key = key_of(flow, hook);
     const struct offload_value value = value_of(flow, hook);
@@ -82,7 +85,8 @@ static bool add_element(struct nftnl_set *set, const struct offload_flow *flow, 
         return false;
     nftnl_set_elem_add(set, element);
     return nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, &key, sizeof(key)) == 0 &&
-           (!with_value || nftnl_set_elem_set(element, NFTNL_SET_ELEM_DATA, &value, sizeof(value)) == 0);
+           (!with_value ||
+            nftnl_set_elem_set(element, NFTNL_SET_ELEM_DATA, &value, sizeof(value)) == 0);
 }
 
 /* The elements of these orders in one map, as the payload of a message. */
@@ -147,7 +151,8 @@ static int read_elements(const struct nlmsghdr *message, void *context)
     uint16_t type = message->nlmsg_type;
     struct nftnl_set *set;
 
-    if (type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSETELEM) && type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELSETELEM))
+    if (type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSETELEM) &&
+        type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELSETELEM))
         return MNL_CB_OK;
     set = nftnl_set_alloc();
     if (set && nftnl_set_elems_nlmsg_parse(message, set) == 0)
@@ -157,7 +162,10 @@ static int read_elements(const struct nlmsghdr *message, void *context)
     return MNL_CB_OK;
 }
 
-/* Elements come back in the order in which they were named: first all of one map, then all of the other one. */
+/*
+ * Elements come back in the order in which they were named: first all of one map, then all of the
+ * other one.
+ */
 struct matching {
     const struct offload_order *orders;
     struct offload_outcome *outcomes;
@@ -189,10 +197,11 @@ static void match_element(void *context, const struct element *element)
 
 /* Transactions. */
 
-static int commit(struct offload_maps *maps, const struct offload_order *orders, struct offload_outcome *outcomes,
-                  size_t count, bool adding)
+static int commit(struct offload_maps *maps, const struct offload_order *orders,
+                  struct offload_outcome *outcomes, size_t count, bool adding)
 {
-    struct matching matching = {.orders = orders, .outcomes = outcomes, .count = count, .hook = HOOK_INBOUND};
+    struct matching matching = {
+        .orders = orders, .outcomes = outcomes, .count = count, .hook = HOOK_INBOUND};
     struct reading reading = {match_element, &matching};
     struct batch_outcome failures;
     struct batch batch;
@@ -201,8 +210,9 @@ static int commit(struct offload_maps *maps, const struct offload_order *orders,
     batch.echo = read_elements;
     batch.echo_context = &reading;
     for (int hook = 0; code == 0 && hook < 2; hook++) {
-        struct nlmsghdr *message = batch_message(&batch, adding ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
-                                                 adding ? NLM_F_CREATE : NLM_F_ECHO);
+        struct nlmsghdr *message =
+            batch_message(&batch, adding ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
+                          adding ? NLM_F_CREATE : NLM_F_ECHO);
 
         if (!put_elements(message, orders, count, (enum packet_hook)hook, adding))
             code = -ENOMEM;
@@ -214,14 +224,17 @@ static int commit(struct offload_maps *maps, const struct offload_order *orders,
     return code;
 }
 
-/* One order's own fault: its key is there already, or no more; the map is full. Anything else concerns all of them. */
+/*
+ * One order's own fault: its key is there already, or no more; the map is full. Anything else
+ * concerns all of them.
+ */
 static bool is_own_fault(int code)
 {
     return code == 0 || code == -ENOENT || code == -EEXIST || code == -EBUSY || code == -ENFILE;
 }
 
-static int change(struct offload_maps *maps, const struct offload_order *orders, struct offload_outcome *outcomes,
-                  size_t count, bool adding)
+static int change(struct offload_maps *maps, const struct offload_order *orders,
+                  struct offload_outcome *outcomes, size_t count, bool adding)
 {
     int code = count == 0 ? 0 : commit(maps, orders, outcomes, count, adding), result = 0;
 
@@ -243,12 +256,15 @@ static struct nlmsghdr *question(char *buffer, uint16_t flags)
 }
 
 /* What is missing ends an answer: the question goes on behind it. */
-static int ask_map(struct offload_maps *maps, const struct offload_order *orders, struct offload_outcome *outcomes,
-                   size_t count, enum packet_hook hook, char *buffer)
+static int ask_map(struct offload_maps *maps, const struct offload_order *orders,
+                   struct offload_outcome *outcomes, size_t count, enum packet_hook hook,
+                   char *buffer)
 {
     for (size_t start = 0; start < count;) {
-        struct matching matching = {
-            .orders = orders + start, .outcomes = outcomes + start, .count = count - start, .hook = hook};
+        struct matching matching = {.orders = orders + start,
+                                    .outcomes = outcomes + start,
+                                    .count = count - start,
+                                    .hook = hook};
         struct reading reading = {match_element, &matching};
         struct nlmsghdr *request = question(buffer, NLM_F_ACK);
         int code;
@@ -265,8 +281,8 @@ static int ask_map(struct offload_maps *maps, const struct offload_order *orders
     return 0;
 }
 
-static int ask(struct offload_maps *maps, const struct offload_order *orders, struct offload_outcome *outcomes,
-               size_t count)
+static int ask(struct offload_maps *maps, const struct offload_order *orders,
+               struct offload_outcome *outcomes, size_t count)
 {
     char *buffer = calloc(1, BATCH_MESSAGE_MAX);
     int code = buffer ? 0 : -ENOMEM;
@@ -286,8 +302,8 @@ static size_t count_of(const struct offload_order *orders, size_t count, enum of
     return same;
 }
 
-int offload_maps_execute(struct offload_maps *maps, const struct offload_order *orders, struct offload_outcome *outcomes,
-                         size_t count)
+int offload_maps_execute(struct offload_maps *maps, const struct offload_order *orders,
+                         struct offload_outcome *outcomes, size_t count)
 {
     int result = 0;
 
@@ -322,7 +338,8 @@ static void list_element(void *context, const struct element *element)
     const struct offload_key *key = &element->key;
     const struct tuple tuple = {
         .source = {address_from_ipv4(ntohl(key->source)), ntohs(key->source_port.number)},
-        .destination = {address_from_ipv4(ntohl(key->destination)), ntohs(key->destination_port.number)},
+        .destination = {address_from_ipv4(ntohl(key->destination)),
+                        ntohs(key->destination_port.number)},
         .protocol = key->protocol};
 
     listing->each(listing->context, listing->hook, &tuple, element->packets, element->bytes);
@@ -342,7 +359,8 @@ int offload_maps_list(struct offload_maps *maps, offload_listed *each, void *con
             struct nlmsghdr *request = question(buffer, NLM_F_DUMP);
 
             mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, RULESET_TABLE);
-            mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, offload_map_name((enum packet_hook)hook));
+            mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET,
+                              offload_map_name((enum packet_hook)hook));
             code = netlink_ask(maps->socket, request, read_elements, &reading);
             if (code != -EINTR)
                 break;

@@ -1,14 +1,14 @@
 /*
  * Theory of operation
  *
- * Receiving: every packet is a netlink message of its own. recvmmsg copies up to QUEUE_BATCH of them, each
- * into a buffer that holds the largest, and the packets stay there: the core rewrites them in place, and
- * queue_verdict.c sends them back from there. So a packet is copied twice, by the kernel, and never by us;
- * and a rewritten one is valid until the next queue_receive.
+ * Receiving: every packet is a netlink message of its own. recvmmsg copies up to QUEUE_BATCH of
+ * them, each into a buffer that holds the largest, and the packets stay there: the core rewrites
+ * them in place, and queue_verdict.c sends them back from there. So a packet is copied twice, by
+ * the kernel, and never by us; and a rewritten one is valid until the next queue_receive.
  *
- * Every packet id that was received must be answered, else the packet stays in the kernel's queue, and its
- * place is lost, until the queue is unbound. That is why odd packets are handed out too and why sending
- * splits a batch that does not go through rather than giving it up.
+ * Every packet id that was received must be answered, else the packet stays in the kernel's queue,
+ * and its place is lost, until the queue is unbound. That is why odd packets are handed out too and
+ * why sending splits a batch that does not go through rather than giving it up.
  */
 #include "queue_internal.h"
 
@@ -26,12 +26,16 @@
 
 #define PACKET_MESSAGE (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET)
 
-/* nfq_nlmsg_parse knows the attributes of the library it came with, which may be newer than this header. */
+/*
+ * nfq_nlmsg_parse knows the attributes of the library it came with, which may be newer than this
+ * header.
+ */
 #define ATTRIBUTES (NFQA_MAX + 1 > 64 ? NFQA_MAX + 1 : 64)
 
 /*
- * What one waiting packet costs of the socket's buffer (skb->truesize): a packet of an ordinary link lies in
- * a 2 KiB slab with its bookkeeping beside it, a packet of GRO or GSO in 64 KiB of pages.
+ * What one waiting packet costs of the socket's buffer (skb->truesize): a packet of an ordinary
+ * link lies in a 2 KiB slab with its bookkeeping beside it, a packet of GRO or GSO in 64 KiB of
+ * pages.
  */
 #define COST_OF_A_FRAME  ((size_t)4096)
 #define COST_OF_BULK     ((size_t)72 * 1024)
@@ -41,7 +45,8 @@ struct request {
     char bytes[256];
 };
 
-static struct nlmsghdr *request_begin(const struct queue *queue, struct request *request, uint16_t flags)
+static struct nlmsghdr *request_begin(const struct queue *queue, struct request *request,
+                                      uint16_t flags)
 {
     struct nlmsghdr *message = nfq_nlmsg_put(request->bytes, NFQNL_MSG_CONFIG, queue->number);
 
@@ -72,8 +77,8 @@ static int configure(struct queue *queue, uint32_t length)
 }
 
 /*
- * Until it knows how much to copy, a bound queue takes no packets. So this comes last, and without asking for
- * an acknowledgement: that would lie in the socket among the first packets.
+ * Until it knows how much to copy, a bound queue takes no packets. So this comes last, and without
+ * asking for an acknowledgement: that would lie in the socket among the first packets.
  */
 static int start_copying(struct queue *queue)
 {
@@ -87,10 +92,10 @@ static int start_copying(struct queue *queue)
 }
 
 /*
- * The queue's length bounds what waits for verdicts, the socket's buffer what waits to be read, and a packet
- * needs a place in both. The buffer counts memory: a full queue of ordinary frames must fit, or the length
- * would be a promise that the buffer breaks; and some hundred packets of bulk TCP must fit beside it. It is
- * no reservation: memory is spent only while packets wait.
+ * The queue's length bounds what waits for verdicts, the socket's buffer what waits to be read, and
+ * a packet needs a place in both. The buffer counts memory: a full queue of ordinary frames must
+ * fit, or the length would be a promise that the buffer breaks; and some hundred packets of bulk
+ * TCP must fit beside it. It is no reservation: memory is spent only while packets wait.
  */
 static void size_buffers(struct queue *queue, uint32_t length)
 {
@@ -128,9 +133,9 @@ static int allocate_buffers(struct queue *queue)
 }
 
 /*
- * The kernel answers EPERM both to the unprivileged and to whoever touches a queue of another socket
- * (nfqnl_recv_config compares port ids before it looks at the command). An obsolete command that does nothing
- * tells them apart: it asks for the capability, but names no queue.
+ * The kernel answers EPERM both to the unprivileged and to whoever touches a queue of another
+ * socket (nfqnl_recv_config compares port ids before it looks at the command). An obsolete command
+ * that does nothing tells them apart: it asks for the capability, but names no queue.
  */
 static bool has_capability(const struct queue *queue)
 {
@@ -147,7 +152,8 @@ static int explain_held(const struct queue *queue, struct error *error)
     uint32_t owner;
 
     if (queue_find_owner(queue->number, &owner, &unused) == 0)
-        error_set(error, "queue %u is held by another program (netlink port id %u)", queue->number, owner);
+        error_set(error, "queue %u is held by another program (netlink port id %u)", queue->number,
+                  owner);
     else
         error_set(error, "queue %u is held by another program", queue->number);
     return -EBUSY;
@@ -179,9 +185,10 @@ static int open_bound(struct queue *queue, uint32_t length, struct error *error)
         return explain_bind(queue, code, error);
     code = configure(queue, length);
     if (code == -EOPNOTSUPP) {
-        error_set(error,
-                  "queue %u: this kernel cannot queue packets of segmentation offload (NFQA_CFG_F_GSO)",
-                  queue->number);
+        error_set(
+            error,
+            "queue %u: this kernel cannot queue packets of segmentation offload (NFQA_CFG_F_GSO)",
+            queue->number);
         return code;
     }
     if (code == 0)
@@ -232,8 +239,8 @@ static uint32_t read_u32(const struct nlattr *attribute)
     return attribute ? ntohl(mnl_attr_get_u32(attribute)) : 0;
 }
 
-static void fill_packet(const struct queue *queue, struct packet *packet, struct nlattr **attributes,
-                        uint32_t mark)
+static void fill_packet(const struct queue *queue, struct packet *packet,
+                        struct nlattr **attributes, uint32_t mark)
 {
     const struct nlattr *payload = attributes[NFQA_PAYLOAD];
     uint32_t flags = read_u32(attributes[NFQA_SKB_INFO]);
@@ -250,7 +257,10 @@ static void fill_packet(const struct queue *queue, struct packet *packet, struct
     packet->reason = DROP_NONE;
 }
 
-/* The gateway's own packets take the same two steps: destination where they are made, source where they arrive. */
+/*
+ * The gateway's own packets take the same two steps: destination where they are made, source where
+ * they arrive.
+ */
 static bool read_hook(const struct nfqnl_msg_packet_hdr *header, enum packet_hook *hook)
 {
     switch (header->hook) {
@@ -274,7 +284,10 @@ static void take_message(struct queue *queue, const struct nlmsghdr *message, si
     enum packet_hook hook;
     uint32_t mark;
 
-    /* Other messages are errors about verdicts: about packets that are gone (their device went, say). */
+    /*
+     * Other messages are errors about verdicts: about packets that are gone (their device went,
+     * say).
+     */
     if (!mnl_nlmsg_ok(message, (int)length) || message->nlmsg_type != PACKET_MESSAGE)
         return;
     if (nfq_nlmsg_parse(message, attributes) < 0 || !attributes[NFQA_PACKET_HDR])
@@ -288,8 +301,10 @@ static void take_message(struct queue *queue, const struct nlmsghdr *message, si
     fill_packet(queue, &queue->packets[queue->count], attributes, mark);
     queue->packets[queue->count].hook = hook;
     if (header->hook == NF_INET_LOCAL_IN)
-        queue->packets[queue->count].gso = false; /* nobody will segment it: the whole checksum is ours */
-    queue->handles[queue->count] = (struct queue_handle){.id = ntohl(header->packet_id), .mark = mark};
+        queue->packets[queue->count].gso =
+            false; /* nobody will segment it: the whole checksum is ours */
+    queue->handles[queue->count] =
+        (struct queue_handle){.id = ntohl(header->packet_id), .mark = mark};
     queue->count++;
 }
 
@@ -300,7 +315,8 @@ static bool is_transient(int code)
 
 int queue_receive(struct queue *queue, struct packet **packets)
 {
-    int received = recvmmsg(queue_descriptor(queue), queue->messages, QUEUE_BATCH, MSG_DONTWAIT, NULL);
+    int received =
+        recvmmsg(queue_descriptor(queue), queue->messages, QUEUE_BATCH, MSG_DONTWAIT, NULL);
 
     queue->count = 0;
     *packets = queue->packets;

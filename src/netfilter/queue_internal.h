@@ -13,8 +13,8 @@
 #include <sys/uio.h>
 
 /*
- * A packet of 65531 bytes (the most that fits an attribute) and everything the kernel says about it. The
- * attributes add up to less than 400 bytes.
+ * A packet of 65531 bytes (the most that fits an attribute) and everything the kernel says about
+ * it. The attributes add up to less than 400 bytes.
  */
 #define QUEUE_BUFFER (65536 + 4096)
 
@@ -45,7 +45,9 @@ struct queue {
     _Alignas(8) char heads[QUEUE_BATCH][QUEUE_VERDICT_HEAD];
 };
 
-/* As queue_read_statistics; *owner is the netlink port id of the socket that the queue is bound to. */
+/*
+ * As queue_read_statistics; *owner is the netlink port id of the socket that the queue is bound to.
+ */
 int queue_find_owner(uint16_t number, uint32_t *owner, struct queue_statistics *statistics);
 
 /* Lets a packet pass that none of our rules sent here. */

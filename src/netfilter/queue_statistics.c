@@ -1,5 +1,6 @@
 /*
- * /proc/net/netfilter/nfnetlink_queue: a line per bound queue (net/netfilter/nfnetlink_queue.c, seq_show)
+ * /proc/net/netfilter/nfnetlink_queue: a line per bound queue (net/netfilter/nfnetlink_queue.c,
+ * seq_show)
  *
  *   queue number, port id of the owner, packets waiting, copy mode, copy range,
  *   dropped because the queue was full, dropped because the socket was full, last packet id, 1
@@ -26,8 +27,8 @@ int queue_find_owner(uint16_t number, uint32_t *owner, struct queue_statistics *
             found != number)
             continue;
         *owner = port;
-        *statistics =
-            (struct queue_statistics){.waiting = waiting, .dropped_full = full, .dropped_user = user};
+        *statistics = (struct queue_statistics){
+            .waiting = waiting, .dropped_full = full, .dropped_user = user};
         code = 0;
     }
     fclose(file);

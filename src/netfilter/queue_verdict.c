@@ -1,7 +1,8 @@
 /*
- * Verdicts: one message per packet, all of them in one datagram. The kernel takes the messages of a datagram
- * one after the other and goes on at the next multiple of 4 bytes; the payload attribute must say the
- * packet's real length, or the packet would grow: so the padding is a piece of its own behind it.
+ * Verdicts: one message per packet, all of them in one datagram. The kernel takes the messages of a
+ * datagram one after the other and goes on at the next multiple of 4 bytes; the payload attribute
+ * must say the packet's real length, or the packet would grow: so the padding is a piece of its own
+ * behind it.
  */
 #include "queue_internal.h"
 
@@ -16,7 +17,9 @@ _Static_assert(sizeof(struct nlmsghdr) + 4 + 12 + 8 + sizeof(struct nlattr) <= Q
                "header, nfgenmsg, verdict, mark and payload attribute fit the head");
 _Static_assert(QUEUE_BATCH *QUEUE_VERDICT_PIECES <= 1024, "a batch is one iovec (IOV_MAX)");
 
-/* How often sending is tried again, and how long is waited before (milliseconds), while the kernel is short.
+/*
+ * How often sending is tried again, and how long is waited before (milliseconds), while the kernel
+ * is short.
  */
 #define RETRIES   20
 #define RETRY_GAP 5
@@ -28,8 +31,8 @@ static size_t padding_of(size_t length)
     return -length % MNL_ALIGNTO;
 }
 
-static void put_mark(const struct queue *queue, struct nlmsghdr *message, const struct packet *packet,
-                     uint32_t mark)
+static void put_mark(const struct queue *queue, struct nlmsghdr *message,
+                     const struct packet *packet, uint32_t mark)
 {
     bool marked = mark & queue->hairpin_mark;
 
@@ -51,10 +54,13 @@ static void put_payload(struct nlmsghdr *message, const struct packet *packet, s
     message->nlmsg_len += (uint32_t)(sizeof(*attribute) + packet->length + pad);
 }
 
-/* A packet of which only the beginning came must not go back, or the kernel would cut it to that. */
+/*
+ * A packet of which only the beginning came must not go back, or the kernel would cut it to that.
+ */
 static bool is_dropped(const struct packet *packet)
 {
-    return packet->verdict == VERDICT_DROP || (packet->verdict == VERDICT_REWRITTEN && packet->truncated);
+    return packet->verdict == VERDICT_DROP ||
+           (packet->verdict == VERDICT_REWRITTEN && packet->truncated);
 }
 
 static void put_verdict(struct queue *queue, size_t index)
@@ -75,7 +81,9 @@ static void put_verdict(struct queue *queue, size_t index)
         put_payload(message, packet, pieces);
 }
 
-/* The kernel takes a datagram whole and acts on it before sendmsg returns, or refuses it untouched. */
+/*
+ * The kernel takes a datagram whole and acts on it before sendmsg returns, or refuses it untouched.
+ */
 static int send_pieces(const struct queue *queue, struct iovec *pieces, size_t count)
 {
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
@@ -111,10 +119,10 @@ void queue_pass(struct queue *queue, uint32_t id)
 }
 
 /*
- * A datagram needs its size in kernel memory at once. Where that fails (ENOBUFS, or EMSGSIZE with a send
- * buffer that could not be enlarged), halves may go through; a single packet that does not is dropped, so
- * that its place in the queue is free again. Returns the first error, 0 when all verdicts arrived as they
- * were meant.
+ * A datagram needs its size in kernel memory at once. Where that fails (ENOBUFS, or EMSGSIZE with a
+ * send buffer that could not be enlarged), halves may go through; a single packet that does not is
+ * dropped, so that its place in the queue is free again. Returns the first error, 0 when all
+ * verdicts arrived as they were meant.
  */
 static int send_range(const struct queue *queue, struct iovec *pieces, size_t first, size_t count)
 {

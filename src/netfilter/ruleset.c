@@ -64,7 +64,10 @@ static int commit(struct ruleset *ruleset, struct batch *batch, struct batch_out
     return code;
 }
 
-/* True when nothing but rules or the maps of offload failed, and for each there is another way; *plan becomes that. */
+/*
+ * True when nothing but rules or the maps of offload failed, and for each there is another way;
+ * *plan becomes that.
+ */
 static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
                       const struct batch_outcome *outcome)
 {
@@ -73,7 +76,8 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
     for (size_t i = 0; i < outcome->count; i++) {
         const struct nlmsghdr *message = batch_find(batch, outcome->failures[i].sequence);
 
-        if (message && message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSET) && plan->offload) {
+        if (message && message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSET) &&
+            plan->offload) {
             plan->offload = false; /* no expressions of sets */
             return true;
         }
@@ -94,8 +98,9 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
 }
 
 /* One try. 1: failed, but *plan has become another that may do. */
-static int install(struct ruleset *ruleset, struct ruleset_plan *plan, const struct ruleset_options *options,
-                   const struct ruleset_contents *contents, struct error *error)
+static int install(struct ruleset *ruleset, struct ruleset_plan *plan,
+                   const struct ruleset_options *options, const struct ruleset_contents *contents,
+                   struct error *error)
 {
     struct batch_outcome outcome;
     struct batch batch;
@@ -136,7 +141,8 @@ static struct nlmsghdr *question(char *buffer, uint16_t type, uint16_t flags)
 
 static int take_generation_id(const struct nlattr *attribute, void *generation)
 {
-    if (mnl_attr_get_type(attribute) == NFTA_GEN_ID && mnl_attr_get_payload_len(attribute) == sizeof(uint32_t))
+    if (mnl_attr_get_type(attribute) == NFTA_GEN_ID &&
+        mnl_attr_get_payload_len(attribute) == sizeof(uint32_t))
         *(uint32_t *)generation = ntohl(mnl_attr_get_u32(attribute));
     return MNL_CB_OK;
 }
@@ -162,7 +168,9 @@ static int list_rules(struct ruleset *ruleset, mnl_cb_t each, void *context)
     return netlink_ask(ruleset->socket, request, each, context);
 }
 
-/* How many rules our table has. False when it cannot be told now (a dump that a change disturbed). */
+/*
+ * How many rules our table has. False when it cannot be told now (a dump that a change disturbed).
+ */
 static bool count_rules(struct ruleset *ruleset, uint32_t *count)
 {
     int code;
@@ -210,7 +218,8 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
     return code;
 }
 
-int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *contents, struct error *error)
+int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *contents,
+                   struct error *error)
 {
     struct batch_outcome outcome;
     struct batch batch;

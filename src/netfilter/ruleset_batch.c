@@ -1,10 +1,11 @@
 /*
- * An nf_tables transaction is one datagram: BATCH_BEGIN, messages, BATCH_END. The kernel works through all of
- * it, collects what failed, commits only if nothing did, and has queued its answers when sendmsg returns. So
- * the batch must be contiguous, the send buffer as large as the batch, and reading never waits.
+ * An nf_tables transaction is one datagram: BATCH_BEGIN, messages, BATCH_END. The kernel works
+ * through all of it, collects what failed, commits only if nothing did, and has queued its answers
+ * when sendmsg returns. So the batch must be contiguous, the send buffer as large as the batch, and
+ * reading never waits.
  *
- * Only the last message asks for an acknowledgement: it proves that the kernel came to the end. Errors come
- * unasked.
+ * Only the last message asks for an acknowledgement: it proves that the kernel came to the end.
+ * Errors come unasked.
  */
 #include "ruleset_internal.h"
 
@@ -20,7 +21,10 @@
 
 #include <libnftnl/common.h>
 
-/* Every message of a batch may be answered; the answers wait in the socket until the batch is through. */
+/*
+ * Every message of a batch may be answered; the answers wait in the socket until the batch is
+ * through.
+ */
 #define ANSWERS (1u << 20)
 
 int batch_socket_open(struct mnl_socket **socket, const char *purpose, struct error *error)
@@ -37,8 +41,9 @@ int batch_socket_open(struct mnl_socket **socket, const char *purpose, struct er
 
 int batch_begin(struct batch *batch, uint32_t sequence)
 {
-    *batch = (struct batch){
-        .capacity = (size_t)4 * BATCH_MESSAGE_MAX, .first_sequence = sequence, .last_sequence = sequence};
+    *batch = (struct batch){.capacity = (size_t)4 * BATCH_MESSAGE_MAX,
+                            .first_sequence = sequence,
+                            .last_sequence = sequence};
     batch->data = calloc(1, batch->capacity);
     if (!batch->data)
         return -ENOMEM;
@@ -60,8 +65,8 @@ static void finish_message(struct batch *batch)
 }
 
 /*
- * Room for one more message, all zero since libmnl leaves the padding between attributes as it is. Without
- * memory the batch starts over: it will not be sent.
+ * Room for one more message, all zero since libmnl leaves the padding between attributes as it is.
+ * Without memory the batch starts over: it will not be sent.
  */
 static char *make_room(struct batch *batch)
 {
@@ -83,7 +88,8 @@ static char *make_room(struct batch *batch)
 struct nlmsghdr *batch_message(struct batch *batch, uint16_t type, uint16_t flags)
 {
     finish_message(batch);
-    batch->open = nftnl_nlmsg_build_hdr(make_room(batch), type, NFPROTO_IPV4, flags, ++batch->last_sequence);
+    batch->open =
+        nftnl_nlmsg_build_hdr(make_room(batch), type, NFPROTO_IPV4, flags, ++batch->last_sequence);
     return batch->open;
 }
 
@@ -100,7 +106,8 @@ void batch_end(struct batch *batch)
 static void note_failure(struct batch_outcome *outcome, uint32_t sequence, int code)
 {
     if (outcome->count < sizeof(outcome->failures) / sizeof(outcome->failures[0]))
-        outcome->failures[outcome->count++] = (struct batch_failure){.sequence = sequence, .code = code};
+        outcome->failures[outcome->count++] =
+            (struct batch_failure){.sequence = sequence, .code = code};
 }
 
 static bool belongs_to(const struct batch *batch, uint32_t sequence)
@@ -120,8 +127,10 @@ static bool read_answers(const struct batch *batch, const char *buffer, size_t l
         const struct nlmsgerr *answer = mnl_nlmsg_get_payload(message);
 
         if (batch->echo && message->nlmsg_type >= NLMSG_MIN_TYPE)
-            (void)batch->echo(message, batch->echo_context); /* some kernels give it sequence number 0 */
-        if (message->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(message) < sizeof(*answer))
+            (void)batch->echo(message,
+                              batch->echo_context); /* some kernels give it sequence number 0 */
+        if (message->nlmsg_type != NLMSG_ERROR ||
+            mnl_nlmsg_get_payload_len(message) < sizeof(*answer))
             continue;
         if (!belongs_to(batch, message->nlmsg_seq))
             continue; /* a late answer to an earlier batch */

@@ -1,9 +1,9 @@
 /*
  * ruleset_internal.h - how a ruleset becomes one batch of nf_tables messages
  *
- * ruleset_batch.c collects messages, sends them as one transaction and says which failed; ruleset_sets.c and
- * ruleset_rules.c put the table's contents into a batch; ruleset.c decides what goes in and what to try next.
- * Internal to src/netfilter/ruleset*.c and the kernel tests.
+ * ruleset_batch.c collects messages, sends them as one transaction and says which failed;
+ * ruleset_sets.c and ruleset_rules.c put the table's contents into a batch; ruleset.c decides what
+ * goes in and what to try next. Internal to src/netfilter/ruleset*.c and the kernel tests.
  */
 #ifndef PORTREEVE_RULESET_INTERNAL_H
 #define PORTREEVE_RULESET_INTERNAL_H
@@ -29,8 +29,8 @@ struct ruleset_plan {
 };
 
 /*
- * A transaction: messages one behind the other. Memory that runs out is remembered in `failed`, and sending
- * refuses, so that nobody who adds a message has to ask.
+ * A transaction: messages one behind the other. Memory that runs out is remembered in `failed`, and
+ * sending refuses, so that nobody who adds a message has to ask.
  */
 struct batch {
     char *data;
@@ -39,7 +39,8 @@ struct batch {
     struct nlmsghdr *open; /* the message being built, behind the finished ones; NULL: none */
     uint32_t first_sequence, last_sequence;
     bool failed;
-    mnl_cb_t echo; /* gets messages that the kernel sends back (NLM_F_ECHO), whichever batch they are of */
+    mnl_cb_t echo; /* gets messages that the kernel sends back (NLM_F_ECHO), whichever batch they
+                      are of */
     void *echo_context;
 };
 
@@ -57,7 +58,9 @@ struct batch_outcome {
 /* A socket for transactions, with room for the answers to a large one. As netlink_open. */
 int batch_socket_open(struct mnl_socket **socket, const char *purpose, struct error *error);
 
-/* Starts a batch with this sequence number; -ENOMEM. batch_free in any case, also after a failure. */
+/*
+ * Starts a batch with this sequence number; -ENOMEM. batch_free in any case, also after a failure.
+ */
 int batch_begin(struct batch *batch, uint32_t sequence);
 void batch_free(struct batch *batch);
 
@@ -67,8 +70,10 @@ struct nlmsghdr *batch_message(struct batch *batch, uint16_t type, uint16_t flag
 /* Completes the batch. batch_commit does it, too, if nobody has. */
 void batch_end(struct batch *batch);
 
-/* Sends the batch and reads what the kernel says. 0 when all of it was done, else -errno of the first
- * failure. */
+/*
+ * Sends the batch and reads what the kernel says. 0 when all of it was done, else -errno of the
+ * first failure.
+ */
 int batch_commit(struct batch *batch, struct mnl_socket *socket, struct batch_outcome *outcome);
 
 /* The message of this number, or NULL. */
@@ -95,22 +100,31 @@ enum set_id {
 
 const char *set_name(enum set_id id);
 
-/* A set or map of our table by its name, for a message about it; nftnl_set_free. NULL without memory. */
+/*
+ * A set or map of our table by its name, for a message about it; nftnl_set_free. NULL without
+ * memory.
+ */
 struct nftnl_set *set_begin(const char *name);
 
 /* Creates the sets and fills those that never change. */
 void sets_create(struct batch *batch);
 
-/* Empties the sets of ruleset_contents; fills them. -EINVAL with a sentence when something is not IPv4,
- * -ENOMEM. */
+/*
+ * Empties the sets of ruleset_contents; fills them. -EINVAL with a sentence when something is not
+ * IPv4, -ENOMEM.
+ */
 void sets_flush(struct batch *batch);
 int sets_fill(struct batch *batch, const struct ruleset_contents *contents, struct error *error);
 
 /* Removes the table. */
 void rules_remove_table(struct batch *batch);
 
-/* Removes what there is and creates the table and its chains; then their rules, once the sets exist. */
+/*
+ * Removes what there is and creates the table and its chains; then their rules, once the sets
+ * exist.
+ */
 void rules_create_chains(struct batch *batch);
-void rules_create(struct batch *batch, const struct ruleset_options *options, struct ruleset_plan plan);
+void rules_create(struct batch *batch, const struct ruleset_options *options,
+                  struct ruleset_plan plan);
 
 #endif

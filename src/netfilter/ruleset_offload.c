@@ -1,19 +1,20 @@
 /*
  * The maps of sessions that the kernel rewrites by itself, and the rules that ask them.
  *
- * One lookup by the whole tuple gives address and port together. What needs the daemon's eye is sent on to the rules behind:
- * packets with IP options, SYN, FIN and RST, UDP without a checksum (nft_payload would give it a wrong one), and
- * what goes outside and may be fragmented (its IP id has to be renewed). The fragments themselves never get this far: the
- * kernel has put them together.
+ * One lookup by the whole tuple gives address and port together. What needs the daemon's eye is
+ * sent on to the rules behind: packets with IP options, SYN, FIN and RST, UDP without a checksum
+ * (nft_payload would give it a wrong one), and what goes outside and may be fragmented (its IP id
+ * has to be renewed). The fragments themselves never get this far: the kernel has put them
+ * together.
  *
- * Registers: the key from 32_00 (NFT_REG_1) to 32_04, what is compared in NFT_REG_3, the answer in NFT_REG_4 (address, then
- * port).
+ * Registers: the key from 32_00 (NFT_REG_1) to 32_04, what is compared in NFT_REG_3, the answer in
+ * NFT_REG_4 (address, then port).
  *
- * Rejected: `last`, the time of an element's last packet, beside its counter: the nft of Debian 12 dies of it when it lists
- * the table.
+ * Rejected: `last`, the time of an element's last packet, beside its counter: the nft of Debian 12
+ * dies of it when it lists the table.
  */
-#include "ruleset_rule.h"
 #include "offload_internal.h"
+#include "ruleset_rule.h"
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -29,8 +30,9 @@
 #define NFT_ADDRESS  7u
 #define NFT_PROTOCOL 12u
 #define NFT_PORT     13u
-#define KEY_TYPE     (NFT_ADDRESS << 24 | NFT_ADDRESS << 18 | NFT_PORT << 12 | NFT_PORT << 6 | NFT_PROTOCOL)
-#define VALUE_TYPE   (NFT_ADDRESS << 6 | NFT_PORT)
+#define KEY_TYPE                                                                                   \
+    (NFT_ADDRESS << 24 | NFT_ADDRESS << 18 | NFT_PORT << 12 | NFT_PORT << 6 | NFT_PROTOCOL)
+#define VALUE_TYPE (NFT_ADDRESS << 6 | NFT_PORT)
 
 /* IP header length in words, version 4: a header without options. */
 #define PLAIN_HEADER 0x45
@@ -75,7 +77,8 @@ static void create_map(struct batch *batch, enum packet_hook hook, uint32_t size
     nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, sizeof(struct offload_key));
     nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, VALUE_TYPE);
     nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, sizeof(struct offload_value));
-    nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, size); /* a hash of this size, which never has to grow */
+    nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE,
+                      size);               /* a hash of this size, which never has to grow */
     add_expression(batch, set, "counter"); /* of each element */
     nftnl_set_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSET, NLM_F_CREATE), set);
     nftnl_set_free(set);
@@ -87,7 +90,8 @@ void offload_create_maps(struct batch *batch, uint32_t size)
     create_map(batch, HOOK_OUTBOUND, size);
 }
 
-static void match_bytes(struct rule *rule, struct field field, const void *mask, uint32_t operation, const void *data)
+static void match_bytes(struct rule *rule, struct field field, const void *mask, uint32_t operation,
+                        const void *data)
 {
     rule_load_field(rule, NFT_REG_3, field);
     if (mask)
@@ -98,10 +102,12 @@ static void match_bytes(struct rule *rule, struct field field, const void *mask,
 /* Whatever has to be seen by the daemon leaves the rule here. */
 static void match_plain(struct rule *rule, enum packet_hook hook, uint8_t protocol)
 {
-    static const struct field version = {NFT_PAYLOAD_NETWORK_HEADER, 0, 1}, fragments = {NFT_PAYLOAD_NETWORK_HEADER, 6, 1},
+    static const struct field version = {NFT_PAYLOAD_NETWORK_HEADER, 0, 1},
+                              fragments = {NFT_PAYLOAD_NETWORK_HEADER, 6, 1},
                               tcp_flags = {NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1},
                               udp_checksum = {NFT_PAYLOAD_TRANSPORT_HEADER, 6, 2};
-    static const uint8_t plain = PLAIN_HEADER, dont_fragment = 0x40, syn_fin_rst = TCP_SYN | TCP_FIN | TCP_RST;
+    static const uint8_t plain = PLAIN_HEADER, dont_fragment = 0x40,
+                         syn_fin_rst = TCP_SYN | TCP_FIN | TCP_RST;
     static const uint16_t none = 0;
 
     rule_load_meta(rule, NFT_REG32_04, NFT_META_L4PROTO);
@@ -116,7 +122,8 @@ static void match_plain(struct rule *rule, enum packet_hook hook, uint8_t protoc
 }
 
 /* Writes a register into the packet and updates the checksum at `checksum` in the same header. */
-static void write_field(struct rule *rule, uint32_t from, struct field field, uint32_t checksum, uint32_t flags)
+static void write_field(struct rule *rule, uint32_t from, struct field field, uint32_t checksum,
+                        uint32_t flags)
 {
     struct nftnl_expr *payload = rule_add(rule, "payload");
 
@@ -143,7 +150,8 @@ static void put_rule(struct batch *batch, enum packet_hook hook, uint8_t protoco
     const uint32_t ip_checksum = 10, l4_checksum = protocol == PROTOCOL_TCP ? 16 : 6;
     struct rule rule;
 
-    if (!rule_begin(&rule, batch, hook == HOOK_INBOUND ? CHAIN_INBOUND : CHAIN_OUTBOUND, comments[hook]))
+    if (!rule_begin(&rule, batch, hook == HOOK_INBOUND ? CHAIN_INBOUND : CHAIN_OUTBOUND,
+                    comments[hook]))
         return;
     match_plain(&rule, hook, protocol);
     for (uint32_t i = 0; i < sizeof(key) / sizeof(key[0]); i++)

@@ -39,8 +39,8 @@ bool rule_begin(struct rule *rule, struct batch *batch, const char *chain, const
 
 void rule_end(struct rule *rule)
 {
-    nftnl_rule_nlmsg_build_payload(batch_message(rule->batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND),
-                                   rule->nftnl);
+    nftnl_rule_nlmsg_build_payload(
+        batch_message(rule->batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND), rule->nftnl);
     nftnl_rule_free(rule->nftnl);
 }
 
@@ -91,7 +91,8 @@ void rule_mask(struct rule *rule, uint32_t in, const void *mask, uint32_t length
     nftnl_expr_set(bitwise, NFTNL_EXPR_BITWISE_XOR, &none, length);
 }
 
-void rule_compare(struct rule *rule, uint32_t in, uint32_t operation, const void *data, uint32_t length)
+void rule_compare(struct rule *rule, uint32_t in, uint32_t operation, const void *data,
+                  uint32_t length)
 {
     struct nftnl_expr *cmp = rule_add(rule, "cmp");
 

@@ -1,8 +1,9 @@
 /*
  * ruleset_rule.h - the expressions that rules are made of
  *
- * Internal to src/netfilter/ruleset*.c. Registers are NFT_REG_1 to NFT_REG_4 (16 bytes each) or NFT_REG32_00 to _15, which
- * are quarters of those. Memory that runs out is remembered in the batch.
+ * Internal to src/netfilter/ruleset*.c. Registers are NFT_REG_1 to NFT_REG_4 (16 bytes each) or
+ * NFT_REG32_00 to _15, which are quarters of those. Memory that runs out is remembered in the
+ * batch.
  */
 #ifndef PORTREEVE_RULESET_RULE_H
 #define PORTREEVE_RULESET_RULE_H
@@ -39,8 +40,12 @@ void rule_load_meta(struct rule *rule, uint32_t to, uint32_t key);
 void rule_load_field(struct rule *rule, uint32_t to, struct field field);
 void rule_mask(struct rule *rule, uint32_t in, const void *mask, uint32_t length);
 /* Goes on with the rule only if the register is (NFT_CMP_EQ), or is not (NFT_CMP_NEQ), this. */
-void rule_compare(struct rule *rule, uint32_t in, uint32_t operation, const void *data, uint32_t length);
-/* Goes on only if the set has the register's value, which goes to register `to` if that is not 0 (a map's). */
+void rule_compare(struct rule *rule, uint32_t in, uint32_t operation, const void *data,
+                  uint32_t length);
+/*
+ * Goes on only if the set has the register's value, which goes to register `to` if that is not 0 (a
+ * map's).
+ */
 void rule_lookup(struct rule *rule, uint32_t in, const char *set, uint32_t id, uint32_t to);
 /* Goes on only if it has not. */
 void rule_lookup_none(struct rule *rule, uint32_t in, const char *set, uint32_t id);

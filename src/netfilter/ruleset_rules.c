@@ -1,11 +1,11 @@
 /*
  * Table, chains and rules.
  *
- * Every rule has a comment that says what becomes of the packet: nft shows an xt target as nothing, where
- * the plug-ins of iptables are not installed.
+ * Every rule has a comment that says what becomes of the packet: nft shows an xt target as nothing,
+ * where the plug-ins of iptables are not installed.
  *
- * Registers: every match loads register 1, compares it at once and leaves it. The queue statement comes last:
- * it is the rule's verdict.
+ * Registers: every match loads register 1, compares it at once and leaves it. The queue statement
+ * comes last: it is the rule's verdict.
  */
 #include "offload_internal.h"
 #include "ruleset_rule.h"
@@ -117,7 +117,10 @@ static void put_others(struct batch *batch)
     rule_end(&rule);
 }
 
-/* And what does not leave by the external interface needs no look into the map of offloaded sessions. */
+/*
+ * And what does not leave by the external interface needs no look into the map of offloaded
+ * sessions.
+ */
 static void put_inside(struct batch *batch, const struct ruleset_options *options)
 {
     char external[IF_NAMESIZE] = {0};
@@ -133,8 +136,9 @@ static void put_inside(struct batch *batch, const struct ruleset_options *option
 }
 
 /*
- * The gateway talking to itself is not traffic from outside. Behind the maps, whose packets then needn't pass it: no session in
- * them comes by this interface, whose index is 1 in every namespace (LOOPBACK_IFINDEX).
+ * The gateway talking to itself is not traffic from outside. Behind the maps, whose packets then
+ * needn't pass it: no session in them comes by this interface, whose index is 1 in every namespace
+ * (LOOPBACK_IFINDEX).
  */
 static void put_loopback(struct batch *batch)
 {
@@ -156,7 +160,8 @@ static void put_published(struct batch *batch, const struct queueing *queueing, 
     bool own = strcmp(chain, CHAIN_OWN_OUT) == 0;
     struct rule rule;
 
-    if (!rule_begin(&rule, batch, chain, own ? "queue, bypass: to a published port" : "queue: to a published port"))
+    if (!rule_begin(&rule, batch, chain,
+                    own ? "queue, bypass: to a published port" : "queue: to a published port"))
         return;
     if (own)
         match_field(&rule, destination, SET_EXTERNAL);
@@ -166,7 +171,9 @@ static void put_published(struct batch *batch, const struct queueing *queueing, 
     rule_end(&rule);
 }
 
-/* Bypass: without the daemon they reach the gateway itself, whose own pings and path MTUs live on. */
+/*
+ * Bypass: without the daemon they reach the gateway itself, whose own pings and path MTUs live on.
+ */
 static void put_inbound_icmp(struct batch *batch, const struct queueing *queueing)
 {
     struct rule rule;
@@ -216,12 +223,16 @@ static void put_targets(struct batch *batch, const struct queueing *queueing, co
     rule_end(&rule);
 }
 
-/* Answers to the gateway's own packets. Bypass: without the daemon they reach the gateway as they are. */
+/*
+ * Answers to the gateway's own packets. Bypass: without the daemon they reach the gateway as they
+ * are.
+ */
 static void put_own_answers(struct batch *batch, const struct queueing *queueing)
 {
     struct rule rule;
 
-    if (!rule_begin(&rule, batch, CHAIN_OWN_IN, "queue, bypass: from a forward's target to the gateway"))
+    if (!rule_begin(&rule, batch, CHAIN_OWN_IN,
+                    "queue, bypass: from a forward's target to the gateway"))
         return;
     match_field(&rule, source, SET_TARGETS);
     match_field(&rule, destination, SET_EXTERNAL);
@@ -241,7 +252,10 @@ static void put_outbound_icmp(struct batch *batch, const struct queueing *queuei
     rule_end(&rule);
 }
 
-/* The kernel's own about hairpins, which it saw between their two passes. Bypass: nothing leaves by this. */
+/*
+ * The kernel's own about hairpins, which it saw between their two passes. Bypass: nothing leaves by
+ * this.
+ */
 static void put_inside_icmp(struct batch *batch, const struct queueing *queueing)
 {
     struct rule rule;
@@ -279,9 +293,9 @@ static void put_ct(struct rule *rule)
 }
 
 /*
- * The kernel switches defragmentation on (priority -400) for as long as such an expression exists, from
- * its initialisation on (nft_tproxy_init: nf_defrag_ipv4_enable). No packet has to meet it: the chain has no
- * hook and nobody jumps to it, so it costs nothing.
+ * The kernel switches defragmentation on (priority -400) for as long as such an expression exists,
+ * from its initialisation on (nft_tproxy_init: nf_defrag_ipv4_enable). No packet has to meet it:
+ * the chain has no hook and nobody jumps to it, so it costs nothing.
  */
 static void put_defrag(struct batch *batch, enum defrag_method method)
 {
@@ -344,7 +358,10 @@ static void put_chain(struct batch *batch, const char *name, int hook, int32_t p
     nftnl_chain_free(chain);
 }
 
-/* Created, removed, created: the removal must find something, and what it finds may be a former run's. */
+/*
+ * Created, removed, created: the removal must find something, and what it finds may be a former
+ * run's.
+ */
 void rules_create_chains(struct batch *batch)
 {
     put_table_message(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
@@ -358,7 +375,8 @@ void rules_create_chains(struct batch *batch)
     put_chain(batch, CHAIN_OWN_IN, NF_INET_LOCAL_IN, 300);
 }
 
-void rules_create(struct batch *batch, const struct ruleset_options *options, struct ruleset_plan plan)
+void rules_create(struct batch *batch, const struct ruleset_options *options,
+                  struct ruleset_plan plan)
 {
     const struct queueing queueing = {.options = options, .method = plan.queue};
 

@@ -1,11 +1,12 @@
 /*
  * The sets and their elements.
  *
- * In a set of ranges the kernel (nft_set_rbtree) knows only points: one where a range begins, one flagged
- * INTERVAL_END where it is over, which is the first value behind it. A range up to the largest value has no
- * such point. An end at 0 stands before the first range, as nft puts it there. Ranges that touch would put a
- * begin and an end at the same value: they are merged first. Both points of a range go into the same message,
- * the beginning first: newer kernels pair them as they come.
+ * In a set of ranges the kernel (nft_set_rbtree) knows only points: one where a range begins, one
+ * flagged INTERVAL_END where it is over, which is the first value behind it. A range up to the
+ * largest value has no such point. An end at 0 stands before the first range, as nft puts it there.
+ * Ranges that touch would put a begin and an end at the same value: they are merged first. Both
+ * points of a range go into the same message, the beginning first: newer kernels pair them as they
+ * come.
  */
 #include "ruleset_internal.h"
 
@@ -19,7 +20,10 @@
 #include <libnftnl/common.h>
 #include <libnftnl/set.h>
 
-/* nft's numbers for types: the kernel keeps them for `nft list`, which shows 192.0.2.1 for NFT_ADDRESS. */
+/*
+ * nft's numbers for types: the kernel keeps them for `nft list`, which shows 192.0.2.1 for
+ * NFT_ADDRESS.
+ */
 enum nft_type {
     NFT_ADDRESS = 7,
     NFT_PROTOCOL = 12,
@@ -32,7 +36,8 @@ static const struct set_kind {
     enum nft_type type;
     uint32_t width; /* of a key, in bytes */
     bool ranges;
-    uint32_t size; /* of elements, at most, where that is known: the kernel has a faster hash then */
+    /* of elements, at most, where that is known: the kernel has a faster hash then */
+    uint32_t size;
     bool fixed; /* not of ruleset_contents: filled when it is created */
 } kinds[SET_COUNT] = {
     [SET_EXTERNAL] = {.name = "external", .type = NFT_ADDRESS, .width = 4, .size = 64},
@@ -125,7 +130,8 @@ static void add_element(struct batch *batch, struct nftnl_set *set, uint32_t val
 
 static void end_elements(struct batch *batch, struct nftnl_set *set)
 {
-    nftnl_set_elems_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE), set);
+    nftnl_set_elems_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE),
+                                        set);
     nftnl_set_free(set);
 }
 
@@ -135,7 +141,8 @@ static size_t end_of_chunk(size_t start, size_t count)
 }
 
 /* Values of a plain set; the kernel takes repeated ones for one. */
-static void put_values(struct batch *batch, enum set_id id, const struct range *ranges, size_t count)
+static void put_values(struct batch *batch, enum set_id id, const struct range *ranges,
+                       size_t count)
 {
     for (size_t start = 0; start < count; start += CHUNK) {
         struct nftnl_set *set = begin_set(batch, id);
@@ -148,7 +155,8 @@ static void put_values(struct batch *batch, enum set_id id, const struct range *
     }
 }
 
-static void add_range(struct batch *batch, struct nftnl_set *set, const struct range *range, uint32_t width)
+static void add_range(struct batch *batch, struct nftnl_set *set, const struct range *range,
+                      uint32_t width)
 {
     uint32_t largest = width == 2 ? UINT16_MAX : UINT32_MAX;
 
@@ -157,7 +165,8 @@ static void add_range(struct batch *batch, struct nftnl_set *set, const struct r
         add_element(batch, set, range->last + 1, width, NFT_SET_ELEM_INTERVAL_END);
 }
 
-static void put_ranges(struct batch *batch, enum set_id id, const struct range *ranges, size_t count)
+static void put_ranges(struct batch *batch, enum set_id id, const struct range *ranges,
+                       size_t count)
 {
     for (size_t start = 0; start < count; start += CHUNK) {
         struct nftnl_set *set = begin_set(batch, id);
@@ -174,7 +183,8 @@ static void put_ranges(struct batch *batch, enum set_id id, const struct range *
 
 static int compare_ranges(const void *one, const void *other)
 {
-    uint32_t first = ((const struct range *)one)->first, second = ((const struct range *)other)->first;
+    uint32_t first = ((const struct range *)one)->first,
+             second = ((const struct range *)other)->first;
 
     return (first > second) - (first < second);
 }
@@ -215,7 +225,8 @@ static int ranges_of_prefixes(struct range *ranges, const struct prefix *prefixe
     for (size_t i = 0; i < count; i++) {
         uint32_t host_bits;
 
-        if (!address_is_ipv4(&prefixes[i].address) || prefixes[i].length < 96 || prefixes[i].length > 128)
+        if (!address_is_ipv4(&prefixes[i].address) || prefixes[i].length < 96 ||
+            prefixes[i].length > 128)
             return -EINVAL;
         host_bits = prefixes[i].length == 128 ? 0 : UINT32_MAX >> (prefixes[i].length - 96);
         ranges[i].first = address_to_ipv4(&prefixes[i].address) & ~host_bits;
@@ -232,8 +243,8 @@ static void ranges_of_ports(struct range *ranges, const struct port_range *ports
 
 static size_t largest_count(const struct ruleset_contents *contents)
 {
-    const size_t counts[] = {contents->external_count, contents->source_count, contents->target_count,
-                             contents->tcp_count, contents->udp_count};
+    const size_t counts[] = {contents->external_count, contents->source_count,
+                             contents->target_count, contents->tcp_count, contents->udp_count};
     size_t largest = 1;
 
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {

@@ -52,7 +52,8 @@ static void answer_datagrams(int descriptor)
     char bytes[2048];
     ssize_t size;
 
-    while ((size = recvfrom(descriptor, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &length)) >= 0)
+    while ((size = recvfrom(descriptor, bytes, sizeof(bytes), 0, (struct sockaddr *)&from,
+                            &length)) >= 0)
         (void)sendto(descriptor, bytes, (size_t)size, 0, (struct sockaddr *)&from, length);
 }
 

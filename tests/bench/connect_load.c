@@ -3,9 +3,10 @@
  *
  *     connect_load ADDRESS PORT SECONDS PARALLEL SOURCE...
  *
- * PARALLEL connections are under way at any time, from the SOURCE addresses in turn. The client closes first, in an
- * orderly way (no RST), so TIME_WAIT is the client's: net.ipv4.tcp_tw_reuse and several sources keep it from running out
- * of ports. A connection that has no answer after ANSWER_WITHIN has failed.
+ * PARALLEL connections are under way at any time, from the SOURCE addresses in turn. The client
+ * closes first, in an orderly way (no RST), so TIME_WAIT is the client's: net.ipv4.tcp_tw_reuse and
+ * several sources keep it from running out of ports. A connection that has no answer after
+ * ANSWER_WITHIN has failed.
  */
 #include "support.h"
 
@@ -21,7 +22,8 @@
 #define LOOK_EVERY    50 /* milliseconds between two looks for overdue connections */
 
 enum failure { REFUSED, RESET, OVERDUE, NO_PORT, OTHER, FAILURES };
-static const char *const failure_names[FAILURES] = {"refused", "reset", "no answer", "no local port", "other"};
+static const char *const failure_names[FAILURES] = {"refused", "reset", "no answer",
+                                                    "no local port", "other"};
 
 struct connection {
     int descriptor;
@@ -54,10 +56,16 @@ static void begin(struct connection *connection)
     connection->asked = false;
     connection->began = now_ns();
     setsockopt(connection->descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-    must(bind(connection->descriptor, (struct sockaddr *)&sources[next_source++ % source_count], sizeof(target)), "bind");
+    must(bind(connection->descriptor, (struct sockaddr *)&sources[next_source++ % source_count],
+              sizeof(target)),
+         "bind");
     must(epoll_ctl(epoll, EPOLL_CTL_ADD, connection->descriptor, &event), "epoll_ctl");
-    if (connect(connection->descriptor, (struct sockaddr *)&target, sizeof(target)) < 0 && errno != EINPROGRESS) {
-        /* Begun again when it is overdue: without a port to begin from, at once would be a busy loop. */
+    if (connect(connection->descriptor, (struct sockaddr *)&target, sizeof(target)) < 0 &&
+        errno != EINPROGRESS) {
+        /*
+         * Begun again when it is overdue: without a port to begin from, at once would be a busy
+         * loop.
+         */
         fail(errno);
         close(connection->descriptor);
         connection->descriptor = -1;
@@ -146,9 +154,11 @@ static void print(double seconds)
 {
     uint64_t all = 0;
 
-    printf("{\"connections\": %llu, \"seconds\": %.6f, \"failures\": {", (unsigned long long)done, seconds);
+    printf("{\"connections\": %llu, \"seconds\": %.6f, \"failures\": {", (unsigned long long)done,
+           seconds);
     for (int i = 0; i < FAILURES; i++) {
-        printf("%s\"%s\": %llu", i > 0 ? ", " : "", failure_names[i], (unsigned long long)failed[i]);
+        printf("%s\"%s\": %llu", i > 0 ? ", " : "", failure_names[i],
+               (unsigned long long)failed[i]);
         all += failed[i];
     }
     printf("}, \"failed\": %llu, ", (unsigned long long)all);

@@ -3,8 +3,8 @@
  *
  *     fill SESSIONS SOCKETS RATE FIRST_SOURCE_PORT FIRST_DESTINATION
  *
- * At RATE packets a second: the question is what a large table does to others, not what a flood does. The destinations
- * follow one another from FIRST_DESTINATION, port 9.
+ * At RATE packets a second: the question is what a large table does to others, not what a flood
+ * does. The destinations follow one another from FIRST_DESTINATION, port 9.
  */
 #include "support.h"
 
@@ -37,8 +37,10 @@ static void send_batch(int descriptor, uint32_t first, size_t count)
     for (uint32_t i = 0; i < count; i++) {
         targets[i] = (struct sockaddr_in){
             .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(first + i)};
-        batch[i] = (struct mmsghdr){
-            .msg_hdr = {.msg_name = &targets[i], .msg_namelen = sizeof(targets[i]), .msg_iov = &piece, .msg_iovlen = 1}};
+        batch[i] = (struct mmsghdr){.msg_hdr = {.msg_name = &targets[i],
+                                                .msg_namelen = sizeof(targets[i]),
+                                                .msg_iov = &piece,
+                                                .msg_iovlen = 1}};
     }
     for (size_t done = 0; done < count;) {
         int sent = sendmmsg(descriptor, batch + done, (unsigned)(count - done), 0);

@@ -1,5 +1,6 @@
 /*
- * latency.c - how long an answer takes over one TCP connection that is kept: 64 bytes there, 64 bytes back, the next
+ * latency.c - how long an answer takes over one TCP connection that is kept: 64 bytes there, 64
+ * bytes back, the next
  *
  *     latency ADDRESS PORT SECONDS
  */

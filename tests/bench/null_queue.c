@@ -1,13 +1,15 @@
 /*
- * null_queue.c - what the queue alone costs: every packet goes to user space and back, and nothing is decided
+ * null_queue.c - what the queue alone costs: every packet goes to user space and back, and nothing
+ * is decided
  *
  *     null_queue INTERFACE WORKERS PREFIX ADDRESS...
  *
- * portreeve's own rules and queues without its table: the packets of a share that leave by INTERFACE, those that come
- * for an ADDRESS behind the gateway, and their answers, are queued where portreeve queues them, and accepted with their
- * payload attached. They are routed, not translated. A payload verdict makes the kernel take a packet's checksum for
- * complete; where it is not, it is computed here as portreeve computes it. Nothing else is looked at.
- * "ready" on standard output says that packets are taken.
+ * portreeve's own rules and queues without its table: the packets of a share that leave by
+ * INTERFACE, those that come for an ADDRESS behind the gateway, and their answers, are queued where
+ * portreeve queues them, and accepted with their payload attached. They are routed, not translated.
+ * A payload verdict makes the kernel take a packet's checksum for complete; where it is not, it is
+ * computed here as portreeve computes it. Nothing else is looked at. "ready" on standard output
+ * says that packets are taken.
  */
 #include "portreeve/queue.h"
 #include "portreeve/ruleset.h"
@@ -82,7 +84,8 @@ static void start_workers(uint16_t count, struct error *error)
     }
 }
 
-static void install_rules(struct ruleset *ruleset, char **arguments, uint16_t workers, struct error *error)
+static void install_rules(struct ruleset *ruleset, char **arguments, uint16_t workers,
+                          struct error *error)
 {
     static const struct port_range every_port = {1, 65535};
     struct ruleset_options options = {.queue_count = workers};

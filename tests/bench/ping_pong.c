@@ -1,10 +1,12 @@
 /*
- * ping_pong.c - the longest stall of a path: a datagram every millisecond, whether the last one came back or not
+ * ping_pong.c - the longest stall of a path: a datagram every millisecond, whether the last one
+ * came back or not
  *
  *     ping_pong ADDRESS PORT SOURCE_PORT
  *
- * "ready" is its first line. Upon SIGUSR1 it prints a line of JSON about the time since the last one, and goes on; upon SIGTERM it ends with one.
- * "gap" is the longest time without any answer, "lost" what had no answer LATE after it was sent.
+ * "ready" is its first line. Upon SIGUSR1 it prints a line of JSON about the time since the last
+ * one, and goes on; upon SIGTERM it ends with one. "gap" is the longest time without any answer,
+ * "lost" what had no answer LATE after it was sent.
  */
 #include "support.h"
 
@@ -83,8 +85,10 @@ static void print(int descriptor, struct phase *phase)
 
 static int open_socket(char **argv)
 {
-    struct sockaddr_in target = socket_address(argv[1], (uint16_t)argument_number(argv[2], 1, 65535));
-    struct sockaddr_in source = socket_address("0.0.0.0", (uint16_t)argument_number(argv[3], 1, 65535));
+    struct sockaddr_in target =
+        socket_address(argv[1], (uint16_t)argument_number(argv[2], 1, 65535));
+    struct sockaddr_in source =
+        socket_address("0.0.0.0", (uint16_t)argument_number(argv[3], 1, 65535));
     int descriptor = must(socket(AF_INET, SOCK_DGRAM, 0), "socket");
 
     must(bind(descriptor, (struct sockaddr *)&source, sizeof(source)), "bind");

@@ -43,7 +43,8 @@ uint64_t now_ns(void)
 
 void wait_until(uint64_t due)
 {
-    const struct timespec until = {.tv_sec = (time_t)(due / SECOND), .tv_nsec = (long)(due % SECOND)};
+    const struct timespec until = {.tv_sec = (time_t)(due / SECOND),
+                                   .tv_nsec = (long)(due % SECOND)};
 
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
@@ -100,7 +101,8 @@ void enlarge_receive_buffer(int descriptor)
 {
     const int bytes = RECEIVE_BUFFER;
 
-    must(setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)), "SO_RCVBUFFORCE");
+    must(setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)),
+         "SO_RCVBUFFORCE");
 }
 
 void samples_add(struct samples *samples, uint64_t nanoseconds)
@@ -111,7 +113,8 @@ void samples_add(struct samples *samples, uint64_t nanoseconds)
         if (samples->values == NULL)
             die("samples");
     }
-    samples->values[samples->count++] = nanoseconds < UINT32_MAX ? (uint32_t)nanoseconds : UINT32_MAX;
+    samples->values[samples->count++] =
+        nanoseconds < UINT32_MAX ? (uint32_t)nanoseconds : UINT32_MAX;
 }
 
 static int compare(const void *one, const void *other)
@@ -133,7 +136,8 @@ void samples_print(struct samples *samples)
 {
     if (samples->count > 0)
         qsort(samples->values, samples->count, sizeof(*samples->values), compare);
-    printf("\"samples\": %zu, \"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f",
-           samples->count, percentile(samples, 0.5), percentile(samples, 0.9), percentile(samples, 0.99),
-           percentile(samples, 0.999), percentile(samples, 1.0));
+    printf("\"samples\": %zu, \"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": "
+           "%.1f, \"max_us\": %.1f",
+           samples->count, percentile(samples, 0.5), percentile(samples, 0.9),
+           percentile(samples, 0.99), percentile(samples, 0.999), percentile(samples, 1.0));
 }

@@ -21,7 +21,7 @@ void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn)
 /* A system call's result, or the end. */
 int must(int result, const char *what);
 
-uint64_t now_ns(void); /* monotonic */
+uint64_t now_ns(void);         /* monotonic */
 void wait_until(uint64_t due); /* of that clock; what is over does not wait */
 
 /* A number of the command line between the two bounds, or the end. */

@@ -1,6 +1,7 @@
 /*
- * table_bench.c - what the translation table costs as it grows: nanoseconds a lookup, a packet, a new session, an
- * expired one, and bytes a session. Prints JSON. Every session has a mapping of its own; sessions are visited in random order.
+ * table_bench.c - what the translation table costs as it grows: nanoseconds a lookup, a packet, a
+ * new session, an expired one, and bytes a session. Prints JSON. Every session has a mapping of its
+ * own; sessions are visited in random order.
  */
 #include "portreeve/large_pages.h"
 #include "portreeve/nat.h"
@@ -45,12 +46,16 @@ static void must(bool holds, const char *what)
     }
 }
 
-/* What session `i` sends. UDP and TCP in turn: a million ports are more than sixteen addresses have of one protocol. */
+/*
+ * What session `i` sends. UDP and TCP in turn: a million ports are more than sixteen addresses have
+ * of one protocol.
+ */
 static struct tuple sent_by(uint32_t i)
 {
     struct endpoint internal = {address_from_ipv4(0x0a000001 + i / SESSIONS_PER_HOST),
                                 (uint16_t)(40000 + i % SESSIONS_PER_HOST)};
-    struct endpoint remote = {address_from_ipv4(0xc6120000 + i % 100000), (uint16_t)(i % 2 == 0 ? 53 : 443)};
+    struct endpoint remote = {address_from_ipv4(0xc6120000 + i % 100000),
+                              (uint16_t)(i % 2 == 0 ? 53 : 443)};
 
     return (struct tuple){internal, remote, i % 2 == 0 ? PROTOCOL_UDP : PROTOCOL_TCP, 0};
 }
@@ -89,16 +94,24 @@ static void write_packet(const struct tuple *tuple, struct frame *frame, struct 
         put(l4 + 4, sizeof(frame->bytes) - 20, 2);
         l4[6] = 1; /* a checksum, whatever it is: it is only brought up to date */
     }
-    *packet = (struct packet){
-        .data = ip, .length = sizeof(frame->bytes), .hook = HOOK_OUTBOUND, .in_interface = 3, .out_interface = WAN};
+    *packet = (struct packet){.data = ip,
+                              .length = sizeof(frame->bytes),
+                              .hook = HOOK_OUTBOUND,
+                              .in_interface = 3,
+                              .out_interface = WAN};
 }
 
 static struct policy *bench_policy(uint32_t sessions)
 {
     struct prefix inside = {address_from_ipv4(0x0a000000), 104};
     struct port_range ports = {1024, 65535};
-    struct share share = {.name = "bench", .source = &inside, .source_count = 1, .ports = &ports, .ports_count = 1,
-                          .filtering = FILTERING_ADDRESS_DEPENDENT, .soft_pairing = true};
+    struct share share = {.name = "bench",
+                          .source = &inside,
+                          .source_count = 1,
+                          .ports = &ports,
+                          .ports_count = 1,
+                          .filtering = FILTERING_ADDRESS_DEPENDENT,
+                          .soft_pairing = true};
     struct policy *policy = policy_new();
 
     must(policy != NULL, "no memory");
@@ -154,7 +167,8 @@ static uint64_t insert(struct nat *nat, uint32_t sessions, uint64_t now)
             tuples[count++] = sent_by(i++);
         spent += translate(nat, tuples, count, now);
     }
-    must(nat->table.live == sessions && nat->table.mappings_live == sessions, "not every session has its mapping");
+    must(nat->table.live == sessions && nat->table.mappings_live == sessions,
+         "not every session has its mapping");
     return spent;
 }
 
@@ -215,10 +229,12 @@ static void measure(uint32_t sessions, struct tuple *keys, bool last)
     nat_tick(nat, NOW + 400000, 0);
     expire_ns = nanoseconds() - expire_ns;
     must(nat->table.live == 0, "a session did not expire");
-    printf("{\"sessions\":%u,\"lookup_ns\":%.1f,\"translate_ns\":%.1f,\"insert_ns\":%.1f,\"expire_ns\":%.1f,"
+    printf("{\"sessions\":%u,\"lookup_ns\":%.1f,\"translate_ns\":%.1f,\"insert_ns\":%.1f,\"expire_"
+           "ns\":%.1f,"
            "\"bytes_per_session\":%.1f}%s",
-           sessions, (double)lookup_ns / VISITS, (double)translate_ns / VISITS, (double)insert_ns / sessions,
-           (double)expire_ns / sessions, (double)memory / sessions, last ? "" : ",");
+           sessions, (double)lookup_ns / VISITS, (double)translate_ns / VISITS,
+           (double)insert_ns / sessions, (double)expire_ns / sessions, (double)memory / sessions,
+           last ? "" : ",");
     nat_free(nat);
     policy_free(policy);
 }

@@ -3,11 +3,11 @@
  *
  *     udp_count PORT
  *
- * The first packet of each source port is answered: a conversation that nobody answers is not what is measured, and some
- * contenders treat it otherwise.
+ * The first packet of each source port is answered: a conversation that nobody answers is not what
+ * is measured, and some contenders treat it otherwise.
  *
- * "seconds" is from the first packet to the last, "socket_drops" what came while the socket's buffer was full: such a
- * packet did arrive, and this program was too slow for it.
+ * "seconds" is from the first packet to the last, "socket_drops" what came while the socket's
+ * buffer was full: such a packet did arrive, and this program was too slow for it.
  */
 #include "support.h"
 
@@ -71,8 +71,10 @@ int main(int argc, char **argv)
     descriptor = open_socket((uint16_t)argument_number(argv[1], 1, 65535));
     for (size_t i = 0; i < BATCH; i++) {
         pieces[i] = (struct iovec){buffers[i], sizeof(buffers[i])};
-        batch[i] = (struct mmsghdr){.msg_hdr = {
-            .msg_iov = &pieces[i], .msg_iovlen = 1, .msg_name = &from[i], .msg_namelen = sizeof(from[i])}};
+        batch[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &pieces[i],
+                                                .msg_iovlen = 1,
+                                                .msg_name = &from[i],
+                                                .msg_namelen = sizeof(from[i])}};
     }
     while (!stopped) {
         int count = recvmmsg(descriptor, batch, BATCH, MSG_WAITFORONE, NULL);

@@ -3,10 +3,11 @@
  *
  *     udp_flood INTERFACE GATEWAY SOURCE ADDRESS PORT SECONDS FLOWS FIRST_SOURCE_PORT [RATE]
  *
- * IP packets of 64 bytes, as ready frames through a packet socket, to the gateway's hardware address (aa:bb:...): that
- * costs the sender least, and like those of a wire they come with a complete checksum. A flow is a source port; the flows
- * take turns, packet by packet. With RATE, no more than so many packets a second. Sockets of the flows' ports take the
- * answers, which nobody reads.
+ * IP packets of 64 bytes, as ready frames through a packet socket, to the gateway's hardware
+ * address (aa:bb:...): that costs the sender least, and like those of a wire they come with a
+ * complete checksum. A flow is a source port; the flows take turns, packet by packet. With RATE, no
+ * more than so many packets a second. Sockets of the flows' ports take the answers, which nobody
+ * reads.
  */
 #include "support.h"
 
@@ -49,7 +50,8 @@ static uint16_t checksum(uint32_t total)
     return htons((uint16_t)~total);
 }
 
-static void fill_frame(struct frame *frame, const char *gateway, struct sockaddr_in source, struct sockaddr_in target)
+static void fill_frame(struct frame *frame, const char *gateway, struct sockaddr_in source,
+                       struct sockaddr_in target)
 {
     const size_t udp_length = sizeof(frame->udp) + sizeof(frame->payload);
     const struct ether_addr *hardware = ether_aton(gateway);
@@ -70,17 +72,19 @@ static void fill_frame(struct frame *frame, const char *gateway, struct sockaddr
                                     .len = htons((uint16_t)udp_length)}};
     memcpy(frame->ethernet.ether_dhost, hardware, ETH_ALEN);
     frame->ip.check = checksum(sum(&frame->ip, sizeof(frame->ip), 0));
-    frame->udp.check = checksum(
-        sum(&frame->ip.saddr, 8, IPPROTO_UDP + (uint32_t)udp_length + sum(&frame->udp, udp_length, 0)));
+    frame->udp.check = checksum(sum(
+        &frame->ip.saddr, 8, IPPROTO_UDP + (uint32_t)udp_length + sum(&frame->udp, udp_length, 0)));
 }
 
 static int open_socket(const char *interface)
 {
-    struct sockaddr_ll link = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(interface)};
+    struct sockaddr_ll link = {.sll_family = AF_PACKET,
+                               .sll_ifindex = (int)if_nametoindex(interface)};
     int descriptor = must(socket(AF_PACKET, SOCK_RAW, 0), "packet socket"), on = 1;
 
     must(bind(descriptor, (struct sockaddr *)&link, sizeof(link)), interface);
-    must(setsockopt(descriptor, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on)), "PACKET_QDISC_BYPASS");
+    must(setsockopt(descriptor, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on)),
+         "PACKET_QDISC_BYPASS");
     return descriptor;
 }
 
@@ -91,7 +95,8 @@ static void take_answers(struct sockaddr_in source)
     must(bind(descriptor, (struct sockaddr *)&source, sizeof(source)), "a flow's port");
 }
 
-static void flood(int descriptor, struct frame *frames, unsigned long flows, uint64_t seconds, uint64_t rate)
+static void flood(int descriptor, struct frame *frames, unsigned long flows, uint64_t seconds,
+                  uint64_t rate)
 {
     struct iovec pieces[BATCH];
     struct mmsghdr batch[BATCH];
@@ -122,14 +127,16 @@ int main(int argc, char **argv)
     unsigned long flows, first;
 
     if (argc != 9 && argc != 10)
-        die("usage: udp_flood INTERFACE GATEWAY SOURCE ADDRESS PORT SECONDS FLOWS FIRST_SOURCE_PORT [RATE]");
+        die("usage: udp_flood INTERFACE GATEWAY SOURCE ADDRESS PORT SECONDS FLOWS "
+            "FIRST_SOURCE_PORT [RATE]");
     flows = argument_number(argv[7], 1, FLOWS_MAX);
     first = argument_number(argv[8], 1, 65535 - flows);
     for (unsigned long i = 0; i < flows; i++) {
         struct sockaddr_in source = socket_address(argv[3], (uint16_t)(first + i));
 
         take_answers(source);
-        fill_frame(&frames[i], argv[2], source, socket_address(argv[4], (uint16_t)argument_number(argv[5], 1, 65535)));
+        fill_frame(&frames[i], argv[2], source,
+                   socket_address(argv[4], (uint16_t)argument_number(argv[5], 1, 65535)));
     }
     stop_on_signals();
     flood(open_socket(argv[1]), frames, flows, argument_seconds(argv[6]),

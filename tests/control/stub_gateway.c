@@ -2,8 +2,8 @@
  * stub_gateway.c - a gateway made of the translator alone
  *
  * Inside:  10.0.0.0/24 (share lab, ports 50000-50999), 10.1.0.0/16 (share bulk, ports 51000-60999)
- * Outside: 203.0.113.5 on wan0
- * Forwards: bastion-ssh 2222/tcp -> 10.0.0.22:22 (allow, owner, note), web 8000-8003/tcp -> 10.0.0.9:8000,
+ * Outside: 203.0.113.5 on wan0 Forwards: bastion-ssh 2222/tcp -> 10.0.0.22:22 (allow, owner, note),
+ * web 8000-8003/tcp -> 10.0.0.9:8000,
  *           dns 53/tcp+udp -> 10.0.0.53:53
  * Sessions: one of each kind; stub_gateway_new lists them.
  */
@@ -77,7 +77,8 @@ static void translate(struct gateway *gateway, const struct sent *sent, const st
     size_t l4_length = header[sent->protocol] + sent->payload, length = 20 + l4_length;
     uint8_t data[2048] = {0x45};
     struct packet packet = {.data = data, .length = length, .hook = sent->hook};
-    bool outside = sent->hook == HOOK_INBOUND && memcmp(tuple->source.address.bytes + 12, "\x0a", 1) != 0;
+    bool outside =
+        sent->hook == HOOK_INBOUND && memcmp(tuple->source.address.bytes + 12, "\x0a", 1) != 0;
 
     put16(data + 2, (uint16_t)length);
     data[8] = 64;
@@ -106,14 +107,16 @@ static void send_one(struct gateway *gateway, const struct sent *sent, uint64_t 
 }
 
 /* An answer to the session of `internal`, sent to whatever external port it has been given. */
-static void answer(struct gateway *gateway, const struct sent *sent, const char *internal, uint64_t now)
+static void answer(struct gateway *gateway, const struct sent *sent, const char *internal,
+                   uint64_t now)
 {
     struct tuple tuple = {.protocol = sent->protocol};
     struct endpoint endpoint;
     struct mapping_view mapping;
     uint32_t index;
 
-    if (!text_parse_endpoint(internal, &endpoint) || !text_parse_endpoint(sent->source, &tuple.source))
+    if (!text_parse_endpoint(internal, &endpoint) ||
+        !text_parse_endpoint(sent->source, &tuple.source))
         abort();
     index = mapping_find_internal(&gateway->nat->table, sent->protocol, &endpoint);
     if (index == INDEX_NONE || !nat_view_mapping(gateway->nat, index, now, &mapping))
@@ -126,15 +129,15 @@ static void answer(struct gateway *gateway, const struct sent *sent, const char 
     translate(gateway, sent, &tuple, now);
 }
 
-#define OUT(protocol, source, destination, flags, payload)                                                   \
-    &(struct sent)                                                                                           \
-    {                                                                                                        \
-        HOOK_OUTBOUND, protocol, source, destination, flags, payload                                         \
+#define OUT(protocol, source, destination, flags, payload)                                         \
+    &(struct sent)                                                                                 \
+    {                                                                                              \
+        HOOK_OUTBOUND, protocol, source, destination, flags, payload                               \
     }
-#define IN(protocol, source, destination, flags, payload)                                                    \
-    &(struct sent)                                                                                           \
-    {                                                                                                        \
-        HOOK_INBOUND, protocol, source, destination, flags, payload                                          \
+#define IN(protocol, source, destination, flags, payload)                                          \
+    &(struct sent)                                                                                 \
+    {                                                                                              \
+        HOOK_INBOUND, protocol, source, destination, flags, payload                                \
     }
 
 static void open_outbound(struct gateway *gateway, uint64_t now)
@@ -147,7 +150,8 @@ static void open_outbound(struct gateway *gateway, uint64_t now)
     send_one(gateway, OUT(PROTOCOL_TCP, host, web, TCP_ACK | TCP_PSH, 500), now + 20);
     answer(gateway, IN(PROTOCOL_TCP, web, "", TCP_ACK, 1400), host, now + 50);
     /* never answered; half closed */
-    send_one(gateway, OUT(PROTOCOL_TCP, "10.0.0.8:40001", "198.51.100.81:22", TCP_SYN, 0), now + MINUTE);
+    send_one(gateway, OUT(PROTOCOL_TCP, "10.0.0.8:40001", "198.51.100.81:22", TCP_SYN, 0),
+             now + MINUTE);
     host = "10.0.0.8:40002";
     send_one(gateway, OUT(PROTOCOL_TCP, host, web, TCP_SYN, 0), now);
     answer(gateway, IN(PROTOCOL_TCP, web, "", TCP_SYN | TCP_ACK, 0), host, now);
@@ -164,7 +168,8 @@ static void open_others(struct gateway *gateway, uint64_t now)
     send_one(gateway, OUT(PROTOCOL_UDP, host, "198.51.100.54:53", 0, 40), now);
     /* in by a forward, and a hairpin */
     send_one(gateway, IN(PROTOCOL_TCP, "198.51.100.22:60022", "203.0.113.5:2222", TCP_SYN, 0), now);
-    send_one(gateway, OUT(PROTOCOL_TCP, "10.0.0.22:22", "198.51.100.22:60022", TCP_SYN | TCP_ACK, 0), now);
+    send_one(gateway,
+             OUT(PROTOCOL_TCP, "10.0.0.22:22", "198.51.100.22:60022", TCP_SYN | TCP_ACK, 0), now);
     send_one(gateway, IN(PROTOCOL_TCP, "198.51.100.22:60022", "203.0.113.5:2222", TCP_ACK, 0), now);
     send_one(gateway, IN(PROTOCOL_TCP, "10.0.0.7:41000", "203.0.113.5:8001", TCP_SYN, 0), now);
 }
@@ -196,7 +201,8 @@ static void open_bulk(struct gateway *gateway, uint64_t now)
 
     /* Many remotes behind few mappings, for the pool is small. */
     tuple.source = (struct endpoint){address_from_ipv4(0x0a010001 + number / 1000 % 1000), 1024};
-    tuple.destination = (struct endpoint){address_from_ipv4(0xc633647b), (uint16_t)(1 + number % 1000)};
+    tuple.destination =
+        (struct endpoint){address_from_ipv4(0xc633647b), (uint16_t)(1 + number % 1000)};
     translate(gateway, &sent, &tuple, now);
 }
 
@@ -213,7 +219,8 @@ void stub_gateway_churn(struct gateway *gateway, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         open_bulk(gateway, gateway_now());
         for (uint32_t slot = 0; slot < gateway->nat->table.capacity; slot++) {
-            if (nat_view(gateway->nat, slot, 0, &view) && view.id + 1 == gateway->nat->table.next_id) {
+            if (nat_view(gateway->nat, slot, 0, &view) &&
+                view.id + 1 == gateway->nat->table.next_id) {
                 nat_kill(gateway->nat, slot, gateway_now());
                 break;
             }
@@ -400,7 +407,8 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     strcpy(status->warning[0], "this is not a gateway but a stub of one");
 }
 
-bool gateway_reload(struct gateway *gateway, config_report *report, void *context, uint32_t *sessions_ended)
+bool gateway_reload(struct gateway *gateway, config_report *report, void *context,
+                    uint32_t *sessions_ended)
 {
     struct config config;
     bool applied;
@@ -417,8 +425,8 @@ bool gateway_reload(struct gateway *gateway, config_report *report, void *contex
     return applied;
 }
 
-bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text, config_report *report,
-                         void *context)
+bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text,
+                         config_report *report, void *context)
 {
     struct policy *next = policy_copy(gateway->active);
     uint32_t ended;
@@ -430,8 +438,8 @@ bool gateway_add_forward(struct gateway *gateway, const struct forward_text *tex
     return apply(gateway, next, &ended);
 }
 
-bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report, void *context,
-                            uint32_t *sessions_ended)
+bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report,
+                            void *context, uint32_t *sessions_ended)
 {
     struct policy *next = policy_copy(gateway->active);
 

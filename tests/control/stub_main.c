@@ -1,8 +1,9 @@
 /*
- * stub_main.c - the control socket over the stub gateway, as a program: stub SOCKET [GROUP [CONFIG]]
+ * stub_main.c - the control socket over the stub gateway, as a program: stub SOCKET [GROUP
+ * [CONFIG]]
  *
- * SIGUSR1 opens one more session, SIGUSR2 makes more events than the ring holds, SIGHUP opens 20000 sessions;
- * SIGTERM ends.
+ * SIGUSR1 opens one more session, SIGUSR2 makes more events than the ring holds, SIGHUP opens 20000
+ * sessions; SIGTERM ends.
  */
 #include "portreeve/control.h"
 #include "portreeve/log.h"

@@ -1,8 +1,9 @@
 /*
  * fuzz_config.c - any bytes as a configuration file
  *
- * Besides not crashing: what fails says why, on printable lines that begin with the file's name; what loads
- * says nothing and can be sealed, because the checks of the configuration promise just that.
+ * Besides not crashing: what fails says why, on printable lines that begin with the file's name;
+ * what loads says nothing and can be sealed, because the checks of the configuration promise just
+ * that.
  */
 #include "../../src/daemon/config_internal.h"
 

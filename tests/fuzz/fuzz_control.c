@@ -1,9 +1,9 @@
 /*
  * fuzz_control.c - any bytes as what a client of the control socket sends, over the stub gateway
  *
- * Whatever comes in: each line that goes out is one JSON-RPC message, there is at most one answer for each
- * line that came, the connection ends when the client has said everything, the lock is free, and the
- * translator is sound enough to go on.
+ * Whatever comes in: each line that goes out is one JSON-RPC message, there is at most one answer
+ * for each line that came, the connection ends when the client has said everything, the lock is
+ * free, and the translator is sound enough to go on.
  */
 #include "../../src/daemon/control_internal.h"
 #include "../control/stub_gateway.h"
@@ -62,7 +62,8 @@ static void talk(struct control *control, struct gateway *gateway, int client, c
 
     for (int turn = 0; open && turn < TURNS_MAX; turn++) {
         size_t left = size - sent < piece ? size - sent : piece;
-        ssize_t length = left > 0 ? send(client, data + sent, left, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+        ssize_t length =
+            left > 0 ? send(client, data + sent, left, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
 
         sent += length > 0 ? (size_t)length : 0;
         if (sent == size || (length < 0 && turn > 1000))
@@ -92,7 +93,8 @@ static void check_output(size_t lines_in)
         must(json_is_object(message) &&
              strcmp(json_string_value(json_object_get(message, "jsonrpc")), "2.0") == 0);
         answers += json_object_get(message, "id") != NULL;
-        must((json_object_get(message, "method") != NULL) != (json_object_get(message, "id") != NULL));
+        must((json_object_get(message, "method") != NULL) !=
+             (json_object_get(message, "id") != NULL));
         json_decref(message);
         start = i + 1;
     }
@@ -111,8 +113,8 @@ static struct control *bare_control(void)
 }
 
 /*
- * A new gateway costs more than most inputs do, and most inputs change nothing: only what has been changed is
- * made anew, so an input finds the same one in every run.
+ * A new gateway costs more than most inputs do, and most inputs change nothing: only what has been
+ * changed is made anew, so an input finds the same one in every run.
  */
 static struct gateway *unchanged_gateway(void)
 {
@@ -144,7 +146,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (output == NULL)
         output = malloc(OUTPUT_MAX);
-    must(output != NULL && socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+    must(output != NULL &&
+         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
     output_size = 0;
     log_open(&quiet);
     client_add(control, pair[0]);

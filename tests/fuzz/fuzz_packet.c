@@ -3,14 +3,16 @@
  *
  * The input is a sequence of steps:
  *
- *     byte 0    hook, interfaces, mark and offload flags of a packet; or, with HERE_CONTROL, something else
- * that happens byte 1    how much time passes (2^n - 1 ms for n in the low five bits); REPAIR: checksums are
- * made right first, for chance alone never gets past them; TRUNCATED byte 2, 3 length of the packet, low byte
- * first
+ *     byte 0    hook, interfaces, mark and offload flags of a packet; or, with HERE_CONTROL,
+ *               something else that happens
+ *     byte 1    how much time passes (2^n - 1 ms for n in the low five bits); REPAIR: checksums are
+ *               made right first, for chance alone never gets past them; TRUNCATED
+ *     byte 2, 3 length of the packet, low byte first
  *     ...       its bytes
  *
- * A packet that passes twice (hairpins) is sent on to its second pass. The NAT is small, so that limits,
- * eviction and dry pools are met within a few packets; it is emptied, not made anew, for each input.
+ * A packet that passes twice (hairpins) is sent on to its second pass. The NAT is small, so that
+ * limits, eviction and dry pools are met within a few packets; it is emptied, not made anew, for
+ * each input.
  */
 #include "portreeve/icmp.h"
 #include "portreeve/nat.h"
@@ -84,10 +86,13 @@ static void add_share(struct policy *policy, unsigned net, uint16_t first, enum 
     must(policy_add_share(policy, &share));
 }
 
-static void add_forward(struct policy *policy, uint16_t port, struct endpoint to, struct prefix *allow)
+static void add_forward(struct policy *policy, uint16_t port, struct endpoint to,
+                        struct prefix *allow)
 {
-    struct forward forward = {
-        .name = "forward", .protocols = FORWARD_TCP | FORWARD_UDP, .listen = {port, port}, .to = to};
+    struct forward forward = {.name = "forward",
+                              .protocols = FORWARD_TCP | FORWARD_UDP,
+                              .listen = {port, port},
+                              .to = to};
 
     forward.allow = allow;
     forward.allow_count = allow != NULL;
@@ -141,15 +146,16 @@ static void set_up(void)
 }
 
 /*
- * The kernel: orders about offloaded sessions are taken in one step and carried out, well or badly, in a later one. What it has
- * counted follows from the choice, and may go back.
+ * The kernel: orders about offloaded sessions are taken in one step and carried out, well or badly,
+ * in a later one. What it has counted follows from the choice, and may go back.
  */
 static struct offload_order orders[OFFLOAD_ENTRIES];
 static size_t order_count;
 
 static void carry_out(const struct offload_order *order, unsigned choice)
 {
-    struct offload_traffic traffic = {.packets = {choice, choice / 2}, .bytes = {choice * UINT64_C(100000000), choice * 50}};
+    struct offload_traffic traffic = {.packets = {choice, choice / 2},
+                                      .bytes = {choice * UINT64_C(100000000), choice * 50}};
     const struct offload_traffic *told = choice % 5 == 0 ? NULL : &traffic;
 
     if (order->task == OFFLOAD_ADD)
@@ -213,7 +219,9 @@ static void check_session(uint32_t slot, uint32_t sessions_of_mapping[])
 static void check_mapping(uint32_t index, uint32_t sessions)
 {
     const struct mapping *mapping = &nat->table.mapping[index];
-    size_t protocol = mapping->protocol == PROTOCOL_TCP ? 0 : mapping->protocol == PROTOCOL_UDP ? 1 : 2;
+    size_t protocol = mapping->protocol == PROTOCOL_TCP   ? 0
+                      : mapping->protocol == PROTOCOL_UDP ? 1
+                                                          : 2;
     const struct port_space *space = &nat->ports[mapping->external_index * 3u + protocol];
     struct mapping_view view;
 
@@ -222,7 +230,8 @@ static void check_mapping(uint32_t index, uint32_t sessions)
         return;
     must(nat_view_mapping(nat, index, now, &view));
     /* Until a review has come by, there may be a new mapping beside the old one. */
-    must(nat->policy_before != NULL || mapping_find_internal(&nat->table, mapping->protocol, &view.internal) == index);
+    must(nat->policy_before != NULL ||
+         mapping_find_internal(&nat->table, mapping->protocol, &view.internal) == index);
     must((ports_holder(space, mapping->external_port) == index) == !mapping->is_overload);
     must(!mapping->is_overload || mapping->protocol == PROTOCOL_TCP);
     must(nat->external_valid[mapping->external_index] ||
@@ -240,7 +249,8 @@ static uint64_t sum(const uint64_t *numbers, size_t count)
 
 static void check_table(void)
 {
-    uint32_t sessions_of_mapping[64] = {0}, live = 0, with_host = 0, of_hosts = 0, listed = 0, of_age = 0;
+    uint32_t sessions_of_mapping[64] = {0}, live = 0, with_host = 0, of_hosts = 0, listed = 0,
+             of_age = 0;
 
     must(nat->table.capacity <= 64);
     for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
@@ -256,7 +266,8 @@ static void check_table(void)
     for (uint32_t i = 0; i < nat->table.host_capacity; i++)
         of_hosts += nat->table.host[i].sessions;
     for (int list = 0; list < AGE_LISTS; list++) {
-        for (uint32_t slot = table_oldest(&nat->table, (enum age_list)list); slot != INDEX_NONE; listed++)
+        for (uint32_t slot = table_oldest(&nat->table, (enum age_list)list); slot != INDEX_NONE;
+             listed++)
             slot = table_younger(&nat->table, slot);
     }
     must(live == nat->table.live && with_host == of_hosts && listed == of_age);
@@ -310,7 +321,8 @@ static size_t l4_checksum_offset(const uint8_t *ip)
 
 static bool l4_is_right(const uint8_t *ip)
 {
-    return l4_sum(ip) == 0xffff || (ip[9] == PROTOCOL_UDP && get16(ip + l4_checksum_offset(ip)) == 0);
+    return l4_sum(ip) == 0xffff ||
+           (ip[9] == PROTOCOL_UDP && get16(ip + l4_checksum_offset(ip)) == 0);
 }
 
 static void check_rewritten(const struct packet *packet, const struct packet *sent)
@@ -333,7 +345,10 @@ static bool is_external(const uint8_t *ip, size_t offset)
     return false;
 }
 
-/* No host of a share is seen with its own address: its packet leaves with an external one or not at all. */
+/*
+ * No host of a share is seen with its own address: its packet leaves with an external one or not at
+ * all.
+ */
 static void check_source(const struct packet *packet, const struct packet *sent)
 {
     struct address source = ipv4(before[12], before[13], before[14], before[15]);
@@ -341,7 +356,8 @@ static void check_source(const struct packet *packet, const struct packet *sent)
     if (sent->hook != HOOK_OUTBOUND || sent->out_interface != WAN || sent->transit ||
         is_external(before, 16) || policy_share_of(nat->policy, &source) == POLICY_NONE)
         return;
-    must(packet->verdict == VERDICT_DROP || (packet->verdict == VERDICT_REWRITTEN && is_external(bytes, 12)));
+    must(packet->verdict == VERDICT_DROP ||
+         (packet->verdict == VERDICT_REWRITTEN && is_external(bytes, 12)));
 }
 
 static void check_told(const struct packet *packet)
@@ -389,8 +405,8 @@ static void repair(const struct packet *packet)
     if (packet_parse(packet, &view) != DROP_NONE)
         return;
     quoted = view.l4 + 8;
-    if (view.is_icmp_error && view.l4_length >= 8 + 20 && quoted[0] / 16 == 4 && quoted[0] % 16 >= 5 &&
-        view.l4_length >= 8 + (size_t)(quoted[0] % 16) * 4) {
+    if (view.is_icmp_error && view.l4_length >= 8 + 20 && quoted[0] / 16 == 4 &&
+        quoted[0] % 16 >= 5 && view.l4_length >= 8 + (size_t)(quoted[0] % 16) * 4) {
         put16(quoted + 10, 0);
         put16(quoted + 10, 0xffff - add_words(0, quoted, (size_t)(quoted[0] % 16) * 4));
     }

@@ -1,5 +1,6 @@
 /*
- * fuzz_text.c - any text for every parser; what a parser takes must come back the same after it is written
+ * fuzz_text.c - any text for every parser; what a parser takes must come back the same after it is
+ * written
  */
 #include "portreeve/text.h"
 
@@ -18,7 +19,8 @@ static void must(bool holds)
 
 static void try_addresses(const char *text)
 {
-    char address_text[ADDRESS_TEXT_MAX], endpoint_text[ENDPOINT_TEXT_MAX], prefix_text[PREFIX_TEXT_MAX];
+    char address_text[ADDRESS_TEXT_MAX], endpoint_text[ENDPOINT_TEXT_MAX],
+        prefix_text[PREFIX_TEXT_MAX];
     struct address address, address_again;
     struct endpoint endpoint, endpoint_again;
     struct prefix prefix, prefix_again;
@@ -54,7 +56,8 @@ static void try_numbers(const char *text)
         must(range.first >= 1 && range.first <= range.last);
     if (text_parse_duration(text, &seconds)) {
         must(seconds >= 1 && seconds <= 366u * 86400u);
-        must(text_parse_duration(text_format_duration(seconds, duration_text), &again) && again == seconds);
+        must(text_parse_duration(text_format_duration(seconds, duration_text), &again) &&
+             again == seconds);
     }
     if (text_parse_time(text, &time))
         must(time >= -62135596800 && time <= 253402300799);

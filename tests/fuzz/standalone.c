@@ -3,10 +3,10 @@
  *
  *     fuzz_x [-r N SEED] [FILE | DIRECTORY]...
  *
- * Feeds every file (directories are walked) to LLVMFuzzerTestOneInput. With -r, then N inputs more that are
- * made from the files by pseudo-random changes, the same ones for the same seed, corpus and order of
- * arguments. No coverage guides it; it finds what a few million blind changes of good inputs find. An input
- * that crashes is left in the file crash-SEED-NUMBER.
+ * Feeds every file (directories are walked) to LLVMFuzzerTestOneInput. With -r, then N inputs more
+ * that are made from the files by pseudo-random changes, the same ones for the same seed, corpus
+ * and order of arguments. No coverage guides it; it finds what a few million blind changes of good
+ * inputs find. An input that crashes is left in the file crash-SEED-NUMBER.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -24,7 +24,9 @@
 #define CORPUS_MAX 4096
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-/* Of gcc and clang sanitizers, where they are linked in: called before a report ends the process. */
+/*
+ * Of gcc and clang sanitizers, where they are linked in: called before a report ends the process.
+ */
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 
 struct input {
@@ -77,7 +79,8 @@ static int by_name(const struct dirent **left, const struct dirent **right)
 static bool add_directory(const char *path)
 {
     struct dirent **entries;
-    int count = scandir(path, &entries, NULL, by_name); /* sorted: a seed means the same everywhere */
+    int count =
+        scandir(path, &entries, NULL, by_name); /* sorted: a seed means the same everywhere */
     bool good = count >= 0;
 
     for (int i = 0; i < count; i++) {
@@ -174,7 +177,8 @@ static void repeat_byte(void)
 
 static void make_input(void)
 {
-    static void (*const changes[])(void) = {change_byte, change_byte, cut_out, insert_piece, repeat_byte};
+    static void (*const changes[])(void) = {change_byte, change_byte, cut_out, insert_piece,
+                                            repeat_byte};
     const struct input *origin = &corpus[random_below(corpus_size)];
 
     current_size = origin->size;

@@ -18,7 +18,8 @@ const char *argument(const struct arguments *arguments, const char *key)
     return NULL;
 }
 
-unsigned long argument_number(const struct arguments *arguments, const char *key, unsigned long otherwise)
+unsigned long argument_number(const struct arguments *arguments, const char *key,
+                              unsigned long otherwise)
 {
     const char *value = argument(arguments, key);
 
@@ -26,7 +27,8 @@ unsigned long argument_number(const struct arguments *arguments, const char *key
 }
 
 /* Cuts the list at its commas and calls `each` with its index. Returns how many there were. */
-static size_t split(const char *list, void (*each)(void *items, size_t index, const char *word), void *items)
+static size_t split(const char *list, void (*each)(void *items, size_t index, const char *word),
+                    void *items)
 {
     char *copy = strdup(list), *state = NULL;
     size_t count = 0;
@@ -74,13 +76,15 @@ static void take_prefix(void *items, size_t index, const char *word)
 static void take_port(void *items, size_t index, const char *word)
 {
     char *dash;
-    unsigned long first = strtoul(word, &dash, 10), last = *dash == '-' ? strtoul(dash + 1, NULL, 10) : first;
+    unsigned long first = strtoul(word, &dash, 10),
+                  last = *dash == '-' ? strtoul(dash + 1, NULL, 10) : first;
 
     ((struct port_range *)items)[index] =
         (struct port_range){.first = (uint16_t)first, .last = (uint16_t)last};
 }
 
-struct address *argument_addresses(const struct arguments *arguments, const char *key, size_t *count)
+struct address *argument_addresses(const struct arguments *arguments, const char *key,
+                                   size_t *count)
 {
     return list_of(arguments, key, sizeof(struct address), count, take_address);
 }
@@ -124,6 +128,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], verbs[i].name) == 0)
             return verbs[i].run(&arguments);
     }
-    fprintf(stderr, "usage: driver ruleset|rule-bytes|queue|statistics|addresses|ports [KEY=VALUE]...\n");
+    fprintf(stderr,
+            "usage: driver ruleset|rule-bytes|queue|statistics|addresses|ports [KEY=VALUE]...\n");
     return 2;
 }

@@ -22,7 +22,9 @@ static void tell_addresses(struct addresses *addresses)
     fflush(stdout);
 }
 
-/* addresses interface=NAME: the addresses now, and again with every change, until the test ends the program.
+/*
+ * addresses interface=NAME: the addresses now, and again with every change, until the test ends the
+ * program.
  */
 int verb_addresses(const struct arguments *arguments)
 {

@@ -8,7 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What to do with packets: verdict=accept|drop|rewrite from=PORT to=PORT transit=flip hold=1 quiet=1 */
+/*
+ * What to do with packets: verdict=accept|drop|rewrite from=PORT to=PORT transit=flip hold=1
+ * quiet=1
+ */
 struct orders {
     enum verdict verdict;
     uint16_t from, to;   /* of rewrite: inbound destinations from -> to, outbound sources back */
@@ -71,8 +74,9 @@ static void tell_packet(const struct packet *packet)
     printf("{\"hook\": \"%s\", \"in\": %u, \"out\": %u, \"length\": %zu, \"transit\": %d, "
            "\"checksum_missing\": %d, "
            "\"gso\": %d, \"truncated\": %d, \"head\": \"",
-           packet->hook == HOOK_INBOUND ? "inbound" : "outbound", packet->in_interface, packet->out_interface,
-           packet->length, packet->transit, packet->checksum_missing, packet->gso, packet->truncated);
+           packet->hook == HOOK_INBOUND ? "inbound" : "outbound", packet->in_interface,
+           packet->out_interface, packet->length, packet->transit, packet->checksum_missing,
+           packet->gso, packet->truncated);
     for (size_t i = 0; i < packet->length && i < 64; i++)
         printf("%02x", packet->data[i]);
     printf("\"}\n");
@@ -147,7 +151,8 @@ int verb_statistics(const struct arguments *arguments)
 {
     struct queue_statistics statistics = {0};
     struct error error = {0};
-    int code = queue_read_statistics((uint16_t)argument_number(arguments, "number", 0), &statistics);
+    int code =
+        queue_read_statistics((uint16_t)argument_number(arguments, "number", 0), &statistics);
 
     printf("{\"waiting\": %u, \"dropped_full\": %lu, \"dropped_user\": %lu}\n", statistics.waiting,
            (unsigned long)statistics.dropped_full, (unsigned long)statistics.dropped_user);

@@ -64,7 +64,8 @@ int verb_ruleset(const struct arguments *arguments)
         code = run(ruleset, arguments, &error);
     if (code == 0)
         printf("{\"queue\": \"%s\", \"defrag\": \"%s\", \"seconds\": %.6f}\n",
-               ruleset_queue_expression(ruleset), ruleset_defrag_expression(ruleset), seconds() - start);
+               ruleset_queue_expression(ruleset), ruleset_defrag_expression(ruleset),
+               seconds() - start);
     ruleset_close(ruleset);
     return tell_result(code, &error);
 }
@@ -94,15 +95,16 @@ static int send_batch(struct batch *batch, struct error *error)
 }
 
 /*
- * rule-bytes method=0|1 defrag=0|1|2 send=0|1: the batch's rule messages in hexadecimal, by this plan, sent
- * or not. So one sees what would go to a kernel other than this one.
+ * rule-bytes method=0|1 defrag=0|1|2 send=0|1: the batch's rule messages in hexadecimal, by this
+ * plan, sent or not. So one sees what would go to a kernel other than this one.
  */
 int verb_rule_bytes(const struct arguments *arguments)
 {
     const struct ruleset_options options = read_options(arguments);
     const struct ruleset_contents contents = read_contents(arguments);
-    const struct ruleset_plan plan = {.queue = (enum queue_method)argument_number(arguments, "method", 0),
-                                      .defrag = (enum defrag_method)argument_number(arguments, "defrag", 0)};
+    const struct ruleset_plan plan = {
+        .queue = (enum queue_method)argument_number(arguments, "method", 0),
+        .defrag = (enum defrag_method)argument_number(arguments, "defrag", 0)};
     struct error error = {0};
     struct batch batch;
     int code = batch_begin(&batch, 1);

@@ -111,7 +111,8 @@ const char *endpoint_text(const struct endpoint *endpoint)
 
     const uint8_t *bytes = endpoint->address.bytes;
 
-    snprintf(text, 32, "%u.%u.%u.%u:%u", bytes[12], bytes[13], bytes[14], bytes[15], endpoint->port);
+    snprintf(text, 32, "%u.%u.%u.%u:%u", bytes[12], bytes[13], bytes[14], bytes[15],
+             endpoint->port);
     return text;
 }
 
@@ -210,7 +211,8 @@ uint16_t naive_pseudo_sum(const uint8_t *ip)
 uint16_t naive_l4_checksum(const uint8_t *ip)
 {
     const uint8_t *l4 = ip + ip_header_length(ip);
-    uint64_t sum = wide_pseudo_sum(ip) + wide_sum(l4, l4_covered(ip)) - get16(l4 + l4_checksum_offset(ip[9]));
+    uint64_t sum =
+        wide_pseudo_sum(ip) + wide_sum(l4, l4_covered(ip)) - get16(l4 + l4_checksum_offset(ip[9]));
     uint16_t checksum = (uint16_t)~fold(sum);
 
     return checksum == 0 && ip[9] == PROTOCOL_UDP ? 0xffff : checksum;
@@ -312,7 +314,8 @@ void make_tcp(struct sample *sample, const char *from, const char *to, uint8_t f
     fix_checksums(sample->bytes);
 }
 
-void make_icmp_query(struct sample *sample, const char *from, const char *to, uint8_t type, uint16_t id)
+void make_icmp_query(struct sample *sample, const char *from, const char *to, uint8_t type,
+                     uint16_t id)
 {
     uint8_t *l4 = begin(sample, from, to, PROTOCOL_ICMP, 8 + 12);
 
@@ -323,8 +326,8 @@ void make_icmp_query(struct sample *sample, const char *from, const char *to, ui
     fix_checksums(sample->bytes);
 }
 
-void make_icmp_error(struct sample *sample, const char *from, const char *to, uint8_t type, uint8_t code,
-                     const struct sample *quoted, size_t l4_bytes)
+void make_icmp_error(struct sample *sample, const char *from, const char *to, uint8_t type,
+                     uint8_t code, const struct sample *quoted, size_t l4_bytes)
 {
     size_t header = ip_header_length(quoted->bytes), length = header + l4_bytes;
     uint8_t *l4;
@@ -339,7 +342,8 @@ void make_icmp_error(struct sample *sample, const char *from, const char *to, ui
     fix_checksums(sample->bytes);
 }
 
-void make_raw(struct sample *sample, const char *from, const char *to, uint8_t protocol, size_t l4_length)
+void make_raw(struct sample *sample, const char *from, const char *to, uint8_t protocol,
+              size_t l4_length)
 {
     begin(sample, from, to, protocol, l4_length);
 }

@@ -1,9 +1,9 @@
 /*
- * support.h - what the unit tests of the core share: packets, naive checksums, a gateway with scripted time,
- * chance
+ * support.h - what the unit tests of the core share: packets, naive checksums, a gateway with
+ * scripted time, chance
  *
- * Nothing here uses the code under test to judge it: checksums are added up word by word, headers are read
- * byte by byte. Tests write addresses and endpoints as text ("10.0.0.5:4000").
+ * Nothing here uses the code under test to judge it: checksums are added up word by word, headers
+ * are read byte by byte. Tests write addresses and endpoints as text ("10.0.0.5:4000").
  */
 #ifndef PORTREEVE_TEST_SUPPORT_H
 #define PORTREEVE_TEST_SUPPORT_H
@@ -26,8 +26,10 @@ enum {
 int run_tests(const char *name, const TTest *const *tests, size_t count);
 #define RUN_TESTS(name, tests) run_tests(name, tests, sizeof(tests) / sizeof((tests)[0]))
 
-/* A repeatable stream of numbers. The seed is PORTREEVE_SEED, or fixed; seeded() says it when something is
- * wrong. */
+/*
+ * A repeatable stream of numbers. The seed is PORTREEVE_SEED, or fixed; seeded() says it when
+ * something is wrong.
+ */
 struct chance {
     uint64_t seed, state;
 };
@@ -38,10 +40,11 @@ uint32_t chance_below(struct chance *chance, uint32_t bound); /* bound > 0 */
 bool chance_one_in(struct chance *chance, uint32_t many);
 void chance_fill(struct chance *chance, void *at, size_t length);
 
-#define seeded(chance, condition)                                                                            \
-    do {                                                                                                     \
-        if (!(condition))                                                                                    \
-            ck_abort_msg("with PORTREEVE_SEED=%llu: %s", (unsigned long long)(chance)->seed, #condition);    \
+#define seeded(chance, condition)                                                                  \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg("with PORTREEVE_SEED=%llu: %s", (unsigned long long)(chance)->seed,       \
+                         #condition);                                                              \
     } while (0)
 
 /* Text to addresses; the test ends when the text is wrong. */
@@ -60,8 +63,10 @@ void put32(uint8_t *at, uint32_t value);
 
 /* The sum of big-endian 16-bit words, folded; an odd last byte is the high half of a word. */
 uint16_t naive_sum(const uint8_t *data, size_t length);
-/* The checksum that belongs into this IPv4 header, or into its TCP, UDP or ICMP header. The packet is
- * well-formed. */
+/*
+ * The checksum that belongs into this IPv4 header, or into its TCP, UDP or ICMP header. The packet
+ * is well-formed.
+ */
 uint16_t naive_ip_checksum(const uint8_t *ip);
 uint16_t naive_l4_checksum(const uint8_t *ip);
 uint16_t naive_pseudo_sum(const uint8_t *ip);
@@ -73,8 +78,10 @@ bool ip_checksum_is_right(const uint8_t *ip);
 bool l4_checksum_is_right(const uint8_t *ip);
 bool icmp_checksum_is_right(const uint8_t *l4, size_t length);
 
-/* Writes an IPv4 header with its checksum; returns its length. `options` may be NULL; their length is a
- * multiple of 4. */
+/*
+ * Writes an IPv4 header with its checksum; returns its length. `options` may be NULL; their length
+ * is a multiple of 4.
+ */
 size_t put_ipv4(uint8_t *at, uint8_t protocol, const struct address *from, const struct address *to,
                 const uint8_t *options, size_t options_length, size_t l4_length);
 
@@ -86,12 +93,14 @@ struct sample {
 
 void make_udp(struct sample *sample, const char *from, const char *to, size_t payload);
 void make_tcp(struct sample *sample, const char *from, const char *to, uint8_t flags);
-void make_icmp_query(struct sample *sample, const char *from, const char *to, uint8_t type, uint16_t id);
+void make_icmp_query(struct sample *sample, const char *from, const char *to, uint8_t type,
+                     uint16_t id);
 /* An ICMP error that quotes the packet's IP header and at most `l4_bytes` after it. */
-void make_icmp_error(struct sample *sample, const char *from, const char *to, uint8_t type, uint8_t code,
-                     const struct sample *quoted, size_t l4_bytes);
+void make_icmp_error(struct sample *sample, const char *from, const char *to, uint8_t type,
+                     uint8_t code, const struct sample *quoted, size_t l4_bytes);
 /* Protocol without ports. */
-void make_raw(struct sample *sample, const char *from, const char *to, uint8_t protocol, size_t l4_length);
+void make_raw(struct sample *sample, const char *from, const char *to, uint8_t protocol,
+              size_t l4_length);
 void copy_sample(struct sample *to, const struct sample *from);
 
 /* What the packet carries now. ICMP: addresses only, the id apart. */
@@ -111,11 +120,11 @@ struct gateway {
 
 /* An unsealed policy with share "lab": 10.0.0.0/24, ports 50000-50999; 256 sessions. */
 struct policy *lab_policy(enum filtering filtering);
-void add_share(struct policy *policy, const char *name, const char *source, uint16_t first, uint16_t last,
-               enum filtering filtering);
+void add_share(struct policy *policy, const char *name, const char *source, uint16_t first,
+               uint16_t last, enum filtering filtering);
 /* `allow` is one prefix, or NULL. */
-void add_forward(struct policy *policy, const char *name, uint8_t protocols, uint16_t first, uint16_t last,
-                 const char *to, const char *allow);
+void add_forward(struct policy *policy, const char *name, uint8_t protocols, uint16_t first,
+                 uint16_t last, const char *to, const char *allow);
 
 /* Seals the policy and takes it over. */
 void gateway_start(struct gateway *gateway, struct policy *policy);
@@ -123,16 +132,21 @@ void gateway_stop(struct gateway *gateway);
 /* Exchanges the policy; returns how many sessions ended. */
 uint32_t gateway_change_policy(struct gateway *gateway, struct policy *policy);
 /* The same for the external addresses. */
-uint32_t gateway_set_addresses(struct gateway *gateway, const struct address *addresses, size_t count);
+uint32_t gateway_set_addresses(struct gateway *gateway, const struct address *addresses,
+                               size_t count);
 /* Lets time pass, second by second if it is short. */
 void gateway_wait(struct gateway *gateway, uint64_t milliseconds);
 
-/* Each returns the reason of a drop, DROP_NONE otherwise, and checks what must hold for every packet. */
+/*
+ * Each returns the reason of a drop, DROP_NONE otherwise, and checks what must hold for every
+ * packet.
+ */
 enum drop_reason gateway_translate(struct gateway *gateway, struct sample *sample);
-enum drop_reason leave(struct gateway *gateway, struct sample *sample);      /* outbound, by WAN */
-enum drop_reason arrive(struct gateway *gateway, struct sample *sample);     /* inbound, from WAN */
-enum drop_reason turn_back(struct gateway *gateway, struct sample *sample);  /* inbound, from LAN */
-enum drop_reason pass_again(struct gateway *gateway, struct sample *sample); /* outbound, to LAN, marked */
+enum drop_reason leave(struct gateway *gateway, struct sample *sample);     /* outbound, by WAN */
+enum drop_reason arrive(struct gateway *gateway, struct sample *sample);    /* inbound, from WAN */
+enum drop_reason turn_back(struct gateway *gateway, struct sample *sample); /* inbound, from LAN */
+enum drop_reason pass_again(struct gateway *gateway,
+                            struct sample *sample); /* outbound, to LAN, marked */
 
 /* Short forms. The endpoint that the packet shows to the world, or NULL when it was not let out. */
 const char *udp_out(struct gateway *gateway, const char *from, const char *to);
@@ -144,7 +158,9 @@ const char *tcp_connect(struct gateway *gateway, const char *from, const char *t
 /* Both passes. On success *sample is what the target sees. */
 enum drop_reason hairpin(struct gateway *gateway, struct sample *sample);
 
-/* The session with this internal (or hairpin peer) and remote endpoint; false when there is none. */
+/*
+ * The session with this internal (or hairpin peer) and remote endpoint; false when there is none.
+ */
 bool find_view(const struct gateway *gateway, const char *internal, const char *remote,
                struct session_view *view);
 

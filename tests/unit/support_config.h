@@ -24,7 +24,9 @@ void config_keep_error(void *context, const char *message);
 bool config_load_bytes(const char *bytes, size_t length);
 bool config_load_text(const char *text);
 void config_must_load(const char *text);
-/* The text fails with these errors, all of them and in this order: "LINE: ..."; NULL ends the list. */
+/*
+ * The text fails with these errors, all of them and in this order: "LINE: ..."; NULL ends the list.
+ */
 void config_must_fail(const char *text, ...);
 /* A message without the file's path and the colon behind it. */
 const char *config_without_path(const char *message);

@@ -7,22 +7,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-void add_share(struct policy *policy, const char *name, const char *source, uint16_t first, uint16_t last,
-               enum filtering filtering)
+void add_share(struct policy *policy, const char *name, const char *source, uint16_t first,
+               uint16_t last, enum filtering filtering)
 {
     struct prefix prefix = prefix_of(source);
     struct port_range range = {first, last};
-    struct share share = {
-        .source = &prefix, .source_count = 1, .ports = &range, .ports_count = 1, .filtering = filtering};
+    struct share share = {.source = &prefix,
+                          .source_count = 1,
+                          .ports = &range,
+                          .ports_count = 1,
+                          .filtering = filtering};
 
     snprintf(share.name, sizeof(share.name), "%s", name);
     ck_assert(policy_add_share(policy, &share));
 }
 
-void add_forward(struct policy *policy, const char *name, uint8_t protocols, uint16_t first, uint16_t last,
-                 const char *to, const char *allow)
+void add_forward(struct policy *policy, const char *name, uint8_t protocols, uint16_t first,
+                 uint16_t last, const char *to, const char *allow)
 {
-    struct forward forward = {.protocols = protocols, .listen = {first, last}, .to = endpoint_of(to)};
+    struct forward forward = {
+        .protocols = protocols, .listen = {first, last}, .to = endpoint_of(to)};
     struct prefix prefix;
 
     snprintf(forward.name, sizeof(forward.name), "%s", name);
@@ -78,7 +82,8 @@ uint32_t gateway_change_policy(struct gateway *gateway, struct policy *policy)
     return ended;
 }
 
-uint32_t gateway_set_addresses(struct gateway *gateway, const struct address *addresses, size_t count)
+uint32_t gateway_set_addresses(struct gateway *gateway, const struct address *addresses,
+                               size_t count)
 {
     uint64_t before = gateway->nat->counters.closed[CLOSE_ADDRESS];
 
@@ -107,7 +112,8 @@ static uint64_t sum(const uint64_t *numbers, size_t count)
 static void check_session(const struct nat *nat, uint32_t slot)
 {
     const struct session *session = &nat->table.session[slot];
-    struct tuple tuple[2] = {session_tuple(session, ROLE_INITIATOR), session_tuple(session, ROLE_RESPONDER)};
+    struct tuple tuple[2] = {session_tuple(session, ROLE_INITIATOR),
+                             session_tuple(session, ROLE_RESPONDER)};
     bool same_tuples = tuple_equal(&tuple[0], &tuple[1]);
     enum role role;
 
@@ -131,17 +137,21 @@ static void check_sharers(const struct nat *nat, const struct mapping *mapping, 
     for (uint32_t i = 0; i < nat->table.capacity; i++) {
         const struct mapping *other = &nat->table.mapping[i];
 
-        sharers += other->sessions > 0 && other->is_overload && other->protocol == mapping->protocol &&
+        sharers += other->sessions > 0 && other->is_overload &&
+                   other->protocol == mapping->protocol &&
                    other->external_index == mapping->external_index &&
                    other->external_port == mapping->external_port;
     }
-    ck_assert_uint_eq(sharers, holder < HOLDER_SHARED ? nat->table.mapping[holder].sharers : holder - HOLDER_SHARED);
+    ck_assert_uint_eq(sharers, holder < HOLDER_SHARED ? nat->table.mapping[holder].sharers
+                                                      : holder - HOLDER_SHARED);
 }
 
 static void check_mapping(const struct nat *nat, uint32_t index, uint32_t sessions)
 {
     const struct mapping *mapping = &nat->table.mapping[index];
-    size_t protocol = mapping->protocol == PROTOCOL_TCP ? 0 : mapping->protocol == PROTOCOL_UDP ? 1 : 2;
+    size_t protocol = mapping->protocol == PROTOCOL_TCP   ? 0
+                      : mapping->protocol == PROTOCOL_UDP ? 1
+                                                          : 2;
     const struct port_space *space = &nat->ports[(size_t)mapping->external_index * 3 + protocol];
     uint32_t holder = ports_holder(space, mapping->external_port);
     bool may_be_stale = nat->policy_before != NULL; /* a review has yet to come by */
@@ -150,7 +160,8 @@ static void check_mapping(const struct nat *nat, uint32_t index, uint32_t sessio
     ck_assert_uint_eq(mapping->sessions, sessions);
     ck_assert(nat_view_mapping(nat, index, 0, &view));
     if (!may_be_stale)
-        ck_assert_uint_eq(mapping_find_internal(&nat->table, mapping->protocol, &view.internal), index);
+        ck_assert_uint_eq(mapping_find_internal(&nat->table, mapping->protocol, &view.internal),
+                          index);
     ck_assert_uint_ne(holder, INDEX_NONE);
     ck_assert(mapping->is_overload ? holder != index : holder == index);
     ck_assert(!mapping->is_overload || mapping->protocol == PROTOCOL_TCP);
@@ -173,8 +184,8 @@ static void check_ages(const struct nat *nat)
         }
     }
     for (uint32_t slot = 0; slot < nat->table.capacity; slot++)
-        expected +=
-            nat->table.session[slot].live == SLOT_LIVE && session_age_list(&nat->table.session[slot]) != AGE_NONE;
+        expected += nat->table.session[slot].live == SLOT_LIVE &&
+                    session_age_list(&nat->table.session[slot]) != AGE_NONE;
     ck_assert_uint_eq(listed, expected);
 }
 
@@ -221,8 +232,9 @@ void check_invariants(const struct nat *nat)
     check_hosts(nat, with_host);
     ck_assert_uint_eq(nat->table.live, live);
     ck_assert_uint_eq(nat->table.mappings_live, mappings);
-    ck_assert_uint_eq(
-        nat->counters.opened + nat->counters.adopted - sum(nat->counters.closed, CLOSE_REASON_COUNT), live);
+    ck_assert_uint_eq(nat->counters.opened + nat->counters.adopted -
+                          sum(nat->counters.closed, CLOSE_REASON_COUNT),
+                      live);
 }
 
 static uint64_t counted(const struct nat *nat)
@@ -248,7 +260,8 @@ enum drop_reason gateway_translate(struct gateway *gateway, struct sample *sampl
         ck_assert_mem_eq(sample->bytes + packet->length, before.bytes + packet->length,
                          sizeof(sample->bytes) - packet->length);
         ck_assert(!ip_checksum_is_right(before.bytes) || ip_checksum_is_right(sample->bytes));
-        ck_assert(!l4_checksum_is_right(before.bytes) || l4_checksum_is_right(sample->bytes) || packet->gso);
+        ck_assert(!l4_checksum_is_right(before.bytes) || l4_checksum_is_right(sample->bytes) ||
+                  packet->gso);
     }
     check_invariants(gateway->nat);
     return packet->reason;
@@ -353,8 +366,8 @@ bool find_view(const struct gateway *gateway, const char *internal, const char *
     struct endpoint inside = endpoint_of(internal), outside = endpoint_of(remote);
 
     for (uint32_t slot = 0; slot < gateway->nat->table.capacity; slot++) {
-        if (nat_view(gateway->nat, slot, gateway->now, view) && endpoint_equal(&view->internal, &inside) &&
-            endpoint_equal(&view->remote, &outside))
+        if (nat_view(gateway->nat, slot, gateway->now, view) &&
+            endpoint_equal(&view->internal, &inside) && endpoint_equal(&view->remote, &outside))
             return true;
     }
     return false;

@@ -7,7 +7,8 @@
 const struct twin_share twin_shares[3] = {
     {"open", "10.0.0.0/24", IP(10, 0, 0, 0), SLASH24, 50000, 50999, FILTERING_ENDPOINT_INDEPENDENT},
     {"half", "10.0.1.0/24", IP(10, 0, 1, 0), SLASH24, 51000, 51999, FILTERING_ADDRESS_DEPENDENT},
-    {"strict", "10.0.2.0/24", IP(10, 0, 2, 0), SLASH24, 52000, 52999, FILTERING_ADDRESS_AND_PORT_DEPENDENT},
+    {"strict", "10.0.2.0/24", IP(10, 0, 2, 0), SLASH24, 52000, 52999,
+     FILTERING_ADDRESS_AND_PORT_DEPENDENT},
 };
 
 const struct twin_forward twin_forwards[5] = {
@@ -21,7 +22,15 @@ const struct twin_forward twin_forwards[5] = {
      {IP(10, 0, 1, 53), 53},
      IP(198, 51, 100, 0),
      SLASH24},
-    {"range", "10.0.2.7:9000", NULL, FORWARD_TCP | FORWARD_UDP, 7000, 7009, {IP(10, 0, 2, 7), 9000}, 0, 0},
+    {"range",
+     "10.0.2.7:9000",
+     NULL,
+     FORWARD_TCP | FORWARD_UDP,
+     7000,
+     7009,
+     {IP(10, 0, 2, 7), 9000},
+     0,
+     0},
     {"elsewhere", "10.9.0.9:8888", NULL, FORWARD_TCP, 8888, 8888, {IP(10, 9, 0, 9), 8888}, 0, 0},
     {"in-pool", "10.0.0.81:81", NULL, FORWARD_UDP, 50500, 50500, {IP(10, 0, 0, 81), 81}, 0, 0},
 };
@@ -177,7 +186,9 @@ static void learn_door(struct twin *twin, uint8_t protocol, struct spot inside, 
     complain(twin, forward_at(protocol, chosen.port) == NULL, "the port is a forward's");
     complain(twin, door_at(twin, protocol, chosen) == NULL, "the port is taken");
     for (size_t i = 0; i < twin->rest; i++)
-        complain(twin, twin->resting[i].protocol != protocol || !twin_same(twin->resting[i].outside, chosen),
+        complain(twin,
+                 twin->resting[i].protocol != protocol ||
+                     !twin_same(twin->resting[i].outside, chosen),
                  "the port is to rest");
     ck_assert_uint_lt(twin->doors, TWIN_MAX);
     twin->door[twin->doors++] = (struct door){protocol, inside, chosen};
@@ -202,7 +213,8 @@ static bool collides(const struct twin *twin, uint8_t protocol, struct spot insi
 
         if (talk->protocol != protocol || is_knock(talk))
             continue;
-        if (twin_same(talk->inside, inside) && twin_same(talk->hairpin ? talk->far_outside : talk->far, far))
+        if (twin_same(talk->inside, inside) &&
+            twin_same(talk->hairpin ? talk->far_outside : talk->far, far))
             return true;
         if (twin_same(talk->far, inside) && twin_same(talk->outside, far))
             return true;
@@ -221,7 +233,8 @@ static enum drop_reason may_open(const struct header *header)
     return DROP_NONE;
 }
 
-static bool has_talk(const struct twin *twin, uint8_t protocol, struct spot outside, struct spot far)
+static bool has_talk(const struct twin *twin, uint8_t protocol, struct spot outside,
+                     struct spot far)
 {
     for (size_t i = 0; i < twin->talks; i++) {
         const struct talk *talk = &twin->talk[i];
@@ -251,8 +264,10 @@ static enum drop_reason open_outbound(struct twin *twin, const struct header *he
         *outside = shown_source(real, header->protocol);
         learn_door(twin, header->protocol, header->source, *outside);
     }
-    add_talk(twin, (struct talk){
-                       header->protocol, false, true, header->source, *outside, header->destination, {0, 0}});
+    add_talk(
+        twin,
+        (struct talk){
+            header->protocol, false, true, header->source, *outside, header->destination, {0, 0}});
     return DROP_NONE;
 }
 
@@ -265,13 +280,14 @@ static enum drop_reason outbound(struct twin *twin, struct packet *packet, struc
     for (size_t i = 0; i < twin->talks; i++) {
         const struct talk *talk = &twin->talk[i];
 
-        if (talk->protocol == header->protocol && !talk->hairpin && twin_same(talk->inside, header->source) &&
-            twin_same(talk->far, header->destination))
+        if (talk->protocol == header->protocol && !talk->hairpin &&
+            twin_same(talk->inside, header->source) && twin_same(talk->far, header->destination))
             outside = talk->outside;
     }
     if (outside.ip == 0) {
-        if (packet->out_interface != WAN || (twin_share_of(header->source.ip) == NULL &&
-                                             forward_port_of(header->protocol, header->source) == 0)) {
+        if (packet->out_interface != WAN ||
+            (twin_share_of(header->source.ip) == NULL &&
+             forward_port_of(header->protocol, header->source) == 0)) {
             packet->verdict = VERDICT_ACCEPT;
             return DROP_NONE;
         }
@@ -310,8 +326,10 @@ static enum drop_reason second_pass(struct twin *twin, struct packet *packet, st
 {
     for (size_t i = 0; i < twin->talks; i++) {
         const struct talk *talk = &twin->talk[i];
-        bool forth = twin_same(talk->inside, header->source) && twin_same(talk->far, header->destination);
-        bool back = twin_same(talk->far, header->source) && twin_same(talk->inside, header->destination);
+        bool forth =
+            twin_same(talk->inside, header->source) && twin_same(talk->far, header->destination);
+        bool back =
+            twin_same(talk->far, header->source) && twin_same(talk->inside, header->destination);
 
         if (!talk->hairpin || talk->protocol != header->protocol || (!forth && !back))
             continue;
@@ -337,23 +355,26 @@ static bool admitted(const struct twin *twin, const struct door *door, struct sp
 
         if (talk->protocol == door->protocol && talk->opened_inside &&
             twin_same(talk->outside, door->outside) &&
-            (filtering == FILTERING_ADDRESS_DEPENDENT ? far.ip == remote.ip : twin_same(far, remote)))
+            (filtering == FILTERING_ADDRESS_DEPENDENT ? far.ip == remote.ip
+                                                      : twin_same(far, remote)))
             return true;
     }
     return filtering == FILTERING_ENDPOINT_INDEPENDENT;
 }
 
 /* Who is behind the external endpoint. */
-static enum drop_reason behind(const struct twin *twin, const struct header *header, struct spot remote,
-                               struct spot *inside)
+static enum drop_reason behind(const struct twin *twin, const struct header *header,
+                               struct spot remote, struct spot *inside)
 {
     const struct twin_forward *forward = forward_at(header->protocol, header->destination.port);
     const struct door *door = door_at(twin, header->protocol, header->destination);
 
     if (forward != NULL) {
-        *inside = (struct spot){forward->to.ip,
-                                (uint16_t)(forward->to.port + header->destination.port - forward->first)};
-        return (header->source.ip & forward->allow_mask) == forward->allow ? DROP_NONE : DROP_NOT_ALLOWED;
+        *inside =
+            (struct spot){forward->to.ip,
+                          (uint16_t)(forward->to.port + header->destination.port - forward->first)};
+        return (header->source.ip & forward->allow_mask) == forward->allow ? DROP_NONE
+                                                                           : DROP_NOT_ALLOWED;
     }
     if (door == NULL)
         return DROP_NO_SESSION;
@@ -362,7 +383,8 @@ static enum drop_reason behind(const struct twin *twin, const struct header *hea
 }
 
 /* Do these two speak by other external endpoints already? The second pass could not tell which. */
-static bool has_hairpin(const struct twin *twin, uint8_t protocol, struct spot one, struct spot other)
+static bool has_hairpin(const struct twin *twin, uint8_t protocol, struct spot one,
+                        struct spot other)
 {
     for (size_t i = 0; i < twin->talks; i++) {
         const struct talk *talk = &twin->talk[i];
@@ -382,15 +404,16 @@ static struct spot caller_outside(struct twin *twin, const struct header *header
     const struct door *door = door_of(twin, header->protocol, header->source);
     uint32_t *external = external_of(twin, header->source.ip);
 
-    if (*external ==
-        0) /* its first packet; the real one knows where it belongs, unless it refuses the packet at once */
+    if (*external == 0) /* its first packet; the real one knows where it belongs, unless it refuses
+                           the packet at once */
         *external = twin->peek(twin->context, header->protocol, header->source).ip;
     if (forwarded != 0)
         return (struct spot){*external, forwarded};
     return door != NULL ? door->outside : (struct spot){*external, 0};
 }
 
-static enum drop_reason open_hairpin(struct twin *twin, const struct header *header, struct spot *inside)
+static enum drop_reason open_hairpin(struct twin *twin, const struct header *header,
+                                     struct spot *inside)
 {
     struct spot outside = caller_outside(twin, header);
     enum drop_reason reason = behind(twin, header, outside, inside);
@@ -414,12 +437,13 @@ static enum drop_reason open_hairpin(struct twin *twin, const struct header *hea
 }
 
 static enum drop_reason open_inbound(struct twin *twin, const struct packet *packet,
-                                     const struct header *header, struct spot *inside, bool *hairpin)
+                                     const struct header *header, struct spot *inside,
+                                     bool *hairpin)
 {
     enum drop_reason reason = may_open(header);
 
-    *hairpin =
-        twin_share_of(header->source.ip) != NULL || forward_port_of(header->protocol, header->source) != 0;
+    *hairpin = twin_share_of(header->source.ip) != NULL ||
+               forward_port_of(header->protocol, header->source) != 0;
     if (reason != DROP_NONE)
         return reason;
     if (packet->in_interface == WAN && (*hairpin || twin_is_external(header->source.ip)))
@@ -431,8 +455,10 @@ static enum drop_reason open_inbound(struct twin *twin, const struct packet *pac
         return reason;
     if (collides(twin, header->protocol, *inside, header->source))
         return DROP_TUPLE_COLLISION;
-    add_talk(twin, (struct talk){
-                       header->protocol, false, false, *inside, header->destination, header->source, {0, 0}});
+    add_talk(
+        twin,
+        (struct talk){
+            header->protocol, false, false, *inside, header->destination, header->source, {0, 0}});
     return DROP_NONE;
 }
 
@@ -475,9 +501,12 @@ static enum drop_reason inbound(struct twin *twin, struct packet *packet, struct
     return DROP_NONE;
 }
 
-/* Hosts that share an address get ids of its own for what may be fragmented; which, only the real one knows.
+/*
+ * Hosts that share an address get ids of its own for what may be fragmented; which, only the real
+ * one knows.
  */
-static void learn_id(const struct packet *packet, const struct header *header, const struct packet *real)
+static void learn_id(const struct packet *packet, const struct header *header,
+                     const struct packet *real)
 {
     uint8_t *ip = header->ip;
     uint16_t before = get16(ip + 4);
@@ -486,10 +515,12 @@ static void learn_id(const struct packet *packet, const struct header *header, c
     if (packet->hook != HOOK_OUTBOUND || twin_is_error(header) || ip[6] & 0x40)
         return;
     memcpy(ip + 4, real->data + 4, 2);
-    put16(ip + 10, right ? naive_ip_checksum(ip) : twin_adjust(get16(ip + 10), before, get16(ip + 4), false));
+    put16(ip + 10, right ? naive_ip_checksum(ip)
+                         : twin_adjust(get16(ip + 10), before, get16(ip + 4), false));
 }
 
-static void count(struct twin *twin, const struct packet *packet, const struct header *header, bool second)
+static void count(struct twin *twin, const struct packet *packet, const struct header *header,
+                  bool second)
 {
     if (packet->verdict == VERDICT_DROP)
         twin->dropped[packet->reason]++;
@@ -520,7 +551,8 @@ static enum drop_reason decide(struct twin *twin, struct packet *packet, struct 
         return twin_icmp_error(twin, packet, header);
     if (packet->hook == HOOK_INBOUND)
         return inbound(twin, packet, header);
-    return packet->transit ? second_pass(twin, packet, header) : outbound(twin, packet, header, real);
+    return packet->transit ? second_pass(twin, packet, header)
+                           : outbound(twin, packet, header, real);
 }
 
 void twin_translate(struct twin *twin, struct packet *packet, const struct packet *real)

@@ -1,10 +1,11 @@
 /*
- * support_twin.h - a NAT that is too simple to be wrong: lists that are searched from the front, headers that
- * are read byte by byte, checksums that are added up anew
+ * support_twin.h - a NAT that is too simple to be wrong: lists that are searched from the front,
+ * headers that are read byte by byte, checksums that are added up anew
  *
- * It knows addresses as numbers, and nothing of tuples, keys or roles. What it cannot know, the random choice
- * of an external port, it learns from what the real one did, and complains when that choice was not allowed.
- * Nothing in it ends by time: the test stays within the timeouts and calls twin_forget when all has expired.
+ * It knows addresses as numbers, and nothing of tuples, keys or roles. What it cannot know, the
+ * random choice of an external port, it learns from what the real one did, and complains when that
+ * choice was not allowed. Nothing in it ends by time: the test stays within the timeouts and calls
+ * twin_forget when all has expired.
  */
 #ifndef PORTREEVE_TEST_SUPPORT_TWIN_H
 #define PORTREEVE_TEST_SUPPORT_TWIN_H
@@ -12,7 +13,8 @@
 #include "support.h"
 
 /* An IPv4 address as a number. */
-#define IP(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
+#define IP(a, b, c, d)                                                                             \
+    ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
 struct spot {
     uint32_t ip;
@@ -45,9 +47,9 @@ struct door {
 };
 
 /*
- * Who speaks to whom. In a hairpin `far` is the other internal endpoint, and far_outside what the caller
- * calls it. Where `far` is one of our own external endpoints without being a hairpin, somebody has knocked
- * there and was not let in.
+ * Who speaks to whom. In a hairpin `far` is the other internal endpoint, and far_outside what the
+ * caller calls it. Where `far` is one of our own external endpoints without being a hairpin,
+ * somebody has knocked there and was not let in.
  */
 struct talk {
     uint8_t protocol;
@@ -70,13 +72,18 @@ struct twin {
     size_t pairs;
     uint64_t dropped[DROP_REASON_COUNT], unchanged, packets[2], bytes[2];
     const char *complaint; /* what the real one must not have chosen; NULL */
-    /* The external endpoint that the real one has chosen for this internal one, where no packet shows it; 0
-     * for none. */
+    /*
+     * The external endpoint that the real one has chosen for this internal one, where no packet
+     * shows it; 0 for none.
+     */
     struct spot (*peek)(void *context, uint8_t protocol, struct spot inside);
     void *context;
 };
 
-/* Decides about the packet and rewrites its bytes; `real` is the same packet after the real translation. */
+/*
+ * Decides about the packet and rewrites its bytes; `real` is the same packet after the real
+ * translation.
+ */
 void twin_translate(struct twin *twin, struct packet *packet, const struct packet *real);
 
 /* Every session has expired. */

@@ -5,7 +5,10 @@
 
 #include <string.h>
 
-/* What the error quotes: as twin_read_packet, but it may be cut, and `l4_length` is what is there of it. */
+/*
+ * What the error quotes: as twin_read_packet, but it may be cut, and `l4_length` is what is there
+ * of it.
+ */
 static enum drop_reason read_quoted(const struct header *error, struct header *quoted)
 {
     size_t available = error->l4_length - 8, stated = (size_t)error->l4[5] * 4;
@@ -42,12 +45,14 @@ static bool is_opaque(const struct header *quoted)
 /* Makes the quoted packet what it was before it was rewritten. */
 static void restore(struct header *quoted, struct spot source, struct spot destination)
 {
-    static const size_t offset[256] = {[PROTOCOL_TCP] = 16, [PROTOCOL_UDP] = 6, [PROTOCOL_ICMP] = 2};
+    static const size_t offset[256] = {
+        [PROTOCOL_TCP] = 16, [PROTOCOL_UDP] = 6, [PROTOCOL_ICMP] = 2};
     uint8_t *checksum = quoted->l4 + offset[quoted->protocol];
     bool is_udp = quoted->protocol == PROTOCOL_UDP;
     bool whole = quoted->total == quoted->header + quoted->l4_length &&
                  (!is_udp || get16(quoted->l4 + 4) <= quoted->l4_length);
-    bool there = checksum + 2 <= quoted->l4 + quoted->l4_length && !(is_udp && get16(checksum) == 0);
+    bool there =
+        checksum + 2 <= quoted->l4 + quoted->l4_length && !(is_udp && get16(checksum) == 0);
     bool right = whole && there && l4_checksum_is_right(quoted->ip);
     uint64_t before = twin_covered_words(quoted);
 
@@ -55,8 +60,9 @@ static void restore(struct header *quoted, struct spot source, struct spot desti
     twin_write_end(quoted, false, destination);
     put16(quoted->ip + 10, naive_ip_checksum(quoted->ip));
     if (there)
-        put16(checksum, right ? naive_l4_checksum(quoted->ip)
-                              : twin_adjust(get16(checksum), before, twin_covered_words(quoted), is_udp));
+        put16(checksum,
+              right ? naive_l4_checksum(quoted->ip)
+                    : twin_adjust(get16(checksum), before, twin_covered_words(quoted), is_udp));
 }
 
 static enum drop_reason rewrite(struct packet *packet, struct header *error, struct header *quoted,
@@ -85,7 +91,8 @@ static enum drop_reason without_talk(struct packet *packet, const struct header 
     bool drop = twin_published(quoted->protocol, quoted->source.port);
 
     if (packet->hook == HOOK_OUTBOUND)
-        drop = packet->transit || (packet->out_interface == WAN && twin_share_of(error->source.ip) != NULL);
+        drop = packet->transit ||
+               (packet->out_interface == WAN && twin_share_of(error->source.ip) != NULL);
     packet->verdict = VERDICT_ACCEPT;
     return drop ? DROP_ICMP_NO_SESSION : DROP_NONE;
 }
@@ -96,19 +103,19 @@ static bool between(const struct header *quoted, struct spot source, struct spot
 }
 
 /* Somebody outside, or a hairpin's host, says what it thinks of a packet that we sent. */
-static enum drop_reason from_outside(const struct talk *talk, struct packet *packet, struct header *error,
-                                     struct header *quoted)
+static enum drop_reason from_outside(const struct talk *talk, struct packet *packet,
+                                     struct header *error, struct header *quoted)
 {
     packet->transit = talk->hairpin && packet->in_interface != WAN;
     if (!between(quoted, talk->outside, talk->far))
         return rewrite(packet, error, quoted, talk->far, talk->outside, false, talk->far.ip);
-    return rewrite(packet, error, quoted, talk->inside, talk->hairpin ? talk->far_outside : talk->far, false,
-                   talk->inside.ip);
+    return rewrite(packet, error, quoted, talk->inside,
+                   talk->hairpin ? talk->far_outside : talk->far, false, talk->inside.ip);
 }
 
 /* The second pass: the quoted packet is as its sender knows it. */
-static enum drop_reason turned_back(const struct talk *talk, struct packet *packet, struct header *error,
-                                    struct header *quoted)
+static enum drop_reason turned_back(const struct talk *talk, struct packet *packet,
+                                    struct header *error, struct header *quoted)
 {
     packet->transit = false;
     return rewrite(packet, error, quoted, quoted->source, quoted->destination, true,
@@ -133,12 +140,14 @@ enum drop_reason twin_icmp_error(struct twin *twin, struct packet *packet, struc
              (talk->hairpin && between(&quoted, talk->far_outside, talk->inside))))
             return from_outside(talk, packet, error, &quoted);
         if (packet->hook == HOOK_OUTBOUND && packet->transit && talk->hairpin &&
-            (between(&quoted, talk->inside, talk->far_outside) || between(&quoted, talk->far, talk->outside)))
+            (between(&quoted, talk->inside, talk->far_outside) ||
+             between(&quoted, talk->far, talk->outside)))
             return turned_back(talk, packet, error, &quoted);
         if (packet->hook == HOOK_OUTBOUND && !packet->transit && !talk->hairpin &&
             between(&quoted, talk->far, talk->inside)) {
             packet->transit = false;
-            return rewrite(packet, error, &quoted, talk->far, talk->outside, true, talk->outside.ip);
+            return rewrite(packet, error, &quoted, talk->far, talk->outside, true,
+                           talk->outside.ip);
         }
     }
     return without_talk(packet, error, &quoted);

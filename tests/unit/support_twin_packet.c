@@ -61,7 +61,8 @@ static enum drop_reason read_options(const uint8_t *ip, size_t header)
 
 static enum drop_reason read_l4(struct header *header)
 {
-    static const uint8_t least[256] = {[PROTOCOL_TCP] = 20, [PROTOCOL_UDP] = 8, [PROTOCOL_ICMP] = 8};
+    static const uint8_t least[256] = {
+        [PROTOCOL_TCP] = 20, [PROTOCOL_UDP] = 8, [PROTOCOL_ICMP] = 8};
 
     if (least[header->protocol] == 0)
         return DROP_UNSUPPORTED_PROTOCOL;
@@ -175,9 +176,9 @@ void twin_set_end(const struct packet *packet, struct header *header, bool sourc
     bool is_udp = header->protocol == PROTOCOL_UDP, l4_none = get16(at) == 0;
 
     twin_write_end(header, source, spot);
-    put16(header->ip + 10,
-          ip_right ? naive_ip_checksum(header->ip)
-                   : twin_adjust(get16(header->ip + 10), ip_before, twin_words(header->ip + 12, 8), false));
+    put16(header->ip + 10, ip_right ? naive_ip_checksum(header->ip)
+                                    : twin_adjust(get16(header->ip + 10), ip_before,
+                                                  twin_words(header->ip + 12, 8), false));
     put16(at, l4_right || packet->checksum_missing
                   ? naive_l4_checksum(header->ip)
                   : twin_adjust(get16(at), l4_before, twin_covered_words(header), is_udp));

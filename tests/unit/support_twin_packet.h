@@ -24,15 +24,20 @@ void twin_read_spots(struct header *header);
 void twin_read_ports(struct header *header);
 
 /* Gives the packet this source or destination, with all checksums. */
-void twin_set_end(const struct packet *packet, struct header *header, bool source, struct spot spot);
+void twin_set_end(const struct packet *packet, struct header *header, bool source,
+                  struct spot spot);
 
-/* Segmentation wants the sum of the pseudo header; a UDP packet that is still to pass the other hook has no
- * checksum. */
+/*
+ * Segmentation wants the sum of the pseudo header; a UDP packet that is still to pass the other
+ * hook has no checksum.
+ */
 void twin_prepare_for_segmentation(const struct packet *packet, const struct header *header);
 bool twin_passes_twice(const struct packet *packet, const struct header *header);
 
-/* The parts of that: without checksums; the words that the L4 checksum covers; a checksum that goes with
- * them. */
+/*
+ * The parts of that: without checksums; the words that the L4 checksum covers; a checksum that goes
+ * with them.
+ */
 void twin_write_end(struct header *header, bool source, struct spot spot);
 uint64_t twin_covered_words(const struct header *header);
 uint64_t twin_words(const uint8_t *at, size_t length);

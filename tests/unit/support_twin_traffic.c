@@ -15,8 +15,8 @@ bool traffic_one_in(struct run *run, uint32_t many)
 void traffic_begin(struct run *run, enum packet_hook hook, uint32_t in, uint32_t out)
 {
     memset(run->before, 0x11, 128);
-    run->packet =
-        (struct packet){.data = run->before, .hook = hook, .in_interface = in, .out_interface = out};
+    run->packet = (struct packet){
+        .data = run->before, .hook = hook, .in_interface = in, .out_interface = out};
 }
 
 /* Who there is. */
@@ -26,9 +26,10 @@ struct spot traffic_inside(struct run *run)
     const struct twin_forward *forward = &twin_forwards[traffic_below(run, 5)];
 
     if (traffic_one_in(run, 10))
-        return (struct spot){forward->to.ip,
-                             (uint16_t)(forward->to.port +
-                                        traffic_below(run, (uint32_t)(forward->last - forward->first) + 1))};
+        return (struct spot){
+            forward->to.ip,
+            (uint16_t)(forward->to.port +
+                       traffic_below(run, (uint32_t)(forward->last - forward->first) + 1))};
     if (traffic_one_in(run, 20))
         return (struct spot){IP(10, 9, 0, 1), 1000};
     return (struct spot){IP(10, 0, traffic_below(run, 3), 1 + traffic_below(run, 3)),
@@ -40,7 +41,8 @@ struct spot traffic_remote(struct run *run)
     static const uint16_t ports[] = {53, 80, 443};
 
     if (traffic_one_in(run, 3))
-        return (struct spot){IP(192, 0, 2, 1 + traffic_below(run, 2)), ports[traffic_below(run, 3)]};
+        return (struct spot){IP(192, 0, 2, 1 + traffic_below(run, 2)),
+                             ports[traffic_below(run, 3)]};
     return (struct spot){IP(198, 51, 100, 1 + traffic_below(run, 4)), ports[traffic_below(run, 3)]};
 }
 
@@ -58,7 +60,8 @@ struct spot traffic_outside(struct run *run, uint8_t *protocol)
     if (!traffic_one_in(run, 3))
         return (struct spot){
             twin_externals[traffic_below(run, 2)],
-            (uint16_t)(forward->first + traffic_below(run, (uint32_t)(forward->last - forward->first) + 1))};
+            (uint16_t)(forward->first +
+                       traffic_below(run, (uint32_t)(forward->last - forward->first) + 1))};
     return (struct spot){twin_externals[traffic_below(run, 2)],
                          (uint16_t)(traffic_one_in(run, 2) ? 50000 + traffic_below(run, 3000)
                                                            : 1 + traffic_below(run, 65535))};
@@ -99,8 +102,9 @@ static size_t random_options(struct run *run, uint8_t options[40])
 
 static uint8_t random_tcp_flags(struct run *run)
 {
-    static const uint8_t usual[] = {TCP_SYN,           TCP_SYN, TCP_SYN | TCP_ACK, TCP_ACK, TCP_ACK | TCP_PSH,
-                                    TCP_FIN | TCP_ACK, TCP_RST};
+    static const uint8_t usual[] = {TCP_SYN, TCP_SYN,           TCP_SYN | TCP_ACK,
+                                    TCP_ACK, TCP_ACK | TCP_PSH, TCP_FIN | TCP_ACK,
+                                    TCP_RST};
 
     return traffic_one_in(run, 10) ? (uint8_t)traffic_below(run, 256)
                                    : usual[traffic_below(run, sizeof(usual))];
@@ -119,19 +123,22 @@ static void put_l4(struct run *run, uint8_t protocol, uint8_t *l4, size_t length
         l4[13] = random_tcp_flags(run);
     } else if (protocol == PROTOCOL_UDP) {
         put16(l4 + 4,
-              (uint32_t)(traffic_one_in(run, 30) ? 8 + traffic_below(run, (uint32_t)length - 7) : length));
+              (uint32_t)(traffic_one_in(run, 30) ? 8 + traffic_below(run, (uint32_t)length - 7)
+                                                 : length));
     } else {
-        l4[0] = (uint8_t)(from_asks ? (traffic_one_in(run, 5) ? 13 : 8) : (traffic_one_in(run, 5) ? 14 : 0));
+        l4[0] = (uint8_t)(from_asks ? (traffic_one_in(run, 5) ? 13 : 8)
+                                    : (traffic_one_in(run, 5) ? 14 : 0));
         l4[1] = 0;
         put16(l4 + 4, from_asks ? from.port : to.port);
     }
 }
 
 /* A whole packet at `at`; returns its length. Its checksums are right. */
-size_t traffic_compose(struct run *run, uint8_t *at, size_t room, uint8_t protocol, struct spot from,
-                       struct spot to, bool from_asks)
+size_t traffic_compose(struct run *run, uint8_t *at, size_t room, uint8_t protocol,
+                       struct spot from, struct spot to, bool from_asks)
 {
-    static const uint8_t least[256] = {[PROTOCOL_TCP] = 20, [PROTOCOL_UDP] = 8, [PROTOCOL_ICMP] = 8};
+    static const uint8_t least[256] = {
+        [PROTOCOL_TCP] = 20, [PROTOCOL_UDP] = 8, [PROTOCOL_ICMP] = 8};
     struct address source = address_from_ipv4(from.ip), destination = address_from_ipv4(to.ip);
     uint8_t options[40];
     size_t options_length = random_options(run, options), header = 20 + options_length;

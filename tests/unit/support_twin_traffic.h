@@ -23,7 +23,10 @@ struct run {
 uint32_t traffic_below(struct run *run, uint32_t bound);
 bool traffic_one_in(struct run *run, uint32_t many);
 
-/* Who there is: internal endpoints, remote ones, and external ones that mostly have somebody behind them. */
+/*
+ * Who there is: internal endpoints, remote ones, and external ones that mostly have somebody behind
+ * them.
+ */
 struct spot traffic_inside(struct run *run);
 struct spot traffic_remote(struct run *run);
 struct spot traffic_outside(struct run *run, uint8_t *protocol);
@@ -33,10 +36,10 @@ uint8_t traffic_protocol(struct run *run);
 void traffic_begin(struct run *run, enum packet_hook hook, uint32_t in, uint32_t out);
 
 /*
- * A whole packet at `at`, with right checksums, of at most `room` bytes; returns its length. Of an ICMP
- * query, from_asks says whether it is the request.
+ * A whole packet at `at`, with right checksums, of at most `room` bytes; returns its length. Of an
+ * ICMP query, from_asks says whether it is the request.
  */
-size_t traffic_compose(struct run *run, uint8_t *at, size_t room, uint8_t protocol, struct spot from,
-                       struct spot to, bool from_asks);
+size_t traffic_compose(struct run *run, uint8_t *at, size_t room, uint8_t protocol,
+                       struct spot from, struct spot to, bool from_asks);
 
 #endif

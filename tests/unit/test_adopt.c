@@ -1,5 +1,6 @@
 /*
- * Sessions that an earlier run left in the table's memory: what goes on, and what nobody should believe.
+ * Sessions that an earlier run left in the table's memory: what goes on, and what nobody should
+ * believe.
  */
 #include "support.h"
 
@@ -39,7 +40,8 @@ static void first_run(struct gateway *gateway)
 }
 
 /* The process is gone, its memory is not. */
-static uint32_t crash_and_restart(struct gateway *gateway, struct policy *policy, uint64_t later, uint32_t *refused)
+static uint32_t crash_and_restart(struct gateway *gateway, struct policy *policy, uint64_t later,
+                                  uint32_t *refused)
 {
     uint64_t now = gateway->now + later;
     uint32_t adopted;
@@ -64,7 +66,8 @@ START_TEST(sessions_of_all_kinds_go_on_after_a_crash)
     strcpy(tcp, tcp_connect(&gateway, "10.0.0.5:4001", REMOTE ":80"));
     ck_assert_int_eq(tcp_in(&gateway, REMOTE ":5000", EXTERNAL ":2222", 0x02), DROP_NONE);
     make_udp(&sample, "10.0.0.6:7000", udp, 10);
-    ck_assert_int_eq(hairpin(&gateway, &sample), DROP_FILTERED); /* a session all the same: a knock */
+    ck_assert_int_eq(hairpin(&gateway, &sample),
+                     DROP_FILTERED); /* a session all the same: a knock */
     make_tcp(&sample, "10.0.0.6:7000", EXTERNAL ":2222", 0x02);
     ck_assert_int_eq(hairpin(&gateway, &sample), DROP_NONE);
 
@@ -158,7 +161,8 @@ START_TEST(entries_of_impossible_times_are_refused)
             memory[0].created += 1; /* after it was seen */
         else if (kind == 3)
             memory[0].created = UINT32_MAX; /* before the host was started */
-        ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 1000, &refused), kind == 0);
+        ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 1000, &refused),
+                          kind == 0);
         ck_assert_uint_eq(refused, kind != 0);
         gateway_stop(&gateway);
     }
@@ -186,7 +190,8 @@ START_TEST(sessions_that_the_policy_no_longer_allows_are_refused)
 
     first_run(&gateway);
     tcp_in(&gateway, REMOTE ":5000", EXTERNAL ":2222", 0x02);
-    ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward("192.0.2.0/24"), 0, &refused), 0);
+    ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward("192.0.2.0/24"), 0, &refused),
+                      0);
     ck_assert_uint_eq(refused, 1);
     gateway_stop(&gateway);
 }
@@ -247,7 +252,8 @@ START_TEST(damaged_entries_do_no_harm)
         for (int i = 0; i < 60; i++) {
             uint8_t *at = (uint8_t *)memory + chance_below(&chance, sizeof(memory));
 
-            *at = (uint8_t)(chance_one_in(&chance, 2) ? *at ^ (1u << chance_below(&chance, 8)) : chance_next(&chance));
+            *at = (uint8_t)(chance_one_in(&chance, 2) ? *at ^ (1u << chance_below(&chance, 8))
+                                                      : chance_next(&chance));
         }
         crash_and_restart(&gateway, policy_with_forward(NULL), 1000, &refused);
         gateway_wait(&gateway, 1000);

@@ -40,7 +40,8 @@ START_TEST(every_length_sums_as_the_naive_one)
 
     for (size_t length = 0; length <= 2000; length++) {
         chance_fill(&chance, data, length);
-        seeded(&chance, on_the_wire(checksum_fold(checksum_add(0, data, length))) == naive_sum(data, length));
+        seeded(&chance, on_the_wire(checksum_fold(checksum_add(0, data, length))) ==
+                            naive_sum(data, length));
     }
 }
 END_TEST
@@ -105,7 +106,10 @@ START_TEST(zeros_sum_to_zero_and_ones_to_all_ones)
 }
 END_TEST
 
-/* RFC 1624 section 4: HC = 0xDD2F, m = 0x5555, m' = 0x3285; equation 3 gives 0x0000, the first one 0xFFFF. */
+/*
+ * RFC 1624 section 4: HC = 0xDD2F, m = 0x5555, m' = 0x3285; equation 3 gives 0x0000, the first one
+ * 0xFFFF.
+ */
 START_TEST(the_example_of_rfc1624_updates_to_zero)
 {
     static const uint8_t before[2] = {0x55, 0x55}, after[2] = {0x32, 0x85};
@@ -136,14 +140,17 @@ START_TEST(an_update_equals_a_new_checksum)
         if (chance_one_in(&chance, 4))
             memset(data + at, chance_one_in(&chance, 2) ? 0xff : 0, length);
         data[0] = 1; /* no packet is all zeros */
-        checksum = checksum_update(held(checksum_over(data, sizeof(data))), data + at, changed, length);
+        checksum =
+            checksum_update(held(checksum_over(data, sizeof(data))), data + at, changed, length);
         memcpy(data + at, changed, length);
         seeded(&chance, on_the_wire(checksum) == checksum_over(data, sizeof(data)));
     }
 }
 END_TEST
 
-/* Each checksum with the words where one's complement has two zeros: the update is the new checksum exactly.
+/*
+ * Each checksum with the words where one's complement has two zeros: the update is the new checksum
+ * exactly.
  */
 START_TEST(an_update_never_picks_the_wrong_zero)
 {

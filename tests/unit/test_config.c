@@ -73,35 +73,36 @@ START_TEST(every_key_is_understood)
     const struct share *lab;
     const struct forward *ssh;
 
-    config_must_load("# the whole grammar\n"
-                     "[gateway]\n"
-                     "external = wan0                     ; interface\n"
-                     "external-address = 203.0.113.5, 203.0.113.6\n"
-                     "hairpin-mark = 0x40\n"
-                     "[share lab]\n"
-                     "source    = 10.0.0.0/24, 10.1.0.0/16\n"
-                     "ports     = 49152-60000, 61000\n"
-                     "filtering = endpoint-independent\n"
-                     "filtering-tcp = address-and-port-dependent\n"
-                     "filtering-udp = address-dependent\n"
-                     "overload = never\n"
-                     "parity = on\n"
-                     "pairing = soft\n"
-                     "inbound-refresh = off\n"
-                     "exempt = 192.0.2.0/24, 198.51.100.7\n"
-                     "[forward bastion-ssh]\n"
-                     "listen  = 2222/tcp\n"
-                     "to      = 10.0.0.22:22\n"
-                     "allow   = 198.51.100.0/24, 203.0.113.77\n"
-                     "owner   = netops\n"
-                     "note    = bastion, ticket NET-42 #1\n"
-                     "expires = 9999-12-31T18:00:00Z\n"
-                     "[timeouts]\nudp = 6m\ntcp-established = 3h\ntcp-transitory = 5m\nicmp = 61s\n"
-                     "[limits]\nsessions = 2048\nsessions-per-host = 100\nnew-sessions-per-host = 50\n"
-                     "[performance]\nworkers = 3\noffload = off\nqueue = 7\n"
-                     "[control]\nsocket = /tmp/c.sock\ngroup =\n"
-                     "[state]\ndirectory = /tmp/state\n"
-                     "[log]\nlevel = debug\ntarget = syslog\n");
+    config_must_load(
+        "# the whole grammar\n"
+        "[gateway]\n"
+        "external = wan0                     ; interface\n"
+        "external-address = 203.0.113.5, 203.0.113.6\n"
+        "hairpin-mark = 0x40\n"
+        "[share lab]\n"
+        "source    = 10.0.0.0/24, 10.1.0.0/16\n"
+        "ports     = 49152-60000, 61000\n"
+        "filtering = endpoint-independent\n"
+        "filtering-tcp = address-and-port-dependent\n"
+        "filtering-udp = address-dependent\n"
+        "overload = never\n"
+        "parity = on\n"
+        "pairing = soft\n"
+        "inbound-refresh = off\n"
+        "exempt = 192.0.2.0/24, 198.51.100.7\n"
+        "[forward bastion-ssh]\n"
+        "listen  = 2222/tcp\n"
+        "to      = 10.0.0.22:22\n"
+        "allow   = 198.51.100.0/24, 203.0.113.77\n"
+        "owner   = netops\n"
+        "note    = bastion, ticket NET-42 #1\n"
+        "expires = 9999-12-31T18:00:00Z\n"
+        "[timeouts]\nudp = 6m\ntcp-established = 3h\ntcp-transitory = 5m\nicmp = 61s\n"
+        "[limits]\nsessions = 2048\nsessions-per-host = 100\nnew-sessions-per-host = 50\n"
+        "[performance]\nworkers = 3\noffload = off\nqueue = 7\n"
+        "[control]\nsocket = /tmp/c.sock\ngroup =\n"
+        "[state]\ndirectory = /tmp/state\n"
+        "[log]\nlevel = debug\ntarget = syslog\n");
     ck_assert_uint_eq(config_warning_count, 0);
     ck_assert_uint_eq(loaded.external_address_count, 2);
     ck_assert_uint_eq(address_to_ipv4(&loaded.external_address[1]), 0xcb007106);
@@ -113,7 +114,8 @@ START_TEST(every_key_is_understood)
     ck_assert_int_eq(lab->filtering, FILTERING_ENDPOINT_INDEPENDENT);
     ck_assert_int_eq(share_filtering(lab, PROTOCOL_TCP), FILTERING_ADDRESS_AND_PORT_DEPENDENT);
     ck_assert_int_eq(share_filtering(lab, PROTOCOL_UDP), FILTERING_ADDRESS_DEPENDENT);
-    ck_assert(lab->never_overload && lab->keep_parity && lab->soft_pairing && lab->no_inbound_refresh);
+    ck_assert(lab->never_overload && lab->keep_parity && lab->soft_pairing &&
+              lab->no_inbound_refresh);
     ck_assert_uint_eq(lab->exempt_count, 2);
     assert_prefix(&lab->exempt[0], "192.0.2.0/24");
     assert_prefix(&lab->exempt[1], "198.51.100.7/32");
@@ -282,23 +284,24 @@ END_TEST
 
 START_TEST(an_expired_forward_is_left_out_with_a_warning)
 {
-    config_must_load(MINIMAL
-                     "[forward old]\nlisten = 80/tcp\nto = 10.0.0.2:80\nexpires = 2001-01-01T00:00:00Z\n"
-                     "[forward new]\nlisten = 80/tcp\nto = 10.0.0.3:80\n");
+    config_must_load(
+        MINIMAL "[forward old]\nlisten = 80/tcp\nto = 10.0.0.2:80\nexpires = 2001-01-01T00:00:00Z\n"
+                "[forward new]\nlisten = 80/tcp\nto = 10.0.0.3:80\n");
     ck_assert_uint_eq(policy_forward_count(loaded.policy), 1);
     ck_assert_str_eq(forward(0)->name, "new");
     ck_assert_uint_eq(config_warning_count, 1);
-    ck_assert_str_eq(
-        config_without_path(config_warnings[0]),
-        "8: [forward old] expires = 2001-01-01T00:00:00Z: this time is over; the forward is left out");
+    ck_assert_str_eq(config_without_path(config_warnings[0]),
+                     "8: [forward old] expires = 2001-01-01T00:00:00Z: this time is over; the "
+                     "forward is left out");
     config_free(&loaded);
 }
 END_TEST
 
 START_TEST(a_timeout_below_the_rfcs_floor_is_a_warning)
 {
-    config_must_load(MINIMAL
-                     "[timeouts]\nudp = 119s\ntcp-established = 2h3m\ntcp-transitory = 1s\nicmp = 59s\n");
+    config_must_load(
+        MINIMAL
+        "[timeouts]\nudp = 119s\ntcp-established = 2h3m\ntcp-transitory = 1s\nicmp = 59s\n");
     ck_assert_uint_eq(config_warning_count, 4);
     ck_assert_str_eq(config_without_path(config_warnings[0]),
                      "6: [timeouts] udp = 119s: RFC 4787 REQ-5 asks for at least 2m");
@@ -333,17 +336,18 @@ START_TEST(a_line_may_have_197_bytes_without_its_comment)
     ck_assert_uint_eq(strlen(forward(0)->note), 190);
     config_free(&loaded);
     text[start + 190] = 'n';
-    config_must_fail(
-        text,
-        "8: the line has 198 bytes without its comment; expected at most 197 (a list may go on, indented, on "
-        "the line after a comma)",
-        NULL);
+    config_must_fail(text,
+                     "8: the line has 198 bytes without its comment; expected at most 197 (a list "
+                     "may go on, indented, on "
+                     "the line after a comma)",
+                     NULL);
 }
 END_TEST
 
 START_TEST(a_continued_line_may_be_as_long_as_any_other)
 {
-    char text[1024] = GATEWAY "[forward web]\nlisten = 80/tcp\nto = 10.0.0.2:80\nallow = 1.2.3.4,\n ";
+    char text[1024] =
+        GATEWAY "[forward web]\nlisten = 80/tcp\nto = 10.0.0.2:80\nallow = 1.2.3.4,\n ";
     size_t start = strlen(text);
 
     for (int i = 0; i < 12; i++)
@@ -352,19 +356,19 @@ START_TEST(a_continued_line_may_be_as_long_as_any_other)
     ck_assert_uint_eq(strlen(text + start), 197);
     ck_assert(!config_load_text(text));
     ck_assert_uint_eq(config_error_count, 1);
-    ck_assert_str_eq(
-        config_without_path(config_errors[0]),
-        "7: [forward web] allow = 1.234: expected IPv4 prefixes, as in 198.51.100.0/24, 203.0.113.7");
+    ck_assert_str_eq(config_without_path(config_errors[0]),
+                     "7: [forward web] allow = 1.234: expected IPv4 prefixes, as in "
+                     "198.51.100.0/24, 203.0.113.7");
 }
 END_TEST
 
 START_TEST(a_long_name_is_kept_whole)
 {
     config_must_load(
-        GATEWAY
-        "[share abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabc]\nsource = 10.0.0.0/24\n"
-        "[share abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabd]\nsource = "
-        "10.1.0.0/24\n");
+        GATEWAY "[share abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabc]\nsource = "
+                "10.0.0.0/24\n"
+                "[share abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabd]\nsource = "
+                "10.1.0.0/24\n");
     ck_assert_uint_eq(strlen(policy_share(loaded.policy, 1)->name), 63);
     config_free(&loaded);
 }
@@ -374,8 +378,8 @@ END_TEST
 
 static struct policy *policy;
 
-static bool add(const char *name, const char *listen, const char *to, const char *allow, const char *note,
-                const char *expires)
+static bool add(const char *name, const char *listen, const char *to, const char *allow,
+                const char *note, const char *expires)
 {
     struct forward_text text = {
         .name = name, .listen = listen, .to = to, .allow = allow, .note = note, .expires = expires};
@@ -386,8 +390,8 @@ static bool add(const char *name, const char *listen, const char *to, const char
 START_TEST(a_forward_at_run_time_has_the_same_grammar)
 {
     policy = policy_new();
-    ck_assert(add("web", "8080-8081/tcp", "10.0.0.2:80", "198.51.100.0/24, 203.0.113.7", "for an hour",
-                  "9999-12-31T18:00:00Z"));
+    ck_assert(add("web", "8080-8081/tcp", "10.0.0.2:80", "198.51.100.0/24, 203.0.113.7",
+                  "for an hour", "9999-12-31T18:00:00Z"));
     ck_assert_uint_eq(config_error_count, 0);
     ck_assert_uint_eq(policy_forward_count(policy), 1);
     ck_assert(policy_forward(policy, 0)->runtime);
@@ -403,22 +407,24 @@ START_TEST(a_forward_at_run_time_is_refused_in_the_same_words)
     policy = policy_new();
     ck_assert(!add("web", "8080", NULL, "1.2.3.4,", "two\nlines", "2001-01-01T00:00:00Z"));
     ck_assert_uint_eq(config_error_count, 5);
-    ck_assert_str_eq(config_errors[0],
-                     "listen = 8080: the protocol is missing; expected 8080/tcp, 8080/udp or 8080/tcp+udp");
+    ck_assert_str_eq(
+        config_errors[0],
+        "listen = 8080: the protocol is missing; expected 8080/tcp, 8080/udp or 8080/tcp+udp");
     ck_assert_str_eq(config_errors[1],
                      "to: missing; expected an IPv4 address and a port, as in 10.0.0.22:22");
-    ck_assert_str_eq(config_errors[2], "allow =: expected IPv4 prefixes, as in 198.51.100.0/24, 203.0.113.7");
+    ck_assert_str_eq(config_errors[2],
+                     "allow =: expected IPv4 prefixes, as in 198.51.100.0/24, 203.0.113.7");
     ck_assert_str_eq(config_errors[3], "note = two?lines: expected printable UTF-8 on one line");
     ck_assert_str_eq(config_errors[4],
                      "expires = 2001-01-01T00:00:00Z: this time is over; expected one to come");
     ck_assert(!add("a b", "8080/tcp", "10.0.0.2:80", NULL, NULL, NULL));
-    ck_assert_str_eq(
-        config_errors[5],
-        "name = a b: expected at most 63 letters, digits, '.', '_' and '-', a letter or digit first");
+    ck_assert_str_eq(config_errors[5], "name = a b: expected at most 63 letters, digits, '.', '_' "
+                                       "and '-', a letter or digit first");
     ck_assert(!add("web", "8000-8099/tcp", "10.0.0.2:65500", NULL, NULL, NULL));
-    ck_assert_str_eq(config_errors[6],
-                     "to = 10.0.0.2:65500: 100 ports from there on would end at 65599; expected the last one "
-                     "to be at most 65535");
+    ck_assert_str_eq(
+        config_errors[6],
+        "to = 10.0.0.2:65500: 100 ports from there on would end at 65599; expected the last one "
+        "to be at most 65535");
     ck_assert_uint_eq(config_error_count, 7);
     ck_assert_uint_eq(policy_forward_count(policy), 0);
     policy_free(policy);
@@ -431,9 +437,11 @@ START_TEST(a_forward_at_run_time_takes_nobodys_name_or_port)
     ck_assert(add("web", "8080-8099/tcp", "10.0.0.2:80", NULL, NULL, NULL));
     ck_assert(!add("web", "8090/tcp", "10.0.0.2:80", NULL, NULL, NULL));
     ck_assert_uint_eq(config_error_count, 2);
-    ck_assert_str_eq(config_errors[0], "name = web: there is a forward of this name; expected another");
-    ck_assert_str_eq(config_errors[1],
-                     "listen: ports 8080-8099 are already those of the forward 'web'; expected free ones");
+    ck_assert_str_eq(config_errors[0],
+                     "name = web: there is a forward of this name; expected another");
+    ck_assert_str_eq(
+        config_errors[1],
+        "listen: ports 8080-8099 are already those of the forward 'web'; expected free ones");
     policy_free(policy);
 }
 END_TEST

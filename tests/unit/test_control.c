@@ -1,5 +1,6 @@
 /*
- * test_control.c - the control socket's life: who owns the path, what is replaced, what is left behind
+ * test_control.c - the control socket's life: who owns the path, what is replaced, what is left
+ * behind
  *
  * What is said over it is tested from outside, in tests/control.
  */
@@ -255,8 +256,8 @@ START_TEST(a_request_is_answered)
     int client = connected();
 
     ck_assert_str_eq(ask(control, client, "{\"jsonrpc\":\"2.0\",\"id\":7,"), "");
-    ck_assert_ptr_nonnull(
-        strstr(ask(control, client, "\"method\":\"nope\"}\n"), "\"id\":7,\"error\":{\"code\":-32601"));
+    ck_assert_ptr_nonnull(strstr(ask(control, client, "\"method\":\"nope\"}\n"),
+                                 "\"id\":7,\"error\":{\"code\":-32601"));
     close(client);
     serve(control);
     control_close(control);

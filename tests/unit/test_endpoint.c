@@ -106,7 +106,8 @@ END_TEST
 
 START_TEST(prefixes_overlap_when_one_holds_the_other)
 {
-    struct prefix wide = prefix("10.0.0.0/8"), narrow = prefix("10.1.0.0/16"), other = prefix("11.0.0.0/8");
+    struct prefix wide = prefix("10.0.0.0/8"), narrow = prefix("10.1.0.0/16"),
+                  other = prefix("11.0.0.0/8");
 
     ck_assert(prefix_overlaps(&wide, &narrow));
     ck_assert(prefix_overlaps(&narrow, &wide));

@@ -58,7 +58,9 @@ static void set_up(void)
     ping.remote.port = 0;
 }
 
-/* Which of the four sessions the words (separated by blanks) match: bit 0 is outbound, and so on. */
+/*
+ * Which of the four sessions the words (separated by blanks) match: bit 0 is outbound, and so on.
+ */
 static unsigned matches(const char *words)
 {
     const struct session_view *sessions[] = {&outbound, &inbound, &hairpin, &ping};
@@ -148,8 +150,8 @@ static const struct {
 
 START_TEST(matches_what_is_meant)
 {
-    ck_assert_msg(matches(good[_i].words) == good[_i].found, "'%s' matches %u, not %u", good[_i].words,
-                  matches(good[_i].words), good[_i].found);
+    ck_assert_msg(matches(good[_i].words) == good[_i].found, "'%s' matches %u, not %u",
+                  good[_i].words, matches(good[_i].words), good[_i].found);
 }
 END_TEST
 

@@ -28,12 +28,14 @@ static void sip_rounds(uint64_t v[4], int rounds)
     }
 }
 
-/* SipHash-c-d: the input, padded with zeros up to its length in the last byte, as little-endian 64-bit words.
+/*
+ * SipHash-c-d: the input, padded with zeros up to its length in the last byte, as little-endian
+ * 64-bit words.
  */
 static uint64_t siphash(int c, int d, const uint64_t key[2], const uint8_t *data, size_t length)
 {
-    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261,
-                     key[1] ^ 0x7465646279746573};
+    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
+                     key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573};
 
     for (size_t word = 0; word <= length / 8; word++) {
         uint64_t m = 0;
@@ -95,7 +97,8 @@ START_TEST(every_alignment_hashes_alike)
 
     memset(data, 0x5a, sizeof(data));
     for (size_t offset = 1; offset < 9; offset++)
-        ck_assert_uint_eq(hash_bytes(&counting_key, data + offset, 38), hash_bytes(&counting_key, data, 38));
+        ck_assert_uint_eq(hash_bytes(&counting_key, data + offset, 38),
+                          hash_bytes(&counting_key, data, 38));
 }
 END_TEST
 

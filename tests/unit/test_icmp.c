@@ -1,8 +1,8 @@
 /*
  * test_icmp.c - ICMP errors: the packet inside (RFC 5508 section 4, RFC 3022 section 4.3, RFC 4884)
  *
- * The example: 10.0.0.5 spoke to 198.51.100.9 as 203.0.113.5, and a router on the way says that it cannot
- * deliver.
+ * The example: 10.0.0.5 spoke to 198.51.100.9 as 203.0.113.5, and a router on the way says that it
+ * cannot deliver.
  */
 #include "portreeve/icmp.h"
 #include "support.h"
@@ -130,7 +130,8 @@ START_TEST(a_quoted_header_that_lies_is_malformed)
             put16(error.bytes + 28 + 10, naive_ip_checksum(error.bytes + 28));
         put16(error.bytes + 22, naive_l4_checksum(error.bytes));
         /* 12 bytes of L4 are quoted, so one word of options would fit as well. */
-        ck_assert_int_eq(reason_of(&error), first == 0x45 || first == 0x46 ? DROP_NONE : DROP_MALFORMED);
+        ck_assert_int_eq(reason_of(&error),
+                         first == 0x45 || first == 0x46 ? DROP_NONE : DROP_MALFORMED);
     }
 }
 END_TEST
@@ -282,8 +283,10 @@ START_TEST(both_quoted_ends_and_the_errors_source_are_rewritten)
 }
 END_TEST
 
-/* RFC 4884: the quoted packet is padded to 128 bytes, its length in words in the sixth byte; an extension
- * follows. */
+/*
+ * RFC 4884: the quoted packet is padded to 128 bytes, its length in words in the sixth byte; an
+ * extension follows.
+ */
 static void make_extended_error(struct sample *error, const struct sample *quoted)
 {
     static const uint8_t extension[12] = {0x20, 0, 0, 0, 0, 8, 1, 1, 0x12, 0x34, 0x51, 0xff};
@@ -352,7 +355,8 @@ START_TEST(garbage_in_an_error_never_reads_outside_it)
         make_udp(&quoted, OUTSIDE, FAR, chance_below(&chance, 40));
         make_icmp_error(&error, ROUTER, EXTERNAL, 3, 1, &quoted, chance_below(&chance, 60));
         for (int i = 0; i < 3; i++)
-            error.bytes[24 + chance_below(&chance, 40)] ^= (uint8_t)(1u << chance_below(&chance, 8));
+            error.bytes[24 + chance_below(&chance, 40)] ^=
+                (uint8_t)(1u << chance_below(&chance, 8));
         if ((error.bytes[28] & 15) >= 5 && error.packet.length >= 28u + (error.bytes[28] & 15u) * 4)
             put16(error.bytes + 38, naive_ip_checksum(error.bytes + 28));
         fix_checksums(error.bytes);

@@ -19,7 +19,8 @@ struct model {
 
 static uint64_t any_hash(struct chance *chance)
 {
-    return (uint64_t)chance_below(chance, 8) << 61 | chance_below(chance, 4) | UINT64_C(0xfffffffc) * chance_below(chance, 2);
+    return (uint64_t)chance_below(chance, 8) << 61 | chance_below(chance, 4) |
+           UINT64_C(0xfffffffc) * chance_below(chance, 2);
 }
 
 /* Every node of this hash is given once, and no node that the index does not hold. */

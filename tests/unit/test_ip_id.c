@@ -13,7 +13,10 @@ static void start(void)
     gateway_start(&gateway, lab_policy(FILTERING_ENDPOINT_INDEPENDENT));
 }
 
-/* A packet that may be fragmented, as a host would send it: with the id that another host uses, too. */
+/*
+ * A packet that may be fragmented, as a host would send it: with the id that another host uses,
+ * too.
+ */
 static void fragmentable(struct sample *sample)
 {
     put16(sample->bytes + 6, 0);

@@ -103,7 +103,8 @@ START_TEST(hostile_input_forges_no_line_and_commands_no_terminal)
 {
     open_log(LOG_LEVEL_INFO, LOG_TARGET_JOURNAL);
     log_info("%s", "one\n<3>two\r\x1b[2J\x7f \xff\xc2\x9b caf\xc3\xa9");
-    ck_assert_str_eq(captured(), "<6>one\\x0a<3>two\\x0d\\x1b[2J\\x7f \\xff\\xc2\\x9b caf\xc3\xa9\n");
+    ck_assert_str_eq(captured(),
+                     "<6>one\\x0a<3>two\\x0d\\x1b[2J\\x7f \\xff\\xc2\\x9b caf\xc3\xa9\n");
 }
 END_TEST
 

@@ -8,7 +8,8 @@
 #include <string.h>
 
 /* A SYN with these options (padded to words), on its way in. */
-static void make_syn(struct sample *sample, struct packet_view *view, const uint8_t *options, size_t length)
+static void make_syn(struct sample *sample, struct packet_view *view, const uint8_t *options,
+                     size_t length)
 {
     size_t padded = (length + 3) / 4 * 4;
     uint8_t *tcp;
@@ -71,8 +72,9 @@ END_TEST
 
 START_TEST(options_that_cannot_be_read_are_left_alone)
 {
-    const uint8_t cut[] = {1, 1, 1, 2}, zero[] = {8, 0, 2, 4, 0xff, 0xff, 0, 0}, wide[] = {2, 5, 0xff, 0xff, 0xff, 0, 0, 0},
-                  beyond[] = {8, 40, 2, 4}, after_end[] = {0, 2, 4, 0xff, 0xff, 0, 0, 0};
+    const uint8_t cut[] = {1, 1, 1, 2}, zero[] = {8, 0, 2, 4, 0xff, 0xff, 0, 0},
+                  wide[] = {2, 5, 0xff, 0xff, 0xff, 0, 0, 0}, beyond[] = {8, 40, 2, 4},
+                  after_end[] = {0, 2, 4, 0xff, 0xff, 0, 0, 0};
 
     ck_assert_uint_eq(clamped(cut, sizeof(cut), 2), get16(cut + 2));
     ck_assert_uint_eq(clamped(zero, sizeof(zero), 4), 0xffff);
@@ -97,7 +99,10 @@ START_TEST(packets_without_syn_are_left_alone)
 }
 END_TEST
 
-/* Whatever the options are, nothing but the value and the checksum changes, and the checksum stays right. */
+/*
+ * Whatever the options are, nothing but the value and the checksum changes, and the checksum stays
+ * right.
+ */
 START_TEST(random_options_never_break_a_packet)
 {
     struct chance chance = chance_new();

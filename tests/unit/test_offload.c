@@ -1,6 +1,7 @@
 /*
- * test_offload.c - sessions that the kernel rewrites by itself: who gets there, what comes back, and that nothing else can
- * be told from a session of the queue. The kernel is played by hand: orders are taken, and answered as a test wants.
+ * test_offload.c - sessions that the kernel rewrites by itself: who gets there, what comes back,
+ * and that nothing else can be told from a session of the queue. The kernel is played by hand:
+ * orders are taken, and answered as a test wants.
  */
 #include "support.h"
 
@@ -63,7 +64,8 @@ static struct offload_order add(void)
 static struct offload_traffic traffic_of(uint64_t out, uint64_t in)
 {
     return (struct offload_traffic){
-        .packets = {[HOOK_OUTBOUND] = out, [HOOK_INBOUND] = in}, .bytes = {[HOOK_OUTBOUND] = out * 1000, [HOOK_INBOUND] = in * 100}};
+        .packets = {[HOOK_OUTBOUND] = out, [HOOK_INBOUND] = in},
+        .bytes = {[HOOK_OUTBOUND] = out * 1000, [HOOK_INBOUND] = in * 100}};
 }
 
 static void answer(uint64_t out, uint64_t in)
@@ -118,7 +120,8 @@ START_TEST(an_established_connection_is_offloaded_after_some_packets)
     struct offload_order order;
 
     start(lab_policy(FILTERING_ADDRESS_DEPENDENT));
-    snprintf(external, sizeof(external), "%s", tcp_connect(&gateway, INTERNAL, SERVER)); /* three packets */
+    snprintf(external, sizeof(external), "%s",
+             tcp_connect(&gateway, INTERNAL, SERVER)); /* three packets */
     no_orders();
     segment(false, TCP_ACK, 1001, 1001);
     ck_assert(!session().offloaded);
@@ -222,7 +225,8 @@ START_TEST(what_the_kernel_counts_is_the_sessions)
     gateway_wait(&gateway, 60000);
     ck_assert_uint_eq(session().idle_ms, 60000);
     nat_offload_fold(gateway.nat, HOOK_OUTBOUND,
-                     &(struct tuple){endpoint_of(INTERNAL), endpoint_of(SERVER), PROTOCOL_TCP, 0}, 10, 10000, gateway.now);
+                     &(struct tuple){endpoint_of(INTERNAL), endpoint_of(SERVER), PROTOCOL_TCP, 0},
+                     10, 10000, gateway.now);
     after = session();
     ck_assert_uint_eq(after.packets_out, before.packets_out + 10);
     ck_assert_uint_eq(after.bytes_out, before.bytes_out + 10000);
@@ -230,9 +234,11 @@ START_TEST(what_the_kernel_counts_is_the_sessions)
     ck_assert_uint_eq(after.idle_ms, 0);
     /* What was listed twice counts once. */
     nat_offload_fold(gateway.nat, HOOK_OUTBOUND,
-                     &(struct tuple){endpoint_of(INTERNAL), endpoint_of(SERVER), PROTOCOL_TCP, 0}, 10, 10000, gateway.now);
+                     &(struct tuple){endpoint_of(INTERNAL), endpoint_of(SERVER), PROTOCOL_TCP, 0},
+                     10, 10000, gateway.now);
     nat_offload_fold(gateway.nat, HOOK_INBOUND,
-                     &(struct tuple){endpoint_of(SERVER), endpoint_of(external), PROTOCOL_TCP, 0}, 3, 300, gateway.now);
+                     &(struct tuple){endpoint_of(SERVER), endpoint_of(external), PROTOCOL_TCP, 0},
+                     3, 300, gateway.now);
     after = session();
     ck_assert_uint_eq(after.packets_out, before.packets_out + 10);
     ck_assert_uint_eq(after.packets_in, before.packets_in + 3);
@@ -281,7 +287,11 @@ START_TEST(without_inbound_refresh_the_outside_keeps_nothing_alive)
     struct policy *policy = policy_new();
     struct prefix source = prefix_of("10.0.0.0/24");
     struct port_range ports = {50000, 50999};
-    struct share share = {.name = "lab", .source = &source, .source_count = 1, .ports = &ports, .ports_count = 1,
+    struct share share = {.name = "lab",
+                          .source = &source,
+                          .source_count = 1,
+                          .ports = &ports,
+                          .ports_count = 1,
                           .no_inbound_refresh = true};
 
     policy_limits(policy)->sessions = 256;
@@ -351,7 +361,8 @@ END_TEST
 
 START_TEST(sequence_numbers_are_learned_anew_after_gigabytes_unseen)
 {
-    struct offload_traffic much = {.packets = {1, 1}, .bytes = {UINT64_C(5000000000), UINT64_C(5000000000)}};
+    struct offload_traffic much = {.packets = {1, 1},
+                                   .bytes = {UINT64_C(5000000000), UINT64_C(5000000000)}};
 
     start_offloaded_tcp();
     segment(true, TCP_RST, 77, 0);

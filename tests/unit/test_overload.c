@@ -1,6 +1,6 @@
 /*
- * test_overload.c - what a dry pool does, in its order: it takes back what has closed, shares a port between
- * destinations (TCP alone), refuses
+ * test_overload.c - what a dry pool does, in its order: it takes back what has closed, shares a
+ * port between destinations (TCP alone), refuses
  */
 #include "support.h"
 
@@ -107,7 +107,8 @@ START_TEST(rfc7857_3_a_dry_pool_takes_back_then_shares_then_refuses)
     ck_assert_str_eq(external[2], external[1]);
     ck_assert_ptr_nonnull(tcp_out(&gateway, "10.0.0.7:1", OTHER ":80", TCP_SYN));
     ck_assert_uint_eq(gateway.nat->counters.overloaded, 1);
-    ck_assert_ptr_nonnull(tcp_out(&gateway, "10.0.0.8:1", REMOTE ":443", TCP_SYN)); /* beside the other one */
+    ck_assert_ptr_nonnull(
+        tcp_out(&gateway, "10.0.0.8:1", REMOTE ":443", TCP_SYN)); /* beside the other one */
     ck_assert_ptr_null(tcp_out(&gateway, "10.0.0.9:1", REMOTE ":443", TCP_SYN));
     ck_assert_uint_eq(gateway.nat->counters.overloaded, 2);
     ck_assert_uint_eq(dropped(DROP_POOL_DRY), 1);
@@ -159,7 +160,8 @@ START_TEST(rfc6888_req11_a_live_connection_never_loses_its_port)
     start(4, FILTERING_ADDRESS_DEPENDENT, false);
     for (unsigned i = 0; i < 3; i++)
         call(external[i], spot(5, i + 1), REMOTE ":443");
-    snprintf(external[3], 32, "%s", tcp_out(&gateway, "10.0.0.5:4", REMOTE ":443", TCP_SYN)); /* opening */
+    snprintf(external[3], 32, "%s",
+             tcp_out(&gateway, "10.0.0.5:4", REMOTE ":443", TCP_SYN)); /* opening */
     ck_assert_ptr_nonnull(
         tcp_out(&gateway, "10.0.0.5:2", REMOTE ":443", TCP_FIN | TCP_ACK)); /* half closed */
     ck_assert_int_eq(tcp_in(&gateway, REMOTE ":443", external[2], TCP_FIN | TCP_ACK), DROP_NONE);
@@ -283,7 +285,8 @@ START_TEST(rfc7857_3_a_closed_connection_on_a_shared_port_gives_way)
         ck_assert_str_eq(newcomer, external[closed]);
         ck_assert(!lives(host[closed], far[closed]) && lives(host[!closed], far[!closed]));
         ck_assert_uint_eq(reclaimed(), 1);
-        ck_assert_str_eq(who_gets("192.0.2.77:1000", newcomer), closed == 0 ? "10.0.0.7:1" : host[0]);
+        ck_assert_str_eq(who_gets("192.0.2.77:1000", newcomer),
+                         closed == 0 ? "10.0.0.7:1" : host[0]);
         gateway_stop(&gateway);
     }
 }
@@ -348,8 +351,10 @@ static void assert_answers_differ(const struct chance *chance)
 
     for (uint32_t one = 0; one < table->capacity; one++) {
         for (uint32_t other = 0; other < one; other++)
-            seeded(chance, table->session[one].live != SLOT_LIVE || table->session[other].live != SLOT_LIVE ||
-                               memcmp(&table->session[one].sent[ROLE_RESPONDER], &table->session[other].sent[ROLE_RESPONDER],
+            seeded(chance, table->session[one].live != SLOT_LIVE ||
+                               table->session[other].live != SLOT_LIVE ||
+                               memcmp(&table->session[one].sent[ROLE_RESPONDER],
+                                      &table->session[other].sent[ROLE_RESPONDER],
                                       sizeof(struct compact_tuple)) != 0);
     }
 }
@@ -357,8 +362,8 @@ static void assert_answers_differ(const struct chance *chance)
 /* One of its two sides says something. */
 static void go_on(const struct session_view *view, struct chance *chance)
 {
-    static const uint8_t flags[] = {TCP_SYN | TCP_ACK, TCP_ACK, TCP_FIN | TCP_ACK, TCP_FIN | TCP_ACK,
-                                    TCP_RST};
+    static const uint8_t flags[] = {TCP_SYN | TCP_ACK, TCP_ACK, TCP_FIN | TCP_ACK,
+                                    TCP_FIN | TCP_ACK, TCP_RST};
     uint8_t said = flags[chance_below(chance, sizeof(flags))];
     char external[32], remote[32];
 
@@ -384,8 +389,8 @@ START_TEST(rfc7857_3_no_two_live_sessions_have_the_same_answers)
             nat_view(gateway.nat, chance_below(&chance, 30), gateway.now, &view))
             go_on(&view, &chance);
         else
-            tcp_out(&gateway, spot(1 + chance_below(&chance, 40), 1 + chance_below(&chance, 9)), remote,
-                    TCP_SYN);
+            tcp_out(&gateway, spot(1 + chance_below(&chance, 40), 1 + chance_below(&chance, 9)),
+                    remote, TCP_SYN);
         if (round % 20 == 0)
             assert_answers_differ(&chance);
         if (chance_one_in(&chance, 200))
@@ -424,8 +429,8 @@ struct flight {
 };
 
 /*
- * One packet, without the text, the checksums and the look at every row of the table that support.h has for
- * each. False when it is dropped.
+ * One packet, without the text, the checksums and the look at every row of the table that support.h
+ * has for each. False when it is dropped.
  */
 static bool says(struct flight *flight, enum packet_hook hook, uint8_t flags)
 {
@@ -435,7 +440,8 @@ static bool says(struct flight *flight, enum packet_hook hook, uint8_t flags)
 
     if (sample.packet.data == NULL)
         make_tcp(&sample, "10.0.0.1:1", REMOTE ":443", TCP_SYN);
-    put32(ip + (out ? 12 : 16), out ? flight->host : get32(endpoint_of(EXTERNAL).address.bytes + 12));
+    put32(ip + (out ? 12 : 16),
+          out ? flight->host : get32(endpoint_of(EXTERNAL).address.bytes + 12));
     put32(ip + (out ? 16 : 12), get32(endpoint_of(REMOTE).address.bytes + 12));
     put16(ip + (out ? 20 : 22), out ? flight->port : flight->external);
     put16(ip + (out ? 22 : 20), 443);

@@ -36,7 +36,8 @@ static void give(const struct sample *sample, const char *source, const char *de
     packet_finish(&sample->packet, &view);
 }
 
-static void assert_tuple(const struct packet_view *view, const char *source, const char *destination)
+static void assert_tuple(const struct packet_view *view, const char *source,
+                         const char *destination)
 {
     ck_assert_str_eq(endpoint_text(&view->tuple.source), source);
     ck_assert_str_eq(endpoint_text(&view->tuple.destination), destination);
@@ -208,7 +209,8 @@ START_TEST(a_udp_length_outside_the_packet_is_malformed)
     for (uint32_t length = 0; length < 100; length++) {
         make_udp(&sample, "10.0.0.5:4000", "198.51.100.9:53", 40);
         put16(sample.bytes + 24, length);
-        ck_assert_int_eq(reason_of(&sample), length >= 8 && length <= 48 ? DROP_NONE : DROP_MALFORMED);
+        ck_assert_int_eq(reason_of(&sample),
+                         length >= 8 && length <= 48 ? DROP_NONE : DROP_MALFORMED);
     }
 }
 END_TEST
@@ -386,7 +388,10 @@ START_TEST(rfc3022_4_1_a_udp_checksum_of_zero_stays_zero)
 }
 END_TEST
 
-/* RFC 768: a checksum that comes out as zero is sent as all ones. All 65536 ports: one of them meets it. */
+/*
+ * RFC 768: a checksum that comes out as zero is sent as all ones. All 65536 ports: one of them
+ * meets it.
+ */
 START_TEST(a_udp_checksum_never_becomes_zero)
 {
     bool met = false;
@@ -434,7 +439,8 @@ START_TEST(a_missing_checksum_is_computed_in_full)
 }
 END_TEST
 
-static void make_gso(struct sample *sample, uint8_t protocol, enum packet_hook hook, bool checksum_missing)
+static void make_gso(struct sample *sample, uint8_t protocol, enum packet_hook hook,
+                     bool checksum_missing)
 {
     if (protocol == PROTOCOL_TCP)
         make_tcp(sample, "10.0.0.5:4000", REMOTE ":443", TCP_ACK);

@@ -43,7 +43,8 @@ static void add_share(const char *name, const char *source, uint16_t first, uint
     ck_assert(policy_add_share(policy, &share));
 }
 
-static void add_forward(const char *name, uint8_t protocols, uint16_t first, uint16_t last, const char *to)
+static void add_forward(const char *name, uint8_t protocols, uint16_t first, uint16_t last,
+                        const char *to)
 {
     struct forward forward = {.protocols = protocols, .listen = {first, last}};
 
@@ -382,7 +383,8 @@ static struct prefix random_prefix(void)
     unsigned bits = 24 + random_below(9);
     uint32_t mask = UINT32_MAX << (32 - bits);
 
-    return (struct prefix){address_from_ipv4((0x0a000000 + random_below(64)) & mask), (uint8_t)(96 + bits)};
+    return (struct prefix){address_from_ipv4((0x0a000000 + random_below(64)) & mask),
+                           (uint8_t)(96 + bits)};
 }
 
 static void fill_randomly(void)
@@ -408,8 +410,10 @@ static void fill_randomly(void)
         uint16_t first = (uint16_t)(1 + random_below(600));
         struct forward forward = {
             .protocols = (uint8_t)(1 + random_below(3)),
-            .listen = {first, (uint16_t)(first + (random_below(3) ? random_below(4) : random_below(60)))},
-            .to = {address_from_ipv4(0x0a000000 + random_below(3)), (uint16_t)(1 + random_below(100))},
+            .listen = {first,
+                       (uint16_t)(first + (random_below(3) ? random_below(4) : random_below(60)))},
+            .to = {address_from_ipv4(0x0a000000 + random_below(3)),
+                   (uint16_t)(1 + random_below(100))},
         };
 
         if (random_below(10) == 0)
@@ -549,11 +553,11 @@ static void compare_protocol(uint8_t protocol)
     }
     for (uint32_t host = 0; host < 4; host++) {
         for (uint32_t port = 0; port < 300; port++)
-            compare_endpoint(protocol,
-                             &(struct endpoint){address_from_ipv4(0x0a000000 + host), (uint16_t)port});
+            compare_endpoint(
+                protocol, &(struct endpoint){address_from_ipv4(0x0a000000 + host), (uint16_t)port});
         for (uint32_t port = 65400; port < 65536; port++)
-            compare_endpoint(protocol,
-                             &(struct endpoint){address_from_ipv4(0x0a000000 + host), (uint16_t)port});
+            compare_endpoint(
+                protocol, &(struct endpoint){address_from_ipv4(0x0a000000 + host), (uint16_t)port});
     }
 }
 

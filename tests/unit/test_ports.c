@@ -105,16 +105,21 @@ START_TEST(rfc6888_req8_a_released_port_rests_120_seconds)
 }
 END_TEST
 
-/* Gaps between releases are stored in 16 bits: exact up to half a minute, then to a thousandth, and never too short. */
+/*
+ * Gaps between releases are stored in 16 bits: exact up to half a minute, then to a thousandth, and
+ * never too short.
+ */
 START_TEST(a_port_rests_its_time_whatever_the_gap_before_its_release)
 {
-    static const uint64_t gaps[] = {0, 1, 32767, 32768, 32769, 65535, 65536, 119999, 3599999, 86399999, 2591999999};
+    static const uint64_t gaps[] = {0,     1,      32767,   32768,    32769,     65535,
+                                    65536, 119999, 3599999, 86399999, 2591999999};
     struct pool *pool = POOL(50000, 50001);
     struct random random = stream(14);
 
     for (size_t i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++) {
         struct port_space *space = space_new();
-        uint64_t released = 5000 + gaps[i], hold = 2592000000, late = gaps[i] < 32768 ? 0 : gaps[i] / 1000;
+        uint64_t released = 5000 + gaps[i], hold = 2592000000,
+                 late = gaps[i] < 32768 ? 0 : gaps[i] / 1000;
 
         space->hold_ms = (uint32_t)hold;
         ck_assert(ports_take(space, 50000) && ports_take(space, 50001));
@@ -219,7 +224,8 @@ END_TEST
 /* Far apart and few: neighbours and loners alike. 8 ports, 8000 draws. */
 START_TEST(the_ports_of_a_pool_with_gaps_are_equally_likely)
 {
-    struct pool *pool = POOL(1, 1, 700, 701, 20000, 20000, 40001, 40001, 40063, 40064, 65535, 65535);
+    struct pool *pool =
+        POOL(1, 1, 700, 701, 20000, 20000, 40001, 40001, 40063, 40064, 65535, 65535);
     struct port_space *space = space_new();
     struct random random = stream(7);
     static uint32_t drawn[65536];
@@ -335,13 +341,17 @@ static void naive_pass(struct naive *naive, const struct pool *pool, uint64_t no
     }
 }
 
-/* After a pause a port may rest a thousandth longer: true while that leaves open whether some port does. */
+/*
+ * After a pause a port may rest a thousandth longer: true while that leaves open whether some port
+ * does.
+ */
 static bool naive_is_unsure(const struct naive *naive, const struct pool *pool, uint64_t now)
 {
     bool unsure = false;
 
     for (uint32_t port = pool->first; port <= pool->last; port++)
-        unsure |= naive->port[port] == HELD && naive->until[port] <= now && now <= naive->until[port] + 120;
+        unsure |= naive->port[port] == HELD && naive->until[port] <= now &&
+                  now <= naive->until[port] + 120;
     return unsure;
 }
 

@@ -1,5 +1,6 @@
 /*
- * test_ports_wishes.c - a port that is like the internal one: its class, its parity, and giving these up
+ * test_ports_wishes.c - a port that is like the internal one: its class, its parity, and giving
+ * these up
  */
 #include "portreeve/ports.h"
 #include "support.h"
@@ -55,10 +56,14 @@ static uint16_t look(struct port_space *space, const struct pool *pool, struct r
 
 static bool is_free(const struct port_space *space, const struct pool *pool, uint32_t port)
 {
-    return (pool->members[port / 64] >> (port % 64) & 1) && !(space->taken[port / 64] >> (port % 64) & 1);
+    return (pool->members[port / 64] >> (port % 64) & 1) &&
+           !(space->taken[port / 64] >> (port % 64) & 1);
 }
 
-/* 3: class and parity, 2: class, 1: parity, 0: neither. Without `keep_parity` the parity is always right. */
+/*
+ * 3: class and parity, 2: class, 1: parity, 0: neither. Without `keep_parity` the parity is always
+ * right.
+ */
 static int likeness(uint32_t port, uint16_t internal, bool keep_parity)
 {
     bool same_class = (port < 1024) == (internal < 1024),
@@ -80,7 +85,8 @@ static size_t wanted(const struct port_space *space, const struct pool *pool, ui
             best = likeness(port, internal, keep_parity);
     }
     for (uint32_t port = 1; port < 65536; port++) {
-        is_wanted[port] = is_free(space, pool, port) && likeness(port, internal, keep_parity) == best;
+        is_wanted[port] =
+            is_free(space, pool, port) && likeness(port, internal, keep_parity) == best;
         count += is_wanted[port];
     }
     return count;
@@ -91,8 +97,8 @@ static struct pool *random_pool(struct chance *chance)
     uint16_t ranges[9] = {0};
 
     for (size_t i = 0; i < 1 + chance_below(chance, 4); i++) {
-        uint32_t near =
-            chance_one_in(chance, 2) ? 900 + chance_below(chance, 250) : 1 + chance_below(chance, 65000);
+        uint32_t near = chance_one_in(chance, 2) ? 900 + chance_below(chance, 250)
+                                                 : 1 + chance_below(chance, 65000);
         uint32_t last = near + chance_below(chance, chance_one_in(chance, 3) ? 200 : 4);
 
         ranges[2 * i] = (uint16_t)near;
@@ -113,10 +119,11 @@ START_TEST(rfc4787_req3a_and_req4_random_pools_give_what_their_naive_twin_wants)
         bool keep_parity = chance_one_in(&chance, 2);
 
         for (;;) {
-            uint32_t near =
-                chance_one_in(&chance, 2) ? 1000 + chance_below(&chance, 50) : chance_below(&chance, 65536);
+            uint32_t near = chance_one_in(&chance, 2) ? 1000 + chance_below(&chance, 50)
+                                                      : chance_below(&chance, 65536);
             size_t choice = wanted(space, pool, (uint16_t)near, keep_parity, is_wanted);
-            uint16_t port = ports_allocate_like(space, pool, (uint16_t)near, keep_parity, &random, 0);
+            uint16_t port =
+                ports_allocate_like(space, pool, (uint16_t)near, keep_parity, &random, 0);
 
             seeded(&chance, (port == 0) == (choice == 0));
             if (port == 0)

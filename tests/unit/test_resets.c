@@ -1,6 +1,6 @@
 /*
- * test_resets.c - RSTs on their way through the translator: which ones end a connection, and that the others
- * change nothing
+ * test_resets.c - RSTs on their way through the translator: which ones end a connection, and that
+ * the others change nothing
  */
 #include "support.h"
 
@@ -71,7 +71,8 @@ START_TEST(rfc7857_2_2_a_flood_of_forged_resets_changes_neither_state_nor_timer)
     gateway_wait(&gateway, 1000);
     for (uint32_t i = 0; i < 3000; i++) {
         from_server(TCP_RST, 1001 + 65535 + chance_below(&chance, UINT32_MAX - 65535), 0);
-        from_host(TCP_RST | TCP_ACK, 1001 + 65535 + chance_below(&chance, UINT32_MAX - 65535), 1001);
+        from_host(TCP_RST | TCP_ACK, 1001 + 65535 + chance_below(&chance, UINT32_MAX - 65535),
+                  1001);
     }
     seeded(&chance, session().state == STATE_ESTABLISHED && session().idle_ms == 1000);
     ck_assert_uint_eq(session().expires_in_ms, 7440000 - 1000);
@@ -95,7 +96,10 @@ START_TEST(rfc7857_2_2_an_rst_within_the_window_is_kept_four_minutes)
 }
 END_TEST
 
-/* It would say what the host expects next; then an RST with that very number would end the connection. */
+/*
+ * It would say what the host expects next; then an RST with that very number would end the
+ * connection.
+ */
 START_TEST(rfc5961_4_a_forged_syn_opens_no_door_for_a_forged_rst)
 {
     static const uint8_t flags[] = {TCP_SYN, TCP_SYN | TCP_ACK, TCP_SYN | TCP_PSH};

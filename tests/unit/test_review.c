@@ -1,8 +1,9 @@
 /*
- * test_review.c - between an exchange of policy or addresses and the end of the review that follows it
+ * test_review.c - between an exchange of policy or addresses and the end of the review that follows
+ * it
  *
- * What is no longer allowed passes no packet from the exchange on, however far the review has come; what is allowed goes
- * on; and what was ended says so by the rules that it lived under.
+ * What is no longer allowed passes no packet from the exchange on, however far the review has come;
+ * what is allowed goes on; and what was ended says so by the rules that it lived under.
  */
 #include "support.h"
 
@@ -125,7 +126,8 @@ START_TEST(what_is_allowed_goes_on_whether_a_packet_or_the_review_comes_first)
     ck_assert(find_view(&gateway, "10.0.0.80:8080", REMOTE ":1000", &view));
     ck_assert_str_eq(view.forward, "web2");
     ck_assert(find_view(&gateway, "10.0.0.80:8080", "192.0.2.1:1000", &view));
-    ck_assert_str_eq(view.forward, "web"); /* not looked at yet: by the rules that it was opened under */
+    ck_assert_str_eq(view.forward,
+                     "web"); /* not looked at yet: by the rules that it was opened under */
     ck_assert_uint_eq(review(), 0);
     ck_assert(find_view(&gateway, "10.0.0.80:8080", "192.0.2.1:1000", &view));
     ck_assert_str_eq(view.forward, "web2");
@@ -216,7 +218,8 @@ START_TEST(whatever_ends_a_session_meanwhile_names_its_rule_as_it_was)
 
     start_with_forward(); /* by a packet, by the operator */
     exchange(policy_with_forward(NULL, NULL));
-    tcp_in(&gateway, REMOTE ":1000", EXTERNAL ":80", TCP_ACK); /* now the gateway's own port, and its own packet */
+    tcp_in(&gateway, REMOTE ":1000", EXTERNAL ":80",
+           TCP_ACK); /* now the gateway's own port, and its own packet */
     ck_assert_uint_eq(gateway.nat->table.live, 1);
     ck_assert_str_eq(forward_of_last_event(), "web");
     for (uint32_t slot = 0; slot < gateway.nat->table.capacity; slot++) {

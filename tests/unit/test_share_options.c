@@ -1,6 +1,6 @@
 /*
- * test_share_options.c - what a share may choose: filtering by protocol, exempt destinations, refresh by the
- * outside, soft pairing, parity; and a host's rate of new sessions
+ * test_share_options.c - what a share may choose: filtering by protocol, exempt destinations,
+ * refresh by the outside, soft pairing, parity; and a host's rate of new sessions
  */
 #include "support.h"
 
@@ -66,8 +66,8 @@ static const char *who_comes_in(const char *external, bool tcp)
     static char letters[3];
 
     for (int i = 0; i < 2; i++) {
-        enum drop_reason reason =
-            tcp ? tcp_in(&gateway, stranger[i], external, TCP_SYN) : udp_in(&gateway, stranger[i], external);
+        enum drop_reason reason = tcp ? tcp_in(&gateway, stranger[i], external, TCP_SYN)
+                                      : udp_in(&gateway, stranger[i], external);
 
         ck_assert(reason == DROP_NONE || reason == DROP_FILTERED);
         letters[i] = reason == DROP_NONE ? 'y' : 'n';
@@ -82,8 +82,8 @@ START_TEST(rfc5382_req3b_tcp_is_filtered_apart_from_udp)
 
     for (int of_udp = 0; of_udp < 3; of_udp++) {
         for (int of_tcp = 0; of_tcp < 3; of_tcp++) {
-            START(100, .filtering = FILTERING_ADDRESS_DEPENDENT, .filtering_udp = (uint8_t)(1 + of_udp),
-                  .filtering_tcp = (uint8_t)(1 + of_tcp));
+            START(100, .filtering = FILTERING_ADDRESS_DEPENDENT,
+                  .filtering_udp = (uint8_t)(1 + of_udp), .filtering_tcp = (uint8_t)(1 + of_tcp));
             keep(udp, udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53"));
             keep(tcp, tcp_connect(&gateway, "10.0.0.5:4000", REMOTE ":443"));
             ck_assert_str_eq(who_comes_in(udp, false), expected[of_udp]);
@@ -164,10 +164,12 @@ START_TEST(rfc6888_req6_a_session_to_what_becomes_exempt_goes_on)
 
     START(100, .exempt_count = 0);
     keep(external, tcp_connect(&gateway, "10.0.0.5:4000", EXEMPT ":443"));
-    ck_assert_uint_eq(gateway_change_policy(&gateway, policy_of((struct share){.exempt_count = 1}, 100)), 0);
+    ck_assert_uint_eq(
+        gateway_change_policy(&gateway, policy_of((struct share){.exempt_count = 1}, 100)), 0);
     ck_assert_str_eq(tcp_out(&gateway, "10.0.0.5:4000", EXEMPT ":443", TCP_ACK), external);
     ck_assert_int_eq(tcp_in(&gateway, EXEMPT ":443", external, TCP_ACK), DROP_NONE);
-    ck_assert_ptr_null(tcp_out(&gateway, "10.0.0.5:4001", EXEMPT ":443", TCP_SYN)); /* not translated */
+    ck_assert_ptr_null(
+        tcp_out(&gateway, "10.0.0.5:4001", EXEMPT ":443", TCP_SYN)); /* not translated */
     ck_assert_uint_eq(gateway.nat->counters.unchanged, 1);
     gateway_stop(&gateway);
 }
@@ -193,7 +195,8 @@ START_TEST(rfc4787_req6b_inbound_packets_refresh_only_where_the_share_says_so)
         make_icmp_query(&sample, REMOTE, EXTERNAL, ICMP_ECHO_REPLY, id);
         ck_assert_int_eq(arrive(&gateway, &sample), DROP_NONE);
         gateway_wait(&gateway, 10000);
-        ck_assert_uint_eq(gateway.nat->table.live, quiet ? 1 : 2); /* the ping's 60 seconds are over */
+        ck_assert_uint_eq(gateway.nat->table.live,
+                          quiet ? 1 : 2); /* the ping's 60 seconds are over */
         gateway_wait(&gateway, 40000);
         ck_assert(lives("10.0.0.5:4000", REMOTE ":53") == !quiet);
         gateway_stop(&gateway);
@@ -299,7 +302,8 @@ START_TEST(rfc6888_req2_a_host_keeps_to_its_address_as_long_as_it_can)
         keep(first, udp_out(&gateway, spot(host, 1), REMOTE ":53"));
         both[strncmp(first, SECOND ":", strlen(SECOND) + 1) == 0] = true;
         for (unsigned port = 2; port <= 8; port++)
-            ck_assert_mem_eq(udp_out(&gateway, spot(host, port), REMOTE ":53"), first, strlen(EXTERNAL));
+            ck_assert_mem_eq(udp_out(&gateway, spot(host, port), REMOTE ":53"), first,
+                             strlen(EXTERNAL));
     }
     ck_assert(both[0] && both[1]);
     gateway_stop(&gateway);
@@ -316,7 +320,8 @@ START_TEST(rfc4787_req4_parity_is_kept_through_the_gateway)
         START(1000, .keep_parity = on);
         for (unsigned port = 1; port <= 60; port++) {
             like += port_of(udp_out(&gateway, spot(5, port), REMOTE ":53")) % 2 == port % 2;
-            like += port_of(tcp_out(&gateway, spot(5, 4000 + port), REMOTE ":80", TCP_SYN)) % 2 == port % 2;
+            like += port_of(tcp_out(&gateway, spot(5, 4000 + port), REMOTE ":80", TCP_SYN)) % 2 ==
+                    port % 2;
         }
         ck_assert(on ? like == 120 : like > 20 && like < 100);
         gateway_stop(&gateway);
@@ -328,7 +333,8 @@ END_TEST
 
 static void start_limited(uint32_t rate)
 {
-    struct policy *policy = policy_of((struct share){.filtering = FILTERING_ENDPOINT_INDEPENDENT}, 1000);
+    struct policy *policy =
+        policy_of((struct share){.filtering = FILTERING_ENDPOINT_INDEPENDENT}, 1000);
 
     policy_limits(policy)->new_sessions_per_host = rate;
     add_forward(policy, "web", FORWARD_TCP, 80, 80, "10.0.0.5:80", NULL);
@@ -386,7 +392,8 @@ START_TEST(the_rate_is_each_hosts_own_and_concerns_only_what_it_opens)
     keep(external, udp_out(&gateway, "10.0.0.5:9000", REMOTE ":53"));
     ck_assert_uint_eq(opens(5, 5), 1);
     ck_assert_uint_eq(opens(6, 5), 2);
-    ck_assert_str_eq(udp_out(&gateway, "10.0.0.5:9000", REMOTE ":53"), external); /* what it has goes on */
+    ck_assert_str_eq(udp_out(&gateway, "10.0.0.5:9000", REMOTE ":53"),
+                     external); /* what it has goes on */
     ck_assert_int_eq(udp_in(&gateway, "192.0.2.9:1", external), DROP_NONE);
     for (unsigned port = 1; port <= 10; port++) {
         char client[32];

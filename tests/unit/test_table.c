@@ -1,8 +1,9 @@
 /*
- * test_table.c - the translation table beside a list of sessions that is searched from front to back
+ * test_table.c - the translation table beside a list of sessions that is searched from front to
+ * back
  *
- * The universe is small (four internal, four external, four remote endpoints), so that keys meet often:
- * hairpins share internal endpoints, and many sessions have the same filter key.
+ * The universe is small (four internal, four external, four remote endpoints), so that keys meet
+ * often: hairpins share internal endpoints, and many sessions have the same filter key.
  */
 #include "portreeve/nat.h"
 #include "support.h"
@@ -65,8 +66,10 @@ static void model_free(struct model *model)
 static void fill_tuples(struct chance *chance, enum direction direction, struct tuple tuple[2])
 {
     uint8_t protocol = chance_one_in(chance, 2) ? PROTOCOL_TCP : PROTOCOL_UDP;
-    struct endpoint in = internal(chance_below(chance, EACH)), out = external(chance_below(chance, EACH));
-    struct endpoint peer = internal(chance_below(chance, EACH)), other = external(chance_below(chance, EACH));
+    struct endpoint in = internal(chance_below(chance, EACH)),
+                    out = external(chance_below(chance, EACH));
+    struct endpoint peer = internal(chance_below(chance, EACH)),
+                    other = external(chance_below(chance, EACH));
     struct endpoint far = remote(chance_below(chance, EACH));
 
     memset(tuple, 0, 2 * sizeof(*tuple));
@@ -86,7 +89,8 @@ static void fill_tuples(struct chance *chance, enum direction direction, struct 
     }
 }
 
-static const struct entry *model_find(const struct model *model, const struct tuple *tuple, enum role *role)
+static const struct entry *model_find(const struct model *model, const struct tuple *tuple,
+                                      enum role *role)
 {
     for (uint32_t i = 0; i < model->count; i++) {
         for (int side = 0; side < 2; side++) {
@@ -185,16 +189,18 @@ static void check_tuple(const struct model *model, struct chance *chance, const 
     seeded(chance, slot == entry->slot);
     /* A host that speaks to its own external endpoint is both sides of its session. */
     seeded(chance, role == expected_role || tuple_equal(&entry->tuple[0], &entry->tuple[1]));
-    seeded(chance,
-           model->table.session[slot].id == entry->id && model->table.session[slot].live == SLOT_LIVE);
+    seeded(chance, model->table.session[slot].id == entry->id &&
+                       model->table.session[slot].live == SLOT_LIVE);
 }
 
 /* A random pair of any endpoints, so mostly ones that no session has. */
 static void check_random_tuple(const struct model *model, struct chance *chance)
 {
-    struct endpoint any[3] = {internal(chance_below(chance, EACH)), external(chance_below(chance, EACH)),
+    struct endpoint any[3] = {internal(chance_below(chance, EACH)),
+                              external(chance_below(chance, EACH)),
                               remote(chance_below(chance, EACH))};
-    struct tuple tuple = {any[chance_below(chance, 3)], any[chance_below(chance, 3)], PROTOCOL_UDP, 0};
+    struct tuple tuple = {any[chance_below(chance, 3)], any[chance_below(chance, 3)], PROTOCOL_UDP,
+                          0};
 
     if (chance_one_in(chance, 2))
         tuple.protocol = PROTOCOL_TCP;
@@ -204,8 +210,10 @@ static void check_random_tuple(const struct model *model, struct chance *chance)
 static void check_filter(const struct model *model, struct chance *chance)
 {
     uint8_t protocol = chance_one_in(chance, 2) ? PROTOCOL_TCP : PROTOCOL_UDP;
-    struct endpoint in = internal(chance_below(chance, EACH)), out = external(chance_below(chance, EACH));
-    struct address far = chance_one_in(chance, 4) ? out.address : remote(chance_below(chance, EACH)).address;
+    struct endpoint in = internal(chance_below(chance, EACH)),
+                    out = external(chance_below(chance, EACH));
+    struct address far =
+        chance_one_in(chance, 4) ? out.address : remote(chance_below(chance, EACH)).address;
     bool spoken = false;
 
     for (uint32_t i = 0; i < model->count; i++) {
@@ -218,10 +226,13 @@ static void check_filter(const struct model *model, struct chance *chance)
     seeded(chance, table_has_spoken_to(&model->table, protocol, &in, &far) == spoken);
 }
 
-/* Several hairpins may join the same two endpoints; any of them is right, with the role that fits. */
+/*
+ * Several hairpins may join the same two endpoints; any of them is right, with the role that fits.
+ */
 static void check_transit(const struct model *model, struct chance *chance)
 {
-    struct tuple transit = {internal(chance_below(chance, EACH)), internal(chance_below(chance, EACH)),
+    struct tuple transit = {internal(chance_below(chance, EACH)),
+                            internal(chance_below(chance, EACH)),
                             chance_one_in(chance, 2) ? PROTOCOL_TCP : PROTOCOL_UDP, 0};
     enum role role = ROLE_INITIATOR;
     uint32_t slot = table_find_transit(&model->table, &transit, &role), matching = 0;
@@ -472,7 +483,8 @@ START_TEST(a_million_sessions_take_192_bytes_each_all_in)
     nat = nat_new(policy, secret, NULL, 0);
     ck_assert_ptr_nonnull(nat);
     ck_assert_uint_le(nat_memory(nat), 192 * (size_t)sessions);
-    ck_assert_uint_gt(nat_memory(nat), table_memory(&nat->table) + EXTERNAL_ADDRESSES_MAX * 3 * sizeof(*nat->ports));
+    ck_assert_uint_gt(nat_memory(nat),
+                      table_memory(&nat->table) + EXTERNAL_ADDRESSES_MAX * 3 * sizeof(*nat->ports));
     nat_free(nat);
     policy_free(policy);
 }
@@ -491,7 +503,8 @@ START_TEST(sessions_of_one_filter_key_fill_no_lines)
         far.port = i;
         slot[i] = table_allocate(&model->table);
         session = &model->table.session[slot[i]];
-        session_set_tuples(session, (struct tuple[2]){{in, far, PROTOCOL_UDP, 0}, {far, out, PROTOCOL_UDP, 0}});
+        session_set_tuples(
+            session, (struct tuple[2]){{in, far, PROTOCOL_UDP, 0}, {far, out, PROTOCOL_UDP, 0}});
         table_activate(&model->table, slot[i], 300, model->now);
     }
     for (uint32_t line = 0; line < model->table.index.lines; line++) {

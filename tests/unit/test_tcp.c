@@ -21,14 +21,8 @@ struct step {
     uint8_t flags;
 };
 
-#define INITIATOR(flags)                                                                                     \
-    {                                                                                                        \
-        ROLE_INITIATOR, flags                                                                                \
-    }
-#define RESPONDER(flags)                                                                                     \
-    {                                                                                                        \
-        ROLE_RESPONDER, flags                                                                                \
-    }
+#define INITIATOR(flags) ((struct step){ROLE_INITIATOR, flags})
+#define RESPONDER(flags) ((struct step){ROLE_RESPONDER, flags})
 
 /* The state after these packets; the first one is the SYN that opened the session. */
 static enum session_state after(const struct step *steps, size_t count)
@@ -39,8 +33,8 @@ static enum session_state after(const struct step *steps, size_t count)
         state = tcp_next_state(state, steps[i].flags, steps[i].from);
     return state;
 }
-#define AFTER(...)                                                                                           \
-    after((const struct step[]){__VA_ARGS__},                                                                \
+#define AFTER(...)                                                                                 \
+    after((const struct step[]){__VA_ARGS__},                                                      \
           sizeof((const struct step[]){__VA_ARGS__}) / sizeof(struct step))
 
 START_TEST(only_a_syn_without_ack_rst_fin_may_open)
@@ -78,12 +72,14 @@ START_TEST(rfc5382_req2_simultaneous_open_establishes)
 }
 END_TEST
 
-/* With a forged source nobody sees the responder's SYN-ACK; nothing sent by the initiator alone may
- * establish. */
+/*
+ * With a forged source nobody sees the responder's SYN-ACK; nothing sent by the initiator alone may
+ * establish.
+ */
 START_TEST(an_initiator_alone_never_establishes)
 {
-    static const uint8_t kinds[] = {SYN, SYN_ACK, ACK, FIN, RST, TCP_RST | TCP_ACK, TCP_PSH | TCP_ACK,
-                                    0,   0xff};
+    static const uint8_t kinds[] = {
+        SYN, SYN_ACK, ACK, FIN, RST, TCP_RST | TCP_ACK, TCP_PSH | TCP_ACK, 0, 0xff};
     const size_t many = sizeof(kinds);
 
     for (size_t i = 0; i < many * many * many * many; i++) {
@@ -111,7 +107,8 @@ END_TEST
 
 START_TEST(a_half_closed_connection_is_not_closed)
 {
-    enum session_state state = AFTER(INITIATOR(SYN), RESPONDER(SYN_ACK), INITIATOR(ACK), INITIATOR(FIN));
+    enum session_state state =
+        AFTER(INITIATOR(SYN), RESPONDER(SYN_ACK), INITIATOR(ACK), INITIATOR(FIN));
 
     ck_assert_int_eq(state, STATE_CLOSING_BY_INITIATOR);
     ck_assert_int_eq(tcp_next_state(state, ACK, ROLE_RESPONDER), STATE_CLOSING_BY_INITIATOR);
@@ -126,7 +123,8 @@ END_TEST
 
 START_TEST(an_ack_with_fin_finishes_the_handshake_and_closes)
 {
-    ck_assert_int_eq(tcp_next_state(STATE_ANSWERED_SYN, FIN, ROLE_INITIATOR), STATE_CLOSING_BY_INITIATOR);
+    ck_assert_int_eq(tcp_next_state(STATE_ANSWERED_SYN, FIN, ROLE_INITIATOR),
+                     STATE_CLOSING_BY_INITIATOR);
 }
 END_TEST
 
@@ -157,7 +155,8 @@ START_TEST(rfc7857_2_2_a_side_that_sends_on_after_an_rst_was_not_reset)
     for (size_t i = 0; i < 3; i++) {
         for (int from = 0; from < 2; from++) {
             ck_assert_int_eq(tcp_next_state(open[i], RST, (enum role)from), STATE_RESET);
-            ck_assert_int_eq(tcp_next_state(open[i], TCP_RST | TCP_ACK, (enum role)from), STATE_RESET);
+            ck_assert_int_eq(tcp_next_state(open[i], TCP_RST | TCP_ACK, (enum role)from),
+                             STATE_RESET);
         }
     }
     ck_assert_int_eq(tcp_next_state(STATE_RESET, RST, ROLE_RESPONDER), STATE_RESET);
@@ -191,14 +190,21 @@ static struct tcp_track connected(void)
         {.sequence = 5001, .acknowledgement = 9001, .window = 100, .flags = TCP_ACK},
     };
     static const struct tcp_segment responder[] = {
-        {.sequence = 9000, .acknowledgement = 5001, .window = 500, .flags = TCP_SYN | TCP_ACK, .scale = 2},
+        {.sequence = 9000,
+         .acknowledgement = 5001,
+         .window = 500,
+         .flags = TCP_SYN | TCP_ACK,
+         .scale = 2},
         {.sequence = 9001, .acknowledgement = 5001, .window = 200, .flags = TCP_ACK},
     };
     struct tcp_track track = {0};
 
     tcp_observe(&track, &initiator[0], ROLE_INITIATOR);
     tcp_observe(&track, &responder[0], ROLE_RESPONDER);
-    /* Window scaling needs both sides' consent (RFC 7323 section 2.2): the initiator offers none here. */
+    /*
+     * Window scaling needs both sides' consent (RFC 7323 section 2.2): the initiator offers none
+     * here.
+     */
     tcp_observe(&track, &initiator[1], ROLE_INITIATOR);
     tcp_observe(&track, &responder[1], ROLE_RESPONDER);
     return track;
@@ -248,9 +254,11 @@ START_TEST(sequence_numbers_wrap)
 
     acknowledge(&track, 0xfffffff0, 100);
     ck_assert(believed(&track, ROLE_RESPONDER, 0xfffffff0) && believed(&track, ROLE_RESPONDER, 83));
-    ck_assert(!believed(&track, ROLE_RESPONDER, 84) && !believed(&track, ROLE_RESPONDER, 0xffffffef));
+    ck_assert(!believed(&track, ROLE_RESPONDER, 84) &&
+              !believed(&track, ROLE_RESPONDER, 0xffffffef));
     acknowledge(&track, 16, 100);
-    ck_assert(believed(&track, ROLE_RESPONDER, 16) && !believed(&track, ROLE_RESPONDER, 0xfffffff0));
+    ck_assert(believed(&track, ROLE_RESPONDER, 16) &&
+              !believed(&track, ROLE_RESPONDER, 0xfffffff0));
 }
 END_TEST
 

@@ -1,6 +1,6 @@
 /*
- * test_tcp_track.c - which sequence numbers a connection has shown, and which RSTs are believed for that (RFC
- * 7857 section 2.2, RFC 5961 section 3); the options of a TCP header
+ * test_tcp_track.c - which sequence numbers a connection has shown, and which RSTs are believed for
+ * that (RFC 7857 section 2.2, RFC 5961 section 3); the options of a TCP header
  */
 #include "portreeve/tcp.h"
 #include "support.h"
@@ -23,7 +23,10 @@ static void say(struct tcp_track *track, enum role from, uint8_t flags, uint32_t
     tcp_observe(track, &segment, from);
 }
 
-/* Three packets: the initiator begins at `one`, the responder at `other`, with windows of 1000 and 2000. */
+/*
+ * Three packets: the initiator begins at `one`, the responder at `other`, with windows of 1000 and
+ * 2000.
+ */
 static struct tcp_track shaken(uint32_t one, uint32_t other)
 {
     struct tcp_track track = {0};
@@ -42,7 +45,8 @@ static bool believed(const struct tcp_track *track, enum role from, uint32_t seq
 }
 
 /* Exactly the `size` sequence numbers from `first` on are believed. */
-static void assert_window(const struct tcp_track *track, enum role from, uint32_t first, uint32_t size)
+static void assert_window(const struct tcp_track *track, enum role from, uint32_t first,
+                          uint32_t size)
 {
     ck_assert(believed(track, from, first) && believed(track, from, first + size - 1));
     ck_assert(!believed(track, from, first - 1) && !believed(track, from, first + size));
@@ -151,7 +155,8 @@ START_TEST(rfc9293_3_5_2_a_refusal_must_acknowledge_the_syn)
     struct tcp_segment refusal = {.flags = TCP_RST};
 
     say(&track, ROLE_INITIATOR, SYN, UINT32_MAX, 0, 1000);
-    ck_assert(!tcp_reset_is_plausible(&track, STATE_OPENING, &refusal, ROLE_RESPONDER)); /* 0, but no ACK */
+    ck_assert(!tcp_reset_is_plausible(&track, STATE_OPENING, &refusal,
+                                      ROLE_RESPONDER)); /* 0, but no ACK */
     refusal.flags = TCP_RST | TCP_ACK;
     ck_assert(tcp_reset_is_plausible(&track, STATE_OPENING, &refusal, ROLE_RESPONDER));
     for (int i = 0; i < 100000; i++) {
@@ -176,7 +181,7 @@ static const uint8_t *option_of(const uint8_t *options, size_t length, uint8_t k
     memcpy(tcp + 20, options, length);
     return tcp_option(tcp, kind, size);
 }
-#define OPTION(kind, size, ...)                                                                              \
+#define OPTION(kind, size, ...)                                                                    \
     option_of((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), kind, size)
 
 START_TEST(an_option_is_found_wherever_it_stands)

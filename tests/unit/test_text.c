@@ -16,7 +16,8 @@ START_TEST(a_number_is_decimal_digits_within_its_bounds)
 
     ck_assert(text_parse_number("0", 0, 10, &number) && number == 0);
     ck_assert(text_parse_number("10", 0, 10, &number) && number == 10);
-    ck_assert(text_parse_number("18446744073709551615", 0, UINT64_MAX, &number) && number == UINT64_MAX);
+    ck_assert(text_parse_number("18446744073709551615", 0, UINT64_MAX, &number) &&
+              number == UINT64_MAX);
     ck_assert(!text_parse_number("11", 0, 10, &number));
     ck_assert(!text_parse_number("4", 5, 10, &number));
     ck_assert(!text_parse_number("18446744073709551616", 0, UINT64_MAX, &number));
@@ -33,7 +34,8 @@ START_TEST(anything_around_a_number_is_refused)
 {
     uint64_t number = 7;
 
-    ck_assert_msg(!text_parse_number(bad_numbers[_i], 0, UINT64_MAX, &number), "'%s'", bad_numbers[_i]);
+    ck_assert_msg(!text_parse_number(bad_numbers[_i], 0, UINT64_MAX, &number), "'%s'",
+                  bad_numbers[_i]);
     ck_assert_uint_eq(number, 7);
 }
 END_TEST
@@ -172,13 +174,15 @@ START_TEST(the_longest_texts_fit_their_buffers)
 {
     struct endpoint endpoint = {.port = 65535};
     struct prefix prefix = {.length = 128};
-    char endpoint_text[ENDPOINT_TEXT_MAX], prefix_text[PREFIX_TEXT_MAX], duration[DURATION_TEXT_MAX];
+    char endpoint_text[ENDPOINT_TEXT_MAX], prefix_text[PREFIX_TEXT_MAX],
+        duration[DURATION_TEXT_MAX];
 
     memset(&endpoint.address, 0xff, sizeof(endpoint.address));
     prefix.address = endpoint.address;
     ck_assert_str_eq(text_format_endpoint(&endpoint, endpoint_text),
                      "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
-    ck_assert_str_eq(text_format_prefix(&prefix, prefix_text), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128");
+    ck_assert_str_eq(text_format_prefix(&prefix, prefix_text),
+                     "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128");
     ck_assert_str_eq(text_format_duration(UINT32_MAX, duration), "49710d6h28m15s");
 }
 END_TEST
@@ -268,9 +272,10 @@ END_TEST
 
 START_TEST(a_time_is_the_one_that_the_c_library_knows)
 {
-    static const char *const texts[] = {
-        "1970-01-01T00:00:00Z", "2026-12-31T18:00:00Z", "2024-02-29T23:59:59Z", "2000-02-29T12:00:00Z",
-        "2100-03-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"};
+    static const char *const texts[] = {"1970-01-01T00:00:00Z", "2026-12-31T18:00:00Z",
+                                        "2024-02-29T23:59:59Z", "2000-02-29T12:00:00Z",
+                                        "2100-03-01T00:00:00Z", "1969-12-31T23:59:59Z",
+                                        "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"};
 
     for (int i = 0; i < COUNT(texts); i++) {
         struct tm fields;

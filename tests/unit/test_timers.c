@@ -1,5 +1,6 @@
 /*
- * test_timers.c - the timers that can be set apart, how long ports rest, and how many a host may hold
+ * test_timers.c - the timers that can be set apart, how long ports rest, and how many a host may
+ * hold
  */
 #include "support.h"
 
@@ -131,7 +132,10 @@ START_TEST(a_port_that_goes_makes_room_for_its_host)
 }
 END_TEST
 
-/* A SYN with a forged source through a forward: its sender sees no answer, and has to guess what to acknowledge. */
+/*
+ * A SYN with a forged source through a forward: its sender sees no answer, and has to guess what to
+ * acknowledge.
+ */
 START_TEST(a_handshake_is_complete_only_with_the_right_acknowledgement)
 {
     struct policy *policy = lab_policy(FILTERING_ADDRESS_DEPENDENT);

@@ -1,6 +1,6 @@
 /*
- * test_translate_forward.c - from outside: filtering of mappings, forwards and their allow lists, forged
- * sources
+ * test_translate_forward.c - from outside: filtering of mappings, forwards and their allow lists,
+ * forged sources
  */
 #include "support.h"
 
@@ -68,7 +68,8 @@ START_TEST(rfc5382_req3_tcp_is_filtered_likewise)
     char external[32];
 
     gateway_start(&gateway, lab_policy(FILTERING_ADDRESS_DEPENDENT));
-    snprintf(external, sizeof(external), "%s", tcp_out(&gateway, "10.0.0.5:4000", REMOTE ":443", TCP_SYN));
+    snprintf(external, sizeof(external), "%s",
+             tcp_out(&gateway, "10.0.0.5:4000", REMOTE ":443", TCP_SYN));
     ck_assert_int_eq(tcp_in(&gateway, "192.0.2.1:9999", external, TCP_SYN), DROP_FILTERED);
     ck_assert_int_eq(tcp_in(&gateway, REMOTE ":9999", external, TCP_SYN), DROP_NONE);
     ck_assert_int_eq(tcp_in(&gateway, REMOTE ":9998", external, TCP_ACK), DROP_NOT_SYN);
@@ -208,7 +209,8 @@ START_TEST(a_forward_may_lead_to_a_host_without_share)
     make_tcp(&sample, REMOTE ":1000", EXTERNAL ":8443", TCP_SYN);
     ck_assert_int_eq(arrive(&gateway, &sample), DROP_NONE);
     ck_assert_str_eq(destination_of(&sample), "10.9.0.9:443");
-    ck_assert_str_eq(tcp_out(&gateway, "10.9.0.9:443", REMOTE ":1000", TCP_SYN | TCP_ACK), EXTERNAL ":8443");
+    ck_assert_str_eq(tcp_out(&gateway, "10.9.0.9:443", REMOTE ":1000", TCP_SYN | TCP_ACK),
+                     EXTERNAL ":8443");
     /* What else that host sends is none of our business. */
     ck_assert_ptr_null(tcp_out(&gateway, "10.9.0.9:444", REMOTE ":1000", TCP_SYN));
     ck_assert_uint_eq(gateway.nat->counters.unchanged, 1);
@@ -222,7 +224,8 @@ START_TEST(rfc4787_req1_a_forwards_target_is_seen_at_the_forwards_port)
     ck_assert_str_eq(tcp_out(&gateway, "10.0.0.80:8080", "192.0.2.1:25", TCP_SYN), EXTERNAL ":80");
     ck_assert_str_eq(udp_out(&gateway, "10.0.0.70:9003", "192.0.2.1:25"), EXTERNAL ":7003");
     ck_assert_str_eq(tcp_out(&gateway, "10.9.0.9:443", "192.0.2.1:25", TCP_SYN), EXTERNAL ":8443");
-    ck_assert_int_eq(tcp_in(&gateway, "192.0.2.1:25", EXTERNAL ":80", TCP_SYN | TCP_ACK), DROP_NONE);
+    ck_assert_int_eq(tcp_in(&gateway, "192.0.2.1:25", EXTERNAL ":80", TCP_SYN | TCP_ACK),
+                     DROP_NONE);
     gateway_stop(&gateway);
 }
 END_TEST
@@ -254,7 +257,8 @@ START_TEST(two_forwards_to_one_endpoint_do_not_mix_one_remote)
     add_forward(policy, "other", FORWARD_TCP, 81, 81, "10.0.0.80:8080", NULL);
     gateway_start(&gateway, policy);
     ck_assert_int_eq(tcp_in(&gateway, REMOTE ":1000", EXTERNAL ":81", TCP_SYN), DROP_NONE);
-    ck_assert_int_eq(tcp_in(&gateway, REMOTE ":1000", EXTERNAL ":80", TCP_SYN), DROP_TUPLE_COLLISION);
+    ck_assert_int_eq(tcp_in(&gateway, REMOTE ":1000", EXTERNAL ":80", TCP_SYN),
+                     DROP_TUPLE_COLLISION);
     ck_assert_int_eq(tcp_in(&gateway, REMOTE ":1001", EXTERNAL ":80", TCP_SYN), DROP_NONE);
     make_tcp(&sample, "10.0.0.80:8080", REMOTE ":1000", TCP_SYN | TCP_ACK);
     ck_assert_int_eq(leave(&gateway, &sample), DROP_NONE);
@@ -266,8 +270,10 @@ END_TEST
 START_TEST(forged_sources_from_outside_are_dropped)
 {
     start_with_forwards();
-    ck_assert_int_eq(tcp_in(&gateway, "10.0.0.5:1000", EXTERNAL ":80", TCP_SYN), DROP_SPOOFED_SOURCE);
-    ck_assert_int_eq(tcp_in(&gateway, EXTERNAL ":1000", EXTERNAL ":80", TCP_SYN), DROP_SPOOFED_SOURCE);
+    ck_assert_int_eq(tcp_in(&gateway, "10.0.0.5:1000", EXTERNAL ":80", TCP_SYN),
+                     DROP_SPOOFED_SOURCE);
+    ck_assert_int_eq(tcp_in(&gateway, EXTERNAL ":1000", EXTERNAL ":80", TCP_SYN),
+                     DROP_SPOOFED_SOURCE);
     ck_assert_uint_eq(gateway.nat->table.live, 0);
     ck_assert_uint_eq(gateway.nat->table.mappings_live, 0);
     gateway_stop(&gateway);

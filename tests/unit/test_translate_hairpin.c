@@ -139,7 +139,9 @@ START_TEST(hairpins_are_filtered_by_the_external_address_of_the_caller)
 }
 END_TEST
 
-/* RFC 5128 section 3.3: both send; the first packet of one is refused, but opens its own door for the other.
+/*
+ * RFC 5128 section 3.3: both send; the first packet of one is refused, but opens its own door for
+ * the other.
  */
 static void punch(enum filtering filtering)
 {
@@ -196,7 +198,10 @@ START_TEST(tcp_connections_of_one_gateway_meet_by_hole_punching)
 }
 END_TEST
 
-/* To the port of another program on the same host: the filter knows endpoints, and that is another one. */
+/*
+ * To the port of another program on the same host: the filter knows endpoints, and that is another
+ * one.
+ */
 START_TEST(who_knocks_admits_only_whom_it_called)
 {
     struct sample sample;
@@ -314,7 +319,8 @@ START_TEST(a_forwards_target_without_share_is_seen_at_its_forwards_port)
     make_tcp(&sample, "10.9.0.9:443", EXTERNAL ":80", TCP_SYN);
     ck_assert_int_eq(hairpin(&gateway, &sample), DROP_NONE);
     assert_seen(&sample, EXTERNAL ":8443", "10.0.0.80:8080");
-    ck_assert_int_eq(tcp_in(&gateway, "10.9.0.9:443", EXTERNAL ":81", TCP_SYN), DROP_SPOOFED_SOURCE);
+    ck_assert_int_eq(tcp_in(&gateway, "10.9.0.9:443", EXTERNAL ":81", TCP_SYN),
+                     DROP_SPOOFED_SOURCE);
     gateway_stop(&gateway);
 }
 END_TEST

@@ -43,7 +43,8 @@ static void assert_error(const struct sample *error, const char *source, const c
 
 START_TEST(rfc5508_req4_an_error_from_outside_reaches_the_host)
 {
-    static const uint8_t kinds[][2] = {{3, 0}, {3, 1}, {3, 3}, {3, 4}, {3, 13}, {11, 0}, {11, 1}, {12, 0}};
+    static const uint8_t kinds[][2] = {{3, 0},  {3, 1},  {3, 3},  {3, 4},
+                                       {3, 13}, {11, 0}, {11, 1}, {12, 0}};
     struct sample error;
 
     start_with_session();
@@ -64,7 +65,8 @@ START_TEST(rfc4787_req12_errors_are_not_filtered_by_their_source)
     struct sample error;
 
     start_with_session();
-    ck_assert_uint_eq(gateway_change_policy(&gateway, lab_policy(FILTERING_ADDRESS_AND_PORT_DEPENDENT)), 0);
+    ck_assert_uint_eq(
+        gateway_change_policy(&gateway, lab_policy(FILTERING_ADDRESS_AND_PORT_DEPENDENT)), 0);
     make_icmp_error(&error, "8.8.4.4", EXTERNAL, 3, 1, &sent, 8);
     ck_assert_int_eq(arrive(&gateway, &error), DROP_NONE);
     ck_assert_str_eq(destination_of(&error), "10.0.0.5");
@@ -177,7 +179,8 @@ START_TEST(rfc5508_req5_an_error_from_an_inner_router_leaves_with_the_external_a
     make_icmp_error(&error, INNER_ROUTER, REMOTE, 11, 0, &got, 8);
     ck_assert_int_eq(leave(&gateway, &error), DROP_NONE);
     assert_error(&error, EXTERNAL, REMOTE, REMOTE ":53", external);
-    make_icmp_error(&error, "10.77.0.1", REMOTE, 11, 0, &got, 8); /* a router that no share covers */
+    make_icmp_error(&error, "10.77.0.1", REMOTE, 11, 0, &got,
+                    8); /* a router that no share covers */
     ck_assert_int_eq(leave(&gateway, &error), DROP_NONE);
     assert_error(&error, EXTERNAL, REMOTE, REMOTE ":53", external);
     make_icmp_error(&error, EXTERNAL, REMOTE, 11, 0, &got, 8); /* the gateway itself */
@@ -209,7 +212,8 @@ START_TEST(an_error_from_inside_about_no_session_is_dropped)
     make_udp(&stranger, REMOTE ":99", "10.0.0.5:4000", 20);
     make_icmp_error(&error, "10.0.0.5", REMOTE, 3, 3, &stranger, 8);
     ck_assert_int_eq(leave(&gateway, &error), DROP_ICMP_NO_SESSION);
-    make_icmp_error(&error, EXTERNAL, REMOTE, 3, 3, &stranger, 8); /* the gateway's is its own affair */
+    make_icmp_error(&error, EXTERNAL, REMOTE, 3, 3, &stranger,
+                    8); /* the gateway's is its own affair */
     ck_assert_int_eq(leave(&gateway, &error), DROP_NONE);
     ck_assert_int_eq(error.packet.verdict, VERDICT_ACCEPT);
     gateway_stop(&gateway);
@@ -229,7 +233,10 @@ START_TEST(an_error_about_an_error_does_not_leave_with_a_private_source)
 }
 END_TEST
 
-/* Each direction quotes what its side has seen; the other side's view of the packet is no business of its. */
+/*
+ * Each direction quotes what its side has seen; the other side's view of the packet is no business
+ * of its.
+ */
 START_TEST(an_error_from_outside_that_quotes_the_inside_is_about_no_session)
 {
     struct sample error, inside;

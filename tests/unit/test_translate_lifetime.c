@@ -1,5 +1,6 @@
 /*
- * test_translate_lifetime.c - timeouts with scripted time, what refreshes, and the events that are told
+ * test_translate_lifetime.c - timeouts with scripted time, what refreshes, and the events that are
+ * told
  */
 #include "support.h"
 
@@ -145,8 +146,10 @@ START_TEST(rfc7857_2_2_a_reset_connection_is_kept_four_minutes)
 }
 END_TEST
 
-/* RFC 7857 section 2.2: anybody can forge an RST, few can guess what the window is. The receiver may judge
- * for itself. */
+/*
+ * RFC 7857 section 2.2: anybody can forge an RST, few can guess what the window is. The receiver
+ * may judge for itself.
+ */
 START_TEST(rfc7857_2_2_an_implausible_rst_passes_and_changes_nothing)
 {
     struct session_view view;
@@ -326,7 +329,8 @@ START_TEST(a_slow_reader_is_told_how_many_events_it_lost)
         snprintf(to, sizeof(to), "192.0.%d.%d:53", i / 250, i % 250 + 1);
         ck_assert_ptr_nonnull(udp_out(&gateway, "10.0.0.5:4000", to));
     }
-    ck_assert_uint_eq(event_read(&gateway.nat->events, &from, event, EVENT_RING, &lost), EVENT_RING);
+    ck_assert_uint_eq(event_read(&gateway.nat->events, &from, event, EVENT_RING, &lost),
+                      EVENT_RING);
     ck_assert_uint_eq(lost, gateway.nat->events.next - 1 - EVENT_RING);
     for (size_t i = 0; i < EVENT_RING; i++)
         ck_assert_uint_eq(event[i].sequence, lost + 1 + i);

@@ -154,7 +154,8 @@ START_TEST(a_flood_of_syns_evicts_itself)
     start(10, 100, 50);
     tcp_connect(&gateway, "10.0.0.5:1", REMOTE ":443");
     for (int i = 1; i <= 100; i++)
-        ck_assert_int_eq(tcp_in(&gateway, numbered("192.0.2.1", i), EXTERNAL ":80", TCP_SYN), DROP_NONE);
+        ck_assert_int_eq(tcp_in(&gateway, numbered("192.0.2.1", i), EXTERNAL ":80", TCP_SYN),
+                         DROP_NONE);
     ck_assert(lives("10.0.0.5:1", REMOTE ":443"));
     ck_assert_uint_eq(ended(CLOSE_EVICTED), 91);
     gateway_stop(&gateway);
@@ -268,7 +269,8 @@ START_TEST(a_connection_that_was_refused_gives_its_port_back)
     char external[32];
 
     start(100, 100, 1);
-    snprintf(external, sizeof(external), "%s", tcp_out(&gateway, "10.0.0.5:1", REMOTE ":443", TCP_SYN));
+    snprintf(external, sizeof(external), "%s",
+             tcp_out(&gateway, "10.0.0.5:1", REMOTE ":443", TCP_SYN));
     ck_assert_int_eq(tcp_in(&gateway, REMOTE ":443", external, TCP_RST | TCP_ACK), DROP_NONE);
     ck_assert_str_eq(tcp_out(&gateway, "10.0.0.5:2", REMOTE ":443", TCP_SYN), external);
     gateway_stop(&gateway);

@@ -1,6 +1,6 @@
 /*
- * test_translate_outbound.c - hosts of a share speak to the world: mappings, their uniqueness, what is not
- * ours
+ * test_translate_outbound.c - hosts of a share speak to the world: mappings, their uniqueness, what
+ * is not ours
  */
 #include "support.h"
 
@@ -55,7 +55,8 @@ START_TEST(rfc5382_req1_mapping_is_endpoint_independent)
     char first[32];
 
     start();
-    snprintf(first, sizeof(first), "%s", tcp_out(&gateway, "10.0.0.5:4000", "198.51.100.9:443", TCP_SYN));
+    snprintf(first, sizeof(first), "%s",
+             tcp_out(&gateway, "10.0.0.5:4000", "198.51.100.9:443", TCP_SYN));
     ck_assert_str_eq(tcp_out(&gateway, "10.0.0.5:4000", "192.0.2.1:443", TCP_SYN), first);
     ck_assert_str_eq(tcp_out(&gateway, "10.0.0.5:4000", "192.0.2.1:80", TCP_SYN), first);
     gateway_stop(&gateway);
@@ -165,7 +166,8 @@ START_TEST(what_no_share_covers_passes_as_it_came)
     start();
     make_udp(&sample, EXTERNAL ":4000", REMOTE ":53", 20); /* the gateway itself */
     assert_unchanged(leave(&gateway, &sample), &sample);
-    make_tcp(&sample, "10.9.0.5:4000", REMOTE ":53", TCP_ACK); /* a host that is routed, not shared */
+    make_tcp(&sample, "10.9.0.5:4000", REMOTE ":53",
+             TCP_ACK); /* a host that is routed, not shared */
     assert_unchanged(leave(&gateway, &sample), &sample);
     make_icmp_query(&sample, "10.9.0.5", REMOTE, ICMP_ECHO_REQUEST, 7);
     assert_unchanged(leave(&gateway, &sample), &sample);
@@ -305,7 +307,10 @@ START_TEST(a_packet_that_is_not_whole_is_dropped)
 }
 END_TEST
 
-/* RFC 7857 section 9, RFC 6864 section 5.3.1: fragments of two hosts must not be taken for one packet's. */
+/*
+ * RFC 7857 section 9, RFC 6864 section 5.3.1: fragments of two hosts must not be taken for one
+ * packet's.
+ */
 START_TEST(packets_of_two_hosts_that_may_be_fragmented_have_different_ids)
 {
     struct sample sample;

@@ -1,6 +1,6 @@
 /*
- * test_translate_policy.c - what a change of configuration and a change of address end, and what they leave
- * alone
+ * test_translate_policy.c - what a change of configuration and a change of address end, and what
+ * they leave alone
  */
 #include "support.h"
 
@@ -10,7 +10,8 @@
 static struct gateway gateway;
 static char external[32];
 
-static struct policy *policy_with(const char *source, uint16_t first, uint16_t last, enum filtering filtering)
+static struct policy *policy_with(const char *source, uint16_t first, uint16_t last,
+                                  enum filtering filtering)
 {
     struct policy *policy = policy_new();
 
@@ -44,8 +45,8 @@ END_TEST
 START_TEST(a_share_that_is_withdrawn_ends_its_sessions)
 {
     start();
-    ck_assert_uint_eq(gateway_change_policy(
-                          &gateway, policy_with("10.1.0.0/24", 50000, 50999, FILTERING_ADDRESS_DEPENDENT)),
+    ck_assert_uint_eq(gateway_change_policy(&gateway, policy_with("10.1.0.0/24", 50000, 50999,
+                                                                  FILTERING_ADDRESS_DEPENDENT)),
                       1);
     ck_assert_uint_eq(ended(CLOSE_POLICY), 1);
     ck_assert_int_eq(udp_in(&gateway, REMOTE ":53", external), DROP_NO_SESSION);
@@ -60,13 +61,13 @@ START_TEST(a_pool_that_loses_the_port_ends_the_session_and_one_that_keeps_it_doe
 
     start();
     port = port_of(external);
-    ck_assert_uint_eq(
-        gateway_change_policy(&gateway, policy_with("10.0.0.0/16", port, port, FILTERING_ADDRESS_DEPENDENT)),
-        0);
+    ck_assert_uint_eq(gateway_change_policy(&gateway, policy_with("10.0.0.0/16", port, port,
+                                                                  FILTERING_ADDRESS_DEPENDENT)),
+                      0);
     ck_assert_str_eq(udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53"), external);
-    ck_assert_uint_eq(
-        gateway_change_policy(&gateway, policy_with("10.0.0.0/16", 1024, 1100, FILTERING_ADDRESS_DEPENDENT)),
-        1);
+    ck_assert_uint_eq(gateway_change_policy(&gateway, policy_with("10.0.0.0/16", 1024, 1100,
+                                                                  FILTERING_ADDRESS_DEPENDENT)),
+                      1);
     gateway_stop(&gateway);
 }
 END_TEST
@@ -75,9 +76,10 @@ START_TEST(a_stricter_filtering_applies_at_once)
 {
     start();
     ck_assert_int_eq(udp_in(&gateway, REMOTE ":54", external), DROP_NONE);
-    ck_assert_uint_eq(gateway_change_policy(&gateway, policy_with("10.0.0.0/24", 50000, 50999,
-                                                                  FILTERING_ADDRESS_AND_PORT_DEPENDENT)),
-                      0);
+    ck_assert_uint_eq(
+        gateway_change_policy(&gateway, policy_with("10.0.0.0/24", 50000, 50999,
+                                                    FILTERING_ADDRESS_AND_PORT_DEPENDENT)),
+        0);
     ck_assert_int_eq(udp_in(&gateway, REMOTE ":55", external), DROP_FILTERED);
     gateway_stop(&gateway);
 }
@@ -128,7 +130,8 @@ END_TEST
 START_TEST(a_forward_that_leads_elsewhere_ends_its_sessions)
 {
     start_with_forward();
-    ck_assert_uint_eq(gateway_change_policy(&gateway, policy_with_forward("10.0.0.81:8080", NULL)), 2);
+    ck_assert_uint_eq(gateway_change_policy(&gateway, policy_with_forward("10.0.0.81:8080", NULL)),
+                      2);
     gateway_stop(&gateway);
 }
 END_TEST
@@ -139,7 +142,8 @@ START_TEST(an_allow_list_ends_the_sessions_it_does_not_name)
 
     start_with_forward();
     ck_assert_uint_eq(
-        gateway_change_policy(&gateway, policy_with_forward("10.0.0.80:8080", "198.51.100.0/24")), 1);
+        gateway_change_policy(&gateway, policy_with_forward("10.0.0.80:8080", "198.51.100.0/24")),
+        1);
     ck_assert(find_view(&gateway, "10.0.0.80:8080", REMOTE ":1000", &view));
     ck_assert(!find_view(&gateway, "10.0.0.80:8080", "192.0.2.1:1000", &view));
     gateway_stop(&gateway);
@@ -151,7 +155,8 @@ START_TEST(an_allow_list_does_not_concern_what_the_target_opened)
     gateway_start(&gateway, policy_with_forward("10.0.0.80:8080", NULL));
     ck_assert_str_eq(tcp_out(&gateway, "10.0.0.80:8080", "192.0.2.1:25", TCP_SYN), EXTERNAL ":80");
     ck_assert_uint_eq(
-        gateway_change_policy(&gateway, policy_with_forward("10.0.0.80:8080", "198.51.100.0/24")), 0);
+        gateway_change_policy(&gateway, policy_with_forward("10.0.0.80:8080", "198.51.100.0/24")),
+        0);
     gateway_stop(&gateway);
 }
 END_TEST
@@ -161,7 +166,8 @@ START_TEST(a_forward_on_a_pool_port_ends_who_has_it)
     struct policy *policy = lab_policy(FILTERING_ADDRESS_DEPENDENT);
 
     start();
-    add_forward(policy, "taken", FORWARD_UDP, port_of(external), port_of(external), "10.0.0.53:53", NULL);
+    add_forward(policy, "taken", FORWARD_UDP, port_of(external), port_of(external), "10.0.0.53:53",
+                NULL);
     ck_assert_uint_eq(gateway_change_policy(&gateway, policy), 1);
     gateway_stop(&gateway);
 }

@@ -1,6 +1,6 @@
 /*
- * test_twin.c - the real NAT beside the naive one (support_twin.h): a hundred thousand random packets, after
- * each the same verdict and the same bytes
+ * test_twin.c - the real NAT beside the naive one (support_twin.h): a hundred thousand random
+ * packets, after each the same verdict and the same bytes
  */
 #include "support_twin_traffic.h"
 
@@ -33,17 +33,21 @@ static void differ(const struct run *run, const struct packet *real, const struc
     dump("real", run->real, run->packet.length);
     dump("naive", run->naive, run->packet.length);
     ck_abort_msg(
-        "with PORTREEVE_SEED=%llu, packet %llu (%s, in %u, out %u%s%s%s): %s; really %s (%s)%s, naively %s "
+        "with PORTREEVE_SEED=%llu, packet %llu (%s, in %u, out %u%s%s%s): %s; really %s (%s)%s, "
+        "naively %s "
         "(%s)%s",
         (unsigned long long)run->chance.seed, (unsigned long long)run->sent,
         run->packet.hook == HOOK_INBOUND ? "inbound" : "outbound", run->packet.in_interface,
         run->packet.out_interface, run->packet.transit ? ", marked" : "",
-        run->packet.checksum_missing ? ", checksum missing" : "", run->packet.gso ? ", gso" : "", what,
-        verdicts[real->verdict], drop_reason_name(real->reason), real->transit ? ", marked" : "",
-        verdicts[naive->verdict], drop_reason_name(naive->reason), naive->transit ? ", marked" : "");
+        run->packet.checksum_missing ? ", checksum missing" : "", run->packet.gso ? ", gso" : "",
+        what, verdicts[real->verdict], drop_reason_name(real->reason),
+        real->transit ? ", marked" : "", verdicts[naive->verdict], drop_reason_name(naive->reason),
+        naive->transit ? ", marked" : "");
 }
 
-/* The IP id of a packet that may be fragmented is the real one's free choice; its header's checksum is not.
+/*
+ * The IP id of a packet that may be fragmented is the real one's free choice; its header's checksum
+ * is not.
  */
 static void take_over_id(struct run *run, const struct packet *real)
 {
@@ -94,8 +98,10 @@ static struct packet translate(struct run *run)
     return real;
 }
 
-/* Translates, and if it passes twice sends it on, with a checksum that is complete, as the kernel says after
- * a rewriting. */
+/*
+ * Translates, and if it passes twice sends it on, with a checksum that is complete, as the kernel
+ * says after a rewriting.
+ */
 static void send(struct run *run)
 {
     struct packet after = translate(run);
@@ -112,7 +118,10 @@ static void send(struct run *run)
     run->hairpins++;
 }
 
-/* What befalls a packet: checksums that are wrong, none or yet to come, bits that flip, lengths that lie. */
+/*
+ * What befalls a packet: checksums that are wrong, none or yet to come, bits that flip, lengths
+ * that lie.
+ */
 static void spoil(struct run *run)
 {
     uint8_t *at = l4_checksum_at(run->before);
@@ -125,13 +134,15 @@ static void spoil(struct run *run)
         put16(run->before + 10, traffic_below(run, 65536));
     if (traffic_one_in(run, 8)) {
         run->packet.checksum_missing = true;
-        put16(at, traffic_one_in(run, 2) ? naive_pseudo_sum(run->before) : traffic_below(run, 65536));
+        put16(at,
+              traffic_one_in(run, 2) ? naive_pseudo_sum(run->before) : traffic_below(run, 65536));
     }
     run->packet.gso = traffic_one_in(run, 8);
     run->packet.truncated = traffic_one_in(run, 200);
     if (run->packet.length + 30 < TRAFFIC_ROOM - 16 && traffic_one_in(run, 20))
         run->packet.length += traffic_below(run, 30); /* a trailer */
-    for (uint32_t flips = traffic_one_in(run, 15) ? 1 + traffic_below(run, 3) : 0; flips > 0; flips--)
+    for (uint32_t flips = traffic_one_in(run, 15) ? 1 + traffic_below(run, 3) : 0; flips > 0;
+         flips--)
         run->before[traffic_below(run, 60)] ^= (uint8_t)(1u << traffic_below(run, 8));
     if (traffic_one_in(run, 30))
         run->packet.length = traffic_below(run, (uint32_t)run->packet.length + 1);
@@ -160,8 +171,9 @@ static void send_spoiled(struct run *run)
 static void send_outbound(struct run *run)
 {
     traffic_begin(run, HOOK_OUTBOUND, LAN, traffic_one_in(run, 20) ? LAN : WAN);
-    run->packet.length = traffic_compose(run, run->before, 65535, traffic_protocol(run), traffic_inside(run),
-                                         traffic_remote(run), !traffic_one_in(run, 10));
+    run->packet.length =
+        traffic_compose(run, run->before, 65535, traffic_protocol(run), traffic_inside(run),
+                        traffic_remote(run), !traffic_one_in(run, 10));
     send_spoiled(run);
 }
 
@@ -195,7 +207,8 @@ static void send_answer(struct run *run)
     if (traffic_one_in(run, 5))
         from.port = (uint16_t)(from.port + 1);
     traffic_begin(run, HOOK_INBOUND, talk->hairpin ? LAN : WAN, 0);
-    run->packet.length = traffic_compose(run, run->before, 65535, talk->protocol, from, talk->outside, false);
+    run->packet.length =
+        traffic_compose(run, run->before, 65535, talk->protocol, from, talk->outside, false);
     send_spoiled(run);
 }
 
@@ -214,8 +227,8 @@ static void send_marked(struct run *run)
 {
     traffic_begin(run, HOOK_OUTBOUND, LAN, LAN);
     run->packet.transit = true;
-    run->packet.length = traffic_compose(run, run->before, 65535, traffic_protocol(run), traffic_inside(run),
-                                         traffic_inside(run), true);
+    run->packet.length = traffic_compose(run, run->before, 65535, traffic_protocol(run),
+                                         traffic_inside(run), traffic_inside(run), true);
     send_spoiled(run);
 }
 
@@ -267,7 +280,8 @@ static struct view_of seen_outside(struct run *run, const struct talk *talk)
 static struct view_of seen_inside(struct run *run, const struct talk *talk)
 {
     static const uint32_t routers[] = {IP(10, 0, 0, 254), IP(10, 77, 0, 1), IP(203, 0, 113, 5)};
-    struct view_of view = {talk->protocol, talk->far, talk->inside, talk->inside, talk->far.ip, false, false};
+    struct view_of view = {talk->protocol, talk->far, talk->inside, talk->inside,
+                           talk->far.ip,   false,     false};
 
     if (traffic_one_in(run, 3))
         view.reporter.ip = routers[traffic_below(run, 3)];
@@ -278,7 +292,8 @@ static struct view_of seen_inside(struct run *run, const struct talk *talk)
 static void wrap(struct run *run, const struct view_of *view, size_t quoted_length)
 {
     static const uint8_t types[] = {3, 3, 11, 12};
-    struct address from = address_from_ipv4(view->reporter.ip), to = address_from_ipv4(view->addressee);
+    struct address from = address_from_ipv4(view->reporter.ip),
+                   to = address_from_ipv4(view->addressee);
     uint8_t *l4 = run->before + 20, *quoted = l4 + 8;
     size_t header = (size_t)(quoted[0] % 16) * 4, length = quoted_length;
 
@@ -307,7 +322,8 @@ static void spoil_error(struct run *run)
     if (run->packet.length < 60)
         return;
     if (traffic_one_in(run, 40))
-        quoted[9] = (uint8_t)traffic_below(run, 60); /* another protocol: not right any more, or opaque */
+        quoted[9] =
+            (uint8_t)traffic_below(run, 60); /* another protocol: not right any more, or opaque */
     if (traffic_one_in(run, 20))
         quoted[traffic_below(run, 28)] ^= (uint8_t)(1u << traffic_below(run, 8));
     if (traffic_one_in(run, 2) && run->packet.length >= 28 + (size_t)(quoted[0] % 16) * 4 &&
@@ -333,12 +349,14 @@ static void send_error(struct run *run)
     view = quote_outside || talk->hairpin ? seen_outside(run, talk) : seen_inside(run, talk);
     outside |= talk->hairpin;
     traffic_begin(run, outside ? HOOK_INBOUND : HOOK_OUTBOUND,
-                  view.hairpin && !traffic_one_in(run, 20) ? LAN : WAN, traffic_one_in(run, 20) ? LAN : WAN);
+                  view.hairpin && !traffic_one_in(run, 20) ? LAN : WAN,
+                  traffic_one_in(run, 20) ? LAN : WAN);
     if (outside)
         view.addressee = twin_externals[traffic_below(run, 2)];
     if (traffic_one_in(run, 10))
         view.from.port = (uint16_t)(view.from.port + 1);
-    length = traffic_compose(run, run->before + 28, 1400, view.protocol, view.from, view.to, view.from_asks);
+    length = traffic_compose(run, run->before + 28, 1400, view.protocol, view.from, view.to,
+                             view.from_asks);
     if (view.protocol == PROTOCOL_UDP && traffic_one_in(run, 8))
         put16(l4_checksum_at(run->before + 28), 0);
     else if (traffic_one_in(run, 8))
@@ -364,8 +382,9 @@ static struct policy *policy_of_the_twin(void)
         add_share(policy, twin_shares[i].name, twin_shares[i].source, twin_shares[i].first,
                   twin_shares[i].last, twin_shares[i].filtering);
     for (size_t i = 0; i < 5; i++)
-        add_forward(policy, twin_forwards[i].name, twin_forwards[i].protocols, twin_forwards[i].first,
-                    twin_forwards[i].last, twin_forwards[i].to_text, twin_forwards[i].allow_text);
+        add_forward(policy, twin_forwards[i].name, twin_forwards[i].protocols,
+                    twin_forwards[i].first, twin_forwards[i].last, twin_forwards[i].to_text,
+                    twin_forwards[i].allow_text);
     ck_assert(policy_seal(policy));
     return policy;
 }
@@ -411,10 +430,14 @@ static void run_free(struct run *run)
     free(run);
 }
 
-/* Each host speaks once, so that the naive NAT knows its external address before a hairpin needs it. */
+/*
+ * Each host speaks once, so that the naive NAT knows its external address before a hairpin needs
+ * it.
+ */
 static void introduce(struct run *run, uint8_t protocol, struct spot host)
 {
-    struct address from = address_from_ipv4(host.ip), to = address_from_ipv4(traffic_remote(run).ip);
+    struct address from = address_from_ipv4(host.ip),
+                   to = address_from_ipv4(traffic_remote(run).ip);
     uint8_t *l4;
 
     traffic_begin(run, HOOK_OUTBOUND, LAN, WAN);
@@ -445,10 +468,10 @@ static void introduce_all(struct run *run)
 
 static void send_any(struct run *run)
 {
-    static void (*const kinds[])(struct run *) = {send_outbound, send_outbound, send_inbound, send_inbound,
-                                                  send_answer,   send_answer,   send_hairpin, send_hairpin,
-                                                  send_error,    send_error,    send_error,   send_error,
-                                                  send_outbound, send_inbound,  send_garbage};
+    static void (*const kinds[])(struct run *) = {
+        send_outbound, send_outbound, send_inbound,  send_inbound, send_answer,
+        send_answer,   send_hairpin,  send_hairpin,  send_error,   send_error,
+        send_error,    send_error,    send_outbound, send_inbound, send_garbage};
 
     if (traffic_one_in(run, 100))
         send_marked(run);
@@ -484,7 +507,10 @@ static void let_all_expire(struct run *run)
     twin_forget(run->twin);
 }
 
-/* That the run tested what it is for: most reasons to drop have come, and most packets were rewritten. */
+/*
+ * That the run tested what it is for: most reasons to drop have come, and most packets were
+ * rewritten.
+ */
 static void assert_variety(const struct run *run)
 {
     static const enum drop_reason expected[] = {
@@ -507,7 +533,8 @@ static void assert_variety(const struct run *run)
         if (run->twin->dropped[expected[i]] < 10)
             ck_abort_msg("with PORTREEVE_SEED=%llu: only %llu packets were dropped as %s",
                          (unsigned long long)run->chance.seed,
-                         (unsigned long long)run->twin->dropped[expected[i]], drop_reason_name(expected[i]));
+                         (unsigned long long)run->twin->dropped[expected[i]],
+                         drop_reason_name(expected[i]));
     }
     seeded(&run->chance, run->sent > 100000);
     seeded(&run->chance, run->rewritten > run->sent / 3);
