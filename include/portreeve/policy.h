@@ -191,6 +191,19 @@ enum filtering share_filtering(const struct share *share, uint8_t protocol);
 /* True when what the share's hosts send there is not translated. */
 bool share_exempts(const struct share *share, const struct address *destination);
 
+/* True when the address belongs to a share. */
+bool policy_is_shared(const struct policy *policy, const struct address *address);
+
+/*
+ * True when what `source` sends to `destination` may not leave untranslated: it is shared, and the
+ * destination not exempt.
+ */
+bool policy_must_translate(const struct policy *policy, const struct address *source,
+                           const struct address *destination);
+
+/* True when the policy translates this packet of an internal host. */
+bool policy_translates(const struct policy *policy, const struct tuple *sent);
+
 /* As the configuration spells it: "address-dependent" and so on. */
 const char *filtering_name(enum filtering filtering);
 

@@ -7,7 +7,12 @@
  * the gateway has, is allowed by the policy, and meets no other session. Everything else (indexes,
  * mappings, hosts, timers) is made anew.
  */
-#include "nat_internal.h"
+#include "external.h"
+#include "mapping.h"
+#include "session.h"
+#include "session_facts.h"
+
+#include <string.h>
 
 static bool is_sound_state(const struct session *session)
 {
@@ -60,7 +65,7 @@ static bool is_sound(const struct nat *nat, const struct session *session, uint6
 static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct endpoint *internal,
                               const struct endpoint *external, uint32_t created)
 {
-    size_t external_index = nat_external_index(nat, &external->address);
+    size_t external_index = external_find(nat, &external->address);
     uint16_t share = policy_share_of(nat->policy, &internal->address);
     uint32_t index = mapping_find_internal(&nat->table, protocol, internal), added;
     struct mapping mapping = {.internal = compact_address_of(&internal->address),
@@ -79,7 +84,7 @@ static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct en
 
         return endpoint_equal(&known, external) ? index : INDEX_NONE;
     }
-    if (!ports_take(nat_port_space(nat, external_index, protocol), external->port)) {
+    if (!ports_take(external_port_space(nat, external_index, protocol), external->port)) {
         mapping.is_overload = true; /* the other mapping has been adopted already */
         if (protocol != PROTOCOL_TCP || policy_share(nat->policy, share)->never_overload)
             return INDEX_NONE;
@@ -91,7 +96,8 @@ static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct en
         if (host != INDEX_NONE)
             host_put_mapping(&nat->table, host);
         if (!mapping.is_overload)
-            ports_release(nat_port_space(nat, external_index, protocol), external->port, false, 0);
+            ports_release(external_port_space(nat, external_index, protocol), external->port, false,
+                          0);
     }
     return added;
 }
@@ -106,13 +112,13 @@ static bool adopt_side(struct nat *nat, const struct session *session, enum role
     uint16_t forward = policy_forward_at(nat->policy, protocol, external.port);
     uint16_t share = policy_share_of(nat->policy, &internal.address);
 
-    if (nat_external_index(nat, &external.address) == EXTERNAL_ADDRESSES_MAX)
+    if (external_find(nat, &external.address) == EXTERNAL_ADDRESSES_MAX)
         return false;
     if (plan->share == POLICY_NONE && (role == ROLE_INITIATOR || forward == POLICY_NONE))
         plan->share = share; /* as when it was opened: a forward needs no share */
     if (forward != POLICY_NONE) {
         plan->forward[role] = forward;
-        return nat_forward_allows(nat, session, role, forward);
+        return session_forward_allows(nat, session, role, forward);
     }
     plan->mapping[role] = adopt_mapping(nat, protocol, &internal, &external, session->created);
     return plan->mapping[role] != INDEX_NONE;
@@ -165,7 +171,7 @@ static bool adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
         return false;
     }
     session->has_host =
-        session->direction != DIRECTION_INBOUND && nat_is_shared(nat, &host) &&
+        session->direction != DIRECTION_INBOUND && policy_is_shared(nat->policy, &host) &&
         host_get(&nat->table, &host, UINT32_MAX) != INDEX_NONE; /* the limit is for new sessions */
     session->epoch = nat->epoch;
     session->offload = OFFLOAD_NO;

@@ -9,47 +9,16 @@
  * section 3; closed connections on shared ports give way), and only then refuses. A live connection
  * never loses its port.
  */
-#include "nat_internal.h"
+#include "allocate.h"
+
+#include "external.h"
+#include "mapping.h"
+#include "session.h"
 
 /* How many closed connections are looked at for a port of the right pool before giving up. */
 #define RECLAIM_LOOKS 256
 /* How many ports are tried for sharing. */
 #define OVERLOAD_TRIES 64
-
-static size_t protocol_index(uint8_t protocol)
-{
-    switch (protocol) {
-    case PROTOCOL_TCP:
-        return 0;
-    case PROTOCOL_UDP:
-        return 1;
-    default:
-        return 2;
-    }
-}
-
-struct port_space *nat_port_space(struct nat *nat, size_t external_index, uint8_t protocol)
-{
-    return &nat->ports[external_index * 3 + protocol_index(protocol)];
-}
-
-/* The external address that comes `skip`th among the valid ones, or EXTERNAL_ADDRESSES_MAX. */
-static size_t nth_external(const struct nat *nat, size_t skip)
-{
-    for (size_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++) {
-        if (nat->external_valid[i] && skip-- == 0)
-            return i;
-    }
-    return EXTERNAL_ADDRESSES_MAX;
-}
-
-/* Paired pooling (RFC 4787 REQ-2): a host keeps to one external address, chosen by its own. */
-static size_t paired_rank(const struct nat *nat, const struct address *internal)
-{
-    return nat->external_count == 0
-               ? 0
-               : hash_bytes(&nat->table.key, internal, sizeof(*internal)) % nat->external_count;
-}
 
 /* What is asked for. */
 struct request {
@@ -67,7 +36,7 @@ static const struct share *share_of(const struct nat *nat, const struct request 
 
 static uint16_t allocate_port(struct nat *nat, const struct request *request, size_t external_index)
 {
-    return ports_allocate_like(nat_port_space(nat, external_index, request->protocol),
+    return ports_allocate_like(external_port_space(nat, external_index, request->protocol),
                                policy_pool(nat->policy, request->share, request->protocol),
                                request->internal->port, share_of(nat, request)->keep_parity,
                                &nat->random, request->now);
@@ -160,7 +129,7 @@ static uint16_t share_port(struct nat *nat, const struct request *request, size_
         return 0;
     mapping->is_overload = mapping_find_external(nat, request->protocol, &external) != INDEX_NONE;
     if (!mapping->is_overload)
-        ports_take(nat_port_space(nat, external_index, request->protocol), external.port);
+        ports_take(external_port_space(nat, external_index, request->protocol), external.port);
     return external.port;
 }
 
@@ -178,15 +147,15 @@ static uint16_t port_of(struct nat *nat, const struct request *request, size_t e
 static enum drop_reason find_external(struct nat *nat, const struct request *request,
                                       struct mapping *mapping)
 {
-    size_t rank = paired_rank(nat, &request->internal->address), paired = nth_external(nat, rank),
-           index = paired;
+    size_t rank = external_paired_rank(nat, &request->internal->address),
+           paired = external_nth(nat, rank), index = paired;
     size_t addresses = share_of(nat, request)->soft_pairing ? nat->external_count : 1;
     uint16_t port = 0;
 
     if (paired == EXTERNAL_ADDRESSES_MAX)
         return DROP_NO_EXTERNAL_ADDRESS;
     for (size_t i = 0; i < addresses && port == 0; i++) {
-        index = nth_external(nat, (rank + i) % nat->external_count);
+        index = external_nth(nat, (rank + i) % nat->external_count);
         port = port_of(nat, request, index);
     }
     if (port == 0 && request->protocol == PROTOCOL_TCP && !share_of(nat, request)->never_overload) {
@@ -198,82 +167,6 @@ static enum drop_reason find_external(struct nat *nat, const struct request *req
     mapping->external_port = port;
     mapping->external_index = (uint8_t)index;
     return DROP_NONE;
-}
-
-/*
- * Mappings and their ports. The port space knows the mapping that a port belongs to; that one
- * counts those which share it.
- */
-
-static struct port_space *space_of(const struct nat *nat, const struct mapping *mapping)
-{
-    return &nat->ports[mapping->external_index * 3u + protocol_index(mapping->protocol)];
-}
-
-struct endpoint mapping_external(const struct nat *nat, const struct mapping *mapping)
-{
-    return (struct endpoint){nat->external[mapping->external_index], mapping->external_port};
-}
-
-uint32_t mapping_find_external(const struct nat *nat, uint8_t protocol,
-                               const struct endpoint *external)
-{
-    size_t index = nat_external_index(nat, &external->address);
-    uint32_t holder;
-
-    if (index == EXTERNAL_ADDRESSES_MAX)
-        return INDEX_NONE;
-    holder = ports_holder(&nat->ports[index * 3 + protocol_index(protocol)], external->port);
-    return holder < HOLDER_SHARED ? holder : INDEX_NONE;
-}
-
-bool mapping_shares_port(const struct nat *nat, uint32_t index)
-{
-    const struct mapping *mapping = &nat->table.mapping[index];
-
-    return mapping->is_overload
-               ? ports_holder(space_of(nat, mapping), mapping->external_port) != HOLDER_SHARED + 1
-               : mapping->sharers > 0;
-}
-
-/* Counts a sharer of a port more or less, wherever that is counted now. */
-static void count_sharer(struct nat *nat, const struct mapping *mapping, uint32_t change)
-{
-    struct port_space *space = space_of(nat, mapping);
-    uint32_t holder = ports_holder(space, mapping->external_port);
-
-    if (holder < HOLDER_SHARED)
-        nat->table.mapping[holder].sharers += change;
-    else
-        ports_set_holder(space, mapping->external_port, holder + change);
-}
-
-uint32_t mapping_enter(struct nat *nat, const struct mapping *mapping)
-{
-    uint32_t index = mapping_add(&nat->table, mapping);
-
-    if (index == INDEX_NONE)
-        return INDEX_NONE;
-    if (mapping->is_overload) {
-        count_sharer(nat, mapping, 1);
-    } else {
-        nat->table.mapping[index].sharers =
-            ports_holder(space_of(nat, mapping), mapping->external_port) - HOLDER_SHARED;
-        ports_set_holder(space_of(nat, mapping), mapping->external_port, index);
-    }
-    return index;
-}
-
-/* A mapping whose port others share goes. */
-static void leave_port(struct nat *nat, uint32_t index)
-{
-    const struct mapping *mapping = &nat->table.mapping[index];
-
-    if (mapping->is_overload)
-        count_sharer(nat, mapping, UINT32_MAX); /* one less */
-    else
-        ports_set_holder(space_of(nat, mapping), mapping->external_port,
-                         HOLDER_SHARED + mapping->sharers);
 }
 
 static enum drop_reason mapping_make(struct nat *nat, const struct request *request,
@@ -298,7 +191,7 @@ static enum drop_reason mapping_make(struct nat *nat, const struct request *requ
     *index = mapping_enter(nat, &mapping);
     if (*index == INDEX_NONE) {
         if (!mapping.is_overload)
-            ports_release(nat_port_space(nat, mapping.external_index, mapping.protocol),
+            ports_release(external_port_space(nat, mapping.external_index, mapping.protocol),
                           mapping.external_port, false, request->now);
         host_put_mapping(&nat->table, host);
         return DROP_TABLE_FULL;
@@ -307,36 +200,10 @@ static enum drop_reason mapping_make(struct nat *nat, const struct request *requ
     return DROP_NONE;
 }
 
-uint16_t mapping_share(const struct nat *nat, uint32_t index)
-{
-    const struct mapping *mapping = &nat->table.mapping[index];
-    struct address internal = mapping_internal(mapping).address;
-    uint16_t share = policy_share_of(nat->policy, &internal);
-
-    if (share == POLICY_NONE || !nat->external_valid[mapping->external_index] ||
-        !pool_contains(policy_pool(nat->policy, share, mapping->protocol), mapping->external_port))
-        return POLICY_NONE;
-    return share;
-}
-
-void mapping_release(struct nat *nat, uint32_t index, bool hold, uint64_t now)
-{
-    const struct mapping *mapping = &nat->table.mapping[index];
-    struct address internal = mapping_internal(mapping).address;
-
-    if (mapping_shares_port(nat, index))
-        leave_port(nat, index);
-    else
-        ports_release(nat_port_space(nat, mapping->external_index, mapping->protocol),
-                      mapping->external_port, hold, now);
-    host_put_mapping(&nat->table, host_find(&nat->table, &internal));
-    mapping_remove(&nat->table, index);
-}
-
-enum drop_reason session_external_side(struct nat *nat, uint8_t protocol,
-                                       const struct endpoint *internal,
-                                       const struct endpoint *remote, uint64_t now,
-                                       struct external_side *side)
+enum drop_reason allocate_external_side(struct nat *nat, uint8_t protocol,
+                                        const struct endpoint *internal,
+                                        const struct endpoint *remote, uint64_t now,
+                                        struct external_side *side)
 {
     struct request request = {
         .protocol = protocol, .internal = internal, .remote = remote, .now = now};
@@ -345,7 +212,7 @@ enum drop_reason session_external_side(struct nat *nat, uint8_t protocol,
                                    .share = policy_share_of(nat->policy, &internal->address)};
     side->forward = policy_forward_to(nat->policy, protocol, internal, &side->external.port);
     if (side->forward != POLICY_NONE) {
-        size_t index = nth_external(nat, paired_rank(nat, &internal->address));
+        size_t index = external_nth(nat, external_paired_rank(nat, &internal->address));
 
         if (index == EXTERNAL_ADDRESSES_MAX)
             return DROP_NO_EXTERNAL_ADDRESS;

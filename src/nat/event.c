@@ -1,4 +1,7 @@
-#include "nat_internal.h"
+/*
+ * event.c - the ring of events, and the words for them
+ */
+#include "event_internal.h"
 
 #include <string.h>
 

@@ -5,7 +5,12 @@
  * endpoint. From outside: what a forward or a mapping delivers, if the allow list or the filtering
  * lets it in. A hairpin is both at once.
  */
-#include "nat_internal.h"
+#include "open.h"
+
+#include "allocate.h"
+#include "external.h"
+#include "mapping.h"
+#include "session.h"
 
 /* Opening from inside. */
 
@@ -21,11 +26,12 @@ enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, 
     enum role role;
 
     reason = session_reserve(
-        nat, nat_is_shared(nat, &sent->source.address) ? &sent->source.address : NULL, now, slot);
+        nat, policy_is_shared(nat->policy, &sent->source.address) ? &sent->source.address : NULL,
+        now, slot);
     if (reason != DROP_NONE)
         return reason;
     reason =
-        session_external_side(nat, sent->protocol, &sent->source, &sent->destination, now, &side);
+        allocate_external_side(nat, sent->protocol, &sent->source, &sent->destination, now, &side);
     if (reason == DROP_NONE) {
         plan.tuple[ROLE_INITIATOR] = *sent;
         plan.tuple[ROLE_RESPONDER] =
@@ -46,7 +52,7 @@ enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, 
     return DROP_NONE;
 }
 
-enum drop_reason opening_refused(const struct packet_view *view)
+enum drop_reason open_refused(const struct packet_view *view)
 {
     if (view->protocol == PROTOCOL_TCP && !tcp_may_open(view->tcp_flags))
         return DROP_NOT_SYN;
@@ -54,15 +60,6 @@ enum drop_reason opening_refused(const struct packet_view *view)
         view->icmp_type != ICMP_TIMESTAMP_REQUEST)
         return DROP_ICMP_NO_SESSION;
     return DROP_NONE;
-}
-
-bool nat_translates(const struct nat *nat, const struct tuple *sent)
-{
-    uint16_t port;
-
-    if (nat_is_shared(nat, &sent->source.address))
-        return nat_must_translate(nat, &sent->source.address, &sent->destination.address);
-    return policy_forward_to(nat->policy, sent->protocol, &sent->source, &port) != POLICY_NONE;
 }
 
 /* Opening from outside, and hairpins. */
@@ -74,12 +71,12 @@ bool nat_translates(const struct nat *nat, const struct tuple *sent)
  * is a session without an inside at its far end: a knock. It ends when a session of both takes its
  * place.
  */
-bool nat_is_knock(const struct nat *nat, uint32_t slot)
+bool open_is_knock(const struct nat *nat, uint32_t slot)
 {
     const struct session *session = &nat->table.session[slot];
     struct address called = session_destination(session, ROLE_INITIATOR).address;
 
-    return session->direction == DIRECTION_OUTBOUND && nat_is_external(nat, &called);
+    return session->direction == DIRECTION_OUTBOUND && external_has(nat, &called);
 }
 
 /* Turns a plan that filtering has refused into a knock. */
@@ -101,7 +98,7 @@ static bool find_knocks(const struct nat *nat, const struct session_plan *plan, 
 
     for (int i = 0; i < 2; i++) {
         knock[i] = table_find(&nat->table, &plan->tuple[i], &role);
-        if (knock[i] != INDEX_NONE && !nat_is_knock(nat, knock[i]))
+        if (knock[i] != INDEX_NONE && !open_is_knock(nat, knock[i]))
             return false;
     }
     return true;
@@ -188,8 +185,8 @@ static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, 
     enum drop_reason reason;
     enum role role;
 
-    reason = session_external_side(nat, sent->protocol, &sent->source, &sent->destination, now,
-                                   initiator);
+    reason = allocate_external_side(nat, sent->protocol, &sent->source, &sent->destination, now,
+                                    initiator);
     if (reason != DROP_NONE)
         return reason;
     reason = find_inside(nat, sent, &initiator->external, &internal, &responder);
@@ -233,7 +230,8 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
                               const struct packet_view *view, uint64_t now, uint32_t *slot)
 {
     const struct tuple *sent = &view->tuple;
-    bool shared = nat_is_shared(nat, &sent->source.address), hairpin = nat_translates(nat, sent);
+    bool shared = policy_is_shared(nat->policy, &sent->source.address),
+         hairpin = policy_translates(nat->policy, sent);
     struct session_plan plan = {.tuple = {*sent},
                                 .mapping = {INDEX_NONE, INDEX_NONE},
                                 .forward = {POLICY_NONE, POLICY_NONE}};
@@ -243,9 +241,9 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
     enum drop_reason reason;
     bool may_open;
 
-    if (nat_from_outside(nat, packet) && (hairpin || nat_is_external(nat, &sent->source.address)))
+    if (external_receives(nat, packet) && (hairpin || external_has(nat, &sent->source.address)))
         return DROP_SPOOFED_SOURCE;
-    if (!nat_is_external(nat, &sent->destination.address)) /* no more, or not yet: the kernel's
+    if (!external_has(nat, &sent->destination.address)) /* no more, or not yet: the kernel's
                                                               rules change at another time */
         return DROP_NO_EXTERNAL_ADDRESS;
     /*

@@ -409,6 +409,28 @@ bool share_exempts(const struct share *share, const struct address *destination)
     return false;
 }
 
+bool policy_is_shared(const struct policy *policy, const struct address *address)
+{
+    return policy_share_of(policy, address) != POLICY_NONE;
+}
+
+bool policy_must_translate(const struct policy *policy, const struct address *source,
+                           const struct address *destination)
+{
+    uint16_t share = policy_share_of(policy, source);
+
+    return share != POLICY_NONE && !share_exempts(policy_share(policy, share), destination);
+}
+
+bool policy_translates(const struct policy *policy, const struct tuple *sent)
+{
+    uint16_t port;
+
+    if (policy_is_shared(policy, &sent->source.address))
+        return policy_must_translate(policy, &sent->source.address, &sent->destination.address);
+    return policy_forward_to(policy, sent->protocol, &sent->source, &port) != POLICY_NONE;
+}
+
 const struct pool *policy_pool(const struct policy *policy, uint16_t share, uint8_t protocol)
 {
     enum policy_protocol index = policy_protocol(protocol);

@@ -4,7 +4,12 @@
  * Every change of the table passes session_open, session_change_state and session_close: events are
  * published from here, and a second gateway would be told from here.
  */
-#include "nat_internal.h"
+#include "session.h"
+
+#include "event_internal.h"
+#include "mapping.h"
+#include "offload_entries.h"
+#include "session_facts.h"
 
 /*
  * A full table parts with closed sessions first, then with unanswered ones; with established ones
@@ -121,12 +126,6 @@ void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uin
     }
 }
 
-uint32_t session_idle_limit(const struct nat *nat, const struct session *session)
-{
-    return session_timeout(policy_timeouts_const(nat->policy), session_protocol(session),
-                           (enum session_state)session->state);
-}
-
 void session_change_state(struct nat *nat, uint32_t slot, enum session_state state, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
@@ -139,16 +138,6 @@ void session_change_state(struct nat *nat, uint32_t slot, enum session_state sta
     offload_state_changed(nat, slot);
     if (state == STATE_ESTABLISHED)
         event_publish(nat, EVENT_ESTABLISHED, CLOSE_NONE, slot, now);
-}
-
-bool session_refreshed_by(const struct nat *nat, const struct session *session, enum role from)
-{
-    enum role remote = session->direction == DIRECTION_INBOUND ? ROLE_INITIATOR : ROLE_RESPONDER;
-
-    if (session_protocol(session) == PROTOCOL_TCP || from != remote ||
-        session->direction == DIRECTION_HAIRPIN || session_share(session) == POLICY_NONE)
-        return true;
-    return !policy_share(session_policy(nat, session), session_share(session))->no_inbound_refresh;
 }
 
 void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment,
@@ -164,11 +153,6 @@ void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment 
         return;
     session->last_seen = (uint32_t)now;
     session_change_state(nat, slot, next, now);
-}
-
-uint64_t session_due(const struct nat *nat, const struct session *session, uint64_t now)
-{
-    return session_last_seen(session, now) + session_idle_limit(nat, session) * UINT64_C(1000);
 }
 
 void session_check_deadline(struct nat *nat, uint32_t slot, uint64_t now)

@@ -12,9 +12,16 @@
  * does not name, is none of our business; traffic of a shared host that cannot be translated is
  * dropped, for it would leave with a private source.
  */
-#include "nat_internal.h"
+#include "external.h"
+#include "ip_id.h"
+#include "offload_entries.h"
+#include "open.h"
 #include "portreeve/icmp.h"
 #include "portreeve/mss.h"
+#include "review.h"
+#include "session.h"
+#include "session_facts.h"
+#include "translate_icmp.h"
 
 /* Accepts the packet as it came; says so in the caller's return value. */
 static enum drop_reason accept_unchanged(struct nat *nat, struct packet *packet)
@@ -87,7 +94,7 @@ static bool reset_waits(struct nat *nat, uint32_t slot, const struct packet_view
 }
 
 /* State, timer and counters after a packet of this side. */
-static void session_saw(struct nat *nat, uint32_t slot, const struct packet_view *view,
+static void note_packet(struct nat *nat, uint32_t slot, const struct packet_view *view,
                         enum role from, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
@@ -134,7 +141,7 @@ static void rewrite(struct nat *nat, struct packet *packet, const struct packet_
                           packet_passes_twice(packet, view);
     } else {
         packet_set_source(packet, view, &other.destination);
-        nat_renew_ip_id(nat, packet, view);
+        ip_id_renew(nat, packet, view);
         packet->transit = false;
     }
     if (nat->mss_limit != 0 && nat->table.session[slot].direction != DIRECTION_HAIRPIN)
@@ -151,24 +158,24 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
                                           struct packet_view *view, uint64_t now)
 {
     enum role from = ROLE_INITIATOR;
-    uint32_t slot = session_find(nat, &view->tuple, now, &from);
+    uint32_t slot = review_find(nat, &view->tuple, now, &from);
     enum drop_reason reason;
 
-    if (slot == INDEX_NONE || nat_is_knock(nat, slot)) {
+    if (slot == INDEX_NONE || open_is_knock(nat, slot)) {
         if (view->protocol == PROTOCOL_ICMP ||
             !policy_is_published(nat->policy, view->protocol, view->tuple.destination.port))
             return accept_unchanged(nat, packet); /* the gateway's own */
-        reason = opening_refused(view);
+        reason = open_refused(view);
         if (reason == DROP_NONE)
             reason = open_inbound(nat, packet, view, now, &slot);
         if (reason != DROP_NONE)
             return reason;
     } else if (nat->table.session[slot].direction == DIRECTION_HAIRPIN &&
-               nat_from_outside(nat, packet)) {
+               external_receives(nat, packet)) {
         return DROP_SPOOFED_SOURCE;
     }
     from = role_of_sender(nat, slot, view, from);
-    session_saw(nat, slot, view, from, now);
+    note_packet(nat, slot, view, from, now);
     rewrite(nat, packet, view, slot, from);
     offload_consider(nat, slot, packet);
     return DROP_NONE;
@@ -184,13 +191,13 @@ static enum drop_reason translate_transit(struct nat *nat, struct packet *packet
 {
     struct tuple answer = tuple_inverse(&view->tuple);
     enum role from;
-    uint32_t slot = session_find_transit(nat, &view->tuple, now, &from);
+    uint32_t slot = review_find_transit(nat, &view->tuple, now, &from);
 
     if (slot != INDEX_NONE) {
         rewrite(nat, packet, view, slot, from);
         return DROP_NONE;
     }
-    if (session_find(nat, &answer, now, &from) == INDEX_NONE)
+    if (review_find(nat, &answer, now, &from) == INDEX_NONE)
         return DROP_NO_SESSION;
     packet_finish(packet, view);
     packet->transit = false;
@@ -202,20 +209,21 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
                                            struct packet_view *view, uint64_t now)
 {
     enum role from = ROLE_INITIATOR;
-    uint32_t slot = session_find(nat, &view->tuple, now, &from);
+    uint32_t slot = review_find(nat, &view->tuple, now, &from);
     enum drop_reason reason;
 
     if (slot == INDEX_NONE) {
-        if (packet->out_interface != nat->external_interface || !nat_translates(nat, &view->tuple))
+        if (packet->out_interface != nat->external_interface ||
+            !policy_translates(nat->policy, &view->tuple))
             return accept_unchanged(nat, packet);
-        reason = opening_refused(view);
+        reason = open_refused(view);
         if (reason == DROP_NONE)
             reason = open_outbound(nat, view, now, &slot);
         if (reason != DROP_NONE)
             return reason;
     }
     from = role_of_sender(nat, slot, view, from);
-    session_saw(nat, slot, view, from, now);
+    note_packet(nat, slot, view, from, now);
     rewrite(nat, packet, view, slot, from);
     offload_consider(nat, slot, packet);
     return DROP_NONE;
@@ -229,9 +237,10 @@ static enum drop_reason refuse(struct nat *nat, struct packet *packet,
                                const struct packet_view *view, enum drop_reason reason)
 {
     if (reason == DROP_UNSUPPORTED_PROTOCOL || reason == DROP_UNSUPPORTED_ICMP) {
-        bool ours =
-            packet->hook == HOOK_OUTBOUND && packet->out_interface == nat->external_interface &&
-            nat_must_translate(nat, &view->tuple.source.address, &view->tuple.destination.address);
+        bool ours = packet->hook == HOOK_OUTBOUND &&
+                    packet->out_interface == nat->external_interface &&
+                    policy_must_translate(nat->policy, &view->tuple.source.address,
+                                          &view->tuple.destination.address);
 
         if (!ours)
             return accept_unchanged(nat, packet);
@@ -291,8 +300,8 @@ static bool should_tell(struct nat *nat, const struct packet *packet, uint64_t n
         packet->reason != DROP_HOST_LIMIT && packet->reason != DROP_HOST_RATE)
         return false;
     return packet_parse(packet, &view) == DROP_NONE && !view.is_icmp_error &&
-           !nat_from_outside(nat, packet) && nat_is_shared(nat, &view.tuple.source.address) &&
-           take_tell_token(nat, now);
+           !external_receives(nat, packet) &&
+           policy_is_shared(nat->policy, &view.tuple.source.address) && take_tell_token(nat, now);
 }
 
 void nat_prefetch(const struct nat *nat, const struct packet *packets, size_t count)

@@ -5,8 +5,13 @@
  * therefore the tuple of a session, and what was sent before we rewrote it is that session's other
  * tuple. An error changes no state and refreshes nothing (RFC 5508 REQ-6).
  */
-#include "nat_internal.h"
+#include "translate_icmp.h"
+
+#include "external.h"
+#include "ip_id.h"
+#include "open.h"
 #include "portreeve/icmp.h"
+#include "review.h"
 
 static enum drop_reason done(struct nat *nat, struct packet *packet, const struct packet_view *view)
 {
@@ -32,8 +37,8 @@ static enum drop_reason without_session(struct nat *nat, struct packet *packet,
         drop = policy_is_published(nat->policy, quoted->protocol, quoted->source.port);
     else
         drop = packet->transit || (packet->out_interface == nat->external_interface &&
-                                   nat_must_translate(nat, &view->tuple.source.address,
-                                                      &view->tuple.destination.address));
+                                   policy_must_translate(nat->policy, &view->tuple.source.address,
+                                                         &view->tuple.destination.address));
     if (drop)
         return DROP_ICMP_NO_SESSION;
     packet->verdict = VERDICT_ACCEPT;
@@ -49,7 +54,7 @@ static enum drop_reason without_session(struct nat *nat, struct packet *packet,
  */
 static bool quotes_external_source(const struct nat *nat, const struct icmp_embedded *embedded)
 {
-    return nat_external_index(nat, &embedded->tuple.source.address) < EXTERNAL_ADDRESSES_MAX;
+    return external_find(nat, &embedded->tuple.source.address) < EXTERNAL_ADDRESSES_MAX;
 }
 
 static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *packet,
@@ -58,11 +63,11 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
 {
     struct tuple seen = tuple_inverse(&embedded->tuple);
     enum role role;
-    uint32_t slot = session_find(nat, &seen, now, &role);
+    uint32_t slot = review_find(nat, &seen, now, &role);
     const struct session *session;
     struct tuple other;
 
-    if (slot == INDEX_NONE || nat_is_knock(nat, slot) || !quotes_external_source(nat, embedded))
+    if (slot == INDEX_NONE || open_is_knock(nat, slot) || !quotes_external_source(nat, embedded))
         return without_session(nat, packet, view, embedded);
     session = &nat->table.session[slot];
     other = session_tuple(session, (enum role) !role);
@@ -82,7 +87,7 @@ static bool translate_transit_error(struct nat *nat, struct packet *packet,
                                     const struct icmp_embedded *embedded, uint64_t now)
 {
     enum role role;
-    uint32_t slot = session_find_transit(nat, &embedded->tuple, now, &role);
+    uint32_t slot = review_find_transit(nat, &embedded->tuple, now, &role);
     struct tuple sent;
 
     if (slot == INDEX_NONE ||
@@ -103,20 +108,20 @@ static enum drop_reason translate_outbound_error(struct nat *nat, struct packet 
     const struct address *source = NULL;
     struct tuple original;
     enum role role;
-    uint32_t slot = session_find(nat, &seen, now, &role);
+    uint32_t slot = review_find(nat, &seen, now, &role);
 
     if (slot == INDEX_NONE && !packet->transit &&
         translate_transit_error(nat, packet, view, embedded, now))
         return DROP_NONE;
-    if (slot == INDEX_NONE || nat_is_knock(nat, slot) ||
+    if (slot == INDEX_NONE || open_is_knock(nat, slot) ||
         (!packet->transit && quotes_external_source(nat, embedded)))
         return without_session(nat, packet, view, embedded);
     /* In transit the quoted packet has been restored already. */
     original = session_tuple(&nat->table.session[slot], packet->transit ? role : (enum role) !role);
-    if (nat_external_index(nat, &view->tuple.source.address) == EXTERNAL_ADDRESSES_MAX)
+    if (external_find(nat, &view->tuple.source.address) == EXTERNAL_ADDRESSES_MAX)
         source = &original.destination.address;
     icmp_rewrite_error(view, embedded, &original, source, NULL);
-    nat_renew_ip_id(nat, packet, view);
+    ip_id_renew(nat, packet, view);
     packet->transit = false;
     return done(nat, packet, view);
 }

@@ -1,7 +1,9 @@
 /*
  * view.c - a session by viewpoint: internal, external, remote, out and in
  */
-#include "nat_internal.h"
+#include "mapping.h"
+#include "offload_entries.h"
+#include "session_facts.h"
 
 #include <string.h>
 
@@ -22,23 +24,6 @@ static void view_names(const struct nat *nat, const struct session *session,
         copy_name(view->share, policy_share(policy, share)->name);
     if (forward != POLICY_NONE)
         copy_name(view->forward, policy_forward(policy, forward)->name);
-}
-
-void session_endpoints(const struct session *session, struct endpoint *internal,
-                       struct endpoint *external, struct endpoint *remote)
-{
-    const struct tuple initiator = session_tuple(session, ROLE_INITIATOR);
-    const struct tuple responder = session_tuple(session, ROLE_RESPONDER);
-
-    if (session->direction == DIRECTION_INBOUND) {
-        *internal = responder.source;
-        *external = initiator.destination;
-        *remote = initiator.source;
-    } else {
-        *internal = initiator.source;
-        *external = responder.destination;
-        *remote = initiator.destination;
-    }
 }
 
 bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session_view *view)

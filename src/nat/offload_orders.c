@@ -1,36 +1,12 @@
-#include "nat_internal.h"
+/*
+ * offload_orders.c - orders about offloaded sessions for whoever talks to the kernel, and what came
+ * of them (offload.h)
+ */
+#include "offload_entries.h"
+#include "session.h"
+#include "session_facts.h"
 
 #include <stdlib.h>
-
-/*
- * After so many packets of the queue: an RST that anybody can forge must not make the maps change
- * with every packet.
- */
-#define RETRY_PACKETS 1024
-
-static struct links entry_links(const struct offload *offload)
-{
-    return (struct links){(uint8_t *)&offload->entry[0].link, sizeof(struct offload_entry)};
-}
-
-static void enqueue(struct offload *offload, struct list *list, uint32_t index,
-                    enum offload_state state)
-{
-    offload->entry[index].state = (uint8_t)state;
-    list_append(list, entry_links(offload), index);
-}
-
-static void chain_free_entries(struct offload *offload)
-{
-    for (uint32_t i = 0; i < offload->capacity; i++)
-        offload->entry[i] = (struct offload_entry){
-            .link.next = i + 1 < offload->capacity ? i + 1 : INDEX_NONE, .session = INDEX_NONE};
-    offload->free = 0;
-    offload->used = 0;
-    list_init(&offload->wanted);
-    list_init(&offload->due);
-    list_init(&offload->leaving);
-}
 
 bool nat_offload_init(struct nat *nat, uint32_t capacity, uint32_t after)
 {
@@ -41,153 +17,7 @@ bool nat_offload_init(struct nat *nat, uint32_t capacity, uint32_t after)
         return false;
     offload->capacity = capacity;
     offload->after = after;
-    chain_free_entries(offload);
-    return true;
-}
-
-static void free_entry(struct nat *nat, uint32_t index)
-{
-    struct offload_entry *entry = &nat->offload.entry[index];
-
-    if (entry->session != INDEX_NONE)
-        nat->table.session[entry->session].offload = OFFLOAD_LATER;
-    *entry = (struct offload_entry){.link.next = nat->offload.free, .session = INDEX_NONE};
-    nat->offload.free = index;
-    nat->offload.used--;
-}
-
-static struct offload_entry *entry_of(struct nat *nat, const struct session *session)
-{
-    return session->offload < OFFLOAD_LATER ? &nat->offload.entry[session->offload] : NULL;
-}
-
-/* Getting in. */
-
-static struct offload_flow flow_of(const struct session *session)
-{
-    struct offload_flow flow = {.protocol = session_protocol(session)};
-
-    session_endpoints(session, &flow.internal, &flow.external, &flow.remote);
-    return flow;
-}
-
-static bool may_leave_the_queue(const struct session *session)
-{
-    uint8_t protocol = session_protocol(session);
-
-    return (protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP) &&
-           session->direction != DIRECTION_HAIRPIN && session_is_settled(session);
-}
-
-void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packet)
-{
-    struct offload *offload = &nat->offload;
-    struct session *session = &nat->table.session[slot];
-    uint64_t packets =
-        session_packets(session, ROLE_INITIATOR) + session_packets(session, ROLE_RESPONDER);
-    uint32_t index = offload->free;
-
-    if (packet->hook == HOOK_INBOUND && packet->in_interface == 0 && session->offload == OFFLOAD_NO)
-        session->offload = OFFLOAD_NEVER; /* the gateway's own: taken at output */
-    if (session->offload < OFFLOAD_LATER || session->offload == OFFLOAD_NEVER ||
-        offload->entry == NULL || packets < offload->after ||
-        (session->offload == OFFLOAD_LATER && packets % RETRY_PACKETS != 0) ||
-        !may_leave_the_queue(session))
-        return;
-    if (index == INDEX_NONE) {
-        session->offload = OFFLOAD_LATER;
-        offload->counters.full++;
-        return;
-    }
-    offload->free = offload->entry[index].link.next;
-    offload->used++;
-    offload->entry[index] = (struct offload_entry){.session = slot, .flow = flow_of(session)};
-    session->offload = index;
-    enqueue(offload, &offload->wanted, index, ENTRY_WANTED);
-}
-
-/* Getting out. */
-
-/* The entry's packets shall come by the queue again. */
-static void withdraw(struct nat *nat, uint32_t index)
-{
-    struct offload *offload = &nat->offload;
-    struct offload_entry *entry = &offload->entry[index];
-
-    switch (entry->state) {
-    case ENTRY_WANTED:
-        list_remove(&offload->wanted, entry_links(offload), index);
-        free_entry(nat, index);
-        break;
-    case ENTRY_DUE:
-        list_remove(&offload->due, entry_links(offload), index);
-        enqueue(offload, &offload->leaving, index, ENTRY_LEAVING);
-        break;
-    case ENTRY_LIVE:
-        enqueue(offload, &offload->leaving, index, ENTRY_LEAVING);
-        break;
-    case ENTRY_ADDING:
-    case ENTRY_ASKING:
-        entry->withdrawn = true;
-        break;
-    default: /* leaving already */
-        break;
-    }
-}
-
-void offload_end(struct nat *nat, uint32_t slot)
-{
-    struct session *session = &nat->table.session[slot];
-    uint32_t index = session->offload;
-
-    session->offload = OFFLOAD_NO;
-    if (index >= OFFLOAD_LATER)
-        return;
-    nat->offload.entry[index].session = INDEX_NONE;
-    withdraw(nat, index);
-}
-
-void offload_state_changed(struct nat *nat, uint32_t slot)
-{
-    const struct session *session = &nat->table.session[slot];
-
-    if (session->offload < OFFLOAD_LATER && !session_is_settled(session))
-        withdraw(nat, session->offload);
-}
-
-bool offload_suspects_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment,
-                            enum role from)
-{
-    const struct session *session = &nat->table.session[slot];
-    struct offload_entry *entry = entry_of(nat, session);
-
-    if (entry == NULL || entry->state == ENTRY_WANTED)
-        return false;
-    entry->has_reset =
-        true; /* of several the last one counts: whoever sends more than one means it */
-    entry->reset = *segment;
-    entry->reset_from = (uint8_t)from;
-    withdraw(nat, session->offload);
-    return true;
-}
-
-bool offload_is_live(const struct nat *nat, const struct session *session)
-{
-    return session->offload < OFFLOAD_LATER && nat->offload.entry != NULL &&
-           nat->offload.entry[session->offload].state >= ENTRY_LIVE &&
-           nat->offload.entry[session->offload].state <= ENTRY_ASKING;
-}
-
-bool offload_must_ask(struct nat *nat, uint32_t slot)
-{
-    struct offload *offload = &nat->offload;
-    const struct session *session = &nat->table.session[slot];
-    struct offload_entry *entry = entry_of(nat, session);
-
-    if (entry == NULL || entry->state == ENTRY_WANTED)
-        return false;
-    if (entry->state == ENTRY_LIVE)
-        enqueue(offload, &offload->due, session->offload, ENTRY_DUE);
+    offload_chain_free(offload);
     return true;
 }
 
@@ -198,12 +28,10 @@ void nat_offload_look(struct nat *nat)
 
     for (; offload->used > 0 && looks > 0; looks--) {
         if (offload->entry[offload->look].state == ENTRY_LIVE)
-            enqueue(offload, &offload->due, offload->look, ENTRY_DUE);
+            offload_enqueue(offload, &offload->due, offload->look, ENTRY_DUE);
         offload->look = offload->look + 1 < offload->capacity ? offload->look + 1 : 0;
     }
 }
-
-/* Orders and their outcomes. */
 
 bool nat_offload_has_orders(const struct nat *nat)
 {
@@ -227,7 +55,7 @@ static size_t take(struct offload *offload, struct list *list, enum offload_stat
     while (count < max && list->head != INDEX_NONE) {
         uint32_t index = list->head;
 
-        list_remove(list, entry_links(offload), index);
+        list_remove(list, offload_links(offload), index);
         offload->entry[index].state = (uint8_t)state;
         orders[count++] = (struct offload_order){
             .entry = index, .task = task, .flow = offload->entry[index].flow};
@@ -256,7 +84,7 @@ static void settle(struct nat *nat, uint32_t index)
 
     entry->state = ENTRY_LIVE;
     if (entry->withdrawn)
-        withdraw(nat, index);
+        offload_withdraw(nat, index);
     entry->withdrawn = false;
 }
 
@@ -267,7 +95,7 @@ void nat_offload_added(struct nat *nat, uint32_t entry, bool done)
         settle(nat, entry);
     } else {
         nat->offload.counters.refused++;
-        free_entry(nat, entry);
+        offload_free_entry(nat, entry);
     }
 }
 
@@ -317,7 +145,7 @@ void nat_offload_removed(struct nat *nat, uint32_t index, const struct offload_t
 
     fold_both(nat, &nat->offload.entry[index], traffic, now);
     nat->offload.counters.removed++;
-    free_entry(nat, index);
+    offload_free_entry(nat, index);
     if (entry.session != INDEX_NONE &&
         traffic == NULL) /* somebody else has removed it: it may go back at once */
         nat->table.session[entry.session].offload = OFFLOAD_NO;
@@ -345,7 +173,7 @@ void nat_offload_fold(struct nat *nat, enum packet_hook hook, const struct tuple
     enum role role;
     uint32_t slot = table_find(&nat->table, tuple, &role);
     struct offload_entry *entry =
-        slot == INDEX_NONE ? NULL : entry_of(nat, &nat->table.session[slot]);
+        slot == INDEX_NONE ? NULL : offload_entry_of(nat, &nat->table.session[slot]);
 
     /*
      * One that is being added or removed has counters of its own time; they come with its outcome.
@@ -364,7 +192,7 @@ void nat_offload_forget(struct nat *nat)
             nat->table.session[offload->entry[i].session].offload = OFFLOAD_NO;
     }
     if (offload->entry != NULL)
-        chain_free_entries(offload);
+        offload_chain_free(offload);
 }
 
 void nat_offload_recall(struct nat *nat, const struct tuple *tuple, uint64_t now)

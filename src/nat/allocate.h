@@ -1,0 +1,28 @@
+/*
+ * allocate.h - the external endpoint that an internal one is seen as
+ */
+#ifndef NAT_ALLOCATE_H
+#define NAT_ALLOCATE_H
+
+#include "portreeve/nat.h"
+
+/* What the world sees instead of an internal endpoint: by a forward, by a mapping, or not at all.
+ */
+struct external_side {
+    struct endpoint external;
+    uint32_t mapping; /* INDEX_NONE: a forward's */
+    uint16_t forward; /* POLICY_NONE: a mapping's, or none */
+    uint16_t share;   /* POLICY_NONE: none */
+};
+
+/*
+ * Finds or makes the external endpoint of `internal`, which sends to `remote`. DROP_NONE with
+ * neither a forward nor a share: the policy does not translate this host. A new mapping has no
+ * session yet: session_open or mapping_release must follow.
+ */
+enum drop_reason allocate_external_side(struct nat *nat, uint8_t protocol,
+                                        const struct endpoint *internal,
+                                        const struct endpoint *remote, uint64_t now,
+                                        struct external_side *side);
+
+#endif

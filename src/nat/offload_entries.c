@@ -1,0 +1,182 @@
+/*
+ * offload_entries.c - which sessions get into the kernel's maps, and when they leave (offload.h)
+ */
+#include "offload_entries.h"
+
+#include "session_facts.h"
+
+/*
+ * After so many packets of the queue: an RST that anybody can forge must not make the maps change
+ * with every packet.
+ */
+#define RETRY_PACKETS 1024
+
+struct links offload_links(const struct offload *offload)
+{
+    return (struct links){(uint8_t *)&offload->entry[0].link, sizeof(struct offload_entry)};
+}
+
+void offload_enqueue(struct offload *offload, struct list *list, uint32_t index,
+                     enum offload_state state)
+{
+    offload->entry[index].state = (uint8_t)state;
+    list_append(list, offload_links(offload), index);
+}
+
+void offload_chain_free(struct offload *offload)
+{
+    for (uint32_t i = 0; i < offload->capacity; i++)
+        offload->entry[i] = (struct offload_entry){
+            .link.next = i + 1 < offload->capacity ? i + 1 : INDEX_NONE, .session = INDEX_NONE};
+    offload->free = 0;
+    offload->used = 0;
+    list_init(&offload->wanted);
+    list_init(&offload->due);
+    list_init(&offload->leaving);
+}
+
+void offload_free_entry(struct nat *nat, uint32_t index)
+{
+    struct offload_entry *entry = &nat->offload.entry[index];
+
+    if (entry->session != INDEX_NONE)
+        nat->table.session[entry->session].offload = OFFLOAD_LATER;
+    *entry = (struct offload_entry){.link.next = nat->offload.free, .session = INDEX_NONE};
+    nat->offload.free = index;
+    nat->offload.used--;
+}
+
+struct offload_entry *offload_entry_of(struct nat *nat, const struct session *session)
+{
+    return session->offload < OFFLOAD_LATER ? &nat->offload.entry[session->offload] : NULL;
+}
+
+/* Getting in. */
+
+static struct offload_flow flow_of(const struct session *session)
+{
+    struct offload_flow flow = {.protocol = session_protocol(session)};
+
+    session_endpoints(session, &flow.internal, &flow.external, &flow.remote);
+    return flow;
+}
+
+static bool may_leave_the_queue(const struct session *session)
+{
+    uint8_t protocol = session_protocol(session);
+
+    return (protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP) &&
+           session->direction != DIRECTION_HAIRPIN && session_is_settled(session);
+}
+
+void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packet)
+{
+    struct offload *offload = &nat->offload;
+    struct session *session = &nat->table.session[slot];
+    uint64_t packets =
+        session_packets(session, ROLE_INITIATOR) + session_packets(session, ROLE_RESPONDER);
+    uint32_t index = offload->free;
+
+    if (packet->hook == HOOK_INBOUND && packet->in_interface == 0 && session->offload == OFFLOAD_NO)
+        session->offload = OFFLOAD_NEVER; /* the gateway's own: taken at output */
+    if (session->offload < OFFLOAD_LATER || session->offload == OFFLOAD_NEVER ||
+        offload->entry == NULL || packets < offload->after ||
+        (session->offload == OFFLOAD_LATER && packets % RETRY_PACKETS != 0) ||
+        !may_leave_the_queue(session))
+        return;
+    if (index == INDEX_NONE) {
+        session->offload = OFFLOAD_LATER;
+        offload->counters.full++;
+        return;
+    }
+    offload->free = offload->entry[index].link.next;
+    offload->used++;
+    offload->entry[index] = (struct offload_entry){.session = slot, .flow = flow_of(session)};
+    session->offload = index;
+    offload_enqueue(offload, &offload->wanted, index, ENTRY_WANTED);
+}
+
+/* Getting out. */
+
+/* The entry's packets shall come by the queue again. */
+void offload_withdraw(struct nat *nat, uint32_t index)
+{
+    struct offload *offload = &nat->offload;
+    struct offload_entry *entry = &offload->entry[index];
+
+    switch (entry->state) {
+    case ENTRY_WANTED:
+        list_remove(&offload->wanted, offload_links(offload), index);
+        offload_free_entry(nat, index);
+        break;
+    case ENTRY_DUE:
+        list_remove(&offload->due, offload_links(offload), index);
+        offload_enqueue(offload, &offload->leaving, index, ENTRY_LEAVING);
+        break;
+    case ENTRY_LIVE:
+        offload_enqueue(offload, &offload->leaving, index, ENTRY_LEAVING);
+        break;
+    case ENTRY_ADDING:
+    case ENTRY_ASKING:
+        entry->withdrawn = true;
+        break;
+    default: /* leaving already */
+        break;
+    }
+}
+
+void offload_end(struct nat *nat, uint32_t slot)
+{
+    struct session *session = &nat->table.session[slot];
+    uint32_t index = session->offload;
+
+    session->offload = OFFLOAD_NO;
+    if (index >= OFFLOAD_LATER)
+        return;
+    nat->offload.entry[index].session = INDEX_NONE;
+    offload_withdraw(nat, index);
+}
+
+void offload_state_changed(struct nat *nat, uint32_t slot)
+{
+    const struct session *session = &nat->table.session[slot];
+
+    if (session->offload < OFFLOAD_LATER && !session_is_settled(session))
+        offload_withdraw(nat, session->offload);
+}
+
+bool offload_suspects_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment,
+                            enum role from)
+{
+    const struct session *session = &nat->table.session[slot];
+    struct offload_entry *entry = offload_entry_of(nat, session);
+
+    if (entry == NULL || entry->state == ENTRY_WANTED)
+        return false;
+    entry->has_reset =
+        true; /* of several the last one counts: whoever sends more than one means it */
+    entry->reset = *segment;
+    entry->reset_from = (uint8_t)from;
+    offload_withdraw(nat, session->offload);
+    return true;
+}
+
+bool offload_is_live(const struct nat *nat, const struct session *session)
+{
+    return session->offload < OFFLOAD_LATER && nat->offload.entry != NULL &&
+           nat->offload.entry[session->offload].state >= ENTRY_LIVE &&
+           nat->offload.entry[session->offload].state <= ENTRY_ASKING;
+}
+
+bool offload_must_ask(struct nat *nat, uint32_t slot)
+{
+    struct offload *offload = &nat->offload;
+    const struct session *session = &nat->table.session[slot];
+    struct offload_entry *entry = offload_entry_of(nat, session);
+
+    if (entry == NULL || entry->state == ENTRY_WANTED)
+        return false;
+    if (entry->state == ENTRY_LIVE)
+        offload_enqueue(offload, &offload->due, session->offload, ENTRY_DUE);
+    return true;
+}

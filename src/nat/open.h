@@ -1,0 +1,21 @@
+/*
+ * open.h - opening a session for a packet that has none
+ */
+#ifndef NAT_OPEN_H
+#define NAT_OPEN_H
+
+#include "portreeve/nat.h"
+
+/* Why a packet without a session may not open one by what it is; DROP_NONE when it may. */
+enum drop_reason open_refused(const struct packet_view *view);
+
+/* DROP_NONE and the new session's slot, or why not. */
+enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, uint64_t now,
+                               uint32_t *slot);
+enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
+                              const struct packet_view *view, uint64_t now, uint32_t *slot);
+
+/* True for a session that remembers a packet which another host of the gateway did not get. */
+bool open_is_knock(const struct nat *nat, uint32_t slot);
+
+#endif

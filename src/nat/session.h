@@ -1,0 +1,50 @@
+/*
+ * session.h - how sessions begin, change and end
+ */
+#ifndef NAT_SESSION_H
+#define NAT_SESSION_H
+
+#include "portreeve/nat.h"
+
+/* What a new session is to be; session_open fills the rest. */
+struct session_plan {
+    struct tuple tuple[2];
+    enum direction direction;
+    uint32_t mapping[2];
+    uint16_t forward[2];
+    uint16_t share;
+};
+
+/*
+ * Makes room for, and reserves, one session; DROP_TABLE_FULL when nothing may be evicted,
+ * DROP_HOST_LIMIT when `host` (may be NULL) has too many. Then either session_open or
+ * session_abandon.
+ */
+enum drop_reason session_reserve(struct nat *nat, const struct address *host, uint64_t now,
+                                 uint32_t *slot);
+void session_abandon(struct nat *nat, uint32_t slot);
+void session_open(struct nat *nat, uint32_t slot, const struct session_plan *plan, uint64_t now);
+
+/* Writes the plan's share, mappings and forwards into a session; counts it in the mappings. */
+void session_fill(struct nat *nat, struct session *session, const struct session_plan *plan);
+
+/*
+ * A closed connection whose responder opens a new one between the same endpoints: the roles change,
+ * so that the handshake is followed from its right end.
+ */
+void session_reverse(struct nat *nat, uint32_t slot);
+
+/* Moves a session to another state, arms it for a deadline that came nearer, publishes. */
+void session_change_state(struct nat *nat, uint32_t slot, enum session_state state, uint64_t now);
+
+/* An RST of this side, judged by what is known of the sequence numbers now. */
+void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment,
+                       enum role from, uint64_t now);
+
+/* Ends the session if its time has come, arms it for when it comes otherwise. */
+void session_check_deadline(struct nat *nat, uint32_t slot, uint64_t now);
+
+/* The one place where sessions end. */
+void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uint64_t now);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * session_facts.h - what follows from a session and the policy
+ */
+#ifndef NAT_SESSION_FACTS_H
+#define NAT_SESSION_FACTS_H
+
+#include "portreeve/nat.h"
+
+/* The policy that the indexes of shares and forwards in this session mean. */
+static inline const struct policy *session_policy(const struct nat *nat,
+                                                  const struct session *session)
+{
+    return session->epoch == nat->epoch ? nat->policy : nat->policy_before;
+}
+
+/*
+ * True in the states in which nothing is left to be decided, and which alone are offloaded.
+ */
+static inline bool session_is_settled(const struct session *session)
+{
+    return session->state == STATE_ESTABLISHED || session->state == STATE_ANSWERED;
+}
+
+/* The endpoints of a session by viewpoint; a hairpin's are its initiator's. */
+void session_endpoints(const struct session *session, struct endpoint *internal,
+                       struct endpoint *external, struct endpoint *remote);
+
+/* The internal and the external endpoint of the side that has this role. */
+struct endpoint session_internal(const struct session *session, enum role role);
+struct endpoint session_external(const struct session *session, enum role role);
+
+/* Seconds this session may be idle in its state. */
+uint32_t session_idle_limit(const struct nat *nat, const struct session *session);
+
+/* When this session ends if nothing keeps it alive, milliseconds. */
+uint64_t session_due(const struct nat *nat, const struct session *session, uint64_t now);
+
+/* Whether packets of this side keep the session alive (an RST never does). */
+bool session_refreshed_by(const struct nat *nat, const struct session *session, enum role from);
+
+/*
+ * True when the forward delivers to what this side of the session is, and lets the initiator in.
+ * What a target itself opened its allow list does not concern.
+ */
+bool session_forward_allows(const struct nat *nat, const struct session *session, enum role role,
+                            uint16_t forward);
+
+#endif
