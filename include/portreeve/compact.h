@@ -62,18 +62,4 @@ static inline struct tuple compact_tuple_expand(const struct compact_tuple *comp
                           protocol, 0};
 }
 
-/* Two bits for a protocol; all of the translated ones differ, and none is 0. */
-static inline unsigned compact_protocol_of(uint8_t protocol)
-{
-    return protocol == PROTOCOL_TCP ? 1 : protocol == PROTOCOL_UDP ? 2 : 3;
-}
-
-/* 0 for two bits that are no protocol. */
-static inline uint8_t compact_protocol_expand(unsigned compact)
-{
-    static const uint8_t protocols[4] = {0, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP};
-
-    return protocols[compact & 3];
-}
-
 #endif

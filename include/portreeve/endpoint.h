@@ -9,16 +9,11 @@
 #ifndef PORTREEVE_ENDPOINT_H
 #define PORTREEVE_ENDPOINT_H
 
+#include "portreeve/protocol.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Protocol numbers (IANA), so that the core needs no system header for them. */
-enum protocol {
-    PROTOCOL_ICMP = 1,
-    PROTOCOL_TCP = 6,
-    PROTOCOL_UDP = 17,
-};
 
 struct address {
     uint8_t bytes[16]; /* network byte order; IPv4 as ::ffff:a.b.c.d */
@@ -68,8 +63,5 @@ struct tuple tuple_inverse(const struct tuple *tuple);
 bool prefix_contains(const struct prefix *prefix, const struct address *address);
 /* True when some address is in both. */
 bool prefix_overlaps(const struct prefix *one, const struct prefix *other);
-
-/* The name of a protocol ("tcp", "udp", "icmp"), or "?" for a protocol that is not translated. */
-const char *protocol_name(uint8_t protocol);
 
 #endif

@@ -48,7 +48,7 @@ struct nat {
     size_t external_count;
     uint32_t external_interface; /* ifindex */
     uint16_t mss_limit;          /* of TCP connections with the outside; 0: none */
-    struct port_space *ports;    /* three protocols for each external slot */
+    struct port_space *ports;    /* PROTOCOL_COUNT for each external slot */
     struct event_ring events;
     struct offload offload;
     uint16_t next_ip_id[NAT_IP_IDS]; /* by a hash of the destination */

@@ -34,8 +34,8 @@ struct share {
     struct port_range *ports; /* the pool, owned by the policy */
     size_t ports_count;
     enum filtering filtering;
-    uint8_t filtering_tcp,
-        filtering_udp;   /* 1 + enum filtering; 0: as `filtering` (RFC 7857 section 6) */
+    /* 1 + enum filtering, by enum protocol_index; 0: as `filtering` (RFC 7857 section 6) */
+    uint8_t filtering_of[PROTOCOL_COUNT];
     bool never_overload; /* a dry pool refuses TCP, too, instead of sharing a port between
                             destinations */
     bool keep_parity;    /* RFC 4787 REQ-4: even ports become even ones, odd ones odd */
@@ -49,9 +49,11 @@ struct share {
     uint16_t pool; /* index into pools, set by policy_seal */
 };
 
+/* The protocols of a forward: a bit each, by enum protocol_index. */
 enum forward_protocols {
-    FORWARD_TCP = 1,
-    FORWARD_UDP = 2,
+#define X(symbol, ...) FORWARD_##symbol = 1 << PROTOCOL_INDEX_##symbol,
+    PROTOCOLS_WITH_PORTS(X)
+#undef X
 };
 
 struct forward {

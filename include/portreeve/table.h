@@ -100,7 +100,7 @@ struct session {
     _Alignas(64) struct compact_tuple sent[2]; /* by role: its tuple (session_tuple) */
     uint8_t state : 4;                         /* enum session_state */
     uint8_t direction : 2;                     /* enum direction */
-    uint8_t protocol : 2;                      /* session_protocol */
+    uint8_t protocol : 2;                      /* enum protocol_index (session_protocol) */
     uint8_t live;                              /* enum slot_use */
     uint8_t share;      /* of the internal host that a pool serves (session_share) */
     uint8_t epoch;      /* the policy and addresses that it was last held against; see nat_review */
@@ -125,12 +125,25 @@ struct session {
 
 _Static_assert(sizeof(struct session) == 128, "a session is two cache lines");
 _Static_assert(offsetof(struct session, tcp) == 64, "what every packet needs is in the first");
-_Static_assert(WHEEL_SLOTS <= 1 << 13 && STATE_COUNT <= 16, "bit fields hold their values");
+_Static_assert(WHEEL_SLOTS <= 1 << 13 && STATE_COUNT <= 16 && PROTOCOL_COUNT <= 4,
+               "bit fields hold their values");
+
+/* As in the IP header; 0 for a stored value that is no protocol. */
+static inline uint8_t session_protocol(const struct session *session)
+{
+    static const uint8_t numbers[4] = {
+#define X(symbol, number, ...) [PROTOCOL_INDEX_##symbol] = number,
+        PROTOCOLS(X)
+#undef X
+    };
+
+    return numbers[session->protocol];
+}
 
 /* The tuple of what this side sends. */
 static inline struct tuple session_tuple(const struct session *session, enum role role)
 {
-    return compact_tuple_expand(&session->sent[role], compact_protocol_expand(session->protocol));
+    return compact_tuple_expand(&session->sent[role], session_protocol(session));
 }
 
 /* What this side's packets come from and go to. */
@@ -145,17 +158,13 @@ static inline struct endpoint session_destination(const struct session *session,
                                    session->sent[role].destination_port);
 }
 
-static inline uint8_t session_protocol(const struct session *session)
-{
-    return compact_protocol_expand(session->protocol);
-}
-
 /* Of a new session: both tuples, by role, and with them the protocol. */
 static inline void session_set_tuples(struct session *session, const struct tuple tuple[2])
 {
     session->sent[0] = compact_tuple_of(&tuple[0]);
     session->sent[1] = compact_tuple_of(&tuple[1]);
-    session->protocol = compact_protocol_of(tuple[0].protocol) & 3;
+    assert(protocol_index(tuple[0].protocol) < PROTOCOL_COUNT);
+    session->protocol = protocol_index(tuple[0].protocol) & 3;
 }
 
 /* The mapping that gives this side its external endpoint, or INDEX_NONE. */

@@ -171,14 +171,14 @@ static enum outcome take_filtering_tcp(struct reading *reading, struct section *
                                        const char *value)
 {
     (void)reading;
-    return choose_own_filtering(value, &section->share.filtering_tcp);
+    return choose_own_filtering(value, &section->share.filtering_of[PROTOCOL_INDEX_TCP]);
 }
 
 static enum outcome take_filtering_udp(struct reading *reading, struct section *section,
                                        const char *value)
 {
     (void)reading;
-    return choose_own_filtering(value, &section->share.filtering_udp);
+    return choose_own_filtering(value, &section->share.filtering_of[PROTOCOL_INDEX_UDP]);
 }
 
 /* One of two words: *out is whether it is `yes`. */

@@ -76,17 +76,3 @@ bool prefix_overlaps(const struct prefix *one, const struct prefix *other)
 
     return bits_equal(&one->address, &other->address, shorter);
 }
-
-const char *protocol_name(uint8_t protocol)
-{
-    switch (protocol) {
-    case PROTOCOL_ICMP:
-        return "icmp";
-    case PROTOCOL_TCP:
-        return "tcp";
-    case PROTOCOL_UDP:
-        return "udp";
-    default:
-        return "?";
-    }
-}

@@ -6,21 +6,14 @@
  */
 #include "external.h"
 
-static size_t protocol_index(uint8_t protocol)
-{
-    switch (protocol) {
-    case PROTOCOL_TCP:
-        return 0;
-    case PROTOCOL_UDP:
-        return 1;
-    default:
-        return 2;
-    }
-}
+#include <assert.h>
 
 struct port_space *external_port_space(const struct nat *nat, size_t slot, uint8_t protocol)
 {
-    return &nat->ports[slot * 3 + protocol_index(protocol)];
+    enum protocol_index index = protocol_index(protocol);
+
+    assert(index < PROTOCOL_COUNT);
+    return &nat->ports[slot * PROTOCOL_COUNT + index];
 }
 
 size_t external_find(const struct nat *nat, const struct address *address)
@@ -50,8 +43,8 @@ size_t external_paired_rank(const struct nat *nat, const struct address *interna
 
 static void apply_port_hold(struct nat *nat, size_t slot)
 {
-    for (size_t protocol = 0; protocol < 3; protocol++)
-        nat->ports[slot * 3 + protocol].hold_ms =
+    for (size_t protocol = 0; protocol < PROTOCOL_COUNT; protocol++)
+        nat->ports[slot * PROTOCOL_COUNT + protocol].hold_ms =
             policy_timeouts_const(nat->policy)->port_hold * 1000;
 }
 
@@ -104,8 +97,8 @@ void external_enter(struct nat *nat, const struct address *addresses, size_t cou
             continue;
         if (slot == EXTERNAL_ADDRESSES_MAX)
             break;
-        for (size_t protocol = 0; protocol < 3; protocol++)
-            ports_init(&nat->ports[slot * 3 + protocol]);
+        for (size_t protocol = 0; protocol < PROTOCOL_COUNT; protocol++)
+            ports_init(&nat->ports[slot * PROTOCOL_COUNT + protocol]);
         apply_port_hold(nat, slot);
         nat->external[slot] = addresses[n];
         nat->external_valid[slot] = true;

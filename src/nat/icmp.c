@@ -50,8 +50,7 @@ enum drop_reason icmp_parse_error(const struct packet_view *view, struct icmp_em
     embedded->l4 = ip + header;
     embedded->l4_available = (uint16_t)(available - header);
     packet_read_addresses(ip, &embedded->tuple);
-    if (embedded->tuple.protocol != PROTOCOL_TCP && embedded->tuple.protocol != PROTOCOL_UDP &&
-        embedded->tuple.protocol != PROTOCOL_ICMP)
+    if (protocol_index(embedded->tuple.protocol) == PROTOCOL_COUNT)
         return DROP_NONE; /* no session will match it */
     embedded->is_icmp_error = !packet_read_ports(embedded->l4, &embedded->tuple);
     return DROP_NONE;

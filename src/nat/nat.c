@@ -31,7 +31,7 @@ struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], struc
      * All zeros is an empty port space, and memory of addresses that are never used is never
      * touched.
      */
-    nat->ports = calloc(EXTERNAL_ADDRESSES_MAX * 3, sizeof(struct port_space));
+    nat->ports = calloc(EXTERNAL_ADDRESSES_MAX * PROTOCOL_COUNT, sizeof(struct port_space));
     if (nat->events.event == NULL || nat->ports == NULL ||
         !table_init(&nat->table, policy_limits_const(policy)->sessions, &key, memory, now)) {
         free(nat->events.event);
@@ -79,7 +79,7 @@ bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget)
 size_t nat_memory(const struct nat *nat)
 {
     return sizeof(*nat) + table_memory(&nat->table) + EVENT_RING * sizeof(struct event) +
-           EXTERNAL_ADDRESSES_MAX * 3 * sizeof(struct port_space);
+           EXTERNAL_ADDRESSES_MAX * PROTOCOL_COUNT * sizeof(struct port_space);
 }
 
 void nat_set_mss_limit(struct nat *nat, uint16_t limit)

@@ -126,7 +126,7 @@ static enum drop_reason parse_icmp(struct packet_view *view)
 
 bool packet_read_ports(const uint8_t *l4, struct tuple *tuple)
 {
-    if (tuple->protocol != PROTOCOL_ICMP) {
+    if (protocol_has_ports(tuple->protocol)) {
         tuple->source.port = read16(l4 + PORT_SOURCE);
         tuple->destination.port = read16(l4 + PORT_DESTINATION);
         return true;
@@ -215,28 +215,15 @@ struct tcp_segment packet_tcp_segment(const struct packet_view *view)
                                 .flags = view->tcp_flags};
 }
 
-/* Where the L4 checksum is, from the start of the L4 header. */
-static size_t checksum_offset(uint8_t protocol)
-{
-    switch (protocol) {
-    case PROTOCOL_TCP:
-        return 16;
-    case PROTOCOL_UDP:
-        return 6;
-    default:
-        return 2;
-    }
-}
-
-void packet_replace(uint8_t *checksum, bool is_udp, uint8_t *at, const void *value, size_t length)
+void packet_replace(uint8_t *checksum, bool may_lack, uint8_t *at, const void *value, size_t length)
 {
     uint16_t sum;
 
     if (checksum != NULL) {
         memcpy(&sum, checksum, 2);
-        if (!(is_udp && sum == 0)) { /* RFC 3022 section 4.1: no checksum stays no checksum */
+        if (!(may_lack && sum == 0)) { /* RFC 3022 section 4.1: no checksum stays no checksum */
             sum = checksum_update(sum, at, value, length);
-            if (is_udp && sum == 0)
+            if (may_lack && sum == 0)
                 sum = 0xffff; /* RFC 768: 0 is kept for "none" */
             memcpy(checksum, &sum, 2);
         }
@@ -247,9 +234,9 @@ void packet_replace(uint8_t *checksum, bool is_udp, uint8_t *at, const void *val
 void packet_replace_endpoint(uint8_t *ip, uint8_t *l4, size_t l4_available, bool update_l4,
                              enum packet_end end, const struct endpoint *endpoint)
 {
-    uint8_t protocol = ip[9];
-    bool is_udp = protocol == PROTOCOL_UDP;
-    size_t offset = checksum_offset(protocol);
+    const struct protocol *protocol = protocol_of(ip[9]);
+    bool has_ports = protocol_has_ports(protocol->number);
+    size_t offset = protocol->checksum_offset;
     uint8_t *l4_checksum = update_l4 && l4_available >= offset + 2 ? l4 + offset : NULL;
     const uint8_t *address = endpoint->address.bytes + 12;
     uint8_t *at = ip + (end == END_SOURCE ? IP_SOURCE : IP_DESTINATION);
@@ -257,12 +244,11 @@ void packet_replace_endpoint(uint8_t *ip, uint8_t *l4, size_t l4_available, bool
 
     memcpy(old, at, 4);
     packet_replace(ip + IP_CHECKSUM, false, at, address, 4);
-    if (protocol != PROTOCOL_ICMP)
-        packet_replace(l4_checksum, is_udp, old, address,
-                       4); /* the pseudo header has the address as well */
+    if (protocol->has_pseudo_header) /* it has the address as well */
+        packet_replace(l4_checksum, protocol->may_lack_checksum, old, address, 4);
     write16(port, endpoint->port);
-    if (protocol != PROTOCOL_ICMP)
-        packet_replace(l4_checksum, is_udp,
+    if (has_ports)
+        packet_replace(l4_checksum, protocol->may_lack_checksum,
                        l4 + (end == END_SOURCE ? PORT_SOURCE : PORT_DESTINATION), port, 2);
     else if (end == END_SOURCE ? icmp_is_request(l4[0]) : icmp_is_reply(l4[0]))
         packet_replace(l4_checksum, false, l4 + ICMP_ID, port, 2);
@@ -289,10 +275,11 @@ bool packet_passes_twice(const struct packet *packet, const struct packet_view *
 
 void packet_finish(const struct packet *packet, const struct packet_view *view)
 {
-    uint8_t *at = view->l4 + checksum_offset(view->protocol);
+    const struct protocol *protocol = protocol_of(view->protocol);
+    uint8_t *at = view->l4 + protocol->checksum_offset;
     uint16_t covered = view->l4_length, sum = 0;
     bool segmented_next =
-        packet->gso && packet->hook == HOOK_OUTBOUND && view->protocol != PROTOCOL_ICMP;
+        packet->gso && packet->hook == HOOK_OUTBOUND && protocol->has_pseudo_header;
     uint32_t pseudo;
 
     if (packet_passes_twice(packet, view)) {
@@ -303,15 +290,14 @@ void packet_finish(const struct packet *packet, const struct packet_view *view)
         return;
     if (view->protocol == PROTOCOL_UDP)
         covered = read16(view->l4 + 4);
-    pseudo = view->protocol == PROTOCOL_ICMP
-                 ? 0
-                 : checksum_pseudo_ipv4(view->ip, view->protocol, covered);
+    pseudo =
+        protocol->has_pseudo_header ? checksum_pseudo_ipv4(view->ip, view->protocol, covered) : 0;
     memset(at, 0, 2);
     if (segmented_next) {
         sum = checksum_fold(pseudo);
     } else {
         sum = (uint16_t)~checksum_fold(checksum_add(pseudo, view->l4, covered));
-        if (view->protocol == PROTOCOL_UDP && sum == 0)
+        if (protocol->may_lack_checksum && sum == 0)
             sum = 0xffff;
     }
     memcpy(at, &sum, 2);

@@ -22,9 +22,10 @@ bool packet_read_ports(const uint8_t *l4, struct tuple *tuple);
 
 /*
  * Copies `length` (even) bytes to `at` and updates the checksum that covers them (NULL: none).
- * UDP's checksum of 0 stays, and none becomes 0.
+ * `may_lack`: a checksum of 0 is none; it stays, and no other becomes 0 (UDP).
  */
-void packet_replace(uint8_t *checksum, bool is_udp, uint8_t *at, const void *value, size_t length);
+void packet_replace(uint8_t *checksum, bool may_lack, uint8_t *at, const void *value,
+                    size_t length);
 
 /*
  * Gives one end of a header this endpoint; `update_l4` unless the L4 checksum is yet to be

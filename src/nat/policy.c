@@ -187,10 +187,10 @@ const struct forward *policy_find_conflict(const struct policy *policy,
 
 void policy_exclude_port(struct policy *policy, uint8_t protocol, uint16_t port)
 {
-    enum policy_protocol index = policy_protocol(protocol);
+    enum protocol_index index = protocol_index(protocol);
 
     assert(!policy->sealed);
-    if (index < FORWARD_PROTOCOL_COUNT)
+    if (index < PROTOCOL_PORTS_COUNT)
         policy->excluded[index].members[port / 64] |= UINT64_C(1) << (port % 64);
 }
 

@@ -9,17 +9,6 @@
 
 #define PORT_COUNT 65536u
 
-/* Tables that exist once per protocol are indexed by this. */
-enum policy_protocol {
-    POLICY_TCP,
-    POLICY_UDP,
-    POLICY_ICMP,
-    POLICY_PROTOCOLS,
-};
-
-/* How many protocols forwards know: TCP and UDP, the first two. */
-#define FORWARD_PROTOCOL_COUNT 2
-
 #define INDEX_NONE UINT32_MAX
 
 /* One source prefix of one share. Sorted by address, then length; see policy_lookup.c. */
@@ -49,13 +38,13 @@ struct target_table {
 /* Everything policy_seal builds. */
 struct policy_tables {
     uint16_t (
-        *listen)[PORT_COUNT]; /* [FORWARD_PROTOCOL_COUNT]: the forward at a port, or POLICY_NONE */
-    struct pool (*pools)[POLICY_PROTOCOLS];
+        *listen)[PORT_COUNT]; /* [PROTOCOL_PORTS_COUNT]: the forward at a port, or POLICY_NONE */
+    struct pool (*pools)[PROTOCOL_COUNT];
     size_t pool_count;
-    struct pool published[POLICY_PROTOCOLS];
+    struct pool published[PROTOCOL_COUNT];
     struct source_entry *sources;
     size_t source_count;
-    struct target_table targets[FORWARD_PROTOCOL_COUNT];
+    struct target_table targets[PROTOCOL_PORTS_COUNT];
 };
 
 struct policy {
@@ -65,19 +54,10 @@ struct policy {
     size_t share_count, share_capacity;
     struct forward *forwards;
     size_t forward_count, forward_capacity;
-    struct pool excluded[FORWARD_PROTOCOL_COUNT]; /* ports that the gateway's own sockets hold */
+    struct pool excluded[PROTOCOL_PORTS_COUNT]; /* ports that the gateway's own sockets hold */
     bool sealed;
     struct policy_tables tables;
 };
-
-/* The index of a protocol in tables, or POLICY_PROTOCOLS when it is not translated. */
-enum policy_protocol policy_protocol(uint8_t protocol);
-
-/* The bit of enum forward_protocols. */
-static inline uint8_t policy_forward_bit(enum policy_protocol protocol)
-{
-    return protocol == POLICY_TCP ? FORWARD_TCP : FORWARD_UDP;
-}
 
 /*
  * Build the tables from the shares and forwards. False without memory; the caller frees what is

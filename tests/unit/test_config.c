@@ -55,8 +55,8 @@ START_TEST(two_sections_are_enough_and_the_rest_has_defaults)
     ck_assert_uint_eq(share->ports_count, 1);
     ck_assert_uint_eq(share->ports[0].first, 49152);
     ck_assert_uint_eq(share->ports[0].last, 65535);
-    ck_assert_uint_eq(share->filtering_tcp, 0);
-    ck_assert_uint_eq(share->filtering_udp, 0);
+    ck_assert_uint_eq(share->filtering_of[PROTOCOL_INDEX_TCP], 0);
+    ck_assert_uint_eq(share->filtering_of[PROTOCOL_INDEX_UDP], 0);
     ck_assert(!share->never_overload);
     ck_assert(!share->keep_parity);
     ck_assert(!share->soft_pairing);

@@ -204,8 +204,8 @@ START_TEST(a_protocols_own_filtering_counts_before_the_shares)
     for (unsigned i = 0; i < 3 * 4 * 4; i++) {
         unsigned common = i % 3, tcp = i / 3 % 4, udp = i / 12;
         struct share share = {.filtering = (enum filtering)common,
-                              .filtering_tcp = (uint8_t)tcp,
-                              .filtering_udp = (uint8_t)udp};
+                              .filtering_of[PROTOCOL_INDEX_TCP] = (uint8_t)tcp,
+                              .filtering_of[PROTOCOL_INDEX_UDP] = (uint8_t)udp};
 
         ck_assert_uint_eq(share_filtering(&share, PROTOCOL_TCP), tcp > 0 ? tcp - 1 : common);
         ck_assert_uint_eq(share_filtering(&share, PROTOCOL_UDP), udp > 0 ? udp - 1 : common);
@@ -319,8 +319,8 @@ START_TEST(a_copy_has_all_of_a_share_and_arrays_of_its_own)
     struct prefix exempt[2];
     struct share share = {
         .filtering = FILTERING_ADDRESS_DEPENDENT,
-        .filtering_tcp = 1 + FILTERING_ADDRESS_AND_PORT_DEPENDENT,
-        .filtering_udp = 1 + FILTERING_ENDPOINT_INDEPENDENT,
+        .filtering_of[PROTOCOL_INDEX_TCP] = 1 + FILTERING_ADDRESS_AND_PORT_DEPENDENT,
+        .filtering_of[PROTOCOL_INDEX_UDP] = 1 + FILTERING_ENDPOINT_INDEPENDENT,
         .never_overload = true,
         .keep_parity = true,
         .soft_pairing = true,

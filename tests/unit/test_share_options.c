@@ -83,7 +83,8 @@ START_TEST(rfc5382_req3b_tcp_is_filtered_apart_from_udp)
     for (int of_udp = 0; of_udp < 3; of_udp++) {
         for (int of_tcp = 0; of_tcp < 3; of_tcp++) {
             START(100, .filtering = FILTERING_ADDRESS_DEPENDENT,
-                  .filtering_udp = (uint8_t)(1 + of_udp), .filtering_tcp = (uint8_t)(1 + of_tcp));
+                  .filtering_of[PROTOCOL_INDEX_UDP] = (uint8_t)(1 + of_udp),
+                  .filtering_of[PROTOCOL_INDEX_TCP] = (uint8_t)(1 + of_tcp));
             keep(udp, udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53"));
             keep(tcp, tcp_connect(&gateway, "10.0.0.5:4000", REMOTE ":443"));
             ck_assert_str_eq(who_comes_in(udp, false), expected[of_udp]);
@@ -99,7 +100,7 @@ START_TEST(rfc7857_6_one_protocols_filtering_leaves_the_other_as_the_share_says)
     char udp[32], tcp[32];
 
     START(100, .filtering = FILTERING_ADDRESS_AND_PORT_DEPENDENT,
-          .filtering_udp = 1 + FILTERING_ENDPOINT_INDEPENDENT);
+          .filtering_of[PROTOCOL_INDEX_UDP] = 1 + FILTERING_ENDPOINT_INDEPENDENT);
     keep(udp, udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53"));
     keep(tcp, tcp_connect(&gateway, "10.0.0.5:4000", REMOTE ":443"));
     ck_assert_str_eq(who_comes_in(udp, false), "yy");
