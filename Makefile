@@ -21,7 +21,7 @@ LDFLAGS += -fsanitize=$(SANITIZE)
 else
 HARDEN  += -D_FORTIFY_SOURCE=2
 endif
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DPORTREEVE_VERSION='"$(VERSION)"' -Iinclude $(WARN) $(HARDEN) $(CFLAGS) $(LIB_CFLAGS)
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DPORTREEVE_VERSION='"$(VERSION)"' $(INCLUDE) $(WARN) $(HARDEN) $(CFLAGS) $(LIB_CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 
 # library:Debian package, for the programs and for the unit tests
@@ -42,6 +42,15 @@ DAEMON_LIBS := $(shell pkg-config --libs libmnl libnetfilter_queue libnftnl inih
 CTL_LIBS := $(shell pkg-config --libs jansson)
 CHECK_LIBS = $(shell pkg-config --libs check)
 endif
+
+# Each layer sees its own headers and those below it, so that dependencies point inward.
+INCLUDE_NAT       := -Iinclude/nat
+INCLUDE_NETFILTER := $(INCLUDE_NAT) -Iinclude/netfilter
+INCLUDE_DAEMON    := $(INCLUDE_NETFILTER) -Iinclude/daemon
+INCLUDE            = $(INCLUDE_DAEMON)
+$(BUILD)/src/nat/%.o: INCLUDE = $(INCLUDE_NAT)
+$(BUILD)/src/netfilter/%.o: INCLUDE = $(INCLUDE_NETFILTER)
+$(BUILD)/src/ctl/%.o: INCLUDE = $(INCLUDE_NAT)
 
 NAT_OBJECTS       := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/nat/*.c)))
 NETFILTER_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/netfilter/*.c)))
