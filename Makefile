@@ -48,6 +48,7 @@ INCLUDE_NAT       := -Iinclude/nat
 INCLUDE_NETFILTER := $(INCLUDE_NAT) -Iinclude/netfilter
 INCLUDE_DAEMON    := $(INCLUDE_NETFILTER) -Iinclude/daemon
 INCLUDE            = $(INCLUDE_DAEMON)
+$(BUILD)/tests/%.o: INCLUDE = $(INCLUDE_DAEMON) -Isrc/nat
 $(BUILD)/src/nat/%.o: INCLUDE = $(INCLUDE_NAT)
 $(BUILD)/src/netfilter/%.o: INCLUDE = $(INCLUDE_NETFILTER)
 $(BUILD)/src/ctl/%.o: INCLUDE = $(INCLUDE_NAT)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Fails when files of one folder use each other in a circle.
 
-A file uses another one when it names a function that the other defines, or includes its header. Only the
-program's own sources count; static functions and what comes from other folders do not.
+A file uses another one when it names a function that the other defines, or includes it. Static
+functions, and files of other folders, do not count.
 
     tests/circles.py [--graph] [FOLDER ...]      --graph: also print who uses whom
 """
@@ -11,7 +11,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-DEFINITION = re.compile(r"^(?!static|typedef|return|else|#|_Static)[A-Za-z_][\w\s*]*?\b(\w+)\(", re.M)
+DEFINITION = re.compile(r"^(?!static|typedef|_Static)[A-Za-z_][\w\s*]*?\b(\w+)\(", re.M)
 COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.S)
 INCLUDE = re.compile(r'^#include "(\w+)\.h"', re.M)
 PROTOTYPE = re.compile(r"^[A-Za-z_][^;{}#]*\([^;{}]*\)[^;{}]*;", re.M)
@@ -30,53 +30,43 @@ def definitions(code):
             yield match.group(1)
 
 
-def units(folder):
-    """Name of a unit (a .c file, its header included, or a header alone) -> its text."""
-    found = {}
-    for path in sorted(folder.glob("*.[ch]")):
-        found.setdefault(path.stem, []).append(path.read_text())
-    return found
-
-
 def uses(folder):
-    found = units(folder)
-    owner = {}
-    for unit, texts in found.items():
-        for text in texts:
-            owner.update((name, unit) for name in definitions(strip(text)))
+    """Name of a file -> the names of the files of the same folder that it uses."""
+    found = {path.name: path.read_text() for path in sorted(folder.glob("*.[ch]"))}
+    code = {name: strip(text) for name, text in found.items()}
+    owner = {function: name for name in found for function in definitions(code[name])}
     graph = {}
-    for unit, texts in found.items():
-        used = set()
-        for text in texts:
-            used |= {name for name in INCLUDE.findall(text) if name in found}
-            used |= {owner[word] for word in WORD.findall(strip(text)) if word in owner}
-        graph[unit] = used - {unit}
+    for name, text in found.items():
+        used = {f"{header}.h" for header in INCLUDE.findall(text)} & found.keys()
+        used |= {owner[word] for word in WORD.findall(code[name]) if word in owner}
+        # An inline function may call what its own source file defines.
+        graph[name] = used - {name, re.sub(r"h$", "c", name)}
     return graph
 
 
 def circles(graph):
-    """The groups of units that reach each other (Tarjan's strongly connected components)."""
+    """The groups of files that reach each other (Tarjan's strongly connected components)."""
     index, low, stack, found = {}, {}, [], []
 
-    def visit(unit):
-        index[unit] = low[unit] = len(index)
-        stack.append(unit)
-        for other in sorted(graph[unit]):
+    def visit(name):
+        index[name] = low[name] = len(index)
+        stack.append(name)
+        for other in sorted(graph[name]):
             if other not in index:
                 visit(other)
-                low[unit] = min(low[unit], low[other])
+                low[name] = min(low[name], low[other])
             elif other in stack:
-                low[unit] = min(low[unit], index[other])
-        if low[unit] == index[unit]:
-            at = stack.index(unit)
+                low[name] = min(low[name], index[other])
+        if low[name] == index[name]:
+            at = stack.index(name)
             group = stack[at:]
             del stack[at:]
             if len(group) > 1:
                 found.append(sorted(group))
 
-    for unit in sorted(graph):
-        if unit not in index:
-            visit(unit)
+    for name in sorted(graph):
+        if name not in index:
+            visit(name)
     return found
 
 
@@ -90,15 +80,16 @@ def main(arguments):
     failed = False
     for folder in named or folders():
         graph = uses(folder)
-        name = folder.relative_to(ROOT)
+        room = folder.relative_to(ROOT)
         if show:
-            for unit, used in sorted(graph.items()):
-                print(f"{name}/{unit}: {' '.join(sorted(used))}")
+            for name, used in sorted(graph.items()):
+                print(f"{room}/{name}: {' '.join(sorted(used))}")
         for group in circles(graph):
             failed = True
-            print(f"{name}: {', '.join(group)} use each other in a circle:", file=sys.stderr)
-            for unit in group:
-                print(f"  {unit} uses {', '.join(sorted(graph[unit] & set(group)))}", file=sys.stderr)
+            print(f"{room}: {', '.join(group)} use each other in a circle:", file=sys.stderr)
+            for name in group:
+                print(f"  {name} uses {', '.join(sorted(graph[name] & set(group)))}",
+                      file=sys.stderr)
     return 1 if failed else 0
 
 

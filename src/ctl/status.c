@@ -211,9 +211,9 @@ static void print_drops(const json_t *status)
         printf("  %-20s %10lld  %s\n", show(&shown, reason), (long long)json_integer_value(count),
                explain(reason));
     }
-    if (member_number(status, "told") > 0)
+    if (member_number(status, "refusals_sent") > 0)
         printf("internal hosts were told %lld times, by ICMP\n",
-               (long long)member_number(status, "told"));
+               (long long)member_number(status, "refusals_sent"));
 }
 
 static void print_report(const json_t *status)

@@ -14,7 +14,7 @@ void events_subscribe(struct request *request, const struct filter *filter)
     struct client *client = request->client;
 
     if (!client->subscribed) { /* asking again changes the filter, not the place */
-        client->next_event = gateway_lock(request->gateway)->events.next;
+        client->next_event = nat_next_event(gateway_lock(request->gateway));
         gateway_unlock(request->gateway);
     }
     client->subscribed = true;
@@ -34,10 +34,9 @@ static int64_t epoch_ms(void)
 static size_t read_slice(struct client *client, struct gateway *gateway, uint64_t *lost)
 {
     const struct nat *nat = gateway_lock(gateway);
-    size_t count = event_read(&nat->events, &client->next_event, client->control->event,
-                              CONTROL_EVENT_SLICE, lost);
+    size_t count = nat_read_events(nat, &client->next_event, client->control->event,
+                                   CONTROL_EVENT_SLICE, lost, &client->behind);
 
-    client->behind = client->next_event < nat->events.next;
     gateway_unlock(gateway);
     return count;
 }

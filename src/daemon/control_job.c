@@ -81,7 +81,7 @@ void job_step(struct client *client, struct gateway *gateway)
 /* The end of the slice that begins at job->slot, which then begins the next one. */
 static uint32_t next_slice(struct job *job, const struct nat *nat)
 {
-    uint32_t left = nat->table.capacity - job->slot;
+    uint32_t left = nat_slots(nat) - job->slot;
 
     return job->slot += left < CONTROL_SLICE ? left : CONTROL_SLICE;
 }
@@ -264,14 +264,8 @@ static uint64_t kill_slots(struct gateway *gateway, const uint32_t *slots, const
     uint64_t now = gateway_now(), ended = 0;
     struct nat *nat = gateway_lock(gateway);
 
-    for (size_t i = 0; i < count; i++) {
-        const struct session *session = &nat->table.session[slots[i]];
-
-        if (session->live == SLOT_LIVE && session->id == ids[i]) {
-            nat_kill(nat, slots[i], now);
-            ended++;
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        ended += nat_kill(nat, slots[i], ids[i], now);
     gateway_unlock(gateway);
     return ended;
 }

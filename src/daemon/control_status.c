@@ -22,11 +22,11 @@ static json_t *json_sessions(const struct gateway_status *status)
 
     for (int reason = CLOSE_NONE + 1; reason < CLOSE_REASON_COUNT; reason++)
         json_object_set_new(closed, close_reason_name((enum close_reason)reason),
-                            json_integer((json_int_t)status->counters.closed[reason]));
-    return json_pack("{s:I,s:I,s:I,s:I,s:o}", "live", (json_int_t)status->sessions, "limit",
-                     (json_int_t)status->sessions_max, "opened",
-                     (json_int_t)status->counters.opened, "adopted",
-                     (json_int_t)status->counters.adopted, "closed", closed);
+                            json_integer((json_int_t)status->nat.counters.closed[reason]));
+    return json_pack("{s:I,s:I,s:I,s:I,s:o}", "live", (json_int_t)status->nat.sessions, "limit",
+                     (json_int_t)status->nat.sessions_max, "opened",
+                     (json_int_t)status->nat.counters.opened, "adopted",
+                     (json_int_t)status->nat.counters.adopted, "closed", closed);
 }
 
 /* Counting a pool's ports takes microseconds, so each share gets a hold of the lock of its own. */
@@ -71,8 +71,8 @@ static json_t *json_shares(struct gateway *gateway)
 
 static json_t *json_direction(const struct gateway_status *status, enum packet_hook hook)
 {
-    return json_pack("{s:I,s:I,s:I,s:I}", "packets", (json_int_t)status->counters.packets[hook],
-                     "bytes", (json_int_t)status->counters.bytes[hook], "packets_per_second",
+    return json_pack("{s:I,s:I,s:I,s:I}", "packets", (json_int_t)status->nat.counters.packets[hook],
+                     "bytes", (json_int_t)status->nat.counters.bytes[hook], "packets_per_second",
                      (json_int_t)status->packet_rate[hook], "bytes_per_second",
                      (json_int_t)status->byte_rate[hook]);
 }
@@ -81,7 +81,7 @@ static json_t *json_traffic(const struct gateway_status *status)
 {
     return json_pack("{s:o,s:o,s:I}", "in", json_direction(status, HOOK_INBOUND), "out",
                      json_direction(status, HOOK_OUTBOUND), "unchanged",
-                     (json_int_t)status->counters.unchanged);
+                     (json_int_t)status->nat.counters.unchanged);
 }
 
 /* Every reason is there, so that scripts see zeros. */
@@ -91,7 +91,7 @@ static json_t *json_drops(const struct gateway_status *status)
 
     for (int reason = DROP_NONE + 1; reason < DROP_REASON_COUNT; reason++)
         json_object_set_new(drops, drop_reason_name((enum drop_reason)reason),
-                            json_integer((json_int_t)status->counters.dropped[reason]));
+                            json_integer((json_int_t)status->nat.counters.dropped[reason]));
     return drops;
 }
 
@@ -125,12 +125,12 @@ static json_t *json_kernel(const struct gateway_status *status)
 
 static json_t *json_offload(const struct gateway_status *status)
 {
-    const struct offload_counters *counters = &status->offload_counters;
+    const struct offload_counters *counters = &status->nat.offload;
 
     return json_pack(
         "{s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I}", "mode", status->offload ? "on" : "off",
-        "sessions", (json_int_t)status->offload_sessions, "limit",
-        (json_int_t)status->offload_sessions_max, "memory", (json_int_t)status->offload_memory,
+        "sessions", (json_int_t)status->nat.offloaded, "limit",
+        (json_int_t)status->nat.offloaded_max, "memory", (json_int_t)status->nat.offload_memory,
         "packets",
         json_both_ways(status->offload_packets[HOOK_OUTBOUND],
                        status->offload_packets[HOOK_INBOUND]),
@@ -159,10 +159,11 @@ json_t *json_status(struct gateway *gateway)
         "version", PORTREEVE_VERSION, "pid", (json_int_t)getpid(), "started",
         json_time(status.started), "uptime", (double)status.uptime_ms / 1000, "external",
         json_external(gateway, &status), "sessions", json_sessions(&status), "mappings", "live",
-        (json_int_t)status.mappings, "overloaded", (json_int_t)status.counters.overloaded, "hosts",
-        (json_int_t)status.hosts, "memory", (json_int_t)status.memory, "shares",
+        (json_int_t)status.nat.mappings, "overloaded", (json_int_t)status.nat.counters.overloaded,
+        "hosts", (json_int_t)status.nat.hosts, "memory", (json_int_t)status.memory, "shares",
         json_shares(gateway), "traffic", json_traffic(&status), "drops", json_drops(&status),
-        "told", (json_int_t)status.counters.told, "queues", json_queues(gateway, &status), "kernel",
-        json_kernel(&status), "offload", json_offload(&status), "workers",
-        (json_int_t)status.workers, "warnings", json_warnings(&status));
+        "refusals_sent", (json_int_t)status.nat.counters.refusals_sent, "queues",
+        json_queues(gateway, &status), "kernel", json_kernel(&status), "offload",
+        json_offload(&status), "workers", (json_int_t)status.workers, "warnings",
+        json_warnings(&status));
 }

@@ -133,7 +133,7 @@ static int make_translator(struct gateway *gateway, struct error *error)
         error_set(error, "not enough memory for %u sessions ([limits] sessions)", sessions);
         return -ENOMEM;
     }
-    large_pages_below_table(&gateway->nat->table);
+    nat_each_array(gateway->nat, large_pages_below);
     return 0;
 }
 

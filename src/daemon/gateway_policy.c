@@ -437,16 +437,18 @@ static void limit_mss(struct gateway *gateway)
     gateway_unlock(gateway);
 }
 
-/* Twice, for new addresses that need the slots of those which have gone. */
+/* Returns how many sessions have ended. */
 static uint32_t set_external(struct gateway *gateway, const struct address *addresses, size_t count)
 {
-    uint32_t ended = 0;
+    bool complete =
+        nat_set_external(gateway_lock(gateway), gateway->external_interface, addresses, count);
+    uint32_t ended;
 
-    for (int turn = 0; turn < 2; turn++) {
+    gateway_unlock(gateway);
+    ended = gateway_review(gateway);
+    if (!complete) { /* new addresses need the slots of former ones, which are free now */
         nat_set_external(gateway_lock(gateway), gateway->external_interface, addresses, count);
         gateway_unlock(gateway);
-        if (turn == 0)
-            ended = gateway_review(gateway);
     }
     return ended;
 }

@@ -41,14 +41,14 @@ void gateway_begin_hits(struct gateway *gateway)
 void gateway_measure_rates(struct gateway *gateway)
 {
     struct rate_sample *sample = &gateway->sample[gateway->sample_next];
-    struct nat_counters counters;
+    struct nat_summary nat;
 
     read_hits(gateway);
-    counters = gateway_lock(gateway)->counters;
+    nat_summarize(gateway_lock(gateway), &nat);
     gateway_unlock(gateway);
     for (int hook = 0; hook < 2; hook++) {
-        sample->packets[hook] = counters.packets[hook] + offloaded_packets(gateway, hook);
-        sample->bytes[hook] = counters.bytes[hook] + offloaded_bytes(gateway, hook);
+        sample->packets[hook] = nat.counters.packets[hook] + offloaded_packets(gateway, hook);
+        sample->bytes[hook] = nat.counters.bytes[hook] + offloaded_bytes(gateway, hook);
     }
     sample->time = gateway_now();
     gateway->sample_next = (gateway->sample_next + 1) % (RATE_SECONDS + 1);
@@ -106,14 +106,14 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
         add_warning(status, "%.250s", gateway->address_problem.text);
     if (!host_forwards())
         add_warning(status, "the host does not forward IPv4: sysctl net.ipv4.ip_forward=1");
-    if (status->sessions >= status->sessions_max / 5 * 4)
+    if (status->nat.sessions >= status->nat.sessions_max / 5 * 4)
         add_warning(status, "the table is %u %% full: [limits] sessions",
-                    (unsigned)((uint64_t)status->sessions * 100 / status->sessions_max));
-    if (status->offload_counters.refused > 0)
+                    (unsigned)((uint64_t)status->nat.sessions * 100 / status->nat.sessions_max));
+    if (status->nat.offload.refused > 0)
         add_warning(status,
                     "the kernel has refused to rewrite %llu sessions by itself: their packets take "
                     "the queue",
-                    (unsigned long long)status->offload_counters.refused);
+                    (unsigned long long)status->nat.offload.refused);
     if (gateway->rules_restored > 0)
         add_warning(status,
                     "another program has removed our nf_tables rules %u times; they were restored",
@@ -137,8 +137,8 @@ static void add_offloaded(struct gateway *gateway, struct gateway_status *status
     for (int hook = 0; hook < 2; hook++) {
         status->offload_packets[hook] = offloaded_packets(gateway, hook);
         status->offload_bytes[hook] = offloaded_bytes(gateway, hook);
-        status->counters.packets[hook] += status->offload_packets[hook];
-        status->counters.bytes[hook] += status->offload_bytes[hook];
+        status->nat.counters.packets[hook] += status->offload_packets[hook];
+        status->nat.counters.bytes[hook] += status->offload_bytes[hook];
     }
 }
 
@@ -152,17 +152,9 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     memcpy(status->external, gateway->external, sizeof(status->external));
     status->external_count = gateway->external_count;
     nat = gateway_lock(gateway);
-    status->sessions = nat->table.live;
-    status->sessions_max = nat->table.capacity;
-    status->mappings = nat->table.mappings_live;
-    status->hosts = nat->table.hosts_live;
+    nat_summarize(nat, &status->nat);
     status->memory = nat_memory(nat);
-    status->counters = nat->counters;
     status->offload = gateway->offload != NULL;
-    status->offload_sessions = nat->offload.used;
-    status->offload_sessions_max = nat->offload.capacity;
-    status->offload_counters = nat->offload.counters;
-    status->offload_memory = nat->offload.capacity * sizeof(*nat->offload.entry);
     gateway_unlock(gateway);
     add_offloaded(gateway, status);
     read_rates(gateway, status);

@@ -1,5 +1,7 @@
 #include "portreeve/large_pages.h"
 
+#include <stdint.h>
+
 #include <sys/mman.h>
 
 #ifndef MADV_COLLAPSE
@@ -12,11 +14,4 @@ void large_pages_below(void *start, size_t length)
 
     if (length >= before + LARGE_PAGE)
         madvise((uint8_t *)start + before, (length - before) & ~(LARGE_PAGE - 1), MADV_COLLAPSE);
-}
-
-void large_pages_below_table(const struct table *table)
-{
-    large_pages_below(table->session, table->capacity * sizeof(*table->session));
-    large_pages_below(table->mapping, table->capacity * sizeof(*table->mapping));
-    large_pages_below(table->index.line, index_memory(&table->index));
 }

@@ -27,7 +27,7 @@ struct state_header {
 #define HEADER_ROOM 4096
 
 _Static_assert(sizeof(struct state_header) <= HEADER_ROOM, "the header has its room");
-_Static_assert(HEADER_ROOM % _Alignof(struct session) == 0, "sessions begin with a cache line");
+_Static_assert(HEADER_ROOM % 64 == 0, "sessions begin with a cache line");
 
 struct state {
     int file;
@@ -53,7 +53,7 @@ static struct state_header expected_header(uint32_t capacity)
     snprintf(header.magic, sizeof(header.magic), "%s", MAGIC);
     snprintf(header.version, sizeof(header.version), "%s", PORTREEVE_VERSION);
     read_boot_id(header.boot_id, sizeof(header.boot_id));
-    header.session_size = sizeof(struct session);
+    header.session_size = (uint32_t)nat_session_size();
     header.capacity = capacity;
     return header;
 }
@@ -152,7 +152,7 @@ int state_open(struct state **out, const char *directory, uint32_t capacity, boo
     if (state == NULL)
         return -ENOMEM;
     snprintf(path, sizeof(path), "%s/sessions", directory);
-    state->length = HEADER_ROOM + (size_t)capacity * sizeof(struct session);
+    state->length = HEADER_ROOM + capacity * nat_session_size();
     result = make_directory(directory, error);
     state->file = result < 0 ? result : open_locked(path, error);
     result = state->file;
@@ -171,9 +171,9 @@ int state_open(struct state **out, const char *directory, uint32_t capacity, boo
     return 0;
 }
 
-struct session *state_sessions(struct state *state)
+void *state_sessions(struct state *state)
 {
-    return (struct session *)(void *)((uint8_t *)state->map + HEADER_ROOM);
+    return (uint8_t *)state->map + HEADER_ROOM;
 }
 
 void state_close(struct state *state)

@@ -10,7 +10,7 @@
 #define PORTREEVE_STATE_H
 
 #include "portreeve/error.h"
-#include "portreeve/table.h"
+#include "portreeve/nat.h"
 
 struct state;
 
@@ -22,7 +22,7 @@ int state_open(struct state **state, const char *directory, uint32_t capacity, b
                struct error *error);
 
 /* The room itself, for nat_new. */
-struct session *state_sessions(struct state *state);
+void *state_sessions(struct state *state);
 
 /* Unmaps; the file stays for the next start. NULL is fine. */
 void state_close(struct state *state);

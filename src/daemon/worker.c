@@ -24,7 +24,7 @@ struct worker {
 };
 
 /* ICMP is best effort: when it cannot be sent, the drop has been counted all the same. */
-static void tell_source(const struct worker *worker, const struct packet *packet)
+static void send_refusal(const struct worker *worker, const struct packet *packet)
 {
     uint8_t message[ICMP_REFUSAL_MAX];
     struct sockaddr_in source = {.sin_family = AF_INET};
@@ -54,8 +54,8 @@ static int serve_batch(struct worker *worker)
         nat_translate(nat, &packets[i], now);
     gateway_unlock_and_order(worker->gateway);
     for (int i = 0; i < count; i++) {
-        if (packets[i].tell_source)
-            tell_source(worker, &packets[i]);
+        if (packets[i].send_refusal)
+            send_refusal(worker, &packets[i]);
     }
     return queue_reply(worker->queue);
 }

@@ -4,7 +4,7 @@
 #ifndef NAT_ALLOCATE_H
 #define NAT_ALLOCATE_H
 
-#include "portreeve/nat.h"
+#include "nat_internal.h"
 
 /* What the world sees instead of an internal endpoint: by a forward, by a mapping, or not at all.
  */

@@ -1,4 +1,4 @@
-#include "portreeve/checksum.h"
+#include "checksum.h"
 
 #include <string.h>
 

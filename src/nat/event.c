@@ -1,9 +1,7 @@
 /*
  * event.c - the ring of events, and the words for them
  */
-#include "event_internal.h"
-
-#include <string.h>
+#include "nat_internal.h"
 
 const char *event_type_name(enum event_type type)
 {
@@ -35,9 +33,10 @@ void event_publish(struct nat *nat, enum event_type type, enum close_reason reas
     nat_view(nat, slot, now, &event->session);
 }
 
-size_t event_read(const struct event_ring *ring, uint64_t *from, struct event *out, size_t max,
-                  uint64_t *lost)
+size_t nat_read_events(const struct nat *nat, uint64_t *from, struct event *out, size_t max,
+                       uint64_t *lost, bool *behind)
 {
+    const struct event_ring *ring = &nat->events;
     uint64_t oldest = ring->next > EVENT_RING ? ring->next - EVENT_RING : 1;
     size_t count = 0;
 
@@ -48,5 +47,11 @@ size_t event_read(const struct event_ring *ring, uint64_t *from, struct event *o
     }
     while (count < max && *from < ring->next)
         out[count++] = ring->event[(*from)++ % EVENT_RING];
+    *behind = *from < ring->next;
     return count;
+}
+
+uint64_t nat_next_event(const struct nat *nat)
+{
+    return nat->events.next;
 }

@@ -1,10 +1,19 @@
 /*
- * event_internal.h - publishing events, for the core alone
+ * event_internal.h - the ring of events, and publishing them
  */
 #ifndef NAT_EVENT_INTERNAL_H
 #define NAT_EVENT_INTERNAL_H
 
-#include "portreeve/nat.h"
+#include "portreeve/event.h"
+
+struct nat;
+
+#define EVENT_RING 4096
+
+struct event_ring {
+    struct event *event; /* EVENT_RING of them */
+    uint64_t next;       /* sequence of the next event */
+};
 
 /* Of the session in this slot, as it is now. */
 void event_publish(struct nat *nat, enum event_type type, enum close_reason reason, uint32_t slot,

@@ -88,7 +88,7 @@ static size_t free_slot(const struct nat *nat)
     return slot;
 }
 
-void external_enter(struct nat *nat, const struct address *addresses, size_t count)
+bool external_enter(struct nat *nat, const struct address *addresses, size_t count)
 {
     for (size_t n = 0; n < count; n++) {
         size_t slot = free_slot(nat);
@@ -96,7 +96,7 @@ void external_enter(struct nat *nat, const struct address *addresses, size_t cou
         if (external_has(nat, &addresses[n]))
             continue;
         if (slot == EXTERNAL_ADDRESSES_MAX)
-            break;
+            return false;
         for (size_t protocol = 0; protocol < PROTOCOL_COUNT; protocol++)
             ports_init(&nat->ports[slot * PROTOCOL_COUNT + protocol]);
         apply_port_hold(nat, slot);
@@ -104,4 +104,5 @@ void external_enter(struct nat *nat, const struct address *addresses, size_t cou
         nat->external_valid[slot] = true;
         nat->external_count++;
     }
+    return true;
 }

@@ -4,7 +4,7 @@
 #ifndef NAT_EXTERNAL_H
 #define NAT_EXTERNAL_H
 
-#include "portreeve/nat.h"
+#include "nat_internal.h"
 
 /* The slot of an external address, or EXTERNAL_ADDRESSES_MAX. */
 size_t external_find(const struct nat *nat, const struct address *address);
@@ -37,7 +37,7 @@ void external_apply_port_hold(struct nat *nat);
 /* Makes the slots of all addresses but these invalid. False when there were none. */
 bool external_retire_others(struct nat *nat, const struct address *addresses, size_t count);
 
-/* Gives a free slot to each of these addresses that has none, as long as there are free ones. */
-void external_enter(struct nat *nat, const struct address *addresses, size_t count);
+/* Gives a slot to each of these addresses that has none; false when there are too few free ones. */
+bool external_enter(struct nat *nat, const struct address *addresses, size_t count);
 
 #endif

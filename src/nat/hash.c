@@ -1,4 +1,4 @@
-#include "portreeve/hash.h"
+#include "hash.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 #include "portreeve/icmp.h"
+#include "checksum.h"
 #include "packet_edit.h"
-#include "portreeve/checksum.h"
 
 #include <string.h>
 

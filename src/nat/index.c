@@ -1,5 +1,5 @@
-#include "portreeve/index.h"
-#include "portreeve/wheel.h"
+#include "index.h"
+#include "wheel.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #ifndef NAT_IP_ID_H
 #define NAT_IP_ID_H
 
-#include "portreeve/nat.h"
+#include "nat_internal.h"
 
 /*
  * Hosts that share an address do not know each other's IP ids, so they would use the same ones

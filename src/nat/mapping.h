@@ -6,7 +6,7 @@
 #ifndef NAT_MAPPING_H
 #define NAT_MAPPING_H
 
-#include "portreeve/nat.h"
+#include "nat_internal.h"
 
 /*
  * Adds a mapping whose port has been taken, or is shared, as its holder or as one of its sharers.

@@ -1,6 +1,6 @@
-#include "portreeve/mss.h"
+#include "mss.h"
 #include "packet_edit.h"
-#include "portreeve/tcp.h"
+#include "tcp.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
  * nat.c - the life of a translator, and what is set from outside
  */
-#include "portreeve/nat.h"
+#include "nat_internal.h"
 
 #include "external.h"
 #include "offload_entries.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], struct session *memory,
+struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], void *memory,
                     uint64_t now)
 {
     struct nat *nat = calloc(1, sizeof(*nat));
@@ -76,20 +76,19 @@ bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget)
     return true;
 }
 
-size_t nat_memory(const struct nat *nat)
-{
-    return sizeof(*nat) + table_memory(&nat->table) + EVENT_RING * sizeof(struct event) +
-           EXTERNAL_ADDRESSES_MAX * PROTOCOL_COUNT * sizeof(struct port_space);
-}
-
 void nat_set_mss_limit(struct nat *nat, uint16_t limit)
 {
     nat->mss_limit = limit;
 }
 
-void nat_kill(struct nat *nat, uint32_t slot, uint64_t now)
+bool nat_kill(struct nat *nat, uint32_t slot, uint64_t id, uint64_t now)
 {
+    const struct session *session = &nat->table.session[slot];
+
+    if (session->live != SLOT_LIVE || session->id != id)
+        return false;
     session_close(nat, slot, CLOSE_KILLED, now);
+    return true;
 }
 
 void nat_set_policy(struct nat *nat, const struct policy *policy)
@@ -99,25 +98,11 @@ void nat_set_policy(struct nat *nat, const struct policy *policy)
     external_apply_port_hold(nat);
 }
 
-void nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses,
+bool nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses,
                       size_t count)
 {
     nat->external_interface = interface_index;
     if (external_retire_others(nat, addresses, count))
         review_begin(nat);
-    external_enter(nat, addresses, count);
-}
-
-void nat_pool_use(struct nat *nat, uint16_t share, uint8_t protocol, uint64_t now, uint32_t *used,
-                  uint32_t *size)
-{
-    const struct pool *pool = policy_pool(nat->policy, share, protocol);
-
-    *used = *size = 0;
-    for (size_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++) {
-        if (nat->external_valid[i]) {
-            *used += ports_used(external_port_space(nat, i, protocol), pool, now);
-            *size += pool->size;
-        }
-    }
+    return external_enter(nat, addresses, count);
 }

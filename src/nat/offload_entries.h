@@ -4,7 +4,41 @@
 #ifndef NAT_OFFLOAD_ENTRIES_H
 #define NAT_OFFLOAD_ENTRIES_H
 
-#include "portreeve/nat.h"
+#include "portreeve/offload.h"
+#include "table.h"
+
+enum offload_state {
+    ENTRY_FREE,
+    ENTRY_WANTED,
+    ENTRY_ADDING,
+    ENTRY_LIVE,
+    ENTRY_DUE,
+    ENTRY_ASKING,
+    ENTRY_LEAVING,
+    ENTRY_REMOVING,
+};
+
+struct offload_entry {
+    struct link link;
+    uint32_t session;   /* its slot; INDEX_NONE: it has ended */
+    uint8_t state;      /* enum offload_state */
+    bool withdrawn;     /* while ADDING or ASKING: it is to leave */
+    bool has_reset;     /* an RST waits for the last word about the sequence numbers */
+    uint8_t reset_from; /* enum role */
+    struct tcp_segment reset;
+    uint64_t packets[2], bytes[2]; /* as last folded, by enum packet_hook */
+    struct offload_flow flow;
+};
+
+struct offload {
+    struct offload_entry *entry; /* NULL: everything takes the queue */
+    uint32_t capacity, used;
+    uint32_t after; /* packets of both sides that a session passes by the queue first */
+    uint32_t free;  /* chained by link.next */
+    struct list wanted, due, leaving;
+    uint32_t look; /* the entry to be looked at next */
+    struct offload_counters counters;
+};
 
 /* A packet has passed by the queue; the session ends; its state has changed. */
 void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packet);

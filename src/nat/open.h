@@ -4,7 +4,7 @@
 #ifndef NAT_OPEN_H
 #define NAT_OPEN_H
 
-#include "portreeve/nat.h"
+#include "nat_internal.h"
 
 /* Why a packet without a session may not open one by what it is; DROP_NONE when it may. */
 enum drop_reason open_refused(const struct packet_view *view);

@@ -1,7 +1,7 @@
 #include "portreeve/packet.h"
+#include "checksum.h"
 #include "packet_edit.h"
-#include "portreeve/checksum.h"
-#include "portreeve/tcp.h"
+#include "tcp.h"
 
 #include <string.h>
 

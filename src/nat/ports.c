@@ -1,4 +1,4 @@
-#include "portreeve/ports.h"
+#include "ports.h"
 
 #include <string.h>
 

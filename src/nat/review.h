@@ -4,7 +4,7 @@
 #ifndef NAT_REVIEW_H
 #define NAT_REVIEW_H
 
-#include "portreeve/nat.h"
+#include "nat_internal.h"
 
 /*
  * Like table_find and table_find_transit, for what a packet carries: a session that a review has

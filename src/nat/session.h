@@ -4,7 +4,7 @@
 #ifndef NAT_SESSION_H
 #define NAT_SESSION_H
 
-#include "portreeve/nat.h"
+#include "nat_internal.h"
 
 /* What a new session is to be; session_open fills the rest. */
 struct session_plan {

@@ -4,7 +4,7 @@
 #ifndef NAT_SESSION_FACTS_H
 #define NAT_SESSION_FACTS_H
 
-#include "portreeve/nat.h"
+#include "nat_internal.h"
 
 /* The policy that the indexes of shares and forwards in this session mean. */
 static inline const struct policy *session_policy(const struct nat *nat,

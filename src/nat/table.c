@@ -4,13 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *direction_name(enum direction direction)
-{
-    static const char *const names[] = {"outbound", "inbound", "hairpin"};
-
-    return names[direction];
-}
-
 static struct links wheel_links(const struct table *table)
 {
     return (struct links){(uint8_t *)&table->session[0].wheel_link, sizeof(struct session)};

@@ -4,7 +4,7 @@
 #ifndef PORTREEVE_TABLE_INTERNAL_H
 #define PORTREEVE_TABLE_INTERNAL_H
 
-#include "portreeve/table.h"
+#include "table.h"
 
 /*
  * A node of the index is a slot times INDEX_NODES plus one of these: a session's key, or what else

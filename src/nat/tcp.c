@@ -1,22 +1,8 @@
-#include "portreeve/tcp.h"
+/*
+ * tcp.c - the states of a connection, and what its sequence numbers tell
+ */
+#include "tcp.h"
 #include "portreeve/packet.h"
-
-static const char *const state_names[STATE_COUNT] = {
-    [STATE_UNANSWERED] = "unanswered",
-    [STATE_ANSWERED] = "answered",
-    [STATE_OPENING] = "opening",
-    [STATE_ANSWERED_SYN] = "opening",
-    [STATE_ESTABLISHED] = "established",
-    [STATE_CLOSING_BY_INITIATOR] = "closing",
-    [STATE_CLOSING_BY_RESPONDER] = "closing",
-    [STATE_CLOSED] = "closed",
-    [STATE_RESET] = "reset",
-};
-
-const char *session_state_name(enum session_state state)
-{
-    return state_names[state];
-}
 
 bool tcp_may_open(uint8_t flags)
 {

@@ -14,10 +14,10 @@
  */
 #include "external.h"
 #include "ip_id.h"
+#include "mss.h"
 #include "offload_entries.h"
 #include "open.h"
 #include "portreeve/icmp.h"
-#include "portreeve/mss.h"
 #include "review.h"
 #include "session.h"
 #include "session_facts.h"
@@ -271,20 +271,21 @@ static enum drop_reason decide(struct nat *nat, struct packet *packet, uint64_t 
  * At most this many refusals a second are told, over all hosts: ICMP must not become the flood (RFC
  * 1812 section 4.3.2.8).
  */
-#define TELL_RATE 100
+#define REFUSAL_RATE 100
 
-static bool take_tell_token(struct nat *nat, uint64_t now)
+static bool take_refusal_token(struct nat *nat, uint64_t now)
 {
-    uint64_t earned = (now - nat->tell_filled) * TELL_RATE / 1000;
+    uint64_t earned = (now - nat->refusal_filled) * REFUSAL_RATE / 1000;
 
     if (earned > 0) {
-        nat->tell_tokens =
-            earned + nat->tell_tokens < TELL_RATE ? (uint32_t)earned + nat->tell_tokens : TELL_RATE;
-        nat->tell_filled = now;
+        nat->refusal_tokens = earned + nat->refusal_tokens < REFUSAL_RATE
+                                  ? (uint32_t)earned + nat->refusal_tokens
+                                  : REFUSAL_RATE;
+        nat->refusal_filled = now;
     }
-    if (nat->tell_tokens == 0)
+    if (nat->refusal_tokens == 0)
         return false;
-    nat->tell_tokens--;
+    nat->refusal_tokens--;
     return true;
 }
 
@@ -292,7 +293,7 @@ static bool take_tell_token(struct nat *nat, uint64_t now)
  * Whether the sender of a dropped packet is told: an internal host that a limit refuses. An
  * outsider learns nothing.
  */
-static bool should_tell(struct nat *nat, const struct packet *packet, uint64_t now)
+static bool should_send_refusal(struct nat *nat, const struct packet *packet, uint64_t now)
 {
     struct packet_view view;
 
@@ -301,7 +302,8 @@ static bool should_tell(struct nat *nat, const struct packet *packet, uint64_t n
         return false;
     return packet_parse(packet, &view) == DROP_NONE && !view.is_icmp_error &&
            !external_receives(nat, packet) &&
-           policy_is_shared(nat->policy, &view.tuple.source.address) && take_tell_token(nat, now);
+           policy_is_shared(nat->policy, &view.tuple.source.address) &&
+           take_refusal_token(nat, now);
 }
 
 void nat_prefetch(const struct nat *nat, const struct packet *packets, size_t count)
@@ -321,12 +323,12 @@ void nat_prefetch(const struct nat *nat, const struct packet *packets, size_t co
 
 void nat_translate(struct nat *nat, struct packet *packet, uint64_t now)
 {
-    packet->tell_source = false;
+    packet->send_refusal = false;
     packet->reason = decide(nat, packet, now);
     if (packet->reason != DROP_NONE) {
         packet->verdict = VERDICT_DROP;
         nat->counters.dropped[packet->reason]++;
-        packet->tell_source = should_tell(nat, packet, now);
-        nat->counters.told += packet->tell_source;
+        packet->send_refusal = should_send_refusal(nat, packet, now);
+        nat->counters.refusals_sent += packet->send_refusal;
     }
 }

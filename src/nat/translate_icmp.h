@@ -4,7 +4,7 @@
 #ifndef NAT_TRANSLATE_ICMP_H
 #define NAT_TRANSLATE_ICMP_H
 
-#include "portreeve/nat.h"
+#include "nat_internal.h"
 
 /* Translates an error about a session's packet, or says why it is dropped. */
 enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet,

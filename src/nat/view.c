@@ -2,10 +2,39 @@
  * view.c - a session by viewpoint: internal, external, remote, out and in
  */
 #include "mapping.h"
+#include "nat_internal.h"
 #include "offload_entries.h"
 #include "session_facts.h"
 
 #include <string.h>
+
+const char *direction_name(enum direction direction)
+{
+    static const char *const names[DIRECTION_COUNT] = {
+        [DIRECTION_OUTBOUND] = "outbound",
+        [DIRECTION_INBOUND] = "inbound",
+        [DIRECTION_HAIRPIN] = "hairpin",
+    };
+
+    return names[direction];
+}
+
+const char *session_state_name(enum session_state state)
+{
+    static const char *const names[STATE_COUNT] = {
+        [STATE_UNANSWERED] = "unanswered",
+        [STATE_ANSWERED] = "answered",
+        [STATE_OPENING] = "opening",
+        [STATE_ANSWERED_SYN] = "opening",
+        [STATE_ESTABLISHED] = "established",
+        [STATE_CLOSING_BY_INITIATOR] = "closing",
+        [STATE_CLOSING_BY_RESPONDER] = "closing",
+        [STATE_CLOSED] = "closed",
+        [STATE_RESET] = "reset",
+    };
+
+    return names[state];
+}
 
 static void copy_name(char out[POLICY_NAME_MAX], const char *name)
 {

@@ -1,4 +1,4 @@
-#include "portreeve/wheel.h"
+#include "wheel.h"
 
 static struct link *link_of(struct links links, uint32_t index)
 {

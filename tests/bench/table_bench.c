@@ -3,8 +3,8 @@
  * new session, an expired one, and bytes a session. Prints JSON. Every session has a mapping of its
  * own; sessions are visited in random order.
  */
+#include "nat_internal.h"
 #include "portreeve/large_pages.h"
-#include "portreeve/nat.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,7 +128,7 @@ static struct nat *bench_nat(const struct policy *policy, uint64_t now)
     struct nat *nat = nat_new(policy, secret, NULL, now);
 
     must(nat != NULL, "no memory");
-    large_pages_below_table(&nat->table);
+    nat_each_array(nat, large_pages_below);
     for (uint32_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++)
         external[i] = address_from_ipv4(0xcb007101 + i);
     nat_set_external(nat, WAN, external, EXTERNAL_ADDRESSES_MAX);

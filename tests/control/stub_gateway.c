@@ -2,13 +2,14 @@
  * stub_gateway.c - a gateway made of the translator alone
  *
  * Inside:  10.0.0.0/24 (share lab, ports 50000-50999), 10.1.0.0/16 (share bulk, ports 51000-60999)
- * Outside: 203.0.113.5 on wan0 Forwards: bastion-ssh 2222/tcp -> 10.0.0.22:22 (allow, owner, note),
- * web 8000-8003/tcp -> 10.0.0.9:8000,
- *           dns 53/tcp+udp -> 10.0.0.53:53
+ * Outside: 203.0.113.5 on wan0
+ * Forwards: bastion-ssh 2222/tcp -> 10.0.0.22:22 (allow, owner, note),
+ *           web 8000-8003/tcp -> 10.0.0.9:8000, dns 53/tcp+udp -> 10.0.0.53:53
  * Sessions: one of each kind; stub_gateway_new lists them.
  */
 #include "stub_gateway.h"
 
+#include "nat_internal.h"
 #include "portreeve/text.h"
 
 #include <stdio.h>
@@ -221,7 +222,7 @@ void stub_gateway_churn(struct gateway *gateway, uint32_t count)
         for (uint32_t slot = 0; slot < gateway->nat->table.capacity; slot++) {
             if (nat_view(gateway->nat, slot, 0, &view) &&
                 view.id + 1 == gateway->nat->table.next_id) {
-                nat_kill(gateway->nat, slot, gateway_now());
+                nat_kill(gateway->nat, slot, view.id, gateway_now());
                 break;
             }
         }
@@ -384,19 +385,13 @@ const struct policy *gateway_policy(const struct gateway *gateway)
 
 void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
 {
-    const struct table *table = &gateway->nat->table;
-
     memset(status, 0, sizeof(*status));
     status->uptime_ms = gateway_now() - gateway->started;
     status->started = time(NULL) - (int64_t)(status->uptime_ms / 1000);
     status->external[0] = gateway->nat->external[0];
     status->external_count = 1;
-    status->sessions = table->live;
-    status->sessions_max = table->capacity;
-    status->mappings = table->mappings_live;
-    status->hosts = table->hosts_live;
+    nat_summarize(gateway->nat, &status->nat);
     status->memory = nat_memory(gateway->nat);
-    status->counters = gateway->nat->counters;
     status->packet_rate[HOOK_INBOUND] = 1200;
     status->byte_rate[HOOK_INBOUND] = 1500000;
     status->workers = 2;

@@ -5,6 +5,7 @@
  * SIGUSR1 opens one more session, SIGUSR2 makes more events than the ring holds, SIGHUP opens 20000
  * sessions; SIGTERM ends.
  */
+#include "nat_internal.h"
 #include "portreeve/control.h"
 #include "portreeve/log.h"
 #include "stub_gateway.h"

@@ -15,7 +15,7 @@ def one(sessions):
 def test_status(connection):
     status = connection.call("status")
     assert set(status) == {"version", "pid", "started", "uptime", "external", "sessions", "mappings", "hosts", "memory",
-                           "shares", "traffic", "drops", "told", "queues", "kernel", "offload", "workers", "warnings"}
+                           "shares", "traffic", "drops", "refusals_sent", "queues", "kernel", "offload", "workers", "warnings"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", status["started"])
     assert status["external"] == {"interface": "wan0", "addresses": ["203.0.113.5"]}
     assert status["sessions"]["live"] == status["sessions"]["opened"] == 8

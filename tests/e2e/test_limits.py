@@ -42,7 +42,7 @@ def test_rfc5508_req8_a_host_that_gets_no_port_is_told(lab, start_daemon):
         with pytest.raises(OSError) as refused:  # ICMP 3/13, as the host's kernel shows it
             fifth.recv(100)
         assert refused.value.errno == errno.EHOSTUNREACH
-        assert json.loads(daemon.client("status", "--json").stdout)["told"] == 1
+        assert json.loads(daemon.client("status", "--json").stdout)["refusals_sent"] == 1
 
 
 def test_a_dry_udp_pool_leaves_tcp_and_icmp_alone(lab, start_daemon):

@@ -120,12 +120,12 @@ static struct gateway *unchanged_gateway(void)
 {
     static struct gateway *gateway;
     static const struct policy *policy;
-    const struct nat *nat;
+    struct nat_summary nat;
     bool changed;
 
     if (gateway != NULL) {
-        nat = gateway_lock(gateway);
-        changed = gateway_policy(gateway) != policy || nat->table.live != nat->counters.opened;
+        nat_summarize(gateway_lock(gateway), &nat);
+        changed = gateway_policy(gateway) != policy || nat.sessions != nat.counters.opened;
         gateway_unlock(gateway);
         if (!changed)
             return gateway;

@@ -14,8 +14,8 @@
  * limits, eviction and dry pools are met within a few packets; it is emptied, not made anew, for
  * each input.
  */
+#include "nat_internal.h"
 #include "portreeve/icmp.h"
-#include "portreeve/nat.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,7 +182,7 @@ static void empty(void)
         set_addresses(1);
     for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
         if (nat->table.session[slot].live == SLOT_LIVE)
-            nat_kill(nat, slot, now);
+            nat_kill(nat, slot, nat->table.session[slot].id, now);
     }
     now += 2 * PORTS_HOLD_MS;
     nat_tick(nat, now, 0);
@@ -365,7 +365,7 @@ static void check_told(const struct packet *packet)
     static uint8_t message[ICMP_REFUSAL_MAX];
     size_t length;
 
-    if (packet->verdict != VERDICT_DROP || !packet->tell_source)
+    if (packet->verdict != VERDICT_DROP || !packet->send_refusal)
         return;
     length = icmp_write_refusal(packet, message);
     must(length >= 8 + 20 && length <= ICMP_REFUSAL_MAX);
@@ -470,7 +470,7 @@ static void control(uint8_t kind)
     else if (kind % 8 == 7)
         kernel_step(slot);
     else if (slot < nat->table.capacity && nat->table.session[slot].live == SLOT_LIVE)
-        nat_kill(nat, slot, now);
+        nat_kill(nat, slot, nat->table.session[slot].id, now);
     check_table();
 }
 

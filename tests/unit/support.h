@@ -8,7 +8,7 @@
 #ifndef PORTREEVE_TEST_SUPPORT_H
 #define PORTREEVE_TEST_SUPPORT_H
 
-#include "portreeve/nat.h"
+#include "nat_internal.h"
 
 #include <check.h>
 
@@ -135,6 +135,9 @@ uint32_t gateway_change_policy(struct gateway *gateway, struct policy *policy);
 uint32_t gateway_set_addresses(struct gateway *gateway, const struct address *addresses,
                                size_t count);
 /* Lets time pass, second by second if it is short. */
+/* Ends the live session in this slot, as an operator does. */
+void gateway_kill(struct gateway *gateway, uint32_t slot);
+
 void gateway_wait(struct gateway *gateway, uint64_t milliseconds);
 
 /*

@@ -93,6 +93,11 @@ uint32_t gateway_set_addresses(struct gateway *gateway, const struct address *ad
     return (uint32_t)(gateway->nat->counters.closed[CLOSE_ADDRESS] - before);
 }
 
+void gateway_kill(struct gateway *gateway, uint32_t slot)
+{
+    ck_assert(nat_kill(gateway->nat, slot, gateway->nat->table.session[slot].id, gateway->now));
+}
+
 void gateway_wait(struct gateway *gateway, uint64_t milliseconds)
 {
     gateway->now += milliseconds;

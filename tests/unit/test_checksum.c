@@ -1,7 +1,7 @@
 /*
  * test_checksum.c - the Internet checksum beside a word-by-word one
  */
-#include "portreeve/checksum.h"
+#include "checksum.h"
 #include "support.h"
 
 #include <string.h>

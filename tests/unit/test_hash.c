@@ -1,7 +1,7 @@
 /*
  * test_hash.c - SipHash beside one written from its definition, and the random numbers made of it
  */
-#include "portreeve/hash.h"
+#include "hash.h"
 #include "support.h"
 
 #include <string.h>

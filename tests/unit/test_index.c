@@ -3,9 +3,9 @@
  *
  * Few lines, and hashes of few bits, so that lines overflow into each other and tags clash.
  */
-#include "portreeve/index.h"
-#include "portreeve/wheel.h"
+#include "index.h"
 #include "support.h"
+#include "wheel.h"
 
 enum {
     NODES = 100,

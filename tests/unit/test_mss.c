@@ -3,7 +3,7 @@
  */
 #include "support.h"
 
-#include "portreeve/mss.h"
+#include "mss.h"
 
 #include <string.h>
 

@@ -383,7 +383,7 @@ START_TEST(a_session_that_ends_leaves_the_kernel_in_whatever_state_it_is)
     struct offload_traffic traffic = traffic_of(1, 1);
 
     start_offloaded_udp(lab_policy(FILTERING_ADDRESS_DEPENDENT)); /* live */
-    nat_kill(gateway.nat, 0, gateway.now);
+    gateway_kill(&gateway, 0);
     ck_assert(nat_offload_has_removals(gateway.nat));
     removed(1, 1);
 
@@ -391,7 +391,7 @@ START_TEST(a_session_that_ends_leaves_the_kernel_in_whatever_state_it_is)
         snprintf(external, sizeof(external), "%s", udp_out(&gateway, INTERNAL, SERVER));
         ck_assert_int_eq(udp_in(&gateway, SERVER, external), DROP_NONE);
     }
-    nat_kill(gateway.nat, 0, gateway.now); /* wanted: nobody has heard of it */
+    gateway_kill(&gateway, 0); /* wanted: nobody has heard of it */
     no_orders();
     ck_assert_uint_eq(gateway.nat->offload.used, 0);
 
@@ -400,7 +400,7 @@ START_TEST(a_session_that_ends_leaves_the_kernel_in_whatever_state_it_is)
         ck_assert_int_eq(udp_in(&gateway, SERVER, external), DROP_NONE);
     }
     order = take(OFFLOAD_ADD); /* on its way */
-    nat_kill(gateway.nat, 0, gateway.now);
+    gateway_kill(&gateway, 0);
     no_orders();
     nat_offload_added(gateway.nat, order.entry, true);
     removed(0, 0);
@@ -409,7 +409,7 @@ START_TEST(a_session_that_ends_leaves_the_kernel_in_whatever_state_it_is)
     start_offloaded_udp(lab_policy(FILTERING_ADDRESS_DEPENDENT));
     gateway_wait(&gateway, 300000);
     order = take(OFFLOAD_ASK); /* being asked about */
-    nat_kill(gateway.nat, 0, gateway.now);
+    gateway_kill(&gateway, 0);
     nat_offload_answered(gateway.nat, order.entry, &traffic, gateway.now);
     removed(1, 1);
     ck_assert_uint_eq(gateway.nat->offload.used, 0);

@@ -1,7 +1,7 @@
 /*
  * test_ports.c - the external ports of one address and protocol, beside a plain array of 65536
  */
-#include "portreeve/ports.h"
+#include "ports.h"
 #include "support.h"
 
 #include <stdlib.h>

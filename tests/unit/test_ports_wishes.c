@@ -2,7 +2,7 @@
  * test_ports_wishes.c - a port that is like the internal one: its class, its parity, and giving
  * these up
  */
-#include "portreeve/ports.h"
+#include "ports.h"
 #include "support.h"
 
 #include <stdlib.h>

@@ -205,7 +205,8 @@ static const char *forward_of_last_event(void)
 {
     static struct event event[16];
     uint64_t from = 1, lost;
-    size_t count = event_read(&gateway.nat->events, &from, event, 16, &lost);
+    bool behind;
+    size_t count = nat_read_events(gateway.nat, &from, event, 16, &lost, &behind);
 
     ck_assert_uint_gt(count, 0);
     ck_assert_int_eq(event[count - 1].type, EVENT_CLOSED);
@@ -224,7 +225,7 @@ START_TEST(whatever_ends_a_session_meanwhile_names_its_rule_as_it_was)
     ck_assert_str_eq(forward_of_last_event(), "web");
     for (uint32_t slot = 0; slot < gateway.nat->table.capacity; slot++) {
         if (gateway.nat->table.session[slot].live == SLOT_LIVE)
-            nat_kill(gateway.nat, slot, gateway.now);
+            gateway_kill(&gateway, slot);
     }
     ck_assert_str_eq(forward_of_last_event(), "web");
     ck_assert_uint_eq(review(), 1);

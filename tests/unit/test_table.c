@@ -5,7 +5,7 @@
  * The universe is small (four internal, four external, four remote endpoints), so that keys meet
  * often: hairpins share internal endpoints, and many sessions have the same filter key.
  */
-#include "portreeve/nat.h"
+#include "nat_internal.h"
 #include "support.h"
 
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * test_tcp.c - the states of TCP sessions (RFC 7857 section 2, RFC 5382)
  */
 #include "portreeve/packet.h"
-#include "portreeve/tcp.h"
 #include "support.h"
+#include "tcp.h"
 
 #include <string.h>
 

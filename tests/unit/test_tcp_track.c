@@ -2,8 +2,8 @@
  * test_tcp_track.c - which sequence numbers a connection has shown, and which RSTs are believed for
  * that (RFC 7857 section 2.2, RFC 5961 section 3); the options of a TCP header
  */
-#include "portreeve/tcp.h"
 #include "support.h"
+#include "tcp.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -71,7 +71,7 @@ static void assert_port_rests(uint32_t seconds)
     ck_assert_ptr_nonnull(udp_out(&gateway, "10.0.0.5:1", REMOTE ":53"));
     while (gateway.nat->table.session[slot].live != SLOT_LIVE)
         slot++;
-    nat_kill(gateway.nat, slot, gateway.now);
+    gateway_kill(&gateway, slot);
     gateway.now += seconds * UINT64_C(1000) - 1;
     ck_assert_ptr_null(udp_out(&gateway, "10.0.0.6:1", REMOTE ":53"));
     gateway.now += 1;

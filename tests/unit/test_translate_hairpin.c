@@ -387,7 +387,7 @@ START_TEST(a_session_that_ends_between_the_passes_drops_the_packet)
         struct session_view view;
 
         if (nat_view(gateway.nat, slot, gateway.now, &view))
-            nat_kill(gateway.nat, slot, gateway.now);
+            gateway_kill(&gateway, slot);
     }
     ck_assert_int_eq(pass_again(&gateway, &sample), DROP_NO_SESSION);
     gateway_stop(&gateway);

@@ -278,12 +278,13 @@ START_TEST(a_connections_life_is_told)
 {
     struct event event[8];
     uint64_t from = 1, lost = 99, begun;
+    bool behind;
 
     start();
     begun = gateway.now;
     keep(tcp_connect(&gateway, "10.0.0.5:4000", REMOTE ":443"));
     gateway_wait(&gateway, 7440000);
-    ck_assert_uint_eq(event_read(&gateway.nat->events, &from, event, 8, &lost), 3);
+    ck_assert_uint_eq(nat_read_events(gateway.nat, &from, event, 8, &lost, &behind), 3);
     ck_assert_uint_eq(lost, 0);
     ck_assert_uint_eq(from, 4);
     assert_event(&event[0], 1, EVENT_OPENED, CLOSE_NONE);
@@ -302,14 +303,15 @@ START_TEST(a_reader_may_take_events_in_parts)
 {
     struct event event[2];
     uint64_t from = 1, lost;
+    bool behind;
 
     start();
     keep(tcp_connect(&gateway, "10.0.0.5:4000", REMOTE ":443"));
     for (uint64_t i = 1; i <= 2; i++) {
-        ck_assert_uint_eq(event_read(&gateway.nat->events, &from, event, 1, &lost), 1);
+        ck_assert_uint_eq(nat_read_events(gateway.nat, &from, event, 1, &lost, &behind), 1);
         ck_assert_uint_eq(event[0].sequence, i);
     }
-    ck_assert_uint_eq(event_read(&gateway.nat->events, &from, event, 2, &lost), 0);
+    ck_assert_uint_eq(nat_read_events(gateway.nat, &from, event, 2, &lost, &behind), 0);
     ck_assert_uint_eq(from, 3);
     gateway_stop(&gateway);
 }
@@ -320,6 +322,7 @@ START_TEST(a_slow_reader_is_told_how_many_events_it_lost)
     static struct event event[EVENT_RING];
     struct policy *policy = lab_policy(FILTERING_ADDRESS_DEPENDENT);
     uint64_t from = 1, lost;
+    bool behind;
 
     policy_limits(policy)->sessions = 8;
     gateway_start(&gateway, policy);
@@ -329,7 +332,7 @@ START_TEST(a_slow_reader_is_told_how_many_events_it_lost)
         snprintf(to, sizeof(to), "192.0.%d.%d:53", i / 250, i % 250 + 1);
         ck_assert_ptr_nonnull(udp_out(&gateway, "10.0.0.5:4000", to));
     }
-    ck_assert_uint_eq(event_read(&gateway.nat->events, &from, event, EVENT_RING, &lost),
+    ck_assert_uint_eq(nat_read_events(gateway.nat, &from, event, EVENT_RING, &lost, &behind),
                       EVENT_RING);
     ck_assert_uint_eq(lost, gateway.nat->events.next - 1 - EVENT_RING);
     for (size_t i = 0; i < EVENT_RING; i++)

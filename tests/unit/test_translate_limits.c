@@ -376,7 +376,7 @@ START_TEST(a_killed_mappings_port_rests_as_well)
         struct session_view view;
 
         if (nat_view(gateway.nat, slot, gateway.now, &view))
-            nat_kill(gateway.nat, slot, gateway.now);
+            gateway_kill(&gateway, slot);
     }
     ck_assert_uint_eq(ended(CLOSE_KILLED), 1);
     ck_assert_ptr_null(udp_out(&gateway, "10.0.0.5:2", REMOTE ":53"));

@@ -193,11 +193,12 @@ START_TEST(the_event_of_a_withdrawn_rule_still_names_it)
 {
     struct event event[8];
     uint64_t from = 1, lost;
+    bool behind;
     size_t count;
 
     start_with_forward();
     ck_assert_uint_eq(gateway_change_policy(&gateway, policy_with_forward(NULL, NULL)), 2);
-    count = event_read(&gateway.nat->events, &from, event, 8, &lost);
+    count = nat_read_events(gateway.nat, &from, event, 8, &lost, &behind);
     ck_assert_uint_eq(count, 4);
     ck_assert_int_eq(event[3].type, EVENT_CLOSED);
     ck_assert_int_eq(event[3].reason, CLOSE_POLICY);

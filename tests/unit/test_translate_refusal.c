@@ -28,8 +28,8 @@ START_TEST(rfc5508_req8_a_host_whose_pool_is_dry_is_told)
     start_with_a_pool_of_one();
     make_udp(&sample, "10.0.0.6:1", REMOTE ":53", 10);
     ck_assert_int_eq(leave(&gateway, &sample), DROP_POOL_DRY);
-    ck_assert(sample.packet.tell_source);
-    ck_assert_uint_eq(gateway.nat->counters.told, 1);
+    ck_assert(sample.packet.send_refusal);
+    ck_assert_uint_eq(gateway.nat->counters.refusals_sent, 1);
     gateway_stop(&gateway);
 }
 END_TEST
@@ -44,7 +44,7 @@ START_TEST(a_host_that_reached_its_limit_is_told)
     ck_assert_ptr_nonnull(udp_out(&gateway, "10.0.0.5:1", REMOTE ":53"));
     make_tcp(&sample, "10.0.0.5:2", REMOTE ":80", TCP_SYN);
     ck_assert_int_eq(leave(&gateway, &sample), DROP_HOST_LIMIT);
-    ck_assert(sample.packet.tell_source);
+    ck_assert(sample.packet.send_refusal);
     gateway_stop(&gateway);
 }
 END_TEST
@@ -58,7 +58,7 @@ START_TEST(nobody_outside_is_told_anything)
     arrive(&gateway, &sample);
     make_tcp(&sample, REMOTE ":99", EXTERNAL ":50000", TCP_SYN);
     ck_assert_int_eq(arrive(&gateway, &sample), DROP_NO_SESSION);
-    ck_assert(!sample.packet.tell_source);
+    ck_assert(!sample.packet.send_refusal);
     gateway_stop(&gateway);
 }
 END_TEST
@@ -71,7 +71,7 @@ START_TEST(an_icmp_error_is_never_answered_with_another)
     make_udp(&quoted, REMOTE ":53", "10.0.0.6:1", 10);
     make_icmp_error(&sample, "10.0.0.6", REMOTE, ICMP_DESTINATION_UNREACHABLE, 3, &quoted, 8);
     ck_assert_int_ne(leave(&gateway, &sample), DROP_NONE);
-    ck_assert(!sample.packet.tell_source);
+    ck_assert(!sample.packet.send_refusal);
     gateway_stop(&gateway);
 }
 END_TEST
@@ -86,7 +86,7 @@ START_TEST(refusals_are_told_a_hundred_times_a_second_at_most)
         for (int i = 0; i < 1000; i++) {
             make_udp(&sample, "10.0.0.6:1", REMOTE ":53", 10);
             ck_assert_int_eq(leave(&gateway, &sample), DROP_POOL_DRY);
-            told += sample.packet.tell_source;
+            told += sample.packet.send_refusal;
         }
     }
     ck_assert_int_eq(told, 300);

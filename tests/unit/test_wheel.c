@@ -1,8 +1,8 @@
 /*
  * test_wheel.c - lists by index beside an array, the timing wheel beside a plain set of deadlines
  */
-#include "portreeve/wheel.h"
 #include "support.h"
+#include "wheel.h"
 
 #include <stdlib.h>
 

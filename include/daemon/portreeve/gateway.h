@@ -69,22 +69,18 @@ struct gateway_status {
     uint64_t uptime_ms;
     struct address external[EXTERNAL_ADDRESSES_MAX];
     size_t external_count;
-    uint32_t sessions, sessions_max, mappings, hosts;
-    size_t memory; /* bytes of the translator, all in (nat_memory) */
-    struct nat_counters counters;
-    uint64_t packet_rate[2],
-        byte_rate[2]; /* a second, over the last ten seconds, by enum packet_hook */
+    struct nat_summary nat;  /* its counters include what the kernel has rewritten */
+    size_t memory;           /* bytes of the translator, all in (nat_memory) */
+    uint64_t packet_rate[2]; /* a second, over the last ten seconds, by enum packet_hook */
+    uint64_t byte_rate[2];
     uint16_t workers;
     struct queue_statistics queue[CONFIG_WORKERS_MAX];
     int queue_error[CONFIG_WORKERS_MAX]; /* 0, or -errno of reading its statistics */
     const char *queue_expression, *defrag_expression;
-    bool offload; /* the kernel rewrites established sessions by itself */
-    uint32_t offload_sessions, offload_sessions_max;
-    size_t offload_memory; /* bytes of their list, besides `memory` */
-    struct offload_counters offload_counters;
-    uint64_t offload_packets[2],
-        offload_bytes[2]; /* what the kernel has rewritten, by enum packet_hook; also in counters */
-    uint32_t warnings;    /* conditions that an admin should look at, as text in `warning` */
+    bool offload;                /* the kernel rewrites established sessions by itself */
+    uint64_t offload_packets[2]; /* what the kernel has rewritten, by enum packet_hook */
+    uint64_t offload_bytes[2];
+    uint32_t warnings; /* conditions that an admin should look at, as text in `warning` */
     char warning[8][256];
 };
 

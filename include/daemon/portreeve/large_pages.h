@@ -8,7 +8,7 @@
 #ifndef PORTREEVE_LARGE_PAGES_H
 #define PORTREEVE_LARGE_PAGES_H
 
-#include "portreeve/table.h"
+#include <stddef.h>
 
 #define LARGE_PAGE ((size_t)2 << 20)
 
@@ -17,14 +17,9 @@
  * and all. It should have been written to before: what was not is not there to be collected. Memory
  * that is a file's must be mapped at an address that is as far from a multiple of LARGE_PAGE as the
  * file's offset is. Where it can't be done (Linux before 6.1, no free large page), all stays as it
- * is: it costs time, not correctness, and nobody needs to be told.
+ * is: it costs time, not correctness, and needs no message. For nat_each_array: a table that is
+ * complete, and that nobody else uses yet.
  */
 void large_pages_below(void *start, size_t length);
-
-/*
- * The same for what a packet's lookup reads. For a table that is complete, and that nobody else
- * uses yet.
- */
-void large_pages_below_table(const struct table *table);
 
 #endif

@@ -8,9 +8,7 @@
 #ifndef PORTREEVE_EVENT_H
 #define PORTREEVE_EVENT_H
 
-#include "portreeve/table.h"
-
-#define EVENT_RING 4096
+#include "portreeve/view.h"
 
 enum event_type {
     EVENT_OPENED,
@@ -34,21 +32,6 @@ enum close_reason {
 const char *event_type_name(enum event_type type);
 const char *close_reason_name(enum close_reason reason);
 
-/* A session as users see it: by viewpoint, with names, independent of the table it came from. */
-struct session_view {
-    uint64_t id;
-    uint8_t protocol;
-    enum session_state state;
-    enum direction direction;
-    struct endpoint internal, external, remote;
-    struct endpoint peer; /* hairpin: the other internal endpoint */
-    char share[POLICY_NAME_MAX], forward[POLICY_NAME_MAX]; /* empty: none */
-    uint64_t age_ms, idle_ms, expires_in_ms;               /* the age to 64 milliseconds */
-    /* out: what the internal endpoint has sent */
-    uint64_t packets_out, packets_in, bytes_out, bytes_in;
-    bool offloaded; /* the kernel rewrites it by itself */
-};
-
 struct event {
     uint64_t sequence; /* from 1 */
     uint64_t time;     /* the `now` of the core, milliseconds */
@@ -56,17 +39,5 @@ struct event {
     enum close_reason reason; /* of EVENT_CLOSED */
     struct session_view session;
 };
-
-struct event_ring {
-    struct event *event; /* EVENT_RING of them */
-    uint64_t next;       /* sequence of the next event */
-};
-
-/*
- * Copies up to `max` events from sequence `*from` on and advances `*from` past them. *lost is how
- * many had been overwritten before they were read. Returns how many were copied.
- */
-size_t event_read(const struct event_ring *ring, uint64_t *from, struct event *out, size_t max,
-                  uint64_t *lost);
 
 #endif

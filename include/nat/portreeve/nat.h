@@ -13,10 +13,9 @@
 #include "portreeve/offload.h"
 #include "portreeve/packet.h"
 #include "portreeve/policy.h"
-#include "portreeve/table.h"
+#include "portreeve/view.h"
 
-/* Counters of IP ids; destinations share them by a hash, as in the kernel. */
-#define NAT_IP_IDS 1024
+#define EXTERNAL_ADDRESSES_MAX 16
 
 /* Everything counted since the start. */
 struct nat_counters {
@@ -24,46 +23,23 @@ struct nat_counters {
     uint64_t bytes[2];
     uint64_t unchanged; /* passed on as they came: not for us */
     uint64_t dropped[DROP_REASON_COUNT];
-    uint64_t told;       /* dropped packets whose senders were told */
-    uint64_t overloaded; /* mappings that had to share another one's port */
+    uint64_t refusals_sent; /* ICMP 3/13 to internal hosts whose packets were dropped */
+    uint64_t overloaded;    /* mappings that had to share another one's port */
     uint64_t opened;
     uint64_t adopted; /* of an earlier run; not in `opened` */
     uint64_t closed[CLOSE_REASON_COUNT];
 };
 
-struct nat {
-    struct table table;
-    const struct policy *policy;        /* sealed; the caller's */
-    const struct policy *policy_before; /* while a review goes on: the one that its sessions'
-                                           indexes mean; or NULL */
-    uint8_t epoch;         /* of the sessions that this policy and these addresses allow */
-    uint32_t review_slot;  /* where the review goes on */
-    uint32_t review_ended; /* sessions that it has ended */
-    struct random random;
-    /* a slot keeps its address while the gateway has it */
-    struct address external[EXTERNAL_ADDRESSES_MAX];
-    bool external_valid[EXTERNAL_ADDRESSES_MAX];
-    bool external_leaves[EXTERNAL_ADDRESSES_MAX]; /* gone; sessions may still name it, so the slot
-                                                     is not free yet */
-    size_t external_count;
-    uint32_t external_interface; /* ifindex */
-    uint16_t mss_limit;          /* of TCP connections with the outside; 0: none */
-    struct port_space *ports;    /* PROTOCOL_COUNT for each external slot */
-    struct event_ring events;
-    struct offload offload;
-    uint16_t next_ip_id[NAT_IP_IDS]; /* by a hash of the destination */
-    uint32_t tell_tokens;            /* refusals that may be told now */
-    uint64_t tell_filled;            /* when tokens were last added, milliseconds */
-    struct nat_counters counters;
-};
+struct nat;
 
 /*
  * `secret` is 32 random bytes: keys of the hash and of the port choice. `memory` is room for
- * limits.sessions sessions, the caller's, zeroed or left by an earlier run (then call nat_adopt);
- * NULL: allocated. NULL without memory.
+ * limits.sessions sessions of nat_session_size() bytes each, the caller's, aligned to a cache line,
+ * zeroed or left by an earlier run (then call nat_adopt); NULL: allocated. NULL without memory.
  */
-struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], struct session *memory,
+struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], void *memory,
                     uint64_t now);
+size_t nat_session_size(void);
 void nat_free(struct nat *nat); /* NULL is fine; the policy stays the caller's */
 
 /*
@@ -99,10 +75,10 @@ void nat_set_policy(struct nat *nat, const struct policy *policy);
 
 /*
  * The external interface's index and addresses, at once. Sessions of an address that has gone pass
- * no packet any more. When nat_review, which must follow, is done, slots of such addresses are
- * free: call again for those that found none (nat->external_count is less than `count`).
+ * no packet any more. False when some found no slot: sessions of former addresses still name them.
+ * When nat_review, which must follow, is done, those slots are free: call again.
  */
-void nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses,
+bool nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses,
                       size_t count);
 
 /*
@@ -119,25 +95,46 @@ bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended)
  */
 void nat_set_mss_limit(struct nat *nat, uint16_t limit);
 
-/* Ends a live session. */
-void nat_kill(struct nat *nat, uint32_t slot, uint64_t now);
+/* Ends the session in this slot, if it is still the one with this id. */
+bool nat_kill(struct nat *nat, uint32_t slot, uint64_t id, uint64_t now);
 
 /*
- * The session in this slot (0 .. table.capacity - 1) as users see it; false when the slot is free.
+ * How many slots there are: for sessions, and as many for mappings. A walk over them may let the
+ * lock go in between; what is in a slot then may be another one.
  */
+uint32_t nat_slots(const struct nat *nat);
+
+/* The session in this slot as users see it; false when the slot is free. */
 bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session_view *view);
 
-/* A mapping as users see it; false when the slot (0 .. table.capacity - 1) is free. */
-struct mapping_view {
-    struct endpoint internal, external;
-    uint8_t protocol;
-    uint16_t share; /* its index in the policy */
-    uint32_t sessions;
-    uint64_t age_ms; /* to 64 milliseconds */
-};
-
+/* The mapping in this slot as users see it; false when the slot is free. */
 bool nat_view_mapping(const struct nat *nat, uint32_t index, uint64_t now,
                       struct mapping_view *view);
+
+/* Sums, for those who watch. */
+struct nat_summary {
+    uint32_t sessions, sessions_max, mappings, hosts;
+    struct nat_counters counters;
+    uint32_t offloaded, offloaded_max; /* sessions that are in the kernel or on their way */
+    size_t offload_memory;             /* bytes of their list, besides nat_memory */
+    struct offload_counters offload;
+};
+
+void nat_summarize(const struct nat *nat, struct nat_summary *summary);
+
+/*
+ * Copies up to `max` events from sequence `*from` on and advances `*from` past them. *lost is how
+ * many had been overwritten before they were read; *behind, whether there are more now. Returns how
+ * many were copied.
+ */
+size_t nat_read_events(const struct nat *nat, uint64_t *from, struct event *out, size_t max,
+                       uint64_t *lost, bool *behind);
+
+/* The sequence number that the next event will have. */
+uint64_t nat_next_event(const struct nat *nat);
+
+/* Calls `each` for every array that a packet's lookup reads, with its size in bytes. */
+void nat_each_array(const struct nat *nat, void (*each)(void *start, size_t length));
 
 /*
  * Bytes that the translator takes, all in: sessions, mappings, hosts, ports, index, wheel, events.

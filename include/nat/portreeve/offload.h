@@ -35,19 +35,10 @@
 #define PORTREEVE_OFFLOAD_H
 
 #include "portreeve/packet.h"
-#include "portreeve/tcp.h"
-#include "portreeve/wheel.h"
 
 struct nat;
 
 #define OFFLOAD_LOOK_SECONDS 10
-
-/* session.offload: not offloaded. Values below these three are an entry's index. */
-#define OFFLOAD_NO INDEX_NONE
-/* session.offload: of the gateway itself, whose packets the kernel's maps never see. */
-#define OFFLOAD_NEVER (INDEX_NONE - 1)
-/* session.offload: it did not get in, or has come back; it tries again now and then. */
-#define OFFLOAD_LATER (INDEX_NONE - 2)
 
 /*
  * A session as the kernel's maps see it: each direction's packets and what becomes of them follow
@@ -75,43 +66,10 @@ struct offload_order {
     struct offload_flow flow;
 };
 
-enum offload_state {
-    ENTRY_FREE,
-    ENTRY_WANTED,
-    ENTRY_ADDING,
-    ENTRY_LIVE,
-    ENTRY_DUE,
-    ENTRY_ASKING,
-    ENTRY_LEAVING,
-    ENTRY_REMOVING,
-};
-
-struct offload_entry {
-    struct link link;
-    uint32_t session;   /* its slot; INDEX_NONE: it has ended */
-    uint8_t state;      /* enum offload_state */
-    bool withdrawn;     /* while ADDING or ASKING: it is to leave */
-    bool has_reset;     /* an RST waits for the last word about the sequence numbers */
-    uint8_t reset_from; /* enum role */
-    struct tcp_segment reset;
-    uint64_t packets[2], bytes[2]; /* as last folded, by enum packet_hook */
-    struct offload_flow flow;
-};
-
 struct offload_counters {
     uint64_t added, removed;
     uint64_t refused; /* by the kernel */
     uint64_t full;    /* times that all entries were in use */
-};
-
-struct offload {
-    struct offload_entry *entry; /* NULL: everything takes the queue */
-    uint32_t capacity, used;
-    uint32_t after; /* packets of both sides that a session passes by the queue first */
-    uint32_t free;  /* chained by link.next */
-    struct list wanted, due, leaving;
-    uint32_t look; /* the entry to be looked at next */
-    struct offload_counters counters;
 };
 
 /*

@@ -74,7 +74,7 @@ struct packet {
     /* out: */
     enum verdict verdict;
     enum drop_reason reason; /* of VERDICT_DROP */
-    bool tell_source; /* of VERDICT_DROP: its sender is to get ICMP 3/13 (icmp_write_refusal) */
+    bool send_refusal; /* of VERDICT_DROP: its sender is to get ICMP 3/13 (icmp_write_refusal) */
 };
 
 /* What parsing finds out. Offsets are from the start of the packet. */

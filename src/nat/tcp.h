@@ -21,29 +21,13 @@
 #ifndef PORTREEVE_TCP_H
 #define PORTREEVE_TCP_H
 
-#include "portreeve/policy.h"
+#include "portreeve/view.h"
 
 /* Which side of a session a packet comes from; also the index of its tuple. */
 enum role {
     ROLE_INITIATOR,
     ROLE_RESPONDER,
 };
-
-enum session_state {
-    STATE_UNANSWERED, /* UDP, ICMP: only the initiator has spoken */
-    STATE_ANSWERED,   /* UDP, ICMP */
-    STATE_OPENING,
-    STATE_ANSWERED_SYN,
-    STATE_ESTABLISHED,
-    STATE_CLOSING_BY_INITIATOR, /* the initiator has sent its FIN */
-    STATE_CLOSING_BY_RESPONDER,
-    STATE_CLOSED,
-    STATE_RESET,
-    STATE_COUNT
-};
-
-/* The word a user sees: "opening" for both of its states, "closing" likewise. */
-const char *session_state_name(enum session_state state);
 
 /* True when a packet with these flags may open a session: SYN, and neither ACK, RST nor FIN. */
 bool tcp_may_open(uint8_t flags);

@@ -18,9 +18,9 @@
 #ifndef PORTREEVE_PORTS_H
 #define PORTREEVE_PORTS_H
 
-#include "portreeve/hash.h"
+#include "hash.h"
 #include "portreeve/policy.h"
-#include "portreeve/wheel.h"
+#include "wheel.h"
 
 #define PORTS_HOLD_MS 120000 /* unless said otherwise: RFC 6888 REQ-8 */
 

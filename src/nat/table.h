@@ -43,22 +43,12 @@
 #ifndef PORTREEVE_TABLE_H
 #define PORTREEVE_TABLE_H
 
-#include "portreeve/compact.h"
-#include "portreeve/hash.h"
-#include "portreeve/index.h"
-#include "portreeve/ports.h"
-#include "portreeve/tcp.h"
-#include "portreeve/wheel.h"
-
-#define EXTERNAL_ADDRESSES_MAX 16
-
-enum direction {
-    DIRECTION_OUTBOUND,
-    DIRECTION_INBOUND,
-    DIRECTION_HAIRPIN,
-};
-
-const char *direction_name(enum direction direction);
+#include "compact.h"
+#include "hash.h"
+#include "index.h"
+#include "ports.h"
+#include "tcp.h"
+#include "wheel.h"
 
 /* The lists that a full table evicts from, oldest first: closed sessions, then unanswered ones. */
 enum age_list {
@@ -95,6 +85,13 @@ enum slot_use {
 #define SIDE_NONE    INDEX_NONE
 #define SIDE_FORWARD UINT32_C(0x80000000) /* + the forward's index; otherwise it is a mapping's */
 
+/* session.offload: not offloaded. Values below these three are an entry's index. */
+#define OFFLOAD_NO INDEX_NONE
+/* session.offload: of the gateway itself, whose packets the kernel's maps never see. */
+#define OFFLOAD_NEVER (INDEX_NONE - 1)
+/* session.offload: it did not get in, or has come back; it tries again now and then. */
+#define OFFLOAD_LATER (INDEX_NONE - 2)
+
 struct session {
     /* What every packet reads and writes: one cache line. */
     _Alignas(64) struct compact_tuple sent[2]; /* by role: its tuple (session_tuple) */
@@ -108,7 +105,7 @@ struct session {
     uint64_t bytes[2];  /* by role of the sender; IP lengths */
     uint32_t packets_low[2]; /* by role of the sender (session_packets) */
     uint16_t packets_high[2];
-    uint32_t offload; /* its entry, see offload.h */
+    uint32_t offload; /* its entry, or one of OFFLOAD_ */
 
     /* What TCP, timers and those who open, close and look need. */
     struct tcp_track tcp;

@@ -1,0 +1,53 @@
+/*
+ * view.h - sessions and mappings as users see them: by viewpoint, with names, independent of the
+ * table they came from
+ */
+#ifndef PORTREEVE_VIEW_H
+#define PORTREEVE_VIEW_H
+
+#include "portreeve/policy.h"
+
+enum direction { DIRECTION_OUTBOUND, DIRECTION_INBOUND, DIRECTION_HAIRPIN, DIRECTION_COUNT };
+
+const char *direction_name(enum direction direction);
+
+/* How a packet moves a session from one to another: tcp.h. */
+enum session_state {
+    STATE_UNANSWERED, /* UDP, ICMP: only the initiator has sent */
+    STATE_ANSWERED,   /* UDP, ICMP */
+    STATE_OPENING,
+    STATE_ANSWERED_SYN,
+    STATE_ESTABLISHED,
+    STATE_CLOSING_BY_INITIATOR, /* the initiator has sent its FIN */
+    STATE_CLOSING_BY_RESPONDER,
+    STATE_CLOSED,
+    STATE_RESET,
+    STATE_COUNT
+};
+
+/* The word a user sees: "opening" for both of its states, "closing" likewise. */
+const char *session_state_name(enum session_state state);
+
+struct session_view {
+    uint64_t id; /* never used again */
+    uint8_t protocol;
+    enum session_state state;
+    enum direction direction;
+    struct endpoint internal, external, remote;
+    struct endpoint peer; /* hairpin: the other internal endpoint */
+    char share[POLICY_NAME_MAX], forward[POLICY_NAME_MAX]; /* empty: none */
+    uint64_t age_ms, idle_ms, expires_in_ms;               /* the age to 64 milliseconds */
+    /* out: what the internal endpoint has sent */
+    uint64_t packets_out, packets_in, bytes_out, bytes_in;
+    bool offloaded; /* the kernel rewrites it by itself */
+};
+
+struct mapping_view {
+    struct endpoint internal, external;
+    uint8_t protocol;
+    uint16_t share; /* its index in the policy */
+    uint32_t sessions;
+    uint64_t age_ms; /* to 64 milliseconds */
+};
+
+#endif

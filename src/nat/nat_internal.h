@@ -1,0 +1,41 @@
+/*
+ * nat_internal.h - what a translator consists of, for the files of the core
+ */
+#ifndef NAT_INTERNAL_H
+#define NAT_INTERNAL_H
+
+#include "event_internal.h"
+#include "offload_entries.h"
+#include "portreeve/nat.h"
+#include "table.h"
+
+/* Counters of IP ids; destinations share them by a hash, as in the kernel. */
+#define NAT_IP_IDS 1024
+
+struct nat {
+    struct table table;
+    const struct policy *policy;        /* sealed; the caller's */
+    const struct policy *policy_before; /* while a review goes on: the one that its sessions'
+                                           indexes mean; or NULL */
+    uint8_t epoch;         /* of the sessions that this policy and these addresses allow */
+    uint32_t review_slot;  /* where the review goes on */
+    uint32_t review_ended; /* sessions that it has ended */
+    struct random random;
+    /* a slot keeps its address while the gateway has it */
+    struct address external[EXTERNAL_ADDRESSES_MAX];
+    bool external_valid[EXTERNAL_ADDRESSES_MAX];
+    bool external_leaves[EXTERNAL_ADDRESSES_MAX]; /* gone; sessions may still name it, so the slot
+                                                     is not free yet */
+    size_t external_count;
+    uint32_t external_interface; /* ifindex */
+    uint16_t mss_limit;          /* of TCP connections with the outside; 0: none */
+    struct port_space *ports;    /* PROTOCOL_COUNT for each external slot */
+    struct event_ring events;
+    struct offload offload;
+    uint16_t next_ip_id[NAT_IP_IDS]; /* by a hash of the destination */
+    uint32_t refusal_tokens;         /* refusals that may be sent now */
+    uint64_t refusal_filled;         /* when tokens were last added, milliseconds */
+    struct nat_counters counters;
+};
+
+#endif
