@@ -49,9 +49,7 @@ static int serve_batch(struct worker *worker)
         return count;
     now = gateway_now();
     nat = gateway_lock_for_packets(worker->gateway);
-    nat_prefetch(nat, packets, (size_t)count);
-    for (int i = 0; i < count; i++)
-        nat_translate(nat, &packets[i], now);
+    nat_translate_batch(nat, packets, (size_t)count, now);
     gateway_unlock_and_order(worker->gateway);
     for (int i = 0; i < count; i++) {
         if (packets[i].send_refusal)

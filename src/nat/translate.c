@@ -23,6 +23,9 @@
 #include "session_facts.h"
 #include "translate_icmp.h"
 
+/* How many packets are parsed before the first one is decided. */
+#define NAT_BATCH_MAX TABLE_PREFETCH_MAX
+
 /* Accepts the packet as it came; says so in the caller's return value. */
 static enum drop_reason accept_unchanged(struct nat *nat, struct packet *packet)
 {
@@ -248,23 +251,18 @@ static enum drop_reason refuse(struct nat *nat, struct packet *packet,
     return reason;
 }
 
-static enum drop_reason decide(struct nat *nat, struct packet *packet, uint64_t now)
+static enum drop_reason decide(struct nat *nat, struct packet *packet, struct packet_view *view,
+                               enum drop_reason parsed, uint64_t now)
 {
-    struct packet_view view;
-    enum drop_reason reason;
-
-    if (packet->truncated)
-        return DROP_TRUNCATED;
-    reason = packet_parse(packet, &view);
-    if (reason != DROP_NONE)
-        return refuse(nat, packet, &view, reason);
-    if (view.is_icmp_error)
-        return translate_icmp_error(nat, packet, &view, now);
+    if (parsed != DROP_NONE)
+        return refuse(nat, packet, view, parsed);
+    if (view->is_icmp_error)
+        return translate_icmp_error(nat, packet, view, now);
     if (packet->hook == HOOK_INBOUND)
-        return translate_inbound(nat, packet, &view, now);
+        return translate_inbound(nat, packet, view, now);
     if (packet->transit)
-        return translate_transit(nat, packet, &view, now);
-    return translate_outbound(nat, packet, &view, now);
+        return translate_transit(nat, packet, view, now);
+    return translate_outbound(nat, packet, view, now);
 }
 
 /*
@@ -290,45 +288,62 @@ static bool take_refusal_token(struct nat *nat, uint64_t now)
 }
 
 /*
- * Whether the sender of a dropped packet is told: an internal host that a limit refuses. An
- * outsider learns nothing.
+ * Whether the sender of a dropped packet gets a refusal: an internal host that a limit refuses. An
+ * outsider learns nothing. Such a packet has been parsed: limits are met when a session is opened.
  */
-static bool should_send_refusal(struct nat *nat, const struct packet *packet, uint64_t now)
+static bool should_send_refusal(struct nat *nat, const struct packet *packet,
+                                const struct packet_view *view, uint64_t now)
 {
-    struct packet_view view;
-
     if (packet->reason != DROP_POOL_DRY && packet->reason != DROP_TABLE_FULL &&
         packet->reason != DROP_HOST_LIMIT && packet->reason != DROP_HOST_RATE)
         return false;
-    return packet_parse(packet, &view) == DROP_NONE && !view.is_icmp_error &&
-           !external_receives(nat, packet) &&
-           policy_is_shared(nat->policy, &view.tuple.source.address) &&
+    return !external_receives(nat, packet) &&
+           policy_is_shared(nat->policy, &view->tuple.source.address) &&
            take_refusal_token(nat, now);
 }
 
-void nat_prefetch(const struct nat *nat, const struct packet *packets, size_t count)
-{
-    struct tuple tuples[TABLE_PREFETCH_MAX];
-    size_t parsed = 0;
-
-    for (size_t i = 0; i < count && parsed < TABLE_PREFETCH_MAX; i++) {
-        struct packet_view view;
-
-        if (!packets[i].truncated && packet_parse(&packets[i], &view) == DROP_NONE &&
-            !view.is_icmp_error)
-            tuples[parsed++] = view.tuple;
-    }
-    table_prefetch(&nat->table, tuples, parsed, true);
-}
-
-void nat_translate(struct nat *nat, struct packet *packet, uint64_t now)
+static void translate(struct nat *nat, struct packet *packet, struct packet_view *view,
+                      enum drop_reason parsed, uint64_t now)
 {
     packet->send_refusal = false;
-    packet->reason = decide(nat, packet, now);
-    if (packet->reason != DROP_NONE) {
-        packet->verdict = VERDICT_DROP;
-        nat->counters.dropped[packet->reason]++;
-        packet->send_refusal = should_send_refusal(nat, packet, now);
-        nat->counters.refusals_sent += packet->send_refusal;
+    packet->reason = decide(nat, packet, view, parsed, now);
+    if (packet->reason == DROP_NONE)
+        return;
+    packet->verdict = VERDICT_DROP;
+    nat->counters.dropped[packet->reason]++;
+    packet->send_refusal = should_send_refusal(nat, packet, view, now);
+    nat->counters.refusals_sent += packet->send_refusal;
+}
+
+/*
+ * Every packet is parsed before the first one is decided: so the table can be told what will be
+ * looked up in it, and waits for memory once a batch, not once a packet.
+ */
+static void translate_some(struct nat *nat, struct packet *packets, size_t count, uint64_t now)
+{
+    struct packet_view view[NAT_BATCH_MAX];
+    enum drop_reason parsed[NAT_BATCH_MAX];
+    struct tuple tuples[NAT_BATCH_MAX];
+    size_t sought = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        parsed[i] = packets[i].truncated ? DROP_TRUNCATED : packet_parse(&packets[i], &view[i]);
+        if (parsed[i] == DROP_NONE && !view[i].is_icmp_error)
+            tuples[sought++] = view[i].tuple;
+    }
+    if (sought > 1)
+        table_prefetch(&nat->table, tuples, sought, true);
+    for (size_t i = 0; i < count; i++)
+        translate(nat, &packets[i], &view[i], parsed[i], now);
+}
+
+void nat_translate_batch(struct nat *nat, struct packet *packets, size_t count, uint64_t now)
+{
+    while (count > 0) {
+        size_t some = count < NAT_BATCH_MAX ? count : NAT_BATCH_MAX;
+
+        translate_some(nat, packets, some, now);
+        packets += some;
+        count -= some;
     }
 }

@@ -145,9 +145,7 @@ static uint64_t translate(struct nat *nat, const struct tuple *tuples, uint32_t 
     for (uint32_t i = 0; i < count; i++)
         write_packet(&tuples[i], &frames[i], &packets[i]);
     begun = nanoseconds();
-    nat_prefetch(nat, packets, count);
-    for (uint32_t i = 0; i < count; i++)
-        nat_translate(nat, &packets[i], now);
+    nat_translate_batch(nat, packets, count, now);
     begun = nanoseconds() - begun;
     for (uint32_t i = 0; i < count; i++)
         must(packets[i].verdict == VERDICT_REWRITTEN, "a packet was not translated");

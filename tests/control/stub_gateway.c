@@ -89,7 +89,7 @@ static void translate(struct gateway *gateway, const struct sent *sent, const st
     put_l4(data + 20, sent, tuple, l4_length);
     packet.in_interface = outside ? EXTERNAL_INTERFACE : INSIDE_INTERFACE;
     packet.out_interface = sent->hook == HOOK_OUTBOUND ? EXTERNAL_INTERFACE : 0;
-    nat_translate(gateway->nat, &packet, now);
+    nat_translate_batch(gateway->nat, &packet, 1, now);
     if (packet.verdict != VERDICT_REWRITTEN) {
         fprintf(stderr, "stub: %s -> %s was not translated: %s\n", sent->source, sent->destination,
                 drop_reason_name(packet.reason));

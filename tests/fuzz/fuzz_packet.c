@@ -425,7 +425,7 @@ static void translate(struct packet *packet)
     sent = *packet;
     packet->verdict = VERDICT_ACCEPT;
     packet->reason = DROP_NONE;
-    nat_translate(nat, packet, now);
+    nat_translate_batch(nat, packet, 1, now);
     translated++;
     check_packet(packet, &sent);
     check_table();

@@ -134,10 +134,9 @@ uint32_t gateway_change_policy(struct gateway *gateway, struct policy *policy);
 /* The same for the external addresses. */
 uint32_t gateway_set_addresses(struct gateway *gateway, const struct address *addresses,
                                size_t count);
-/* Lets time pass, second by second if it is short. */
 /* Ends the live session in this slot, as an operator does. */
 void gateway_kill(struct gateway *gateway, uint32_t slot);
-
+/* Lets time pass, second by second if it is short. */
 void gateway_wait(struct gateway *gateway, uint64_t milliseconds);
 
 /*

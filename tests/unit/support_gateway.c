@@ -255,7 +255,7 @@ enum drop_reason gateway_translate(struct gateway *gateway, struct sample *sampl
     uint64_t count = counted(gateway->nat);
 
     copy_sample(&before, sample);
-    nat_translate(gateway->nat, packet, gateway->now);
+    nat_translate_batch(gateway->nat, packet, 1, gateway->now);
     ck_assert_uint_eq(counted(gateway->nat), count + 1);
     ck_assert_uint_eq(packet->length, before.packet.length);
     ck_assert((packet->verdict == VERDICT_DROP) == (packet->reason != DROP_NONE));

@@ -68,7 +68,7 @@ START_TEST(rfc6864_5_3_1_no_id_comes_again_before_all_have_been_used)
         sample.packet.hook = HOOK_OUTBOUND;
         sample.packet.in_interface = LAN;
         sample.packet.out_interface = WAN;
-        nat_translate(gateway.nat, &sample.packet, gateway.now);
+        nat_translate_batch(gateway.nat, &sample.packet, 1, gateway.now);
         ck_assert(!seen[get16(sample.bytes + 4)]);
         seen[get16(sample.bytes + 4)] = true;
     }

@@ -451,7 +451,7 @@ static bool says(struct flight *flight, enum packet_hook hook, uint8_t flags)
     sample.packet.hook = hook;
     sample.packet.in_interface = out ? LAN : WAN;
     sample.packet.out_interface = out ? WAN : 0;
-    nat_translate(gateway.nat, &sample.packet, gateway.now);
+    nat_translate_batch(gateway.nat, &sample.packet, 1, gateway.now);
     if (sample.packet.verdict != VERDICT_REWRITTEN)
         return false;
     if (out && flags == TCP_SYN)

@@ -90,7 +90,7 @@ static struct packet translate(struct run *run)
     real.data = run->real;
     naive.data = run->naive;
     real.reason = naive.reason = DROP_NONE;
-    nat_translate(run->nat, &real, run->now);
+    nat_translate_batch(run->nat, &real, 1, run->now);
     twin_translate(run->twin, &naive, &real);
     compare(run, &real, &naive);
     run->sent++;

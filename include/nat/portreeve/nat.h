@@ -50,14 +50,10 @@ void nat_free(struct nat *nat); /* NULL is fine; the policy stays the caller's *
 uint32_t nat_adopt(struct nat *nat, uint64_t now, uint32_t *refused);
 
 /*
- * Hints that these packets will be translated now, one after the other: what each needs of a table
- * that is far larger than the processor's caches is then on its way while the others are served. At
- * most TABLE_PREFETCH_MAX.
+ * Decides about packets, one after the other: fills verdict, reason and transit of each, and
+ * rewrites its bytes. Many at once are faster than one by one; any number will do.
  */
-void nat_prefetch(const struct nat *nat, const struct packet *packets, size_t count);
-
-/* Decides about one packet: fills its verdict, reason and transit, and rewrites its bytes. */
-void nat_translate(struct nat *nat, struct packet *packet, uint64_t now);
+void nat_translate_batch(struct nat *nat, struct packet *packets, size_t count, uint64_t now);
 
 /*
  * Ends sessions whose time has come, at most `budget` looks at a session (0: no bound). True when
