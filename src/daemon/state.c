@@ -13,14 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC "portreeve table 2"
+#define MAGIC "portreeve table 3"
 
 /* The first page of the file. All of it must be equal for the rest to be believed. */
 struct state_header {
     char magic[32];
     char version[32];
     char boot_id[64];
-    uint32_t session_size;
+    uint64_t length; /* of what follows */
     uint32_t capacity;
 };
 
@@ -53,7 +53,7 @@ static struct state_header expected_header(uint32_t capacity)
     snprintf(header.magic, sizeof(header.magic), "%s", MAGIC);
     snprintf(header.version, sizeof(header.version), "%s", PORTREEVE_VERSION);
     read_boot_id(header.boot_id, sizeof(header.boot_id));
-    header.session_size = (uint32_t)nat_session_size();
+    header.length = nat_memory_needed(capacity);
     header.capacity = capacity;
     return header;
 }
@@ -152,7 +152,7 @@ int state_open(struct state **out, const char *directory, uint32_t capacity, boo
     if (state == NULL)
         return -ENOMEM;
     snprintf(path, sizeof(path), "%s/sessions", directory);
-    state->length = HEADER_ROOM + capacity * nat_session_size();
+    state->length = HEADER_ROOM + nat_memory_needed(capacity);
     result = make_directory(directory, error);
     state->file = result < 0 ? result : open_locked(path, error);
     result = state->file;

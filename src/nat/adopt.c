@@ -136,9 +136,8 @@ static bool adopt_sides(struct nat *nat, const struct session *session, struct s
 static void drop_unused_mappings(struct nat *nat, const struct session_plan *plan, uint64_t now)
 {
     for (int role = 0; role < 2; role++) {
-        if (plan->mapping[role] != INDEX_NONE &&
-            nat->table.mapping[plan->mapping[role]].sessions == 0)
-            mapping_release(nat, plan->mapping[role], false, now);
+        if (plan->mapping[role] != INDEX_NONE)
+            mapping_release_unused(nat, plan->mapping[role], false, now);
     }
 }
 
@@ -180,11 +179,49 @@ static bool adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
     return true;
 }
 
+/* As is_sound, for a lease. */
+static bool is_sound_lease(const struct lease *lease, uint64_t now)
+{
+    uint32_t age = (uint32_t)(now >> 6) - lease->created;
+
+    return protocol_index(lease->protocol) != PROTOCOL_COUNT && lease->internal_port != 0 &&
+           lease->external_port != 0 && age <= now >> 6 && lease->expires > now &&
+           lease->expires - now <= LONGEST_TIMEOUT * UINT64_C(1000);
+}
+
+static void adopt_lease(struct nat *nat, struct lease *lease, uint64_t now)
+{
+    const struct endpoint internal = compact_endpoint_expand(lease->internal, lease->internal_port);
+    const struct endpoint external = compact_endpoint_expand(lease->external, lease->external_port);
+    const struct lease left = *lease;
+    uint32_t mapping;
+
+    lease->live = SLOT_FREE;
+    if (!is_sound_lease(&left, now) || !external_has(nat, &external.address))
+        return;
+    mapping = adopt_mapping(nat, left.protocol, &internal, &external, left.created);
+    if (mapping == INDEX_NONE)
+        return;
+    if (nat->table.mapping[mapping].is_overload || !lease_enter(nat, mapping, left.expires))
+        mapping_release_unused(nat, mapping, false, now);
+}
+
+/* Before the sessions: the mapping of a lease has its port for itself, or shares it as its owner.
+ */
+static void adopt_leases(struct nat *nat, uint64_t now)
+{
+    for (uint32_t i = 0; i < nat->table.lease_capacity; i++) {
+        if (nat->leases.lease[i].live == SLOT_CANDIDATE)
+            adopt_lease(nat, &nat->leases.lease[i], now);
+    }
+}
+
 uint32_t nat_adopt(struct nat *nat, uint64_t now, uint32_t *refused)
 {
     uint32_t adopted = 0;
 
     *refused = 0;
+    adopt_leases(nat, now);
     for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
         if (nat->table.session[slot].live != SLOT_CANDIDATE)
             continue;

@@ -24,7 +24,8 @@
 struct request {
     uint8_t protocol;
     const struct endpoint *internal;
-    const struct endpoint *remote; /* of the packet that asks */
+    const struct endpoint
+        *remote; /* of the packet that asks; NULL: none, the port is for a lease */
     uint16_t share;
     uint64_t now;
 };
@@ -57,7 +58,7 @@ static bool would_free_port(const struct nat *nat, const struct session *session
             continue;
         mapping = &nat->table.mapping[index];
         share = mapping_share(nat, index);
-        if (mapping->sessions == 1 && share != POLICY_NONE &&
+        if (mapping->sessions == 1 && !mapping->leased && share != POLICY_NONE &&
             mapping->protocol == request->protocol && mapping->external_index == external_index &&
             policy_pool(nat->policy, share, request->protocol) == pool &&
             !mapping_shares_port(nat, index))
@@ -158,7 +159,8 @@ static enum drop_reason find_external(struct nat *nat, const struct request *req
         index = external_nth(nat, (rank + i) % nat->external_count);
         port = port_of(nat, request, index);
     }
-    if (port == 0 && request->protocol == PROTOCOL_TCP && !share_of(nat, request)->never_overload) {
+    if (port == 0 && request->protocol == PROTOCOL_TCP && request->remote != NULL &&
+        !share_of(nat, request)->never_overload) {
         index = paired;
         port = share_port(nat, request, index, mapping);
     }

@@ -58,7 +58,7 @@ void mapping_remove(struct table *table, uint32_t index)
     struct mapping *mapping = &table->mapping[index];
 
     index_remove(&table->index, hash_of(table, mapping), index * INDEX_NODES + NODE_MAPPING);
-    mapping->sessions = 0;
+    *mapping = (struct mapping){0};
     mapping->sharers = table->free_mapping;
     table->free_mapping = index;
     table->mappings_live--;
@@ -147,7 +147,7 @@ uint16_t mapping_share(const struct nat *nat, uint32_t index)
     return share;
 }
 
-void mapping_release(struct nat *nat, uint32_t index, bool hold, uint64_t now)
+static void release(struct nat *nat, uint32_t index, bool hold, uint64_t now)
 {
     const struct mapping *mapping = &nat->table.mapping[index];
     struct address internal = mapping_internal(mapping).address;
@@ -158,4 +158,10 @@ void mapping_release(struct nat *nat, uint32_t index, bool hold, uint64_t now)
         ports_release(space_of(nat, mapping), mapping->external_port, hold, now);
     host_put_mapping(&nat->table, host_find(&nat->table, &internal));
     mapping_remove(&nat->table, index);
+}
+
+void mapping_release_unused(struct nat *nat, uint32_t index, bool hold, uint64_t now)
+{
+    if (nat->table.mapping[index].sessions == 0 && !nat->table.mapping[index].leased)
+        release(nat, index, hold, now);
 }

@@ -15,10 +15,10 @@
 uint32_t mapping_enter(struct nat *nat, const struct mapping *mapping);
 
 /*
- * Frees a mapping that no session uses, and its port if no other mapping shares it. `hold`: after
- * the hold-down.
+ * Frees a mapping that neither a session nor a lease uses, and its port if no other mapping shares
+ * it. `hold`: after the hold-down.
  */
-void mapping_release(struct nat *nat, uint32_t index, bool hold, uint64_t now);
+void mapping_release_unused(struct nat *nat, uint32_t index, bool hold, uint64_t now);
 
 /* The external endpoint of a mapping. */
 struct endpoint mapping_external(const struct nat *nat, const struct mapping *mapping);

@@ -12,10 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* In cache lines of its own; calloc would give it any alignment. */
+static void *allocate_zeroed(size_t size)
+{
+    void *memory = aligned_alloc(_Alignof(struct session), (size + 63) & ~(size_t)63);
+
+    if (memory != NULL)
+        memset(memory, 0, size);
+    return memory;
+}
+
 struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], void *memory,
                     uint64_t now)
 {
     struct nat *nat = calloc(1, sizeof(*nat));
+    uint32_t sessions = policy_limits_const(policy)->sessions;
     struct hash_key key;
 
     if (nat == NULL)
@@ -32,13 +43,17 @@ struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], void 
      * touched.
      */
     nat->ports = calloc(EXTERNAL_ADDRESSES_MAX * PROTOCOL_COUNT, sizeof(struct port_space));
-    if (nat->events.event == NULL || nat->ports == NULL ||
-        !table_init(&nat->table, policy_limits_const(policy)->sessions, &key, memory, now)) {
+    if (memory == NULL)
+        memory = nat->memory = allocate_zeroed(nat_memory_needed(sessions));
+    if (nat->events.event == NULL || nat->ports == NULL || memory == NULL ||
+        !table_init(&nat->table, sessions, &key, memory, now)) {
         free(nat->events.event);
         free(nat->ports);
+        free(nat->memory);
         free(nat);
         return NULL;
     }
+    lease_init(nat, (struct lease *)(void *)(nat->table.session + sessions));
     return nat;
 }
 
@@ -50,6 +65,7 @@ void nat_free(struct nat *nat)
     free(nat->events.event);
     free(nat->ports);
     free(nat->offload.entry);
+    free(nat->memory);
     free(nat);
 }
 
@@ -58,6 +74,7 @@ void nat_free(struct nat *nat)
 
 bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget)
 {
+    lease_expire(nat, now);
     for (uint32_t looks = 0; budget == 0 || looks < budget; looks++) {
         uint32_t slot = wheel_take_due(nat->table.wheel, now / 1000);
         struct session *session;
@@ -85,7 +102,7 @@ bool nat_kill(struct nat *nat, uint32_t slot, uint64_t id, uint64_t now)
 {
     const struct session *session = &nat->table.session[slot];
 
-    if (session->live != SLOT_LIVE || session->id != id)
+    if (slot >= nat->table.capacity || session->live != SLOT_LIVE || session->id != id)
         return false;
     session_close(nat, slot, CLOSE_KILLED, now);
     return true;

@@ -5,6 +5,7 @@
 #define NAT_INTERNAL_H
 
 #include "event_internal.h"
+#include "lease.h"
 #include "offload_entries.h"
 #include "portreeve/nat.h"
 #include "table.h"
@@ -14,6 +15,7 @@
 
 struct nat {
     struct table table;
+    void *memory;                       /* of sessions and leases; NULL: the caller's */
     const struct policy *policy;        /* sealed; the caller's */
     const struct policy *policy_before; /* while a review goes on: the one that its sessions'
                                            indexes mean; or NULL */
@@ -32,6 +34,7 @@ struct nat {
     struct port_space *ports;    /* PROTOCOL_COUNT for each external slot */
     struct event_ring events;
     struct offload offload;
+    struct leases leases;
     uint16_t next_ip_id[NAT_IP_IDS]; /* by a hash of the destination */
     uint32_t refusal_tokens;         /* refusals that may be sent now */
     uint64_t refusal_filled;         /* when tokens were last added, milliseconds */

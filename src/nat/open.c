@@ -40,8 +40,8 @@ enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, 
             reason = DROP_TUPLE_COLLISION;
     }
     if (reason != DROP_NONE) {
-        if (side.mapping != INDEX_NONE && nat->table.mapping[side.mapping].sessions == 0)
-            mapping_release(nat, side.mapping, false, now);
+        if (side.mapping != INDEX_NONE)
+            mapping_release_unused(nat, side.mapping, false, now);
         session_abandon(nat, *slot);
         return reason;
     }
@@ -274,8 +274,8 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
     if (may_open) {
         open_over_knocks(nat, *slot, &plan, knock, now);
     } else {
-        if (initiator.mapping != INDEX_NONE && nat->table.mapping[initiator.mapping].sessions == 0)
-            mapping_release(nat, initiator.mapping, false, now);
+        if (initiator.mapping != INDEX_NONE)
+            mapping_release_unused(nat, initiator.mapping, false, now);
         session_abandon(nat, *slot);
     }
     return reason;

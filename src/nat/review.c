@@ -116,6 +116,7 @@ bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended)
          looks++) {
         if (nat->review_slot == nat->table.capacity) {
             nat->policy_before = NULL;
+            lease_review(nat, now);
             memset(nat->external_leaves, 0, sizeof(nat->external_leaves));
         } else if (nat->table.session[nat->review_slot].live == SLOT_LIVE) {
             reviewed(nat, nat->review_slot++, now);

@@ -121,8 +121,10 @@ void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uin
     put_host(nat, session);
     table_remove(&nat->table, slot);
     for (int role = 0; role < 2; role++) {
-        if (mapping[role] != INDEX_NONE && --nat->table.mapping[mapping[role]].sessions == 0)
-            mapping_release(nat, mapping[role], !tracked_close, now);
+        if (mapping[role] == INDEX_NONE)
+            continue;
+        nat->table.mapping[mapping[role]].sessions--;
+        mapping_release_unused(nat, mapping[role], !tracked_close, now);
     }
 }
 

@@ -6,12 +6,12 @@
 
 uint32_t nat_slots(const struct nat *nat)
 {
-    return nat->table.capacity;
+    return nat->table.mapping_capacity;
 }
 
-size_t nat_session_size(void)
+size_t nat_memory_needed(uint32_t sessions)
 {
-    return sizeof(struct session);
+    return sessions * sizeof(struct session) + table_leases(sessions) * sizeof(struct lease);
 }
 
 void nat_summarize(const struct nat *nat, struct nat_summary *summary)
@@ -21,6 +21,7 @@ void nat_summarize(const struct nat *nat, struct nat_summary *summary)
         .sessions_max = nat->table.capacity,
         .mappings = nat->table.mappings_live,
         .hosts = nat->table.hosts_live,
+        .leases = nat->leases.live,
         .counters = nat->counters,
         .offloaded = nat->offload.used,
         .offloaded_max = nat->offload.capacity,
@@ -34,13 +35,14 @@ void nat_each_array(const struct nat *nat, void (*each)(void *start, size_t leng
     const struct table *table = &nat->table;
 
     each(table->session, table->capacity * sizeof(*table->session));
-    each(table->mapping, table->capacity * sizeof(*table->mapping));
+    each(table->mapping, table->mapping_capacity * sizeof(*table->mapping));
     each(table->index.line, index_memory(&table->index));
 }
 
 size_t nat_memory(const struct nat *nat)
 {
-    return sizeof(*nat) + table_memory(&nat->table) + EVENT_RING * sizeof(struct event) +
+    return sizeof(*nat) + table_memory(&nat->table) +
+           nat->table.lease_capacity * sizeof(struct lease) + EVENT_RING * sizeof(struct event) +
            EXTERNAL_ADDRESSES_MAX * PROTOCOL_COUNT * sizeof(struct port_space);
 }
 

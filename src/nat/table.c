@@ -27,22 +27,19 @@ static void chain_free_slots(struct table *table)
         if (table->session[i].live != SLOT_FREE)
             table->session[i].live = SLOT_CANDIDATE;
         table->session[i].wheel_link.next = next;
-        table->mapping[i].sharers = next;
     }
+    for (uint32_t i = 0; i < table->mapping_capacity; i++)
+        table->mapping[i].sharers = i + 1 < table->mapping_capacity ? i + 1 : INDEX_NONE;
     for (uint32_t i = 0; i < table->host_capacity; i++)
         table->host[i].next = i + 1 < table->host_capacity ? i + 1 : INDEX_NONE;
     table->free_session = table->free_mapping = table->free_host = 0;
 }
 
-/* All zeros, and each in cache lines of its own; calloc would give them any alignment. */
-static struct session *allocate_sessions(uint32_t capacity)
+uint32_t table_leases(uint32_t capacity)
 {
-    struct session *sessions =
-        aligned_alloc(_Alignof(struct session), capacity * sizeof(*sessions));
+    const uint32_t most = 4096;
 
-    if (sessions != NULL)
-        memset(sessions, 0, capacity * sizeof(*sessions));
-    return sessions;
+    return capacity < most ? capacity : most;
 }
 
 bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key,
@@ -55,15 +52,17 @@ bool table_init(struct table *table, uint32_t capacity, const struct hash_key *k
                              ? capacity + 1
                              : 65536, /* one more: a full table evicts for a new host */
         .next_id = 1,
-        .session = memory != NULL ? memory : allocate_sessions(capacity),
-        .session_is_ours = memory == NULL,
-        .mapping = calloc(capacity, sizeof(struct mapping)),
+        .session = memory,
+        .lease_capacity = table_leases(capacity),
+        .mapping_capacity = capacity + table_leases(capacity),
         .wheel = malloc(sizeof(struct wheel)),
     };
+    table->mapping = calloc(table->mapping_capacity, sizeof(struct mapping));
     table->host = calloc(table->host_capacity, sizeof(struct host));
-    if (!table->session || !table->mapping || !table->host || !table->wheel ||
-        !index_init(&table->index, capacity * (SESSION_KEYS + 1) + table->host_capacity,
-                    capacity * INDEX_NODES + INDEX_NODES)) {
+    if (!table->mapping || !table->host || !table->wheel ||
+        !index_init(&table->index,
+                    capacity * SESSION_KEYS + table->mapping_capacity + table->host_capacity,
+                    (table->mapping_capacity + 1) * INDEX_NODES)) {
         table_fini(table);
         return false;
     }
@@ -76,8 +75,6 @@ bool table_init(struct table *table, uint32_t capacity, const struct hash_key *k
 
 void table_fini(struct table *table)
 {
-    if (table->session_is_ours)
-        free(table->session);
     free(table->mapping);
     free(table->host);
     index_fini(&table->index);
@@ -87,7 +84,8 @@ void table_fini(struct table *table)
 
 size_t table_memory(const struct table *table)
 {
-    return table->capacity * (sizeof(struct session) + sizeof(struct mapping)) +
+    return table->capacity * sizeof(struct session) +
+           table->mapping_capacity * sizeof(struct mapping) +
            table->host_capacity * sizeof(struct host) + index_memory(&table->index) +
            sizeof(struct wheel);
 }

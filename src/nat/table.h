@@ -243,14 +243,15 @@ enum age_list session_age_list(const struct session *session);
 struct mapping {
     compact_address internal;
     uint16_t internal_port, external_port;
-    uint32_t sessions; /* 0: the slot is free */
+    uint32_t sessions; /* that name it */
     uint32_t sharers;  /* other mappings that share its port, if it is the port's own; of a free
                           slot: the next one */
     uint32_t created;  /* in units of 64 milliseconds (stored_age) */
-    uint8_t protocol;
+    uint8_t protocol;  /* as in the IP header; 0: the slot is free */
     uint8_t external_index; /* of the external address: which port space */
     /* shares its external port with another mapping; found by its sessions only */
     uint8_t is_overload;
+    bool leased; /* stays without sessions (lease.h) */
 };
 
 _Static_assert(sizeof(struct mapping) == 24, "a mapping is what it is counted as");
@@ -271,12 +272,13 @@ struct host {
 
 struct table {
     struct hash_key key;
-    uint32_t capacity; /* sessions, and mappings */
+    uint32_t capacity; /* sessions */
+    uint32_t lease_capacity;
+    uint32_t mapping_capacity; /* one for every session, and one for every lease */
     uint32_t host_capacity;
     uint32_t live, mappings_live, hosts_live;
     uint64_t next_id;
     struct session *session;
-    bool session_is_ours; /* allocated here */
     struct mapping *mapping;
     struct host *host;
     struct index index;                             /* of all of them */
@@ -292,6 +294,9 @@ struct table {
 bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key,
                 struct session *memory, uint64_t now);
 void table_fini(struct table *table);
+
+/* How many leases there is room for beside so many sessions. */
+uint32_t table_leases(uint32_t capacity);
 
 /* Bytes that a table of this capacity takes, its index included. */
 size_t table_memory(const struct table *table);

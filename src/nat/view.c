@@ -61,7 +61,7 @@ bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session
     enum role out = session->direction == DIRECTION_INBOUND ? ROLE_RESPONDER : ROLE_INITIATOR;
     uint64_t limit;
 
-    if (session->live != SLOT_LIVE)
+    if (slot >= nat->table.capacity || session->live != SLOT_LIVE)
         return false;
     memset(view, 0, sizeof(*view));
     view->id = session->id;
@@ -91,7 +91,7 @@ bool nat_view_mapping(const struct nat *nat, uint32_t index, uint64_t now,
 {
     const struct mapping *mapping = &nat->table.mapping[index];
 
-    if (mapping->sessions == 0)
+    if (mapping->protocol == 0)
         return false;
     *view = (struct mapping_view){
         .internal = mapping_internal(mapping),

@@ -184,8 +184,10 @@ static void empty(void)
         if (nat->table.session[slot].live == SLOT_LIVE)
             nat_kill(nat, slot, nat->table.session[slot].id, now);
     }
-    now += 2 * PORTS_HOLD_MS;
-    nat_tick(nat, now, 0);
+    for (int turn = 0; turn < 2; turn++) { /* leases end, then the rest of their ports */
+        now += 2 * PORTS_HOLD_MS;
+        nat_tick(nat, now, 0);
+    }
     while (order_count > 0 || nat_offload_has_orders(nat))
         kernel_step(1);
     must(nat->offload.used == 0);
@@ -206,7 +208,7 @@ static void check_session(uint32_t slot, uint32_t sessions_of_mapping[])
 
         must(table_find(&nat->table, &tuple, &role) == slot);
         if (mapping != INDEX_NONE) {
-            must(mapping < nat->table.capacity);
+            must(mapping < nat->table.mapping_capacity);
             sessions_of_mapping[mapping]++;
         }
     }
@@ -226,7 +228,8 @@ static void check_mapping(uint32_t index, uint32_t sessions)
     struct mapping_view view;
 
     must(mapping->sessions == sessions);
-    if (sessions == 0)
+    must((mapping->protocol != 0) == (sessions > 0 || mapping->leased));
+    if (mapping->protocol == 0)
         return;
     must(nat_view_mapping(nat, index, now, &view));
     /* Until a review has come by, there may be a new mapping beside the old one. */
@@ -249,10 +252,10 @@ static uint64_t sum(const uint64_t *numbers, size_t count)
 
 static void check_table(void)
 {
-    uint32_t sessions_of_mapping[64] = {0}, live = 0, with_host = 0, of_hosts = 0, listed = 0,
-             of_age = 0;
+    uint32_t sessions_of_mapping[128] = {0}, leased = 0, live = 0, with_host = 0, of_hosts = 0,
+             listed = 0, of_age = 0;
 
-    must(nat->table.capacity <= 64);
+    must(nat->table.mapping_capacity <= 128);
     for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
         if (nat->table.session[slot].live != SLOT_LIVE)
             continue;
@@ -261,8 +264,10 @@ static void check_table(void)
         with_host += nat->table.session[slot].has_host;
         of_age += session_age_list(&nat->table.session[slot]) != AGE_NONE;
     }
-    for (uint32_t i = 0; i < nat->table.capacity; i++)
+    for (uint32_t i = 0; i < nat->table.mapping_capacity; i++) {
         check_mapping(i, sessions_of_mapping[i]);
+        leased += nat->table.mapping[i].leased;
+    }
     for (uint32_t i = 0; i < nat->table.host_capacity; i++)
         of_hosts += nat->table.host[i].sessions;
     for (int list = 0; list < AGE_LISTS; list++) {
@@ -270,6 +275,7 @@ static void check_table(void)
              listed++)
             slot = table_younger(&nat->table, slot);
     }
+    must(leased == nat->leases.live);
     must(live == nat->table.live && with_host == of_hosts && listed == of_age);
     must(nat->counters.opened - sum(nat->counters.closed, CLOSE_REASON_COUNT) == live);
 }
@@ -457,6 +463,21 @@ static void send(uint8_t flags, uint8_t time, const uint8_t *data, size_t length
     }
 }
 
+/* A lease, or the end of one; none lasts longer than `empty` waits. */
+static void lease(uint8_t choice)
+{
+    static const uint8_t protocols[] = {PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP};
+    const struct endpoint internal = {ipv4(10, 0, 0, (uint8_t)(1 + choice % 4)), 1000};
+    uint8_t protocol = protocols[choice % 3];
+    struct endpoint external;
+
+    if (choice % 5 == 0)
+        nat_end_lease(nat, protocol, &internal, now);
+    else if (nat_lease(nat, protocol, &internal, now + choice * UINT64_C(1000), now, &external) ==
+             DROP_NONE)
+        must(external.port != 0);
+}
+
 static void control(uint8_t kind)
 {
     uint32_t slot = kind / 8;
@@ -471,6 +492,8 @@ static void control(uint8_t kind)
         kernel_step(slot);
     else if (slot < nat->table.capacity && nat->table.session[slot].live == SLOT_LIVE)
         nat_kill(nat, slot, nat->table.session[slot].id, now);
+    else
+        lease((uint8_t)slot);
     check_table();
 }
 

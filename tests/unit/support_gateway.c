@@ -3,6 +3,8 @@
  */
 #include "support.h"
 
+#include "mapping.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +129,7 @@ static void check_session(const struct nat *nat, uint32_t slot)
 
         ck_assert_uint_eq(table_find(&nat->table, &tuple[i], &role), slot);
         ck_assert(same_tuples || role == (enum role)i);
-        ck_assert(mapping == INDEX_NONE || mapping < nat->table.capacity);
+        ck_assert(mapping == INDEX_NONE || mapping < nat->table.mapping_capacity);
         ck_assert(mapping == INDEX_NONE || session_forward(session, (enum role)i) == POLICY_NONE);
     }
     ck_assert_uint_lt(session->id, nat->table.next_id);
@@ -139,10 +141,10 @@ static void check_sharers(const struct nat *nat, const struct mapping *mapping, 
 {
     uint32_t sharers = 0;
 
-    for (uint32_t i = 0; i < nat->table.capacity; i++) {
+    for (uint32_t i = 0; i < nat->table.mapping_capacity; i++) {
         const struct mapping *other = &nat->table.mapping[i];
 
-        sharers += other->sessions > 0 && other->is_overload &&
+        sharers += other->protocol != 0 && other->is_overload &&
                    other->protocol == mapping->protocol &&
                    other->external_index == mapping->external_index &&
                    other->external_port == mapping->external_port;
@@ -206,10 +208,38 @@ static void check_hosts(const struct nat *nat, uint32_t sessions_with_host)
     ck_assert_uint_eq(of_hosts, sessions_with_host);
 }
 
+/* Each names a mapping that says that it is leased, and no two the same one. */
+static void check_leases(const struct nat *nat, uint32_t leased)
+{
+    uint32_t live = 0;
+
+    for (uint32_t i = 0; i < nat->table.lease_capacity; i++) {
+        const struct lease *lease = &nat->leases.lease[i];
+        const struct mapping *mapping;
+        struct endpoint external;
+
+        if (lease->live != SLOT_LIVE)
+            continue;
+        ck_assert_uint_lt(lease->mapping, nat->table.mapping_capacity);
+        mapping = &nat->table.mapping[lease->mapping];
+        external = mapping_external(nat, mapping);
+        ck_assert(mapping->leased && !mapping->is_overload);
+        ck_assert_uint_eq(lease->internal, mapping->internal);
+        ck_assert_uint_eq(lease->internal_port, mapping->internal_port);
+        ck_assert_uint_eq(lease->external, compact_address_of(&external.address));
+        ck_assert_uint_eq(lease->external_port, external.port);
+        ck_assert_uint_ge(lease->expires, nat->leases.next_expiry);
+        live++;
+    }
+    ck_assert_uint_eq(live, leased);
+    ck_assert_uint_eq(live, nat->leases.live);
+}
+
 void check_invariants(const struct nat *nat)
 {
-    uint32_t live = 0, mappings = 0, with_host = 0;
-    uint32_t *sessions = calloc(nat->table.capacity, sizeof(*sessions)); /* of each mapping */
+    uint32_t live = 0, mappings = 0, leases = 0, with_host = 0;
+    uint32_t *sessions =
+        calloc(nat->table.mapping_capacity, sizeof(*sessions)); /* of each mapping */
 
     ck_assert_ptr_nonnull(sessions);
     for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
@@ -225,13 +255,18 @@ void check_invariants(const struct nat *nat)
                 sessions[session_mapping(session, (enum role)i)]++;
         }
     }
-    for (uint32_t i = 0; i < nat->table.capacity; i++) {
-        ck_assert(nat->table.mapping[i].sessions > 0 || sessions[i] == 0);
-        if (nat->table.mapping[i].sessions > 0) {
+    for (uint32_t i = 0; i < nat->table.mapping_capacity; i++) {
+        const struct mapping *mapping = &nat->table.mapping[i];
+
+        ck_assert(mapping->protocol != 0 || sessions[i] == 0);
+        if (mapping->protocol != 0) {
+            ck_assert(mapping->sessions > 0 || mapping->leased);
             check_mapping(nat, i, sessions[i]);
             mappings++;
+            leases += mapping->leased;
         }
     }
+    check_leases(nat, leases);
     free(sessions);
     check_ages(nat);
     check_hosts(nat, with_host);

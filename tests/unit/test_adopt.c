@@ -10,7 +10,10 @@
 #define SESSIONS 256
 
 /* The memory that outlives a run. */
-static struct session memory[SESSIONS];
+static struct room {
+    struct session session[SESSIONS];
+    struct lease lease[SESSIONS];
+} room;
 
 static void start_in_memory(struct gateway *gateway, struct policy *policy, uint64_t now)
 {
@@ -20,7 +23,7 @@ static void start_in_memory(struct gateway *gateway, struct policy *policy, uint
     ck_assert(policy_seal(policy));
     gateway->policy = policy;
     gateway->now = now;
-    gateway->nat = nat_new(policy, secret, memory, now);
+    gateway->nat = nat_new(policy, secret, &room, now);
     ck_assert_ptr_nonnull(gateway->nat);
     nat_set_external(gateway->nat, WAN, &external, 1);
 }
@@ -35,7 +38,7 @@ static struct policy *policy_with_forward(const char *allow)
 
 static void first_run(struct gateway *gateway)
 {
-    memset(memory, 0, sizeof(memory));
+    memset(&room, 0, sizeof(room));
     start_in_memory(gateway, policy_with_forward(NULL), 1000000);
 }
 
@@ -135,7 +138,7 @@ START_TEST(a_session_is_adopted_across_the_wrap_of_its_clock)
     struct gateway gateway;
     uint32_t refused;
 
-    memset(memory, 0, sizeof(memory));
+    memset(&room, 0, sizeof(room));
     start_in_memory(&gateway, policy_with_forward(NULL), (UINT64_C(1) << 32) - 1000);
     udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53");
     ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 200000, &refused), 1);
@@ -156,11 +159,11 @@ START_TEST(entries_of_impossible_times_are_refused)
         first_run(&gateway);
         udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53");
         if (kind == 1)
-            memory[0].last_seen += 1001; /* after the restart */
+            room.session[0].last_seen += 1001; /* after the restart */
         else if (kind == 2)
-            memory[0].created += 1; /* after it was seen */
+            room.session[0].created += 1; /* after it was seen */
         else if (kind == 3)
-            memory[0].created = UINT32_MAX; /* before the host was started */
+            room.session[0].created = UINT32_MAX; /* before the host was started */
         ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 1000, &refused),
                           kind == 0);
         ck_assert_uint_eq(refused, kind != 0);
@@ -176,7 +179,7 @@ START_TEST(a_window_scale_that_no_option_carries_is_refused)
 
     first_run(&gateway);
     tcp_connect(&gateway, "10.0.0.5:4001", REMOTE ":80");
-    memory[0].tcp.scale[ROLE_RESPONDER] = TCP_KNOWN | 15;
+    room.session[0].tcp.scale[ROLE_RESPONDER] = TCP_KNOWN | 15;
     ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 0, &refused), 0);
     ck_assert_uint_eq(refused, 1);
     gateway_stop(&gateway);
@@ -223,7 +226,7 @@ START_TEST(two_entries_of_one_tuple_are_one_session)
     first_run(&gateway);
     udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53");
     for (int i = 1; i < SESSIONS; i++)
-        memory[i] = memory[0];
+        room.session[i] = room.session[0];
     ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 0, &refused), 1);
     ck_assert_uint_eq(refused, SESSIONS - 1);
     gateway_stop(&gateway);
@@ -250,7 +253,7 @@ START_TEST(damaged_entries_do_no_harm)
                 tcp_in(&gateway, from + 1, EXTERNAL ":2222", 0x02); /* 0.0.0.x: a remote */
         }
         for (int i = 0; i < 60; i++) {
-            uint8_t *at = (uint8_t *)memory + chance_below(&chance, sizeof(memory));
+            uint8_t *at = (uint8_t *)&room + chance_below(&chance, sizeof(room));
 
             *at = (uint8_t)(chance_one_in(&chance, 2) ? *at ^ (1u << chance_below(&chance, 8))
                                                       : chance_next(&chance));

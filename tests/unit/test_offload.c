@@ -498,15 +498,18 @@ END_TEST
 /* The daemon dies, and an hour later the next one looks at what it left. */
 static void crash_and_adopt(void)
 {
-    static struct session memory[256];
+    static struct {
+        struct session session[256];
+        struct lease lease[256];
+    } memory;
     static const uint8_t secret[32] = "another run has another secret";
     const struct address address = address_of(EXTERNAL);
     uint32_t refused;
 
-    memcpy(memory, gateway.nat->table.session, sizeof(memory));
+    memcpy(&memory, gateway.nat->table.session, sizeof(memory));
     nat_free(gateway.nat);
     gateway.now += 3600000;
-    gateway.nat = nat_new(gateway.policy, secret, memory, gateway.now);
+    gateway.nat = nat_new(gateway.policy, secret, &memory, gateway.now);
     ck_assert_ptr_nonnull(gateway.nat);
     nat_set_external(gateway.nat, WAN, &address, 1);
     ck_assert_uint_eq(nat_adopt(gateway.nat, gateway.now, &refused), 1);

@@ -49,11 +49,13 @@ struct model {
 
 static struct model *model_new(void)
 {
+    static struct session memory[CAPACITY];
     struct model *model = calloc(1, sizeof(*model));
 
     ck_assert_ptr_nonnull(model);
+    memset(memory, 0, sizeof(memory));
     model->now = 5000000;
-    ck_assert(table_init(&model->table, CAPACITY, &(struct hash_key){{1, 2}}, NULL, model->now));
+    ck_assert(table_init(&model->table, CAPACITY, &(struct hash_key){{1, 2}}, memory, model->now));
     return model;
 }
 
@@ -395,21 +397,21 @@ START_TEST(mappings_are_found_by_their_internal_end)
 }
 END_TEST
 
-START_TEST(there_are_as_many_mappings_as_sessions)
+START_TEST(there_is_a_mapping_for_each_session_and_each_lease)
 {
     struct model *model = model_new();
     struct endpoint in = internal(0);
     struct mapping mapping;
 
-    for (uint16_t i = 0; i < CAPACITY; i++) {
+    for (uint16_t i = 0; i < 2 * CAPACITY; i++) {
         in.port = i;
         mapping = mapping_of(&in, PROTOCOL_UDP);
         ck_assert_uint_ne(mapping_add(&model->table, &mapping), INDEX_NONE);
     }
-    in.port = CAPACITY;
+    in.port = 2 * CAPACITY;
     mapping = mapping_of(&in, PROTOCOL_UDP);
     ck_assert_uint_eq(mapping_add(&model->table, &mapping), INDEX_NONE);
-    ck_assert_uint_eq(model->table.mappings_live, CAPACITY);
+    ck_assert_uint_eq(model->table.mappings_live, 2 * CAPACITY);
     model_free(model);
 }
 END_TEST
@@ -529,7 +531,7 @@ int main(void)
         a_full_table_gives_no_slot_and_a_freed_one_serves_again,
         an_active_session_comes_due_at_its_timeout,
         mappings_are_found_by_their_internal_end,
-        there_are_as_many_mappings_as_sessions,
+        there_is_a_mapping_for_each_session_and_each_lease,
         hosts_are_counted_up_to_their_limit,
         a_refused_host_takes_no_room,
         the_memory_of_a_table_is_known,

@@ -33,19 +33,20 @@ struct nat_counters {
 struct nat;
 
 /*
- * `secret` is 32 random bytes: keys of the hash and of the port choice. `memory` is room for
- * limits.sessions sessions of nat_session_size() bytes each, the caller's, aligned to a cache line,
- * zeroed or left by an earlier run (then call nat_adopt); NULL: allocated. NULL without memory.
+ * `secret` is 32 random bytes: keys of the hash and of the port choice. `memory` is room
+ * for sessions and leases, nat_memory_needed(limits.sessions) bytes, the caller's, aligned to a
+ * cache line, zeroed or left by an earlier run (then call nat_adopt); NULL: allocated. NULL without
+ * memory.
  */
 struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], void *memory,
                     uint64_t now);
-size_t nat_session_size(void);
+size_t nat_memory_needed(uint32_t sessions);
 void nat_free(struct nat *nat); /* NULL is fine; the policy stays the caller's */
 
 /*
- * Takes over the sessions that an earlier run left in `memory`, each only if it is sound and the
- * policy and the external addresses still allow it. Call once, after nat_set_external and before
- * any packet. Returns how many; *refused are the others.
+ * Takes over the sessions and leases that an earlier run left in `memory`, each only if it is sound
+ * and the policy and the external addresses still allow it. Call once, after nat_set_external and
+ * before any packet. Returns how many sessions; *refused are the others.
  */
 uint32_t nat_adopt(struct nat *nat, uint64_t now, uint32_t *refused);
 
@@ -95,8 +96,23 @@ void nat_set_mss_limit(struct nat *nat, uint16_t limit);
 bool nat_kill(struct nat *nat, uint32_t slot, uint64_t id, uint64_t now);
 
 /*
- * How many slots there are: for sessions, and as many for mappings. A walk over them may let the
- * lock go in between; what is in a slot then may be another one.
+ * A lease keeps the mapping of an internal endpoint until `expires` (milliseconds), with or without
+ * sessions; the mapping is made if there is none, and *external is its external endpoint. Again for
+ * the same endpoint: the lease ends at the new time. An endpoint that a forward delivers to needs
+ * none, and is told its external endpoint. DROP_NOT_ALLOWED when no share has the host;
+ * DROP_POOL_DRY when there is no port of its own for it; DROP_HOST_LIMIT, DROP_TABLE_FULL,
+ * DROP_NO_EXTERNAL_ADDRESS. Who may send to the mapping is up to the filtering of its share.
+ */
+enum drop_reason nat_lease(struct nat *nat, uint8_t protocol, const struct endpoint *internal,
+                           uint64_t expires, uint64_t now, struct endpoint *external);
+
+/* Ends a lease; the mapping ends with its last session. False when there is none. */
+bool nat_end_lease(struct nat *nat, uint8_t protocol, const struct endpoint *internal,
+                   uint64_t now);
+
+/*
+ * How many slots there are, of sessions or mappings, whichever are more. A walk over them may let
+ * the lock go in between; what is in a slot then may be another one.
  */
 uint32_t nat_slots(const struct nat *nat);
 
@@ -109,7 +125,7 @@ bool nat_view_mapping(const struct nat *nat, uint32_t index, uint64_t now,
 
 /* Sums, for those who watch. */
 struct nat_summary {
-    uint32_t sessions, sessions_max, mappings, hosts;
+    uint32_t sessions, sessions_max, mappings, hosts, leases;
     struct nat_counters counters;
     uint32_t offloaded, offloaded_max; /* sessions that are in the kernel or on their way */
     size_t offload_memory;             /* bytes of their list, besides nat_memory */
