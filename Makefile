@@ -54,7 +54,7 @@ $(BUILD)/src/ctl/%.o: INCLUDE = $(INCLUDE_NAT)
 
 NAT_OBJECTS       := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/nat/*.c)))
 NETFILTER_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/netfilter/*.c)))
-DAEMON_OBJECTS    := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/daemon/*.c)))
+DAEMON_OBJECTS    := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/daemon/*.c src/daemon/*/*.c)))
 CTL_OBJECTS       := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/ctl/*.c)))
 # Everything of the daemon but main(), for unit tests
 DAEMON_TESTABLE   := $(filter-out $(BUILD)/src/daemon/main.o,$(DAEMON_OBJECTS))

@@ -3,7 +3,7 @@
  */
 #include "portreeve/filter.h"
 
-#include "config_internal.h"
+#include "portreeve/names.h"
 #include "portreeve/text.h"
 
 #include <arpa/inet.h>

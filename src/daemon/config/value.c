@@ -1,7 +1,10 @@
 /*
- * config_value.c - values that several keys have
+ * value.c - reading values: of any key, and of the kinds that several keys have
  */
-#include "config_internal.h"
+#include "value.h"
+
+#include "portreeve/text.h"
+#include "report.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -169,4 +172,68 @@ enum outcome config_take_text(struct reading *reading, const char *value, char *
     }
     strcpy(out, value);
     return VALUE_TAKEN;
+}
+
+/* ---- of any key ---- */
+
+/* What the key expects, with a hint at two frequent habits. */
+static void say_expected(struct reading *reading, const char *value)
+{
+    const char *hint = "";
+
+    if (strstr(value, " #") || strstr(value, "\t#"))
+        hint = " (a comment behind a value begins with ';', not with '#')";
+    else if (*value == '"' || *value == '\'')
+        hint = " (without quotes)";
+    config_refuse(reading, value, "expected %s%s", reading->key->expected, hint);
+}
+
+static void take_one(struct reading *reading, struct section *section, size_t index,
+                     const char *value)
+{
+    enum outcome outcome = VALUE_WRONG;
+
+    if (*value != '\0' || (reading->key->flags & KEY_MAY_BE_EMPTY))
+        outcome = reading->key->take(reading, section, value);
+    if (outcome == VALUE_WRONG)
+        say_expected(reading, value);
+    if (outcome != VALUE_TAKEN)
+        section->bad |= 1u << index;
+}
+
+/* The items of a list. A comma at the end opens the list for the next line. */
+static void take_list(struct reading *reading, struct section *section, size_t index,
+                      const char *value)
+{
+    size_t length = strlen(value) + 1;
+    char *copy = malloc(length), *item;
+
+    if (!copy) {
+        reading->failed = reading->no_memory = true;
+        return;
+    }
+    memcpy(copy, value, length);
+    item = copy + strspn(copy, " \t");
+    do {
+        char *comma = strchr(item, ','), *end = comma ? comma : item + strlen(item),
+             *next = end + 1;
+
+        while (end > item && strchr(" \t", end[-1]))
+            end--;
+        *end = '\0';
+        take_one(reading, section, index, item);
+        item = comma ? next + strspn(next, " \t") : NULL;
+    } while (item && (*item != '\0' || !reading->path));
+    free(copy);
+}
+
+void config_take_value(struct reading *reading, struct section *section, size_t index,
+                       const char *value)
+{
+    reading->section = section;
+    reading->key = &section->kind->keys[index];
+    if (reading->key->flags & KEY_LIST)
+        take_list(reading, section, index, value);
+    else
+        take_one(reading, section, index, value);
 }

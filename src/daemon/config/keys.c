@@ -1,7 +1,12 @@
 /*
- * config_keys.c - the tables of sections and keys, and the keys of every section but [forward]
+ * keys.c - the tables of sections and keys, and the keys of every section but [forward]
  */
-#include "config_internal.h"
+#include "keys.h"
+
+#include "forward.h"
+#include "portreeve/text.h"
+#include "report.h"
+#include "value.h"
 
 #include <string.h>
 

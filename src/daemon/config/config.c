@@ -1,7 +1,11 @@
 /*
  * config.c - the configuration file: open, read, check, tell
  */
-#include "config_internal.h"
+#include "config.h"
+
+#include "check.h"
+#include "reader.h"
+#include "report.h"
 
 #include <errno.h>
 #include <search.h>

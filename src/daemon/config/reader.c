@@ -1,5 +1,5 @@
 /*
- * config_reader.c - from lines to sections, keys and values
+ * reader.c - from lines to sections, keys and values
  *
  * inih splits keys from values. It has traps that this reader keeps away from it: a line longer
  * than its buffer is cut in silence; sections and keys over 49 bytes are cut; an empty section is
@@ -9,7 +9,13 @@
  * lines without comment that are short enough and have an '=', one at a time, and an indented line
  * only where a list goes on.
  */
-#include "config_internal.h"
+#include "reader.h"
+
+#include "keys.h"
+#include "portreeve/names.h"
+#include "portreeve/text.h"
+#include "report.h"
+#include "value.h"
 
 #include <ini.h>
 #include <search.h>
@@ -23,51 +29,12 @@ static const char bom[3] =
 
 /* ---- sections ---- */
 
-char *config_title(const struct section *section, char buffer[TITLE_MAX])
-{
-    const struct section_kind *kind = &section_kinds[section->id];
-
-    if (kind->named && section->name[0] != '\0')
-        snprintf(buffer, TITLE_MAX, "[%s %s]", kind->name, section->name);
-    else
-        snprintf(buffer, TITLE_MAX, "[%s]", kind->name);
-    return buffer;
-}
-
-static bool is_name_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-bool config_name_is_good(const char *name)
-{
-    size_t length = strlen(name);
-
-    if (length >= POLICY_NAME_MAX || !is_name_letter(name[0]))
-        return false;
-    for (size_t i = 0; i < length; i++) {
-        if (!is_name_letter(name[i]) && !strchr("._-", name[i]))
-            return false;
-    }
-    return true;
-}
-
-void config_section_free(struct section *section)
-{
-    free(section->share.source);
-    free(section->share.ports);
-    free(section->share.exempt);
-    free(section->source_line);
-    free(section->forward.allow);
-    free(section);
-}
-
 static int compare_sections(const void *left, const void *right)
 {
     const struct section *one = left, *other = right;
 
-    if (one->id != other->id)
-        return one->id < other->id ? -1 : 1;
+    if (one->kind != other->kind)
+        return one->kind < other->kind ? -1 : 1;
     return strcmp(one->name, other->name);
 }
 
@@ -85,9 +52,9 @@ static const struct section *find_duplicate(struct reading *reading, struct sect
     return found == section ? NULL : found;
 }
 
-static struct section *add_section(struct reading *reading, enum section_id id)
+static struct section *add_section(struct reading *reading, const struct section_kind *kind)
 {
-    struct section *section = calloc(1, sizeof(*section));
+    struct section *section = config_section_new(kind, reading->line);
     struct section **moved = reading->sections;
 
     if (section && reading->section_count == reading->section_capacity) {
@@ -104,9 +71,6 @@ static struct section *add_section(struct reading *reading, enum section_id id)
         reading->failed = reading->no_memory = reading->stop = true;
         return NULL;
     }
-    section->id = id;
-    section->line = reading->line;
-    section->share.filtering = FILTERING_ADDRESS_DEPENDENT;
     reading->sections[reading->section_count++] = section;
     return section;
 }
@@ -136,7 +100,7 @@ static void unknown_section(struct reading *reading, const char *header, const c
 static void name_section(struct reading *reading, struct section *section, const char *header,
                          const char *name)
 {
-    const struct section_kind *kind = &section_kinds[section->id];
+    const struct section_kind *kind = section->kind;
     const struct section *first;
 
     section->ignored = true;
@@ -197,7 +161,7 @@ static bool read_header(struct reading *reading, const char *line)
     for (enum section_id id = 0; id < SECTION_COUNT; id++) {
         if (strcmp(word, section_kinds[id].name) != 0)
             continue;
-        reading->section = add_section(reading, id);
+        reading->section = add_section(reading, &section_kinds[id]);
         if (reading->section)
             name_section(reading, reading->section, line, name);
         return true;
@@ -221,8 +185,7 @@ static const struct section_kind *kind_with_key(const char *name)
 
 static void unknown_key(struct reading *reading, const char *name, const char *value)
 {
-    const struct section_kind *kind = &section_kinds[reading->section->id],
-                              *other = kind_with_key(name);
+    const struct section_kind *kind = reading->section->kind, *other = kind_with_key(name);
     char title[TITLE_MAX], list[160] = "";
     const char *names[KEYS_MAX], *meant;
 
@@ -245,67 +208,6 @@ static void unknown_key(struct reading *reading, const char *name, const char *v
                        name, value, kind->key_count > 1 ? "one of " : "", list);
 }
 
-/* What the key expects, with a hint at two frequent habits. */
-static void say_expected(struct reading *reading, const char *value)
-{
-    const char *hint = "";
-
-    if (strstr(value, " #") || strstr(value, "\t#"))
-        hint = " (a comment behind a value begins with ';', not with '#')";
-    else if (*value == '"' || *value == '\'')
-        hint = " (without quotes)";
-    config_refuse(reading, value, "expected %s%s", reading->key->expected, hint);
-}
-
-static void take_one(struct reading *reading, struct section *section, size_t index,
-                     const char *value)
-{
-    enum outcome outcome = VALUE_WRONG;
-
-    if (*value != '\0' || (reading->key->flags & KEY_MAY_BE_EMPTY))
-        outcome = reading->key->take(reading, section, value);
-    if (outcome == VALUE_WRONG)
-        say_expected(reading, value);
-    if (outcome != VALUE_TAKEN)
-        section->bad |= 1u << index;
-}
-
-/* The items of a list. A comma at the end opens the list for the next line. */
-static void take_list(struct reading *reading, struct section *section, size_t index,
-                      const char *value)
-{
-    size_t length = strlen(value) + 1;
-    char *copy = malloc(length), *item = copy;
-
-    if (!copy) {
-        reading->failed = reading->no_memory = true;
-        return;
-    }
-    memcpy(copy, value, length);
-    do {
-        char *comma = strchr(item, ','), *end = comma ? comma : item + strlen(item),
-             *next = end + 1;
-
-        while (end > item && strchr(" \t", end[-1]))
-            end--;
-        *end = '\0';
-        take_one(reading, section, index, skip_blanks(item));
-        item = comma ? skip_blanks(next) : NULL;
-    } while (item && (*item != '\0' || !reading->path));
-    free(copy);
-}
-
-void config_take_value(struct reading *reading, struct section *section, size_t index,
-                       const char *value)
-{
-    reading->section = section;
-    reading->key = &section_kinds[section->id].keys[index];
-    if (reading->key->flags & KEY_LIST)
-        take_list(reading, section, index, value);
-    else
-        take_one(reading, section, index, value);
-}
-
 static bool ends_in_comma(const char *value)
 {
     size_t length = strlen(value);
@@ -316,7 +218,7 @@ static bool ends_in_comma(const char *value)
 /* A new key. Leaves reading->key NULL and skip_list set when its value is of no interest. */
 static void begin_key(struct reading *reading, const char *name, const char *value)
 {
-    const struct section_kind *kind = &section_kinds[reading->section->id];
+    const struct section_kind *kind = reading->section->kind;
     size_t index = 0;
 
     reading->key = NULL;
@@ -349,7 +251,7 @@ static int handle(void *user, const char *section, const char *name, const char 
         begin_key(reading, name, value);
     if (!reading->skip_list)
         config_take_value(reading, reading->section,
-                          (size_t)(reading->key - section_kinds[reading->section->id].keys), value);
+                          (size_t)(reading->key - reading->section->kind->keys), value);
     if (!reading->key || (reading->key->flags & KEY_LIST)) {
         reading->list_open = ends_in_comma(value);
         reading->list_line = reading->line;

@@ -1,16 +1,17 @@
 /*
- * config_report.c - errors and warnings about the configuration
+ * report.c - errors and warnings about the configuration
  *
  * They are kept until the file is read and checked, because checks between sections find errors of
  * earlier lines.
  */
-#include "config_internal.h"
+#include "report.h"
+
+#include "portreeve/text.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WORD_MAX  40    /* longer words are not worth a guess */
 #define VALUE_MAX "200" /* bytes of a value that a message shows */
 
 /* Nothing in a message may play tricks on a terminal: what is not printable becomes '?'. */
@@ -139,60 +140,10 @@ void config_conflict(struct reading *reading, const struct section *section, siz
     char subject[TITLE_MAX + 300];
     va_list arguments;
 
-    write_subject(reading, section, section_kinds[section->id].keys[key].name, value, subject,
-                  sizeof(subject));
+    write_subject(reading, section, section->kind->keys[key].name, value, subject, sizeof(subject));
     va_start(arguments, format);
     keep_formatted(reading, line, false, subject, format, arguments);
     va_end(arguments);
-}
-
-static size_t smallest(size_t one, size_t other)
-{
-    return one < other ? one : other;
-}
-
-/*
- * How many letters must be inserted, left out, changed or exchanged with their neighbour to make
- * one word of the other (optimal string alignment). Both are shorter than WORD_MAX.
- */
-static size_t distance(const char *typed, const char *word)
-{
-    size_t cost[WORD_MAX + 1][WORD_MAX + 1];
-    size_t rows = strlen(typed), columns = strlen(word);
-
-    for (size_t i = 0; i <= rows; i++)
-        cost[i][0] = i;
-    for (size_t j = 0; j <= columns; j++)
-        cost[0][j] = j;
-    for (size_t i = 1; i <= rows; i++) {
-        for (size_t j = 1; j <= columns; j++) {
-            size_t changed = cost[i - 1][j - 1] + (typed[i - 1] != word[j - 1]);
-
-            cost[i][j] = smallest(changed, smallest(cost[i - 1][j], cost[i][j - 1]) + 1);
-            if (i > 1 && j > 1 && typed[i - 1] == word[j - 2] && typed[i - 2] == word[j - 1])
-                cost[i][j] = smallest(cost[i][j], cost[i - 2][j - 2] + 1);
-        }
-    }
-    return cost[rows][columns];
-}
-
-const char *config_suggest(const char *typed, const char *const *words, size_t count)
-{
-    size_t length = strlen(typed);
-    size_t best_cost = length < 4 ? 1 : length < 8 ? 2 : 3; /* farther away is another word */
-    const char *best = NULL;
-
-    if (length == 0 || length >= WORD_MAX)
-        return NULL;
-    for (size_t i = 0; i < count; i++) {
-        size_t cost = distance(typed, words[i]);
-
-        if (cost < best_cost || (cost == best_cost && !best)) {
-            best = words[i];
-            best_cost = cost;
-        }
-    }
-    return best;
 }
 
 /* By line; what is about the whole file comes last. */

@@ -1,7 +1,13 @@
 /*
- * config_check.c - what no line can know alone: what is missing, and what conflicts
+ * check.c - what no line can know alone: what is missing, and what conflicts
  */
-#include "config_internal.h"
+#include "check.h"
+
+#include "forward.h"
+#include "keys.h"
+#include "portreeve/text.h"
+#include "report.h"
+#include "value.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +28,7 @@ static struct section *next_of(const struct reading *reading, enum section_id id
     while (*at < reading->section_count) {
         struct section *section = reading->sections[(*at)++];
 
-        if (section->id == id && !section->ignored)
+        if (section->kind == &section_kinds[id] && !section->ignored)
             return section;
     }
     return NULL;
@@ -34,9 +40,9 @@ static void check_missing(struct reading *reading)
 
     for (size_t i = 0; i < reading->section_count; i++) {
         const struct section *section = reading->sections[i];
-        const struct section_kind *kind = &section_kinds[section->id];
+        const struct section_kind *kind = section->kind;
 
-        counts[section->id]++;
+        counts[kind - section_kinds]++;
         for (size_t k = 0; !section->ignored && k < kind->key_count; k++) {
             if ((kind->keys[k].flags & KEY_REQUIRED) && section->key_line[k] == 0)
                 config_conflict(reading, section, k, NULL, "this key is missing; expected %s",
@@ -291,7 +297,8 @@ static void check_forwards(struct reading *reading, struct listeners *listeners)
     for (size_t i = 0; i < reading->section_count; i++) {
         const struct section *section = reading->sections[i];
 
-        if (section->id != SECTION_FORWARD || section->ignored || section->expired)
+        if (section->kind != &section_kinds[SECTION_FORWARD] || section->ignored ||
+            section->expired)
             continue;
         if (++count == POLICY_FORWARDS_MAX + 1)
             config_problem(reading, section->line,
