@@ -1,10 +1,12 @@
 /*
- * control_session.c - sessions and events as JSON
+ * stream.c - the lines of streams that go by the million: sessions and events, written and not
+ * built as a tree first
  *
  * Field names are a contract: doc/control-protocol.md lists them. Nothing here needs escaping:
  * names are letters, digits and a few marks (config_name_is_good).
  */
-#include "control_internal.h"
+#include "stream.h"
+
 #include "portreeve/text.h"
 
 #include <stdarg.h>
@@ -89,7 +91,7 @@ static void add_session(struct line *line, const struct session_view *session)
     add(line, "}");
 }
 
-void notify_session(struct client *client, const struct session_view *session)
+void stream_session(struct output *output, const struct session_view *session)
 {
     struct line line;
 
@@ -97,7 +99,7 @@ void notify_session(struct client *client, const struct session_view *session)
     add(&line, "{\"jsonrpc\":\"2.0\",\"method\":\"session\",\"params\":");
     add_session(&line, session);
     add(&line, "}\n");
-    client_write(client, line.text, line.length);
+    output_write(output, line.text, line.length);
 }
 
 static void add_time(struct line *line, int64_t milliseconds)
@@ -113,7 +115,7 @@ static void add_time(struct line *line, int64_t milliseconds)
         add(line, "\"%s.%03dZ\"", text, (int)(milliseconds % 1000));
 }
 
-void notify_event(struct client *client, const struct event *event, uint64_t now,
+void stream_event(struct output *output, const struct event *event, uint64_t now,
                   int64_t now_epoch_ms)
 {
     int64_t age = now > event->time ? (int64_t)(now - event->time) : 0;
@@ -128,5 +130,5 @@ void notify_event(struct client *client, const struct event *event, uint64_t now
     if (event->type == EVENT_CLOSED)
         add(&line, ",\"reason\":\"%s\"", close_reason_name(event->reason));
     add(&line, "}}\n");
-    client_write(client, line.text, line.length);
+    output_write(output, line.text, line.length);
 }

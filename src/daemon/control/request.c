@@ -1,49 +1,15 @@
 /*
- * control_request.c - one line of a client: JSON-RPC's rules, parameters, permission
+ * request.c - one line of a client: JSON-RPC's rules, parameters, permission
  */
-#include "control_internal.h"
+#include "request.h"
 
-#include <stdarg.h>
+#include "answer.h"
+#include "methods.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #define QUOTE "%.64s" /* enough of a client's text to recognize it by */
-
-/* ---- answers ---- */
-
-void request_answer(struct client *client, json_t *id, json_t *result)
-{
-    if (result == NULL) {
-        request_refuse(client, id, CONTROL_INTERNAL_ERROR, NULL,
-                       "the daemon is out of memory for this answer");
-        return;
-    }
-    client_write_line(client,
-                      json_pack("{s:s,s:O,s:o}", "jsonrpc", "2.0", "id", id, "result", result));
-}
-
-void request_refuse(struct client *client, json_t *id, enum control_code code, json_t *errors,
-                    const char *format, ...)
-{
-    char text[512];
-    va_list arguments;
-    json_t *error;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    error = json_pack("{s:i,s:o}", "code", (int)code, "message", json_text(text));
-    if (errors != NULL)
-        json_object_set_new(error, "data", json_pack("{s:o}", "errors", errors));
-    client_write_line(client,
-                      json_pack("{s:s,s:O?,s:o}", "jsonrpc", "2.0", "id", id, "error", error));
-}
-
-void request_notify(struct client *client, const char *method, json_t *params)
-{
-    client_write_line(
-        client, json_pack("{s:s,s:s,s:o}", "jsonrpc", "2.0", "method", method, "params", params));
-}
 
 /* ---- parameters ---- */
 
@@ -103,14 +69,14 @@ static bool check_params(struct request *request)
         const struct parameter *parameter = find_parameter(request->method, name);
 
         if (parameter == NULL) {
-            request_refuse(request->client, request->id, CONTROL_INVALID_PARAMS, NULL,
+            answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
                            "%s has no parameter '" QUOTE "'; expected: %s", request->method->name,
                            name, list_parameters(request->method, known, sizeof(known)));
             return false;
         }
         expected = wrong_type(parameter->type, value);
         if (expected != NULL) {
-            request_refuse(request->client, request->id, CONTROL_INVALID_PARAMS, NULL,
+            answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
                            "parameter '%s': expected %s", name, expected);
             return false;
         }
@@ -122,27 +88,27 @@ static bool check_params(struct request *request)
 
 static bool check_may_look(struct client *client, json_t *id)
 {
-    if (client->may_look)
+    if (client->peer.may_look)
         return true;
     if (client->control->group[0] == '\0')
-        request_refuse(client, id, CONTROL_NOT_PERMITTED, NULL,
+        answer_refusal(&client->output, id, ANSWER_NOT_PERMITTED, NULL,
                        "not permitted: only root may use this socket");
     else
-        request_refuse(client, id, CONTROL_NOT_PERMITTED, NULL,
+        answer_refusal(&client->output, id, ANSWER_NOT_PERMITTED, NULL,
                        "not permitted: user %u is not in group '%s', whose members may look; only "
                        "root may change "
                        "anything",
-                       (unsigned)client->peer.uid, client->control->group);
+                       (unsigned)client->peer.credentials.uid, client->control->group);
     return false;
 }
 
 static bool check_may_change(struct request *request)
 {
-    if (!request->method->changes || request->client->peer.uid == 0)
+    if (!request->method->changes || peer_is_root(&request->client->peer))
         return true;
-    request_refuse(request->client, request->id, CONTROL_NOT_PERMITTED, NULL,
+    answer_refusal(request->output, request->id, ANSWER_NOT_PERMITTED, NULL,
                    "not permitted: %s is for root; user %u may only look", request->method->name,
-                   (unsigned)request->client->peer.uid);
+                   (unsigned)request->client->peer.credentials.uid);
     return false;
 }
 
@@ -156,9 +122,9 @@ static void dispatch(struct request *request, const json_t *envelope)
 
     if (!check_may_look(request->client, request->id))
         return;
-    request->method = method_find(name);
+    request->method = methods_find(name);
     if (request->method == NULL) {
-        request_refuse(request->client, request->id, CONTROL_UNKNOWN_METHOD, NULL,
+        answer_refusal(request->output, request->id, ANSWER_UNKNOWN_METHOD, NULL,
                        "there is no method '" QUOTE
                        "'; expected status, sessions, mappings, forwards, forward.add, "
                        "forward.remove, events, kill or reload",
@@ -168,7 +134,7 @@ static void dispatch(struct request *request, const json_t *envelope)
     if (!check_may_change(request))
         return;
     if (params != NULL && !json_is_object(params)) {
-        request_refuse(request->client, request->id, CONTROL_INVALID_PARAMS, NULL,
+        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
                        "'params' must be an object of named parameters");
         return;
     }
@@ -213,7 +179,7 @@ static bool is_blank(const char *line, size_t length)
 
 void request_serve(struct client *client, struct gateway *gateway, const char *line, size_t length)
 {
-    struct request request = {.client = client, .gateway = gateway};
+    struct request request = {.client = client, .output = &client->output, .gateway = gateway};
     json_error_t parse_error;
     const char *wrong;
     json_t *envelope;
@@ -222,7 +188,7 @@ void request_serve(struct client *client, struct gateway *gateway, const char *l
         return;
     envelope = json_loadb(line, length, JSON_REJECT_DUPLICATES, &parse_error);
     if (envelope == NULL) {
-        request_refuse(client, NULL, CONTROL_PARSE_ERROR, NULL,
+        answer_refusal(&client->output, NULL, ANSWER_PARSE_ERROR, NULL,
                        "not JSON: %s (at byte %d); expected one object in a line", parse_error.text,
                        parse_error.position);
         return;
@@ -232,7 +198,7 @@ void request_serve(struct client *client, struct gateway *gateway, const char *l
         request.id = NULL;
     wrong = wrong_envelope(envelope);
     if (wrong != NULL)
-        request_refuse(client, request.id, CONTROL_INVALID_REQUEST, NULL, "%s", wrong);
+        answer_refusal(&client->output, request.id, ANSWER_INVALID_REQUEST, NULL, "%s", wrong);
     else
         dispatch(&request, envelope);
     json_decref(envelope);

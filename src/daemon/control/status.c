@@ -1,7 +1,9 @@
 /*
- * control_status.c - the answer to `status`
+ * status.c - the answer to `status`
  */
-#include "control_internal.h"
+#include "status.h"
+
+#include "json.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -149,7 +151,7 @@ static json_t *json_warnings(const struct gateway_status *status)
     return warnings;
 }
 
-json_t *json_status(struct gateway *gateway)
+json_t *status_json(struct gateway *gateway)
 {
     struct gateway_status status;
 

@@ -1,9 +1,10 @@
 /*
- * control_json.c - what the control socket shows, as JSON
+ * json.c - what the control socket shows, as JSON
  *
  * Field names are a contract: doc/control-protocol.md lists them.
  */
-#include "control_internal.h"
+#include "json.h"
+
 #include "portreeve/text.h"
 
 #include <stdio.h>

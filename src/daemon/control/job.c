@@ -1,13 +1,17 @@
 /*
- * control_job.c - methods that walk the translation table
+ * job.c - methods that walk the translation table
  *
  * A job is a cursor over the table's slots. Each step copies one slice under the lock and does the
  * rest without it; how fast the steps follow each other is up to the client, by reading. A session
  * keeps its slot as long as it lives, so one that lives throughout the walk is seen exactly once;
  * one that begins or ends meanwhile may be seen or not.
  */
-#include "control_internal.h"
+#include "job.h"
+
+#include "answer.h"
+#include "json.h"
 #include "portreeve/log.h"
+#include "stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +22,7 @@
 struct job {
     const struct job_kind *kind;
     struct client *client;
+    struct output *output; /* the client's */
     json_t *id;
     struct filter filter;
     uint32_t slot;  /* where the next slice begins */
@@ -44,11 +49,12 @@ static struct job *job_begin(struct request *request, const struct job_kind *kin
     struct job *job = calloc(1, sizeof(*job));
 
     if (job == NULL) {
-        request_answer(request->client, request->id, NULL);
+        answer_result(request->output, request->id, NULL);
         return NULL;
     }
     job->kind = kind;
     job->client = request->client;
+    job->output = request->output;
     job->id = json_incref(request->id);
     request->client->job = job;
     return job;
@@ -114,12 +120,12 @@ static bool step_sessions(struct job *job, struct gateway *gateway)
     size_t count;
 
     if (!walk_sessions(job, gateway, &count)) {
-        request_answer(job->client, job->id, json_pack("{s:I}", "count", (json_int_t)job->count));
+        answer_result(job->output, job->id, json_pack("{s:I}", "count", (json_int_t)job->count));
         return true;
     }
     for (size_t i = 0; i < count; i++) {
         if (filter_matches(&job->filter, &control->view[i])) {
-            notify_session(job->client, &control->view[i]);
+            stream_session(job->output, &control->view[i]);
             job->count++;
         }
     }
@@ -154,14 +160,14 @@ static bool step_mappings(struct job *job, struct gateway *gateway)
     }
     gateway_unlock(gateway);
     if (!any) {
-        request_answer(job->client, job->id, json_pack("{s:I}", "count", (json_int_t)job->count));
+        answer_result(job->output, job->id, json_pack("{s:I}", "count", (json_int_t)job->count));
         return true;
     }
     for (size_t i = 0; i < count; i++) {
         bool shared = found[i].share < policy_share_count(policy);
 
-        request_notify(
-            job->client, "mapping",
+        answer_notice(
+            job->output, "mapping",
             json_mapping(&found[i], shared ? policy_share(policy, found[i].share)->name : ""));
     }
     job->count += count;
@@ -200,9 +206,9 @@ static void begin_list(struct job *job)
     static const char head[] = "{\"jsonrpc\":\"2.0\",\"id\":",
                       list[] = ",\"result\":{\"forwards\":[";
 
-    client_write(job->client, head, strlen(head));
-    client_write_json(job->client, job->id);
-    client_write(job->client, list, strlen(list));
+    output_write(job->output, head, strlen(head));
+    output_write_json(job->output, job->id);
+    output_write(job->output, list, strlen(list));
 }
 
 static void write_forward(struct job *job)
@@ -212,8 +218,8 @@ static void write_forward(struct job *job)
         forward, (uint64_t)json_integer_value(json_object_get(job->sessions, forward->name)));
 
     if (job->forward++ > 0)
-        client_write(job->client, ",", 1);
-    client_write_json(job->client, json);
+        output_write(job->output, ",", 1);
+    output_write_json(job->output, json);
     json_decref(json);
 }
 
@@ -229,7 +235,7 @@ static bool step_forwards(struct job *job, struct gateway *gateway)
         }
         job->snapshot = policy_copy(gateway_policy(gateway));
         if (job->snapshot == NULL) {
-            request_answer(job->client, job->id, NULL);
+            answer_result(job->output, job->id, NULL);
             return true;
         }
         begin_list(job);
@@ -239,7 +245,7 @@ static bool step_forwards(struct job *job, struct gateway *gateway)
         write_forward(job);
     if (job->forward < policy_forward_count(job->snapshot))
         return false;
-    client_write(job->client, tail, strlen(tail));
+    output_write(job->output, tail, strlen(tail));
     return true;
 }
 
@@ -285,7 +291,7 @@ static bool step_kill(struct job *job, struct gateway *gateway)
 
     if (!walk_sessions(job, gateway, &count)) {
         gateway_flush_offloaded(gateway);
-        request_answer(job->client, job->id, json_pack("{s:I}", "killed", (json_int_t)job->count));
+        answer_result(job->output, job->id, json_pack("{s:I}", "killed", (json_int_t)job->count));
         return true;
     }
     for (size_t i = 0; i < count; i++) {
@@ -304,9 +310,9 @@ static bool step_kill(struct job *job, struct gateway *gateway)
 /* Also when the client has left halfway: what was ended is ended. */
 static void end_kill(struct job *job)
 {
-    char who[CLIENT_TEXT_MAX];
+    char who[PEER_TEXT_MAX];
 
-    log_notice("%s: kill %s: %llu sessions ended", client_describe(job->client, who),
+    log_notice("%s: kill %s: %llu sessions ended", peer_describe(&job->client->peer, who),
                job->described, (unsigned long long)job->count);
 }
 

@@ -1,12 +1,18 @@
 /*
- * control_methods.c - what a client may ask for
+ * methods.c - what a client may ask for
  *
  * Every method that changes something leaves a line in the log that says who did what: it is the
  * audit trail.
  */
-#include "control_internal.h"
+#include "methods.h"
+
+#include "answer.h"
+#include "events.h"
+#include "job.h"
+#include "json.h"
 #include "portreeve/log.h"
 #include "portreeve/text.h"
+#include "status.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +37,7 @@ static bool filter_parameter(struct request *request, struct filter *filter)
     json_array_foreach(json_object_get(request->params, "filter"), index, word)
     {
         if (!filter_add(filter, json_string_value(word), &error)) {
-            request_refuse(request->client, request->id, CONTROL_INVALID_PARAMS, NULL, "%s",
+            answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL, "%s",
                            error.text);
             return false;
         }
@@ -51,23 +57,23 @@ static void refuse_change(struct request *request, const char *what, json_t *err
 {
     const char *first = json_string_value(json_array_get(errors, 0));
     size_t count = json_array_size(errors);
-    char who[CLIENT_TEXT_MAX];
+    char who[PEER_TEXT_MAX];
 
     if (first == NULL)
         first = "the reason is not known";
-    log_notice("%s: %s refused: %s", client_describe(request->client, who), what, first);
+    log_notice("%s: %s refused: %s", peer_describe(&request->client->peer, who), what, first);
     if (count > 1)
-        request_refuse(request->client, request->id, CONTROL_REFUSED, errors, "%s (and %zu more)",
+        answer_refusal(request->output, request->id, ANSWER_REFUSED, errors, "%s (and %zu more)",
                        first, count - 1);
     else
-        request_refuse(request->client, request->id, CONTROL_REFUSED, errors, "%s", first);
+        answer_refusal(request->output, request->id, ANSWER_REFUSED, errors, "%s", first);
 }
 
 /* ---- the methods ---- */
 
 static void run_status(struct request *request)
 {
-    request_answer(request->client, request->id, json_status(request->gateway));
+    answer_result(request->output, request->id, status_json(request->gateway));
 }
 
 static void run_sessions(struct request *request)
@@ -123,8 +129,8 @@ static void run_kill(struct request *request)
     if (!filter_parameter(request, &filter))
         return;
     if (all == (filter.count > 0)) {
-        request_refuse(
-            request->client, request->id, CONTROL_INVALID_PARAMS, NULL,
+        answer_refusal(
+            request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
             all ? "expected a 'filter' or \"all\": true, not both"
                 : "expected a 'filter' with at least one word; \"all\": true ends every session");
         return;
@@ -137,7 +143,7 @@ static void run_reload(struct request *request)
 {
     json_t *errors = json_array();
     uint32_t ended = 0;
-    char who[CLIENT_TEXT_MAX];
+    char who[PEER_TEXT_MAX];
 
     if (!gateway_reload(request->gateway, collect, errors, &ended)) {
         refuse_change(request, "reload", errors);
@@ -145,9 +151,9 @@ static void run_reload(struct request *request)
     }
     json_decref(errors);
     log_notice("%s: configuration reloaded; %u sessions ended",
-               client_describe(request->client, who), (unsigned)ended);
-    request_answer(request->client, request->id,
-                   json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
+               peer_describe(&request->client->peer, who), (unsigned)ended);
+    answer_result(request->output, request->id,
+                  json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
 }
 
 /* "2h" from now, as the configuration would write that time. False after a refusal. */
@@ -163,12 +169,12 @@ static bool expiry_parameter(struct request *request, char *buffer, size_t size,
     if (duration == NULL)
         return true;
     if (*expires != NULL) {
-        request_refuse(request->client, request->id, CONTROL_INVALID_PARAMS, NULL,
+        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
                        "expected 'for' or 'expires', not both");
         return false;
     }
     if (!text_parse_duration(duration, &seconds)) {
-        request_refuse(request->client, request->id, CONTROL_INVALID_PARAMS, NULL,
+        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
                        "for = %.64s: expected a duration, as in 30m, 2h or 1d12h", duration);
         return false;
     }
@@ -186,7 +192,7 @@ static void run_forward_add(struct request *request)
                                 .allow = text_parameter(request, "allow"),
                                 .owner = text_parameter(request, "owner"),
                                 .note = text_parameter(request, "note")};
-    char expires[32], who[CLIENT_TEXT_MAX];
+    char expires[32], who[PEER_TEXT_MAX];
     json_t *errors;
 
     if (!expiry_parameter(request, expires, sizeof(expires), &text.expires))
@@ -198,11 +204,11 @@ static void run_forward_add(struct request *request)
     }
     json_decref(errors);
     log_notice("%s: forward '%s' added: listen %s, to %s, allow %s, owner %s, note %s, expires %s",
-               client_describe(request->client, who), text.name, text.listen, text.to,
+               peer_describe(&request->client->peer, who), text.name, text.listen, text.to,
                text.allow ? text.allow : "anyone", text.owner ? text.owner : "none",
                text.note ? text.note : "none", text.expires ? text.expires : "never");
-    request_answer(request->client, request->id,
-                   json_pack("{s:s,s:s?}", "name", text.name, "expires", text.expires));
+    answer_result(request->output, request->id,
+                  json_pack("{s:s,s:s?}", "name", text.name, "expires", text.expires));
 }
 
 static void run_forward_remove(struct request *request)
@@ -210,10 +216,10 @@ static void run_forward_remove(struct request *request)
     const char *name = text_parameter(request, "name");
     json_t *errors;
     uint32_t ended = 0;
-    char who[CLIENT_TEXT_MAX];
+    char who[PEER_TEXT_MAX];
 
     if (name == NULL) {
-        request_refuse(request->client, request->id, CONTROL_INVALID_PARAMS, NULL,
+        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
                        "expected 'name', the forward to remove");
         return;
     }
@@ -223,10 +229,10 @@ static void run_forward_remove(struct request *request)
         return;
     }
     json_decref(errors);
-    log_notice("%s: forward '%s' removed; %u sessions ended", client_describe(request->client, who),
-               name, (unsigned)ended);
-    request_answer(request->client, request->id,
-                   json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
+    log_notice("%s: forward '%s' removed; %u sessions ended",
+               peer_describe(&request->client->peer, who), name, (unsigned)ended);
+    answer_result(request->output, request->id,
+                  json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
 }
 
 static const struct method methods[] = {
@@ -251,7 +257,7 @@ static const struct method methods[] = {
     {"reload", true, {{0}}, run_reload},
 };
 
-const struct method *method_find(const char *name)
+const struct method *methods_find(const char *name)
 {
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         if (strcmp(methods[i].name, name) == 0)

@@ -1,7 +1,10 @@
 /*
  * control.c - the control socket's life, and the loop over whatever is ready
  */
-#include "control_internal.h"
+#include "portreeve/control.h"
+
+#include "client.h"
+#include "events.h"
 #include "portreeve/log.h"
 
 #include <errno.h>

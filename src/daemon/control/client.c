@@ -1,8 +1,12 @@
 /*
- * control_client.c - one connection
+ * client.c - one connection: lines in, bytes out, when it is cut off
  */
-#include "control_internal.h"
+#include "client.h"
+
+#include "answer.h"
+#include "job.h"
 #include "portreeve/log.h"
+#include "request.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -13,44 +17,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* ---- who it is ---- */
-
-const char *client_describe(const struct client *client, char buffer[CLIENT_TEXT_MAX])
-{
-    snprintf(buffer, CLIENT_TEXT_MAX, "user %u (process %d)", (unsigned)client->peer.uid,
-             (int)client->peer.pid);
-    return buffer;
-}
-
-/* True when one of the peer's supplementary groups, as they were when it connected, is `gid`. */
-static bool has_supplementary_group(int socket, gid_t gid)
-{
-    gid_t some[64], *groups = some, *many = NULL;
-    socklen_t size = sizeof(some);
-    bool found = false;
-    int result = getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &size);
-
-    if (result < 0 && errno == ERANGE) { /* the kernel has put the size it needs into `size` */
-        groups = many = malloc(size);
-        result = many == NULL ? -1 : getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &size);
-    }
-    for (size_t i = 0; result == 0 && i < size / sizeof(*groups); i++)
-        found = found || groups[i] == gid;
-    free(many);
-    return found;
-}
-
-static bool may_look(const struct control *control, int socket, const struct ucred *peer)
-{
-    if (peer->uid == 0)
-        return true;
-    if (control->group[0] == '\0')
-        return false;
-    return peer->gid == control->gid || has_supplementary_group(socket, control->gid);
-}
-
-/* ---- its life ---- */
-
 static void turn_away(int socket)
 {
     char line[160];
@@ -58,7 +24,7 @@ static void turn_away(int socket)
                           "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,\"message\":"
                           "\"the daemon has as many "
                           "clients as it takes; try again later\"}}\n",
-                          CONTROL_BUSY);
+                          ANSWER_BUSY);
 
     /*
      * A new connection's buffer has room for this; if it had not, there would be nobody to miss it.
@@ -68,13 +34,13 @@ static void turn_away(int socket)
 }
 
 /* Some places are kept for root, so that nobody who may only look can lock the operator out. */
-static bool has_place(const struct control *control, const struct ucred *peer)
+static bool has_place(const struct control *control, const struct peer *peer)
 {
     return control->client_count <
-           CONTROL_CLIENTS_MAX - (peer->uid == 0 ? 0 : CONTROL_CLIENTS_ROOT);
+           CONTROL_CLIENTS_MAX - (peer_is_root(peer) ? 0 : CONTROL_CLIENTS_ROOT);
 }
 
-static struct client *client_new(struct control *control, int socket, const struct ucred *peer)
+static struct client *client_new(struct control *control, int socket, const struct peer *peer)
 {
     struct client *client = calloc(1, sizeof(*client));
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
@@ -91,22 +57,22 @@ static struct client *client_new(struct control *control, int socket, const stru
     client->socket = socket;
     client->interest = event.events;
     client->peer = *peer;
-    client->may_look = may_look(control, socket, peer);
     return client;
 }
 
 void client_add(struct control *control, int socket)
 {
-    struct ucred peer;
-    socklen_t size = sizeof(peer);
+    bool has_group = control->group[0] != '\0';
+    struct peer peer;
     size_t place = 0;
 
-    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
+    if (peer_read(&peer, socket, has_group ? &control->gid : NULL) < 0) {
         close(socket);
         return;
     }
     if (!has_place(control, &peer)) {
-        log_info("control socket: no place for another client of user %u", (unsigned)peer.uid);
+        log_info("control socket: no place for another client of user %u",
+                 (unsigned)peer.credentials.uid);
         turn_away(socket);
         return;
     }
@@ -142,7 +108,7 @@ void client_close(struct client *client)
     job_end(client->job);
     close(client->socket); /* which takes it out of the epoll, too */
     free(client->input);
-    free(client->output.data);
+    output_free(&client->output);
     free(client);
 }
 
@@ -163,107 +129,16 @@ static void look_for_reading(struct client *client, uint64_t now)
 
 bool client_cut_if_stalled(struct client *client, uint64_t now)
 {
-    char who[CLIENT_TEXT_MAX];
+    char who[PEER_TEXT_MAX];
 
     if (!(client->interest & EPOLLOUT))
         return false;
     look_for_reading(client, now);
     if (now < client->moved + CONTROL_STALL_MS)
         return false;
-    log_info("control socket: %s does not read; cut off", client_describe(client, who));
+    log_info("control socket: %s does not read; cut off", peer_describe(&client->peer, who));
     client_close(client);
     return true;
-}
-
-/* ---- bytes out ---- */
-
-bool client_has_room(const struct client *client)
-{
-    return client->output.used - client->output.start < CONTROL_OUTPUT_MARK;
-}
-
-/* Room for `length` more bytes; what was sent makes way first. */
-static bool output_reserve(struct output *output, size_t length)
-{
-    size_t wanted = output->capacity > 0 ? output->capacity : 4096;
-    char *grown;
-
-    if (output->start > 0 && output->capacity - output->used < length) {
-        memmove(output->data, output->data + output->start, output->used - output->start);
-        output->used -= output->start;
-        output->start = 0;
-    }
-    while (wanted - output->used < length)
-        wanted *= 2;
-    if (wanted == output->capacity)
-        return true;
-    grown = realloc(output->data, wanted);
-    if (grown == NULL)
-        return false;
-    output->data = grown;
-    output->capacity = wanted;
-    return true;
-}
-
-void client_write(struct client *client, const char *bytes, size_t length)
-{
-    struct output *output = &client->output;
-
-    if (client->broken)
-        return;
-    if (!output_reserve(output, length)) {
-        client->broken = true;
-        return;
-    }
-    memcpy(output->data + output->used, bytes, length);
-    output->used += length;
-}
-
-static int write_piece(const char *bytes, size_t length, void *client)
-{
-    client_write(client, bytes, length);
-    return 0;
-}
-
-void client_write_json(struct client *client, const json_t *json)
-{
-    /* An id may be a bare string or number; milliseconds need no more digits. */
-    if (json == NULL ||
-        json_dump_callback(json, write_piece, client,
-                           JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)) < 0)
-        client->broken = true;
-}
-
-void client_write_line(struct client *client, json_t *line)
-{
-    client_write_json(client, line);
-    client_write(client, "\n", 1);
-    json_decref(line);
-}
-
-static void send_output(struct client *client, uint64_t now)
-{
-    struct output *output = &client->output;
-    ssize_t sent;
-
-    if (output->start == output->used || client->broken)
-        return;
-    sent = send(client->socket, output->data + output->start, output->used - output->start,
-                MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0) {
-        client->broken = errno != EAGAIN && errno != EINTR;
-        return;
-    }
-    output->start += (size_t)sent;
-    client->moved = now;
-    if (output->start < output->used)
-        return;
-    output->start = output->used = 0;
-    if (output->capacity >
-        2 * CONTROL_OUTPUT_MARK) { /* one answer was that long; the next hardly will be */
-        free(output->data);
-        *output = (struct output){0};
-    }
 }
 
 /* ---- lines in ---- */
@@ -280,7 +155,7 @@ static void find_line(struct client *client)
     if (newline == NULL && waiting > CONTROL_LINE_MAX) {
         client->has_line = false;
         client->closing = true;
-        request_refuse(client, NULL, CONTROL_INVALID_REQUEST, NULL,
+        answer_refusal(&client->output, NULL, ANSWER_INVALID_REQUEST, NULL,
                        "the request is too long; expected at most %d bytes in a line",
                        CONTROL_LINE_MAX);
     }
@@ -312,7 +187,7 @@ static void read_input(struct client *client)
     length = recv(client->socket, client->input + client->input_used,
                   CONTROL_LINE_MAX + 1 - client->input_used, MSG_DONTWAIT);
     if (length < 0) {
-        client->broken = errno != EAGAIN && errno != EINTR;
+        client->output.broken = errno != EAGAIN && errno != EINTR;
         return;
     }
     client->input_ended = length == 0;
@@ -322,15 +197,20 @@ static void read_input(struct client *client)
 
 /* ---- turns ---- */
 
+static void send_output(struct client *client, uint64_t now)
+{
+    if (output_send(&client->output, client->socket))
+        client->moved = now;
+}
+
 static uint32_t wanted_interest(const struct client *client)
 {
-    bool pending = client->output.start < client->output.used;
     bool busy = client->job != NULL || client->has_line;
     uint32_t interest = 0;
 
-    if (!busy && !client->input_ended && !client->closing && client_has_room(client))
+    if (!busy && !client->input_ended && !client->closing && output_has_room(&client->output))
         interest |= EPOLLIN;
-    if (pending || busy || client->behind)
+    if (!output_is_empty(&client->output) || busy || client->behind)
         interest |= EPOLLOUT;
     return interest;
 }
@@ -338,9 +218,7 @@ static uint32_t wanted_interest(const struct client *client)
 /* Nothing more will come from it, and nothing more for it. */
 static bool is_done(const struct client *client)
 {
-    bool pending = client->output.start < client->output.used;
-
-    if (pending)
+    if (!output_is_empty(&client->output))
         return false;
     return client->closing ||
            (client->input_ended && client->job == NULL && !client->has_line && !client->subscribed);
@@ -351,7 +229,7 @@ void client_settle(struct client *client, uint64_t now)
     struct epoll_event event = {.data.ptr = client};
 
     send_output(client, now);
-    if (client->broken || is_done(client)) {
+    if (client->output.broken || is_done(client)) {
         client_close(client);
         return;
     }
@@ -376,7 +254,7 @@ void client_turn(struct client *client, struct gateway *gateway, uint32_t ready,
     if (ready & EPOLLOUT)
         client->moved = now;
     send_output(client, now);
-    if (!client->broken && !client->closing && client_has_room(client)) {
+    if (!client->output.broken && !client->closing && output_has_room(&client->output)) {
         if (client->job != NULL)
             job_step(client, gateway);
         else if (client->has_line)

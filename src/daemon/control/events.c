@@ -1,11 +1,14 @@
 /*
- * control_events.c - who follows events
+ * events.c - who follows events
  *
  * The table's ring is read when the main loop comes by. A client that reads slowly keeps its place
  * in the ring; when the ring has gone past it, it is told how many events it has missed and goes on
  * from there.
  */
-#include "control_internal.h"
+#include "events.h"
+
+#include "answer.h"
+#include "stream.h"
 
 #include <time.h>
 
@@ -19,7 +22,7 @@ void events_subscribe(struct request *request, const struct filter *filter)
     }
     client->subscribed = true;
     client->event_filter = *filter;
-    request_answer(client, request->id, json_pack("{s:b}", "subscribed", 1));
+    answer_result(request->output, request->id, json_pack("{s:b}", "subscribed", 1));
 }
 
 static int64_t epoch_ms(void)
@@ -50,13 +53,14 @@ void events_pump(struct client *client, struct gateway *gateway)
     size_t count;
 
     /* Events come between lines: a job may be in the middle of one. */
-    if (!client->subscribed || client->job != NULL || client->closing || !client_has_room(client))
+    if (!client->subscribed || client->job != NULL || client->closing ||
+        !output_has_room(&client->output))
         return;
     count = read_slice(client, gateway, &lost);
     if (lost > 0)
-        request_notify(client, "lost", json_pack("{s:I}", "count", (json_int_t)lost));
+        answer_notice(&client->output, "lost", json_pack("{s:I}", "count", (json_int_t)lost));
     for (size_t i = 0; i < count; i++) {
         if (filter_matches(&client->event_filter, &event[i].session))
-            notify_event(client, &event[i], now, now_epoch_ms);
+            stream_event(&client->output, &event[i], now, now_epoch_ms);
     }
 }
