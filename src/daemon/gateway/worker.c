@@ -1,8 +1,11 @@
+/*
+ * worker.c - a thread per queue: take a batch, translate it, give it back
+ */
 #include "worker.h"
 
 #include "portreeve/icmp.h"
 #include "portreeve/log.h"
-#include "thread.h"
+#include "portreeve/thread.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
 /*
- * gateway_offload.h - carries the core's orders about offloaded sessions to the kernel and its
+ * offload.h - carries the core's orders about offloaded sessions to the kernel and its
  * answers back
  *
  * A thread of its own does it as orders come; whoever needs them done at once does it in between.
@@ -23,9 +23,6 @@ int gateway_offload_open(struct gateway_offload **offload, struct gateway *gatew
 
 /* Ends the thread; no worker may run any more. NULL is fine. */
 void gateway_offload_close(struct gateway_offload *offload);
-
-/* Wakes the thread, from any thread: there are orders. */
-void gateway_offload_wake(struct gateway_offload *offload);
 
 /* Folds all that the kernel has counted into the sessions. NULL is fine, as for the next ones. */
 void gateway_offload_fold(struct gateway_offload *offload);

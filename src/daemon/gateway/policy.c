@@ -1,20 +1,21 @@
 /*
- * gateway_policy.c - which policy applies, and making the kernel and the translator agree on it
+ * policy.c - which policy applies, and making the kernel and the translator agree on it
  *
  * The active policy is always built anew from the configured one, so that there is one way to get
  * there: a reload, a forward added or removed by an operator, a forward that expires.
  */
-#include "gateway_internal.h"
+#include "policy.h"
 
+#include "addresses.h"
+#include "portreeve/host_ports.h"
 #include "portreeve/log.h"
-#include "portreeve/text.h"
 #include "reserved_ports.h"
+#include "review.h"
+#include "rules.h"
 #include "runtime_forwards.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -133,103 +134,6 @@ struct policy *gateway_build_policy(struct gateway *gateway, const struct policy
         return NULL;
     }
     return next;
-}
-
-/* What the sets of the ruleset hold, for one policy. Arrays are allocated; contents_free. */
-struct contents {
-    struct prefix *sources;
-    struct address *targets;
-    struct port_range *tcp, *udp;
-    struct ruleset_contents view;
-};
-
-static void contents_free(struct contents *contents)
-{
-    free(contents->sources);
-    free(contents->targets);
-    free(contents->tcp);
-    free(contents->udp);
-}
-
-static size_t collect_sources(const struct policy *policy, struct prefix *out)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < policy_share_count(policy); i++) {
-        const struct share *share = policy_share(policy, i);
-
-        for (size_t n = 0; n < share->source_count; n++, count++) {
-            if (out != NULL)
-                out[count] = share->source[n];
-        }
-    }
-    return count;
-}
-
-static bool contents_fill(struct contents *contents, const struct gateway *gateway,
-                          const struct policy *policy)
-{
-    size_t targets = policy_forward_count(policy);
-
-    contents->sources = calloc(collect_sources(policy, NULL) + 1, sizeof(struct prefix));
-    contents->targets = calloc(targets + 1, sizeof(struct address));
-    contents->tcp = calloc(32768, sizeof(struct port_range));
-    contents->udp = calloc(32768, sizeof(struct port_range));
-    if (!contents->sources || !contents->targets || !contents->tcp || !contents->udp)
-        return false;
-    for (size_t i = 0; i < targets; i++)
-        contents->targets[i] = policy_forward(policy, i)->to.address;
-    contents->view = (struct ruleset_contents){
-        .external = gateway->external,
-        .external_count = gateway->external_count,
-        .sources = contents->sources,
-        .source_count = collect_sources(policy, contents->sources),
-        .targets = contents->targets,
-        .target_count = targets,
-        .tcp = contents->tcp,
-        .tcp_count = policy_published(policy, PROTOCOL_TCP, contents->tcp, 32768),
-        .udp = contents->udp,
-        .udp_count = policy_published(policy, PROTOCOL_UDP, contents->udp, 32768),
-    };
-    return true;
-}
-
-int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install,
-                        struct error *error)
-{
-    struct ruleset_options options = {.first_queue = gateway->config.queue,
-                                      .queue_count = gateway->worker_count,
-                                      .hairpin_mark = gateway->config.hairpin_mark,
-                                      .offload_sessions = gateway->offload_sessions};
-    struct contents contents = {0};
-    int result = -ENOMEM;
-
-    memcpy(options.external, gateway->config.external, sizeof(options.external));
-    if (!contents_fill(&contents, gateway, policy))
-        error_set(error, "not enough memory for the rules");
-    else if (install)
-        result = ruleset_install(gateway->ruleset, &options, &contents.view, error);
-    else
-        result = ruleset_update(gateway->ruleset, &contents.view, error);
-    contents_free(&contents);
-    return result;
-}
-
-/*
- * Packets flow meanwhile; what they meet is looked at first. Returns how many sessions have ended.
- */
-static uint32_t gateway_review(struct gateway *gateway)
-{
-    uint32_t ended;
-    bool more = true;
-
-    gateway_fold_offloaded(gateway); /* sessions end with all that is known of them */
-    while (more) {
-        more = nat_review(gateway_lock(gateway), gateway_now(), GATEWAY_BUDGET, &ended);
-        gateway_end_step(gateway);
-    }
-    gateway_flush_offloaded(gateway);
-    return ended;
 }
 
 bool gateway_apply_policy(struct gateway *gateway, struct policy *next, config_report *report,
@@ -381,103 +285,4 @@ void gateway_expire_forwards(struct gateway *gateway)
     if (next != NULL && gateway_apply_policy(gateway, next, report_to_log, NULL, &ended) &&
         ended > 0)
         log_notice("%u sessions of expired forwards ended", ended);
-}
-
-/* External addresses. */
-
-/* RFC 4787 REQ-7: an external address that lies inside would make answers ambiguous. */
-static bool meets_inside(const struct policy *policy, const struct address *address)
-{
-    return policy_share_of(policy, address) != POLICY_NONE;
-}
-
-static bool is_configured(const struct config *config, const struct address *address)
-{
-    for (size_t i = 0; i < config->external_address_count; i++) {
-        if (address_equal(&config->external_address[i], address))
-            return true;
-    }
-    return config->external_address_count == 0;
-}
-
-static size_t choose_addresses(struct gateway *gateway, struct address *found, size_t count)
-{
-    char text[ADDRESS_TEXT_MAX];
-    size_t chosen = 0;
-
-    error_set(&gateway->address_problem, "%s", "");
-    for (size_t i = 0; i < count; i++) {
-        if (!is_configured(&gateway->config, &found[i]))
-            continue;
-        if (meets_inside(gateway->active, &found[i]))
-            error_set(&gateway->address_problem,
-                      "%s on %s is inside a share's source: it is not used as an external address",
-                      text_format_address(&found[i], text), gateway->config.external);
-        else
-            found[chosen++] = found[i];
-    }
-    if (chosen == 0 && gateway->address_problem.text[0] == '\0')
-        error_set(&gateway->address_problem,
-                  "%s has no %s address: nothing can be translated until it gets one",
-                  gateway->config.external,
-                  gateway->config.external_address_count > 0 ? "configured external"
-                                                             : "global IPv4");
-    return chosen;
-}
-
-static void limit_mss(struct gateway *gateway)
-{
-    const uint32_t headers = 40; /* IPv4 and TCP, without options (RFC 9293 section 3.7.1) */
-    uint32_t mtu = addresses_mtu(gateway->addresses);
-    uint16_t limit = gateway->config.mss == MSS_FIXED ? gateway->config.mss_limit : 0;
-
-    if (gateway->config.mss == MSS_AUTO && mtu > headers && mtu <= UINT16_MAX)
-        limit = (uint16_t)(mtu - headers);
-    nat_set_mss_limit(gateway_lock(gateway), limit);
-    gateway_unlock(gateway);
-}
-
-/* Twice, for new addresses that need the slots of those which have gone. */
-static uint32_t set_external(struct gateway *gateway, const struct address *addresses, size_t count)
-{
-    uint32_t ended = 0;
-
-    for (int turn = 0; turn < 2; turn++) {
-        nat_set_external(gateway_lock(gateway), gateway->external_interface, addresses, count);
-        gateway_unlock(gateway);
-        if (turn == 0)
-            ended = gateway_review(gateway);
-    }
-    return ended;
-}
-
-int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
-{
-    struct address found[64];
-    char text[ADDRESS_TEXT_MAX];
-    uint32_t ended;
-    size_t count;
-    bool differs;
-    int read = addresses_read(gateway->addresses, found, 64, &gateway->external_interface, error);
-
-    if (read < 0 && read != -ENODEV)
-        return read;
-    count = choose_addresses(gateway, found, read < 0 ? 0 : (size_t)read);
-    if (count > EXTERNAL_ADDRESSES_MAX)
-        count = EXTERNAL_ADDRESSES_MAX;
-    differs = count != gateway->external_count ||
-              memcmp(gateway->external, found, count * sizeof(*found)) != 0;
-    memcpy(gateway->external, found, count * sizeof(*found));
-    gateway->external_count = count;
-    ended = set_external(gateway, found, count);
-    limit_mss(gateway);
-    if (gateway->address_problem.text[0] != '\0')
-        log_warning("%s", gateway->address_problem.text);
-    for (size_t i = 0; differs && i < count; i++)
-        log_info("external address %s on %s", text_format_address(&found[i], text),
-                 gateway->config.external);
-    if (ended > 0)
-        log_notice("%u sessions ended: their external address has gone", ended);
-    return gateway->ruleset == NULL ? 0
-                                    : gateway_write_rules(gateway, gateway->active, false, error);
 }

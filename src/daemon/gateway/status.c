@@ -1,7 +1,7 @@
 /*
- * gateway_status.c - how it goes: numbers, rates, and what an admin should look at
+ * status.c - how it goes: numbers, rates, and what an admin should look at
  */
-#include "gateway_internal.h"
+#include "status.h"
 
 #include <errno.h>
 #include <fcntl.h>

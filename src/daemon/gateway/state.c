@@ -1,3 +1,6 @@
+/*
+ * state.c - the sessions' memory as a file, so that they outlive the process
+ */
 #include "state.h"
 
 #include "portreeve/large_pages.h"

@@ -1,17 +1,23 @@
 /*
- * gateway_internal.h - shared by gateway.c (life), gateway_policy.c (what applies) and
- * gateway_status.c (how it goes)
+ * lock.h - a gateway's parts, and the lock around its translation table
+ *
+ * gateway.c    its life: start in order, undo in the opposite order
+ * policy.c     which policy applies, and making the kernel and the translator agree on it
+ * addresses.c  which external addresses are in use
+ * rules.c      the kernel's rules, as policy and addresses want them
+ * review.c     after a change of either: which sessions may go on
+ * offload.c    carries orders about offloaded sessions to the kernel
+ * worker.c     a thread per queue
+ * status.c     how it goes
+ * lock.c       the lock, and waking who carries orders; below all of these
+ * state.c, runtime_forwards.c, reserved_ports.c   what outlives the process
+ * large_pages.c   pages of 2 MiB for the table
  */
-#ifndef PORTREEVE_GATEWAY_INTERNAL_H
-#define PORTREEVE_GATEWAY_INTERNAL_H
+#ifndef PORTREEVE_GATEWAY_LOCK_H
+#define PORTREEVE_GATEWAY_LOCK_H
 
-#include "gateway_offload.h"
-#include "portreeve/addresses.h"
 #include "portreeve/gateway.h"
-#include "portreeve/host_ports.h"
 #include "portreeve/ruleset.h"
-#include "state.h"
-#include "worker.h"
 
 #include <pthread.h>
 
@@ -24,6 +30,11 @@ struct rate_sample {
     uint64_t time; /* gateway_now; 0: none yet */
     uint64_t packets[2], bytes[2];
 };
+
+struct addresses;
+struct gateway_offload;
+struct state;
+struct worker;
 
 struct gateway {
     pthread_mutex_t lock; /* covers *nat */
@@ -39,6 +50,8 @@ struct gateway {
     struct ruleset *ruleset;
     uint32_t offload_sessions; /* room for so many in the kernel's maps */
     bool rules_installed;
+    int orders;            /* eventfd: there are orders about offloaded sessions; -1: none come */
+    bool carrier_is_awake; /* atomic: whoever carries them will look for orders */
     struct gateway_offload *offload; /* NULL: every packet takes the queue */
     struct ruleset_hits hits;        /* of offloaded sessions, when last read */
     struct ruleset_hits former_hits; /* of rules that were installed before these */
@@ -63,37 +76,15 @@ struct gateway {
 void gateway_end_step(struct gateway *gateway);
 
 /*
- * A sealed policy from the configured one, less what has expired, plus the active one's run-time
- * forwards and, if not NULL, `addition`; less the run-time forward `removal`. NULL after reporting
- * why not.
+ * Wakes the thread that carries orders to the kernel, from any thread and without the lock. At most
+ * one system call for each time that it wakes.
  */
-struct policy *gateway_build_policy(struct gateway *gateway, const struct policy *configured,
-                                    const struct forward_text *addition, const char *removal,
-                                    config_report *report, void *context);
+void gateway_wake_carrier(struct gateway *gateway);
 
 /*
- * Makes `next` the active policy, in the kernel's rules and in the translator. False: reported,
- * nothing changed, `next` freed.
+ * That thread waits here. 0: there may be orders; what is ordered from now on wakes it again. Or
+ * -errno.
  */
-bool gateway_apply_policy(struct gateway *gateway, struct policy *next, config_report *report,
-                          void *context, uint32_t *sessions_ended);
-
-/* Reads the external addresses anew and applies them; logs what changed. 0 or -errno. */
-int gateway_refresh_addresses(struct gateway *gateway, struct error *error);
-
-/*
- * Installs the rules (`install`) or exchanges the sets' contents, for this policy and the external
- * addresses in use.
- */
-int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install,
-                        struct error *error);
-
-/* Drops run-time and configured forwards whose time has come. */
-void gateway_expire_forwards(struct gateway *gateway);
-
-void gateway_measure_rates(struct gateway *gateway);
-
-/* The rules have been installed anew: their counters begin again. */
-void gateway_begin_hits(struct gateway *gateway);
+int gateway_wait_for_orders(struct gateway *gateway);
 
 #endif

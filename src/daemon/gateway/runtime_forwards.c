@@ -1,3 +1,6 @@
+/*
+ * runtime_forwards.c - forwards that an operator added, kept across restarts of the daemon
+ */
 #include "runtime_forwards.h"
 
 #include "portreeve/config.h"

@@ -1,9 +1,12 @@
-#include "gateway_offload.h"
+/*
+ * offload.c - carries the core's orders about offloaded sessions to the kernel and its answers back
+ */
+#include "offload.h"
 
-#include "gateway_internal.h"
+#include "lock.h"
 #include "portreeve/log.h"
 #include "portreeve/offload_maps.h"
-#include "thread.h"
+#include "portreeve/thread.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,8 +24,7 @@ struct gateway_offload {
     struct offload_order order[OFFLOAD_BATCH];
     struct offload_outcome outcome[OFFLOAD_BATCH];
     int last_error;
-    int wake;            /* eventfd */
-    bool is_awake, stop; /* atomic */
+    bool stop; /* atomic */
     pthread_t thread;
 };
 
@@ -70,15 +72,12 @@ static size_t carry_out(struct gateway_offload *offload)
 static void *run(void *argument)
 {
     struct gateway_offload *offload = argument;
-    uint64_t wakings;
 
     while (!__atomic_load_n(&offload->stop, __ATOMIC_ACQUIRE)) {
         size_t count;
 
-        if (read(offload->wake, &wakings, sizeof(wakings)) < 0 && errno != EINTR)
+        if (gateway_wait_for_orders(offload->gateway) < 0)
             break;
-        __atomic_store_n(&offload->is_awake, false,
-                         __ATOMIC_SEQ_CST); /* what is ordered from here on wakes again */
         do {
             pthread_mutex_lock(&offload->lock);
             count = carry_out(offload);
@@ -96,6 +95,37 @@ static bool begin(struct gateway *gateway, uint32_t sessions)
     return fine;
 }
 
+static int open_orders(struct gateway *gateway, struct error *error)
+{
+    gateway->orders = eventfd(0, EFD_CLOEXEC);
+    if (gateway->orders >= 0)
+        return 0;
+    error_set(error, "offload: cannot make an eventfd: %s", strerror(errno));
+    return -errno;
+}
+
+static int start_thread(struct gateway_offload *offload, struct error *error)
+{
+    int result = thread_start(&offload->thread, run, offload);
+
+    if (result < 0)
+        error_set(error, "offload: cannot start its thread: %s", strerror(-result));
+    return result;
+}
+
+/* What is left when the thread has ended, or has not begun. */
+static void free_all(struct gateway_offload *offload)
+{
+    struct gateway *gateway = offload->gateway;
+
+    offload_maps_close(offload->maps);
+    if (gateway->orders >= 0)
+        close(gateway->orders);
+    gateway->orders = -1;
+    pthread_mutex_destroy(&offload->lock);
+    free(offload);
+}
+
 int gateway_offload_open(struct gateway_offload **out, struct gateway *gateway, uint32_t sessions,
                          struct error *error)
 {
@@ -107,22 +137,18 @@ int gateway_offload_open(struct gateway_offload **out, struct gateway *gateway, 
         return -ENOMEM;
     }
     offload->gateway = gateway;
-    offload->wake = eventfd(0, EFD_CLOEXEC);
     pthread_mutex_init(&offload->lock, NULL);
-    result = offload->wake < 0 ? -errno : offload_maps_open(&offload->maps, error);
+    result = open_orders(gateway, error);
     if (result == 0)
-        result = thread_start(&offload->thread, run, offload);
+        result = offload_maps_open(&offload->maps, error);
+    if (result == 0)
+        result = start_thread(offload, error);
     if (result < 0) {
-        if (error->text[0] == '\0')
-            error_set(error, "offload: %s", strerror(-result));
-        offload_maps_close(offload->maps);
-        if (offload->wake >= 0)
-            close(offload->wake);
-        free(offload);
+        free_all(offload);
         return result;
     }
-    *out = offload; /* before the first order, which has workers wake the thread */
-    if (begin(gateway, sessions))
+    *out = offload;
+    if (begin(gateway, sessions)) /* from here on there may be orders */
         return 0;
     error_set(error, "offload: not enough memory for %u sessions", sessions);
     return -ENOMEM; /* gateway_close ends the thread */
@@ -133,22 +159,10 @@ void gateway_offload_close(struct gateway_offload *offload)
     if (offload == NULL)
         return;
     __atomic_store_n(&offload->stop, true, __ATOMIC_RELEASE);
-    __atomic_store_n(&offload->is_awake, false, __ATOMIC_SEQ_CST);
-    gateway_offload_wake(offload);
+    __atomic_store_n(&offload->gateway->carrier_is_awake, false, __ATOMIC_SEQ_CST);
+    gateway_wake_carrier(offload->gateway);
     pthread_join(offload->thread, NULL);
-    offload_maps_close(offload->maps);
-    close(offload->wake);
-    pthread_mutex_destroy(&offload->lock);
-    free(offload);
-}
-
-void gateway_offload_wake(struct gateway_offload *offload)
-{
-    const uint64_t one = 1;
-
-    if (!__atomic_exchange_n(&offload->is_awake, true, __ATOMIC_SEQ_CST) &&
-        write(offload->wake, &one, sizeof(one)) != (ssize_t)sizeof(one))
-        __atomic_store_n(&offload->is_awake, false, __ATOMIC_SEQ_CST);
+    free_all(offload);
 }
 
 /* Listings. */

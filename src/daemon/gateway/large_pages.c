@@ -1,3 +1,6 @@
+/*
+ * large_pages.c - pages of 2 MiB for the translation table
+ */
 #include "portreeve/large_pages.h"
 
 #include <sys/mman.h>

@@ -1,12 +1,18 @@
 /*
  * gateway.c - the life of a gateway: start in order, undo in the opposite order
  */
-#include "gateway_internal.h"
-
+#include "addresses.h"
+#include "offload.h"
+#include "policy.h"
+#include "portreeve/addresses.h"
 #include "portreeve/large_pages.h"
 #include "portreeve/log.h"
 #include "reserved_ports.h"
+#include "rules.h"
 #include "runtime_forwards.h"
+#include "state.h"
+#include "status.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -22,77 +28,6 @@
 
 /* Packets that may wait in one queue; the socket's buffer is sized for it. */
 #define QUEUE_LENGTH 4096
-
-uint64_t gateway_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/*
- * A mutex that is released goes to whoever asks first: to the thread that has just released it, and
- * not to one that first has to wake up. Who walks the table, lock after lock, would keep the
- * workers out. So whoever waits holds the turn, and who walks asks for the turn first; a worker
- * asks for it only when it has to wait.
- */
-struct nat *gateway_lock(struct gateway *gateway)
-{
-    pthread_mutex_lock(&gateway->turn);
-    pthread_mutex_lock(&gateway->lock);
-    pthread_mutex_unlock(&gateway->turn);
-    return gateway->nat;
-}
-
-struct nat *gateway_lock_for_packets(struct gateway *gateway)
-{
-    return pthread_mutex_trylock(&gateway->lock) == 0 ? gateway->nat : gateway_lock(gateway);
-}
-
-void gateway_unlock(struct gateway *gateway)
-{
-    pthread_mutex_unlock(&gateway->lock);
-}
-
-void gateway_unlock_and_order(struct gateway *gateway)
-{
-    bool orders = nat_offload_has_orders(gateway->nat);
-
-    gateway_unlock(gateway);
-    if (orders)
-        gateway_offload_wake(gateway->offload);
-}
-
-/*
- * Where the scheduler lets a thread run for milliseconds, a worker that wakes on this processor
- * would wait as long.
- */
-void gateway_end_step(struct gateway *gateway)
-{
-    gateway_unlock_and_order(gateway);
-    sched_yield();
-}
-
-void gateway_fold_offloaded(struct gateway *gateway)
-{
-    gateway_offload_fold(gateway->offload);
-}
-
-void gateway_flush_offloaded(struct gateway *gateway)
-{
-    gateway_offload_flush(gateway->offload);
-}
-
-const struct config *gateway_config(const struct gateway *gateway)
-{
-    return &gateway->config;
-}
-
-const struct policy *gateway_policy(const struct gateway *gateway)
-{
-    return gateway->active;
-}
 
 static void report_to_error(void *context, const char *message)
 {
@@ -311,7 +246,7 @@ int gateway_open(struct gateway **out, const char *config_path, struct config *c
     pthread_mutex_init(&gateway->lock, NULL);
     pthread_mutex_init(&gateway->turn, NULL);
     gateway->config = *config;
-    gateway->namespace_lock = -1;
+    gateway->namespace_lock = gateway->orders = -1;
     snprintf(gateway->config_path, sizeof(gateway->config_path), "%s", config_path);
     gateway->started = time(NULL);
     gateway->started_ms = gateway_now();

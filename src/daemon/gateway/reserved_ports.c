@@ -1,3 +1,6 @@
+/*
+ * reserved_ports.c - keeps the host from choosing the pool's ports for its own connections
+ */
 #include "reserved_ports.h"
 
 #include "portreeve/host_ports.h"
