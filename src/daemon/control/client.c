@@ -127,18 +127,17 @@ static void look_for_reading(struct client *client, uint64_t now)
     client->unread = unread;
 }
 
-bool client_cut_if_stalled(struct client *client, uint64_t now)
+void client_cut_if_stalled(struct client *client, uint64_t now)
 {
     char who[PEER_TEXT_MAX];
 
     if (!(client->interest & EPOLLOUT))
-        return false;
+        return;
     look_for_reading(client, now);
     if (now < client->moved + CONTROL_STALL_MS)
-        return false;
+        return;
     log_info("control socket: %s does not read; cut off", peer_describe(&client->peer, who));
     client_close(client);
-    return true;
 }
 
 /* ---- lines in ---- */

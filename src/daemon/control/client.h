@@ -17,8 +17,8 @@ void client_close(struct client *client);
  * it.
  */
 void client_turn(struct client *client, struct gateway *gateway, uint32_t ready, uint64_t now);
-/* Closes it when it has not read for too long. True when it was closed. */
-bool client_cut_if_stalled(struct client *client, uint64_t now);
+/* Closes it when it has not read for too long. */
+void client_cut_if_stalled(struct client *client, uint64_t now);
 /* Sends what waits, as far as it goes, and watches for what comes next. */
 void client_settle(struct client *client, uint64_t now);
 

@@ -36,7 +36,7 @@ json_t *json_text(const char *text)
     return json;
 }
 
-json_t *json_text_or_null(const char *text)
+static json_t *json_text_or_null(const char *text)
 {
     return *text == '\0' ? json_null() : json_text(text);
 }

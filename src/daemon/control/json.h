@@ -10,8 +10,7 @@
 
 /* All return new references, NULL without memory. */
 
-json_t *json_text(const char *text);         /* what is not printable becomes '?' */
-json_t *json_text_or_null(const char *text); /* empty: null */
+json_t *json_text(const char *text); /* what is not printable becomes '?' */
 json_t *json_address(const struct address *address);
 json_t *json_prefixes(const struct prefix *prefixes, size_t count);
 json_t *json_port_range(const struct port_range *range); /* "8000-8099" or "2222" */

@@ -29,16 +29,24 @@
 /* Packets that may wait in one queue; the socket's buffer is sized for it. */
 #define QUEUE_LENGTH 4096
 
-static void report_to_error(void *context, const char *message)
-{
-    struct error *error = context;
+/* Keeps the first of several reports. */
+struct first_report {
+    struct error *error;
+    bool is_there;
+};
 
-    if (error->text[0] == '\0')
-        error_set(error, "%s", message);
+static void keep_first(void *context, const char *message)
+{
+    struct first_report *first = context;
+
+    if (!first->is_there)
+        error_set(first->error, "%s", message);
+    first->is_there = true;
 }
 
 static int make_translator(struct gateway *gateway, struct error *error)
 {
+    struct first_report first = {.error = error};
     struct policy *saved;
     uint8_t secret[32];
     uint32_t sessions;
@@ -48,7 +56,7 @@ static int make_translator(struct gateway *gateway, struct error *error)
     gateway->active = saved =
         runtime_forwards_load(gateway->config.state_directory, gateway->config.policy);
     gateway->active =
-        gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, report_to_error, error);
+        gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, keep_first, &first);
     policy_free(saved);
     if (gateway->active == NULL)
         return -EINVAL;

@@ -9,29 +9,14 @@
 #include "addresses.h"
 #include "portreeve/host_ports.h"
 #include "portreeve/log.h"
+#include "portreeve/report.h"
 #include "reserved_ports.h"
 #include "review.h"
 #include "rules.h"
 #include "runtime_forwards.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-static void reportf(config_report *report, void *context, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void reportf(config_report *report, void *context, const char *format, ...)
-{
-    char text[512];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    report(context, text);
-}
 
 static bool has_expired(const struct forward *forward)
 {
@@ -64,12 +49,12 @@ static bool carry_runtime(const struct policy *active, struct policy *next, cons
             continue;
         conflict = policy_find_conflict(next, forward);
         if (conflict != NULL || policy_find_forward(next, forward->name) != NULL) {
-            reportf(report, context,
-                    "forward '%s' conflicts with forward '%s', which was added at run time: remove "
-                    "that one first "
-                    "(portreeve forward remove %s)",
-                    conflict != NULL ? conflict->name : forward->name, forward->name,
-                    forward->name);
+            report_format(
+                report, context,
+                "forward '%s' conflicts with forward '%s', which was added at run time: remove "
+                "that one first "
+                "(portreeve forward remove %s)",
+                conflict != NULL ? conflict->name : forward->name, forward->name, forward->name);
             fine = false;
         } else if (!policy_add_forward(next, forward)) {
             report(context, "not enough memory for the forwards");
@@ -100,10 +85,11 @@ static bool targets_external(const struct gateway *gateway, const struct policy 
 
     for (size_t i = 0; forward != NULL && i < gateway->external_count; i++) {
         if (address_equal(&forward->to.address, &gateway->external[i])) {
-            reportf(report, context,
-                    "forward '%s' delivers to the gateway's own external address; expected an "
-                    "internal host's",
-                    name);
+            report_format(
+                report, context,
+                "forward '%s' delivers to the gateway's own external address; expected an "
+                "internal host's",
+                name);
             return true;
         }
     }
@@ -136,8 +122,12 @@ struct policy *gateway_build_policy(struct gateway *gateway, const struct policy
     return next;
 }
 
-bool gateway_apply_policy(struct gateway *gateway, struct policy *next, config_report *report,
-                          void *context, uint32_t *sessions_ended)
+/*
+ * Makes `next` the active policy, in the kernel's rules and in the translator. False: reported,
+ * nothing changed, `next` freed.
+ */
+static bool apply_policy(struct gateway *gateway, struct policy *next, config_report *report,
+                         void *context, uint32_t *sessions_ended)
 {
     struct policy *before = gateway->active;
     struct error error = {0};
@@ -182,18 +172,13 @@ static bool needs_no_restart(const struct config *now, const struct config *next
 
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         if (settings[i].changed) {
-            reportf(report, context, "%s: %s has changed, which needs a restart, not a reload",
-                    path, settings[i].key);
+            report_format(report, context,
+                          "%s: %s has changed, which needs a restart, not a reload", path,
+                          settings[i].key);
             fine = false;
         }
     }
     return fine;
-}
-
-static void warn(void *context, const char *message)
-{
-    (void)context;
-    log_warning("%s", message);
 }
 
 static void adopt_config(struct gateway *gateway, struct config *next)
@@ -218,11 +203,11 @@ bool gateway_reload(struct gateway *gateway, config_report *report, void *contex
     struct config next;
     struct policy *policy = NULL;
 
-    if (!config_load(gateway->config_path, &next, report, warn, context))
+    if (!config_load(gateway->config_path, &next, report, report_warning, context))
         return false;
     if (needs_no_restart(&gateway->config, &next, gateway->config_path, report, context))
         policy = gateway_build_policy(gateway, next.policy, NULL, NULL, report, context);
-    if (policy == NULL || !gateway_apply_policy(gateway, policy, report, context, sessions_ended)) {
+    if (policy == NULL || !apply_policy(gateway, policy, report, context, sessions_ended)) {
         config_free(&next);
         return false;
     }
@@ -237,7 +222,7 @@ bool gateway_add_forward(struct gateway *gateway, const struct forward_text *tex
         gateway_build_policy(gateway, gateway->config.policy, text, NULL, report, context);
     uint32_t ended;
 
-    return next != NULL && gateway_apply_policy(gateway, next, report, context, &ended);
+    return next != NULL && apply_policy(gateway, next, report, context, &ended);
 }
 
 bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report,
@@ -246,23 +231,17 @@ bool gateway_remove_forward(struct gateway *gateway, const char *name, config_re
     struct policy *next;
 
     if (policy_find_forward(gateway->active, name) == NULL) {
-        reportf(report, context, "there is no forward '%s'", name);
+        report_format(report, context, "there is no forward '%s'", name);
         return false;
     }
     if (policy_find_forward(gateway->config.policy, name) != NULL) {
-        reportf(report, context,
-                "forward '%s' is one of the configuration: take it out of %s and reload", name,
-                gateway->config_path);
+        report_format(report, context,
+                      "forward '%s' is one of the configuration: take it out of %s and reload",
+                      name, gateway->config_path);
         return false;
     }
     next = gateway_build_policy(gateway, gateway->config.policy, NULL, name, report, context);
-    return next != NULL && gateway_apply_policy(gateway, next, report, context, sessions_ended);
-}
-
-static void report_to_log(void *context, const char *message)
-{
-    (void)context;
-    log_error("%s", message);
+    return next != NULL && apply_policy(gateway, next, report, context, sessions_ended);
 }
 
 void gateway_expire_forwards(struct gateway *gateway)
@@ -281,8 +260,7 @@ void gateway_expire_forwards(struct gateway *gateway)
     }
     if (!any)
         return;
-    next = gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, report_to_log, NULL);
-    if (next != NULL && gateway_apply_policy(gateway, next, report_to_log, NULL, &ended) &&
-        ended > 0)
+    next = gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, report_error, NULL);
+    if (next != NULL && apply_policy(gateway, next, report_error, NULL, &ended) && ended > 0)
         log_notice("%u sessions of expired forwards ended", ended);
 }

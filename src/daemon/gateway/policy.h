@@ -15,13 +15,6 @@ struct policy *gateway_build_policy(struct gateway *gateway, const struct policy
                                     const struct forward_text *addition, const char *removal,
                                     config_report *report, void *context);
 
-/*
- * Makes `next` the active policy, in the kernel's rules and in the translator. False: reported,
- * nothing changed, `next` freed.
- */
-bool gateway_apply_policy(struct gateway *gateway, struct policy *next, config_report *report,
-                          void *context, uint32_t *sessions_ended);
-
 /* Drops run-time and configured forwards whose time has come. */
 void gateway_expire_forwards(struct gateway *gateway);
 
