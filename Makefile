@@ -55,7 +55,7 @@ $(BUILD)/src/ctl/%.o: INCLUDE = $(INCLUDE_NAT)
 
 NAT_OBJECTS       := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/nat/*.c)))
 NETFILTER_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/netfilter/*.c)))
-DAEMON_OBJECTS    := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/daemon/*.c)))
+DAEMON_OBJECTS    := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/daemon/*.c src/daemon/*/*.c)))
 CTL_OBJECTS       := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/ctl/*.c)))
 # Everything of the daemon but main(), for unit tests
 DAEMON_TESTABLE   := $(filter-out $(BUILD)/src/daemon/main.o,$(DAEMON_OBJECTS))
@@ -111,7 +111,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_SUPPORT) $(DAEMON_TESTABLE
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) $(CHECK_LIBS)
 
 # What the translation table costs, as JSON; the core alone, on the pages that the daemon gives it.
-$(BUILD)/tests/bench/table_bench: $(BUILD)/tests/bench/table_bench.o $(BUILD)/src/daemon/large_pages.o $(BUILD)/libnat.a
+$(BUILD)/tests/bench/table_bench: $(BUILD)/tests/bench/table_bench.o $(BUILD)/src/daemon/gateway/large_pages.o $(BUILD)/libnat.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
@@ -180,7 +180,7 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(DAEMON_T
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
 # These run the control server over a stub of the gateway, which needs neither root nor a kernel.
-STUBBED := $(BUILD)/tests/control/stub_gateway.o $(filter-out $(BUILD)/src/daemon/gateway%.o $(BUILD)/src/daemon/worker.o,$(DAEMON_TESTABLE)) \
+STUBBED := $(BUILD)/tests/control/stub_gateway.o $(filter-out $(BUILD)/src/daemon/gateway/%.o,$(DAEMON_TESTABLE)) \
            $(NETFILTER_OBJECTS) $(BUILD)/libnat.a
 
 $(BUILD)/tests/control/stub: $(BUILD)/tests/control/stub_main.o $(STUBBED)

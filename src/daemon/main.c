@@ -5,6 +5,7 @@
 #include "portreeve/control.h"
 #include "portreeve/gateway.h"
 #include "portreeve/log.h"
+#include "portreeve/report.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -119,18 +120,6 @@ static int check_config(const struct options *options)
     return EXIT_OK;
 }
 
-static void log_error_line(void *context, const char *message)
-{
-    (void)context;
-    log_error("%s", message);
-}
-
-static void log_warning_line(void *context, const char *message)
-{
-    (void)context;
-    log_warning("%s", message);
-}
-
 static int watch(const struct daemon *daemon, int descriptor)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = descriptor};
@@ -182,8 +171,7 @@ static int start(struct daemon *daemon, struct error *error)
     struct config config;
     int result;
 
-    if (!config_load(daemon->options.config_path, &config, log_error_line, log_warning_line,
-                     NULL)) {
+    if (!config_load(daemon->options.config_path, &config, report_error, report_warning, NULL)) {
         error_set(error, "%s has errors; nothing was started", daemon->options.config_path);
         return -EINVAL;
     }
@@ -226,7 +214,7 @@ static void reload(struct daemon *daemon)
     snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
              (unsigned long long)gateway_now() * 1000);
     notify_send(state);
-    if (gateway_reload(daemon->gateway, log_error_line, NULL, &ended))
+    if (gateway_reload(daemon->gateway, report_error, NULL, &ended))
         log_notice("configuration reloaded; %u sessions ended", ended);
     else
         log_error("reload refused: the running configuration stays as it is");

@@ -1,3 +1,6 @@
+/*
+ * notify.c - telling the service manager what state the daemon is in
+ */
 #include "notify.h"
 
 #include <stddef.h>

@@ -1,4 +1,7 @@
-#include "thread.h"
+/*
+ * thread.c - starting a thread beside the main one
+ */
+#include "portreeve/thread.h"
 
 #include <signal.h>
 

@@ -5,7 +5,8 @@
  * what loads says nothing and can be sealed, because the checks of the configuration promise just
  * that.
  */
-#include "../../src/daemon/config_internal.h"
+#include "../../src/daemon/config/config.h"
+#include "portreeve/text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  * for each line that came, the connection ends when the client has said everything, the lock is
  * free, and the translator is sound enough to go on.
  */
-#include "../../src/daemon/control_internal.h"
+#include "../../src/daemon/control/client.h"
 #include "../control/stub_gateway.h"
 
 #include "portreeve/log.h"
@@ -152,8 +152,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     log_open(&quiet);
     client_add(control, pair[0]);
     must(control->client[0] != NULL);
-    control->client[0]->peer.uid = 0; /* whoever runs this: as root, everything can be reached */
-    control->client[0]->may_look = true;
+    control->client[0]->peer.credentials.uid =
+        0; /* whoever runs this: as root, everything can be reached */
+    control->client[0]->peer.may_look = true;
     talk(control, gateway, pair[1], data, size);
     check_output(count_lines((const char *)data, size));
     close(pair[1]);

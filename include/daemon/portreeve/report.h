@@ -1,0 +1,18 @@
+/*
+ * report.h - functions for those who want to be told what is wrong (config_report), and telling
+ * them
+ */
+#ifndef PORTREEVE_REPORT_H
+#define PORTREEVE_REPORT_H
+
+#include "portreeve/config.h"
+
+/* Each line goes to the log; the context is not used. */
+void report_error(void *context, const char *message);
+void report_warning(void *context, const char *message);
+
+/* Reports one line, cut at 511 bytes. */
+void report_format(config_report *report, void *context, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,416 @@
+/*
+ * check.c - what no line can know alone: what is missing, and what conflicts
+ */
+#include "check.h"
+
+#include "forward.h"
+#include "keys.h"
+#include "portreeve/text.h"
+#include "report.h"
+#include "value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PORT_COUNT 65536u
+
+static const struct port_range default_ports = {49152, 65535};
+
+/* True when the key was given and each of its values is good. */
+static bool has(const struct section *section, size_t key)
+{
+    return section->key_line[key] != 0 && !(section->bad & 1u << key);
+}
+
+/* The next section of a kind that counts, from *at on, or NULL. */
+static struct section *next_of(const struct reading *reading, enum section_id id, size_t *at)
+{
+    while (*at < reading->section_count) {
+        struct section *section = reading->sections[(*at)++];
+
+        if (section->kind == &section_kinds[id] && !section->ignored)
+            return section;
+    }
+    return NULL;
+}
+
+static void check_missing(struct reading *reading)
+{
+    size_t counts[SECTION_COUNT] = {0};
+
+    for (size_t i = 0; i < reading->section_count; i++) {
+        const struct section *section = reading->sections[i];
+        const struct section_kind *kind = section->kind;
+
+        counts[kind - section_kinds]++;
+        for (size_t k = 0; !section->ignored && k < kind->key_count; k++) {
+            if ((kind->keys[k].flags & KEY_REQUIRED) && section->key_line[k] == 0)
+                config_conflict(reading, section, k, NULL, "this key is missing; expected %s",
+                                kind->keys[k].expected);
+        }
+    }
+    if (counts[SECTION_GATEWAY] == 0)
+        config_problem(reading, 0, "[gateway]: this section is missing; expected it, with %s",
+                       section_kinds[SECTION_GATEWAY].keys[GATEWAY_EXTERNAL].expected);
+    if (counts[SECTION_SHARE] + counts[SECTION_FORWARD] == 0)
+        config_problem(
+            reading, 0,
+            "there is nothing to do; expected at least one [share NAME] or [forward NAME] section");
+}
+
+static void check_limits(struct reading *reading, const struct section *section)
+{
+    struct limits *limits = policy_limits(reading->config->policy);
+
+    if (limits->sessions_per_host <= limits->sessions)
+        return;
+    if (section->key_line[LIMIT_PER_HOST] == 0)
+        limits->sessions_per_host = limits->sessions; /* the default follows a small table */
+    else if (has(section, LIMIT_PER_HOST))
+        config_conflict(
+            reading, section, LIMIT_PER_HOST, NULL,
+            "%u is more than all sessions; expected at most %u, the value of 'sessions'",
+            limits->sessions_per_host, limits->sessions);
+}
+
+static void check_queues(struct reading *reading, const struct section *section)
+{
+    const struct config *config = reading->config;
+    unsigned workers = config->workers ? config->workers : CONFIG_WORKERS_MAX;
+
+    if (config->queue + workers > UINT16_MAX + 1u && !section->bad)
+        config_conflict(reading, section, PERFORMANCE_QUEUE, NULL,
+                        "each worker has a queue, and from %u on there are not %u numbers%s; "
+                        "expected at most %u",
+                        config->queue, workers,
+                        config->workers ? "" : " (workers = auto may take so many)",
+                        UINT16_MAX + 1u - workers);
+}
+
+/* ---- shares ---- */
+
+struct source {
+    struct prefix prefix;
+    const struct section *section;
+    unsigned line;
+};
+
+static int compare_sources(const void *left, const void *right)
+{
+    const struct source *one = left, *other = right;
+    int order = memcmp(&one->prefix, &other->prefix, sizeof(one->prefix));
+
+    if (order != 0)
+        return order;
+    return one->line < other->line ? -1 : one->line > other->line;
+}
+
+/*
+ * The same prefix twice: one of the shares would never be used. Nested ones are fine, the longest
+ * wins.
+ */
+static void check_sources(struct reading *reading)
+{
+    struct source *sources = NULL;
+    const struct section *share;
+    char title[TITLE_MAX], first[TITLE_MAX], text[PREFIX_TEXT_MAX];
+    size_t count = 0, at = 0;
+
+    while ((share = next_of(reading, SECTION_SHARE, &at))) {
+        for (size_t i = 0; i < share->share.source_count; i++) {
+            struct source source = {share->share.source[i], share, share->source_line[i]};
+
+            if (!config_append(reading, &sources, &count, sizeof(source), &source))
+                break;
+        }
+    }
+    if (count > 0)
+        qsort(sources, count, sizeof(*sources), compare_sources);
+    for (size_t i = 1; i < count; i++) {
+        if (memcmp(&sources[i].prefix, &sources[i - 1].prefix, sizeof(sources[i].prefix)) != 0)
+            continue;
+        config_problem(
+            reading, sources[i].line, "%s source = %s: this is already a source of %s at line %u",
+            config_title(sources[i].section, title), text_format_prefix(&sources[i].prefix, text),
+            config_title(sources[i - 1].section, first), sources[i - 1].line);
+    }
+    free(sources);
+}
+
+/* From outside, packets with an inside source are dropped: the public address must not be one. */
+static void check_external_addresses(struct reading *reading)
+{
+    const struct config *config = reading->config;
+    char title[TITLE_MAX], prefix[PREFIX_TEXT_MAX], address[ADDRESS_TEXT_MAX];
+    const struct section *share;
+    size_t at = 0;
+
+    while ((share = next_of(reading, SECTION_SHARE, &at))) {
+        for (size_t i = 0; i < share->share.source_count; i++) {
+            for (size_t e = 0; e < config->external_address_count; e++) {
+                if (!prefix_contains(&share->share.source[i], &config->external_address[e]))
+                    continue;
+                config_problem(
+                    reading, share->source_line[i],
+                    "%s source = %s: holds the external address %s; expected inside networks only",
+                    config_title(share, title), text_format_prefix(&share->share.source[i], prefix),
+                    text_format_address(&config->external_address[e], address));
+            }
+        }
+    }
+}
+
+struct port_set {
+    uint64_t words[PORT_COUNT / 64];
+};
+
+static void port_set_add(struct port_set *set, const struct port_range *range)
+{
+    for (uint32_t port = range->first; port <= range->last; port++)
+        set->words[port / 64] |= UINT64_C(1) << (port % 64);
+}
+
+static void port_set_of(const struct section *share, struct port_set *set)
+{
+    memset(set, 0, sizeof(*set));
+    if (share->key_line[SHARE_PORTS] == 0)
+        port_set_add(set, &default_ports);
+    for (size_t i = 0; i < share->share.ports_count; i++)
+        port_set_add(set, &share->share.ports[i]);
+}
+
+static bool port_sets_meet(const struct port_set *one, const struct port_set *other)
+{
+    for (size_t i = 0; i < PORT_COUNT / 64; i++) {
+        if (one->words[i] & other->words[i])
+            return true;
+    }
+    return false;
+}
+
+/* Pools are either the same or have no port in common. */
+static void check_pools(struct reading *reading)
+{
+    const struct section *later, *earlier;
+    struct port_set later_set, earlier_set;
+    char title[TITLE_MAX];
+    size_t later_at = 0;
+
+    while ((later = next_of(reading, SECTION_SHARE, &later_at))) {
+        size_t earlier_at = 0;
+
+        if (later->bad & 1u << SHARE_PORTS)
+            continue;
+        port_set_of(later, &later_set);
+        while ((earlier = next_of(reading, SECTION_SHARE, &earlier_at)) && earlier != later) {
+            if (earlier->bad & 1u << SHARE_PORTS)
+                continue;
+            port_set_of(earlier, &earlier_set);
+            if (memcmp(&earlier_set, &later_set, sizeof(later_set)) == 0 ||
+                !port_sets_meet(&earlier_set, &later_set))
+                continue;
+            config_conflict(reading, later, SHARE_PORTS, NULL,
+                            "some but not all ports are also those of %s at line %u; expected the "
+                            "same ports%s or "
+                            "quite others",
+                            config_title(earlier, title),
+                            earlier->key_line[SHARE_PORTS] ? earlier->key_line[SHARE_PORTS]
+                                                           : earlier->line,
+                            later->key_line[SHARE_PORTS] && earlier->key_line[SHARE_PORTS]
+                                ? ""
+                                : " (49152-65535 if not said)");
+        }
+    }
+}
+
+/* ---- forwards ---- */
+
+void config_check_target(struct reading *reading, const struct section *section)
+{
+    const struct forward *forward = &section->forward;
+    unsigned last = (unsigned)forward->to.port + forward->listen.last - forward->listen.first;
+    char text[ENDPOINT_TEXT_MAX];
+
+    if (last > UINT16_MAX)
+        config_conflict(
+            reading, section, FORWARD_TO, text_format_endpoint(&forward->to, text),
+            "%u ports from there on would end at %u; expected the last one to be at most 65535",
+            forward->listen.last - forward->listen.first + 1u, last);
+}
+
+static void check_target_is_inside(struct reading *reading, const struct section *section)
+{
+    const struct config *config = reading->config;
+    char text[ENDPOINT_TEXT_MAX];
+
+    for (size_t i = 0; i < config->external_address_count; i++) {
+        if (address_equal(&config->external_address[i], &section->forward.to.address))
+            config_conflict(
+                reading, section, FORWARD_TO, text_format_endpoint(&section->forward.to, text),
+                "this is an external address of the gateway; expected a host behind it");
+    }
+}
+
+/* Who listens where; an index of reading->sections plus 1, 0: nobody. */
+struct listeners {
+    uint32_t owner[2][PORT_COUNT]; /* TCP, UDP */
+};
+
+static void say_taken(struct reading *reading, const struct section *section,
+                      const struct section *other, bool udp, uint32_t port)
+{
+    char title[TITLE_MAX];
+
+    config_conflict(reading, section, FORWARD_LISTEN, NULL,
+                    "port %u/%s is already that of %s at line %u; expected a free one", port,
+                    udp ? "udp" : "tcp", config_title(other, title),
+                    other->key_line[FORWARD_LISTEN]);
+}
+
+/* Takes the ports of sections[index]; each other forward that has one of them is named once. */
+static void claim_ports(struct reading *reading, struct listeners *listeners, size_t index)
+{
+    const struct section *section = reading->sections[index];
+    const struct forward *forward = &section->forward;
+    uint32_t told = 0;
+
+    for (unsigned p = 0; p < 2; p++) {
+        if (!(forward->protocols & (p == 0 ? FORWARD_TCP : FORWARD_UDP)))
+            continue;
+        for (uint32_t port = forward->listen.first; port <= forward->listen.last; port++) {
+            uint32_t *owner = &listeners->owner[p][port];
+
+            if (*owner == 0) {
+                *owner = (uint32_t)index + 1;
+            } else if (*owner > told) {
+                told = *owner;
+                say_taken(reading, section, reading->sections[*owner - 1], p == 1, port);
+            }
+        }
+    }
+}
+
+static void check_forwards(struct reading *reading, struct listeners *listeners)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < reading->section_count; i++) {
+        const struct section *section = reading->sections[i];
+
+        if (section->kind != &section_kinds[SECTION_FORWARD] || section->ignored ||
+            section->expired)
+            continue;
+        if (++count == POLICY_FORWARDS_MAX + 1)
+            config_problem(reading, section->line,
+                           "there are too many forwards; expected at most %d", POLICY_FORWARDS_MAX);
+        if (has(section, FORWARD_TO))
+            check_target_is_inside(reading, section);
+        if (!has(section, FORWARD_LISTEN))
+            continue;
+        if (has(section, FORWARD_TO))
+            config_check_target(reading, section);
+        claim_ports(reading, listeners, i);
+    }
+}
+
+/* A share whose ports are all forwards' could translate nothing. */
+static void check_pools_are_left(struct reading *reading, const struct listeners *listeners)
+{
+    static const char *const names[] = {"tcp", "udp"};
+    const struct section *share;
+    struct port_set set;
+    size_t at = 0;
+
+    while ((share = next_of(reading, SECTION_SHARE, &at))) {
+        if (share->bad & 1u << SHARE_PORTS)
+            continue;
+        port_set_of(share, &set);
+        for (unsigned p = 0; p < 2; p++) {
+            uint32_t port = 0;
+
+            while (port < PORT_COUNT &&
+                   (!(set.words[port / 64] >> (port % 64) & 1) || listeners->owner[p][port]))
+                port++;
+            if (port == PORT_COUNT)
+                config_conflict(
+                    reading, share, SHARE_PORTS, NULL,
+                    "every %s port is a forward's; expected some that are left for this share",
+                    names[p]);
+        }
+    }
+}
+
+static void check_ports(struct reading *reading)
+{
+    struct listeners *listeners = calloc(1, sizeof(*listeners));
+
+    if (!listeners) {
+        reading->failed = reading->no_memory = true;
+        return;
+    }
+    check_forwards(reading, listeners);
+    check_pools_are_left(reading, listeners);
+    free(listeners);
+}
+
+/* ---- all of it ---- */
+
+static bool fill_policy(struct reading *reading)
+{
+    struct policy *policy = reading->config->policy;
+    struct section *section;
+    size_t at = 0;
+
+    while ((section = next_of(reading, SECTION_SHARE, &at))) {
+        struct share share = section->share;
+        struct port_range ports = default_ports;
+
+        memcpy(share.name, section->name, sizeof(share.name));
+        if (share.ports_count == 0) {
+            share.ports = &ports;
+            share.ports_count = 1;
+        }
+        if (!policy_add_share(policy, &share))
+            return false;
+    }
+    at = 0;
+    while ((section = next_of(reading, SECTION_FORWARD, &at))) {
+        memcpy(section->forward.name, section->name, sizeof(section->forward.name));
+        if (!section->expired && !policy_add_forward(policy, &section->forward))
+            return false;
+    }
+    return true;
+}
+
+static void check_share_count(struct reading *reading)
+{
+    const struct section *share;
+    size_t count = 0, at = 0;
+
+    while ((share = next_of(reading, SECTION_SHARE, &at))) {
+        if (++count == POLICY_SHARES_MAX + 1)
+            config_problem(reading, share->line, "there are too many shares; expected at most %d",
+                           POLICY_SHARES_MAX);
+    }
+}
+
+bool config_check(struct reading *reading)
+{
+    const struct section *section;
+    size_t at = 0;
+
+    check_missing(reading);
+    if ((section = next_of(reading, SECTION_LIMITS, &at)))
+        check_limits(reading, section);
+    at = 0;
+    if ((section = next_of(reading, SECTION_PERFORMANCE, &at)))
+        check_queues(reading, section);
+    check_share_count(reading);
+    check_sources(reading);
+    check_external_addresses(reading);
+    check_pools(reading);
+    check_ports(reading);
+    if (!reading->failed && !fill_policy(reading))
+        reading->failed = reading->no_memory = true;
+    return !reading->failed;
+}

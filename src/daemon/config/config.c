@@ -1,0 +1,92 @@
+/*
+ * config.c - the configuration file: open, read, check, tell
+ */
+#include "config.h"
+
+#include "check.h"
+#include "reader.h"
+#include "report.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static const struct config defaults = {
+    .hairpin_mark = 0x10000000,
+    .offload_after = 16,
+    .control_socket = "/run/portreeve/control.sock",
+    .control_group = "portreeve",
+    .state_directory = "/run/portreeve",
+    .log = {LOG_LEVEL_INFO, LOG_TARGET_AUTO},
+};
+
+static void keep_node(void *node)
+{
+    (void)node; /* reading->sections owns it */
+}
+
+bool config_load_stream(FILE *stream, const char *path, int64_t now, struct config *config,
+                        config_report *report, config_report *warn, void *context)
+{
+    struct reading reading = {.path = path, .stream = stream, .now = now, .config = config};
+
+    *config = defaults;
+    config->policy = policy_new();
+    if (!config->policy) {
+        report(context, "out of memory");
+        return false;
+    }
+    config_read_lines(&reading);
+    if (ferror(stream))
+        config_problem(&reading, 0, "cannot be read: %s", strerror(errno));
+    else if (!reading.stop)
+        config_check(&reading);
+    config_tell(&reading, report, warn, context);
+    tdestroy(reading.section_tree, keep_node);
+    for (size_t i = 0; i < reading.section_count; i++)
+        config_section_free(reading.sections[i]);
+    free(reading.sections);
+    if (reading.failed)
+        config_free(config);
+    return !reading.failed;
+}
+
+/* Opens the file, or reports why that cannot be. */
+static FILE *open_file(const char *path, config_report *report, void *context)
+{
+    FILE *stream = fopen(path, "re");
+    struct reading reading = {.path = path};
+    struct stat status;
+
+    if (!stream) {
+        config_problem(&reading, 0, "cannot be read: %s", strerror(errno));
+    } else if (fstat(fileno(stream), &status) == 0 && S_ISDIR(status.st_mode)) {
+        config_problem(&reading, 0, "is a directory; expected a file");
+        fclose(stream);
+        stream = NULL;
+    }
+    config_tell(&reading, report, NULL, context);
+    return stream;
+}
+
+bool config_load(const char *path, struct config *config, config_report *report,
+                 config_report *warn, void *context)
+{
+    FILE *stream = open_file(path, report, context);
+    bool loaded;
+
+    if (!stream)
+        return false;
+    loaded = config_load_stream(stream, path, time(NULL), config, report, warn, context);
+    fclose(stream);
+    return loaded;
+}
+
+void config_free(struct config *config)
+{
+    policy_free(config->policy);
+    config->policy = NULL;
+}

@@ -1,0 +1,17 @@
+/*
+ * config.h - the configuration from an open stream
+ */
+#ifndef PORTREEVE_CONFIG_STREAM_H
+#define PORTREEVE_CONFIG_STREAM_H
+
+#include "portreeve/config.h"
+
+#include <stdio.h>
+
+/*
+ * As config_load, from an open stream. `path` is for messages; `now` decides what has expired.
+ */
+bool config_load_stream(FILE *stream, const char *path, int64_t now, struct config *config,
+                        config_report *report, config_report *warn, void *context);
+
+#endif

@@ -1,0 +1,552 @@
+/*
+ * keys.c - the tables of sections and keys, and the keys of every section but [forward]
+ */
+#include "keys.h"
+
+#include "forward.h"
+#include "portreeve/text.h"
+#include "report.h"
+#include "value.h"
+
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The place of `value` among `words`, or -1. */
+static int choose(const char *value, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(value, words[i]) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+/* ---- [gateway] ---- */
+
+/*
+ * What the kernel accepts as a name (dev_valid_name), less quotes: they are a habit from other
+ * files.
+ */
+static enum outcome take_external(struct reading *reading, struct section *section,
+                                  const char *value)
+{
+    (void)section;
+    if (strlen(value) >= IF_NAMESIZE)
+        return config_refuse(reading, value,
+                             "the name has %zu bytes; expected an interface name of at most %d",
+                             strlen(value), IF_NAMESIZE - 1);
+    if (strpbrk(value, "/: \t\"'") || strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
+        return VALUE_WRONG;
+    strcpy(reading->config->external, value);
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_external_address(struct reading *reading, struct section *section,
+                                          const char *value)
+{
+    struct config *config = reading->config;
+    enum outcome outcome;
+    struct address address;
+
+    (void)section;
+    if (!text_parse_address(value, &address))
+        return strchr(value, '/') ? VALUE_WRONG : config_not_an_address(reading, value, value);
+    outcome = config_take_host(reading, value, &address);
+    if (outcome != VALUE_TAKEN)
+        return outcome;
+    for (size_t i = 0; i < config->external_address_count; i++) {
+        if (address_equal(&config->external_address[i], &address))
+            return config_refuse(reading, value,
+                                 "this address is already listed; expected it once");
+    }
+    if (config->external_address_count == CONFIG_EXTERNAL_ADDRESSES_MAX)
+        return config_refuse(reading, value, "expected at most %d addresses",
+                             CONFIG_EXTERNAL_ADDRESSES_MAX);
+    config->external_address[config->external_address_count++] = address;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_hairpin_mark(struct reading *reading, struct section *section,
+                                      const char *value)
+{
+    uint32_t mark;
+
+    (void)section;
+    if (!text_parse_mark(value, &mark) || mark == 0 || (mark & (mark - 1)) != 0)
+        return VALUE_WRONG;
+    reading->config->hairpin_mark = mark;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_mss(struct reading *reading, struct section *section, const char *value)
+{
+    static const char *const words[] = {[MSS_AUTO] = "auto", [MSS_OFF] = "off"};
+    int mode = choose(value, words, COUNT(words));
+    uint64_t number = 0;
+
+    (void)section;
+    if (mode < 0 && !text_parse_number(value, 536, 65495, &number))
+        return VALUE_WRONG;
+    reading->config->mss = mode < 0 ? MSS_FIXED : (enum mss_mode)mode;
+    reading->config->mss_limit = (uint16_t)number;
+    return VALUE_TAKEN;
+}
+
+static const struct key gateway_keys[] = {
+    [GATEWAY_EXTERNAL] = {"external", KEY_REQUIRED, take_external,
+                          "an interface name, as in external = wan0"},
+    [GATEWAY_ADDRESS] = {"external-address", KEY_LIST, take_external_address,
+                         "IPv4 addresses of the external interface, as in 203.0.113.5"},
+    [GATEWAY_MARK] = {"hairpin-mark", 0, take_hairpin_mark,
+                      "a packet mark with exactly one bit set, as in 0x10000000"},
+    [GATEWAY_MSS] = {"mss", 0, take_mss, "auto, off, or a number of bytes from 536 to 65495"},
+};
+
+/* ---- [share NAME] ---- */
+
+static enum outcome take_source(struct reading *reading, struct section *section, const char *value)
+{
+    size_t line_count = section->share.source_count;
+    enum outcome outcome;
+    struct prefix prefix;
+
+    outcome = config_take_prefix(reading, value, &prefix);
+    if (outcome != VALUE_TAKEN)
+        return outcome;
+    if (prefix.length == 96)
+        return config_refuse(
+            reading, value,
+            "this is every address, the outside included; expected the networks of the inside");
+    if (address_to_ipv4(&prefix.address) >> 28 >= 14 ||
+        address_to_ipv4(&prefix.address) >> 24 == 127)
+        return config_refuse(reading, value,
+                             "no host sends from there; expected the networks of the inside");
+    if (!config_append(reading, &section->source_line, &line_count, sizeof(reading->line),
+                       &reading->line) ||
+        !config_append(reading, &section->share.source, &section->share.source_count,
+                       sizeof(prefix), &prefix))
+        return VALUE_REFUSED;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_ports(struct reading *reading, struct section *section, const char *value)
+{
+    struct port_range range;
+    enum outcome outcome = config_take_ports(reading, value, value, &range);
+
+    if (outcome == VALUE_TAKEN &&
+        !config_append(reading, &section->share.ports, &section->share.ports_count, sizeof(range),
+                       &range))
+        return VALUE_REFUSED;
+    return outcome;
+}
+
+static enum outcome choose_filtering(const char *value, enum filtering *out)
+{
+    for (enum filtering f = FILTERING_ENDPOINT_INDEPENDENT;
+         f <= FILTERING_ADDRESS_AND_PORT_DEPENDENT; f++) {
+        if (strcmp(value, filtering_name(f)) == 0) {
+            *out = f;
+            return VALUE_TAKEN;
+        }
+    }
+    return VALUE_WRONG;
+}
+
+static enum outcome take_filtering(struct reading *reading, struct section *section,
+                                   const char *value)
+{
+    (void)reading;
+    return choose_filtering(value, &section->share.filtering);
+}
+
+/* Of one protocol: 0 is kept for "as filtering". */
+static enum outcome choose_own_filtering(const char *value, uint8_t *out)
+{
+    enum filtering filtering;
+    enum outcome outcome = choose_filtering(value, &filtering);
+
+    if (outcome == VALUE_TAKEN)
+        *out = (uint8_t)(1 + filtering);
+    return outcome;
+}
+
+static enum outcome take_filtering_tcp(struct reading *reading, struct section *section,
+                                       const char *value)
+{
+    (void)reading;
+    return choose_own_filtering(value, &section->share.filtering_of[PROTOCOL_INDEX_TCP]);
+}
+
+static enum outcome take_filtering_udp(struct reading *reading, struct section *section,
+                                       const char *value)
+{
+    (void)reading;
+    return choose_own_filtering(value, &section->share.filtering_of[PROTOCOL_INDEX_UDP]);
+}
+
+/* One of two words: *out is whether it is `yes`. */
+static enum outcome choose_bool(const char *value, const char *no, const char *yes, bool *out)
+{
+    const char *const words[] = {no, yes};
+    int chosen = choose(value, words, COUNT(words));
+
+    if (chosen < 0)
+        return VALUE_WRONG;
+    *out = chosen == 1;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_overload(struct reading *reading, struct section *section,
+                                  const char *value)
+{
+    (void)reading;
+    return choose_bool(value, "when-exhausted", "never", &section->share.never_overload);
+}
+
+static enum outcome take_parity(struct reading *reading, struct section *section, const char *value)
+{
+    (void)reading;
+    return choose_bool(value, "off", "on", &section->share.keep_parity);
+}
+
+static enum outcome take_pairing(struct reading *reading, struct section *section,
+                                 const char *value)
+{
+    (void)reading;
+    return choose_bool(value, "hard", "soft", &section->share.soft_pairing);
+}
+
+static enum outcome take_inbound_refresh(struct reading *reading, struct section *section,
+                                         const char *value)
+{
+    (void)reading;
+    return choose_bool(value, "on", "off", &section->share.no_inbound_refresh);
+}
+
+static enum outcome take_exempt(struct reading *reading, struct section *section, const char *value)
+{
+    struct share *share = &section->share;
+    struct prefix prefix;
+    enum outcome outcome = config_take_prefix(reading, value, &prefix);
+
+    if (outcome != VALUE_TAKEN)
+        return outcome;
+    if (prefix.length == 96)
+        return config_refuse(reading, value,
+                             "this is every address, and nothing would be translated; expected the "
+                             "destinations that are "
+                             "reached without translation");
+    if (!config_append(reading, &share->exempt, &share->exempt_count, sizeof(prefix), &prefix))
+        return VALUE_REFUSED;
+    return VALUE_TAKEN;
+}
+
+#define FILTERING_EXPECTED "endpoint-independent, address-dependent or address-and-port-dependent"
+
+static const struct key share_keys[SHARE_KEYS] = {
+    [SHARE_SOURCE] = {"source", KEY_REQUIRED | KEY_LIST, take_source,
+                      "IPv4 prefixes, as in 10.0.0.0/24, 10.1.0.0/16"},
+    [SHARE_PORTS] = {"ports", KEY_LIST, take_ports, "ports or ranges of ports, as in 49152-65535"},
+    [SHARE_FILTERING] = {"filtering", 0, take_filtering, FILTERING_EXPECTED},
+    [SHARE_FILTERING_TCP] = {"filtering-tcp", 0, take_filtering_tcp, FILTERING_EXPECTED},
+    [SHARE_FILTERING_UDP] = {"filtering-udp", 0, take_filtering_udp, FILTERING_EXPECTED},
+    [SHARE_OVERLOAD] = {"overload", 0, take_overload, "when-exhausted or never"},
+    [SHARE_PARITY] = {"parity", 0, take_parity, "on or off"},
+    [SHARE_PAIRING] = {"pairing", 0, take_pairing, "hard or soft"},
+    [SHARE_REFRESH] = {"inbound-refresh", 0, take_inbound_refresh, "on or off"},
+    [SHARE_EXEMPT] = {"exempt", KEY_LIST, take_exempt,
+                      "IPv4 prefixes, as in 192.0.2.0/24, 198.51.100.7"},
+};
+
+/* ---- [timeouts] ---- */
+
+static enum outcome take_duration(struct reading *reading, const char *value, uint32_t *out,
+                                  uint32_t floor, const char *requirement)
+{
+    char floor_text[DURATION_TEXT_MAX], title[TITLE_MAX];
+
+    if (!text_parse_duration(value, out) || *out > LONGEST_TIMEOUT)
+        return VALUE_WRONG;
+    if (*out < floor)
+        config_warning(reading, reading->line, "%s %s = %s: %s asks for at least %s",
+                       config_title(reading->section, title), reading->key->name, value,
+                       requirement, text_format_duration(floor, floor_text));
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_udp(struct reading *reading, struct section *section, const char *value)
+{
+    (void)section;
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->udp, 120,
+                         "RFC 4787 REQ-5");
+}
+
+static enum outcome take_tcp_established(struct reading *reading, struct section *section,
+                                         const char *value)
+{
+    (void)section;
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_established,
+                         7440, "RFC 5382 REQ-5");
+}
+
+static enum outcome take_tcp_transitory(struct reading *reading, struct section *section,
+                                        const char *value)
+{
+    (void)section;
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_transitory,
+                         240, "RFC 5382 REQ-5");
+}
+
+static enum outcome take_icmp(struct reading *reading, struct section *section, const char *value)
+{
+    (void)section;
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->icmp, 60,
+                         "RFC 5508 REQ-2");
+}
+
+static enum outcome take_tcp_opening(struct reading *reading, struct section *section,
+                                     const char *value)
+{
+    (void)section;
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_opening,
+                         240, "RFC 5382 REQ-5");
+}
+
+static enum outcome take_tcp_closing(struct reading *reading, struct section *section,
+                                     const char *value)
+{
+    (void)section;
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_closing,
+                         240, "RFC 5382 REQ-5");
+}
+
+static enum outcome take_port_hold(struct reading *reading, struct section *section,
+                                   const char *value)
+{
+    (void)section;
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->port_hold, 120,
+                         "RFC 6888 REQ-8");
+}
+
+#define DURATION_EXPECTED "a time from 1s to 30d, as in 90s, 5m or 2h4m"
+
+static const struct key timeout_keys[] = {
+    {"udp", 0, take_udp, DURATION_EXPECTED},
+    {"tcp-established", 0, take_tcp_established, DURATION_EXPECTED},
+    {"tcp-transitory", 0, take_tcp_transitory, DURATION_EXPECTED},
+    {"tcp-opening", 0, take_tcp_opening, DURATION_EXPECTED},
+    {"tcp-closing", 0, take_tcp_closing, DURATION_EXPECTED},
+    {"port-hold", 0, take_port_hold, DURATION_EXPECTED},
+    {"icmp", 0, take_icmp, DURATION_EXPECTED},
+};
+
+/* ---- [limits] ---- */
+
+static enum outcome take_sessions(struct reading *reading, struct section *section,
+                                  const char *value)
+{
+    uint64_t number;
+
+    (void)section;
+    if (!text_parse_number(value, 1024, 16777216, &number))
+        return VALUE_WRONG;
+    policy_limits(reading->config->policy)->sessions = (uint32_t)number;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_sessions_per_host(struct reading *reading, struct section *section,
+                                           const char *value)
+{
+    uint64_t number;
+
+    (void)section;
+    if (!text_parse_number(value, 1, 16777216, &number))
+        return VALUE_WRONG;
+    policy_limits(reading->config->policy)->sessions_per_host = (uint32_t)number;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_new_sessions_per_host(struct reading *reading, struct section *section,
+                                               const char *value)
+{
+    uint64_t number = 0;
+
+    (void)section;
+    if (strcmp(value, "off") != 0 && !text_parse_number(value, 1, 1000000, &number))
+        return VALUE_WRONG;
+    policy_limits(reading->config->policy)->new_sessions_per_host = (uint32_t)number;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_mappings_per_host(struct reading *reading, struct section *section,
+                                           const char *value)
+{
+    uint64_t number = 0;
+
+    (void)section;
+    if (strcmp(value, "off") != 0 && !text_parse_number(value, 1, 16777216, &number))
+        return VALUE_WRONG;
+    policy_limits(reading->config->policy)->mappings_per_host = (uint32_t)number;
+    return VALUE_TAKEN;
+}
+
+static const struct key limit_keys[] = {
+    [LIMIT_SESSIONS] = {"sessions", 0, take_sessions, "a number from 1024 to 16777216"},
+    [LIMIT_PER_HOST] = {"sessions-per-host", 0, take_sessions_per_host,
+                        "a number from 1 to that of 'sessions'"},
+    [LIMIT_NEW_PER_HOST] = {"new-sessions-per-host", 0, take_new_sessions_per_host,
+                            "off or a number from 1 to 1000000"},
+    [LIMIT_MAPPINGS] = {"mappings-per-host", 0, take_mappings_per_host,
+                        "off or a number from 1 to 16777216"},
+};
+
+/* ---- [performance] ---- */
+
+static enum outcome take_workers(struct reading *reading, struct section *section,
+                                 const char *value)
+{
+    uint64_t number = 0;
+
+    (void)section;
+    if (strcmp(value, "auto") != 0 && !text_parse_number(value, 1, CONFIG_WORKERS_MAX, &number))
+        return VALUE_WRONG;
+    reading->config->workers = (uint16_t)number;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_offload(struct reading *reading, struct section *section,
+                                 const char *value)
+{
+    static const char *const words[] = {
+        [OFFLOAD_AUTO] = "auto", [OFFLOAD_ON] = "on", [OFFLOAD_OFF] = "off"};
+    int mode = choose(value, words, COUNT(words));
+
+    (void)section;
+    if (mode < 0)
+        return VALUE_WRONG;
+    reading->config->offload = (enum offload_mode)mode;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_offload_after(struct reading *reading, struct section *section,
+                                       const char *value)
+{
+    uint64_t number;
+
+    (void)section;
+    if (!text_parse_number(value, 1, 1000000, &number))
+        return VALUE_WRONG;
+    reading->config->offload_after = (uint32_t)number;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_queue(struct reading *reading, struct section *section, const char *value)
+{
+    uint64_t number;
+
+    (void)section;
+    if (!text_parse_number(value, 0, UINT16_MAX, &number))
+        return VALUE_WRONG;
+    reading->config->queue = (uint16_t)number;
+    return VALUE_TAKEN;
+}
+
+static const struct key performance_keys[] = {
+    [PERFORMANCE_WORKERS] = {"workers", 0, take_workers, "auto or a number from 1 to 64"},
+    [PERFORMANCE_OFFLOAD] = {"offload", 0, take_offload, "auto, on or off"},
+    [PERFORMANCE_OFFLOAD_AFTER] = {"offload-after", 0, take_offload_after,
+                                   "a number of packets from 1 to 1000000"},
+    [PERFORMANCE_QUEUE] = {"queue", 0, take_queue, "a number from 0 to 65535"},
+};
+_Static_assert(CONFIG_WORKERS_MAX == 64, "the message says 64");
+
+/* ---- [control], [state], [log] ---- */
+
+static enum outcome take_socket(struct reading *reading, struct section *section, const char *value)
+{
+    struct config *config = reading->config;
+
+    (void)section;
+    return config_take_path(reading, value, config->control_socket, sizeof(config->control_socket));
+}
+
+static enum outcome take_group(struct reading *reading, struct section *section, const char *value)
+{
+    struct config *config = reading->config;
+
+    (void)section;
+    if (strpbrk(value, ": \t,\"'"))
+        return VALUE_WRONG;
+    return config_take_text(reading, value, config->control_group, sizeof(config->control_group));
+}
+
+static enum outcome take_directory(struct reading *reading, struct section *section,
+                                   const char *value)
+{
+    struct config *config = reading->config;
+
+    (void)section;
+    return config_take_path(reading, value, config->state_directory,
+                            sizeof(config->state_directory));
+}
+
+static enum outcome take_level(struct reading *reading, struct section *section, const char *value)
+{
+    static const char *const words[] = {
+        [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_NOTICE] = "notice",
+        [LOG_LEVEL_INFO] = "info",   [LOG_LEVEL_DEBUG] = "debug",
+    };
+    int level = choose(value, words, COUNT(words));
+
+    (void)section;
+    if (level < 0)
+        return VALUE_WRONG;
+    reading->config->log.level = (enum log_level)level;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_target(struct reading *reading, struct section *section, const char *value)
+{
+    static const char *const words[] = {
+        [LOG_TARGET_AUTO] = "auto",
+        [LOG_TARGET_JOURNAL] = "journal",
+        [LOG_TARGET_STDERR] = "stderr",
+        [LOG_TARGET_SYSLOG] = "syslog",
+    };
+    int target = choose(value, words, COUNT(words));
+
+    (void)section;
+    if (target < 0)
+        return VALUE_WRONG;
+    reading->config->log.target = (enum log_target)target;
+    return VALUE_TAKEN;
+}
+
+static const struct key control_keys[] = {
+    {"socket", 0, take_socket, "an absolute path, as in /run/portreeve/control.sock"},
+    {"group", KEY_MAY_BE_EMPTY, take_group, "the name of a group, or nothing for root alone"},
+};
+
+static const struct key state_keys[] = {
+    {"directory", 0, take_directory, "an absolute path, as in /run/portreeve"},
+};
+
+static const struct key log_keys[] = {
+    {"level", 0, take_level, "error, warning, notice, info or debug"},
+    {"target", 0, take_target, "auto, journal, stderr or syslog"},
+};
+
+const struct section_kind section_kinds[SECTION_COUNT] = {
+    [SECTION_GATEWAY] = {"gateway", false, gateway_keys, COUNT(gateway_keys)},
+    [SECTION_SHARE] = {"share", true, share_keys, SHARE_KEYS},
+    [SECTION_FORWARD] = {"forward", true, forward_keys, FORWARD_KEYS},
+    [SECTION_TIMEOUTS] = {"timeouts", false, timeout_keys, COUNT(timeout_keys)},
+    [SECTION_LIMITS] = {"limits", false, limit_keys, COUNT(limit_keys)},
+    [SECTION_PERFORMANCE] = {"performance", false, performance_keys, COUNT(performance_keys)},
+    [SECTION_CONTROL] = {"control", false, control_keys, COUNT(control_keys)},
+    [SECTION_STATE] = {"state", false, state_keys, COUNT(state_keys)},
+    [SECTION_LOG] = {"log", false, log_keys, COUNT(log_keys)},
+};
+_Static_assert(SHARE_KEYS <= KEYS_MAX && FORWARD_KEYS <= KEYS_MAX, "keys fit into struct section");

@@ -1,0 +1,43 @@
+/*
+ * keys.h - the tables of sections and keys
+ */
+#ifndef PORTREEVE_CONFIG_KEYS_H
+#define PORTREEVE_CONFIG_KEYS_H
+
+#include "section.h"
+
+enum section_id {
+    SECTION_GATEWAY,
+    SECTION_SHARE,
+    SECTION_FORWARD,
+    SECTION_TIMEOUTS,
+    SECTION_LIMITS,
+    SECTION_PERFORMANCE,
+    SECTION_CONTROL,
+    SECTION_STATE,
+    SECTION_LOG,
+    SECTION_COUNT,
+};
+
+/* Places in the tables that checks refer to; those of [forward] are in forward.h. */
+enum { GATEWAY_EXTERNAL, GATEWAY_ADDRESS, GATEWAY_MARK, GATEWAY_MSS };
+enum {
+    SHARE_SOURCE,
+    SHARE_PORTS,
+    SHARE_FILTERING,
+    SHARE_FILTERING_TCP,
+    SHARE_FILTERING_UDP,
+    SHARE_OVERLOAD,
+    SHARE_PARITY,
+    SHARE_PAIRING,
+    SHARE_REFRESH,
+    SHARE_EXEMPT,
+    SHARE_KEYS
+};
+enum { LIMIT_SESSIONS, LIMIT_PER_HOST, LIMIT_NEW_PER_HOST, LIMIT_MAPPINGS };
+enum { PERFORMANCE_WORKERS, PERFORMANCE_OFFLOAD, PERFORMANCE_OFFLOAD_AFTER, PERFORMANCE_QUEUE };
+
+/* By enum section_id; a section's kind points into it. */
+extern const struct section_kind section_kinds[SECTION_COUNT];
+
+#endif

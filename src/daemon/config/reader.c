@@ -1,0 +1,447 @@
+/*
+ * reader.c - from lines to sections, keys and values
+ *
+ * inih splits keys from values. It has traps that this reader keeps away from it: a line longer
+ * than its buffer is cut in silence; sections and keys over 49 bytes are cut; an empty section is
+ * never reported and sections of one name merge; an indented line always continues the value above
+ * it, even when it is `key = value`, and keeps its comment; `key: value` is taken as well; only the
+ * first line that makes no sense is reported, and no handler is told its line. So inih sees only
+ * lines without comment that are short enough and have an '=', one at a time, and an indented line
+ * only where a list goes on.
+ */
+#include "reader.h"
+
+#include "keys.h"
+#include "portreeve/names.h"
+#include "portreeve/text.h"
+#include "report.h"
+#include "value.h"
+
+#include <ini.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RAW_LINE_MAX 4096 /* with a comment; a line that is nothing but a comment may be longer */
+
+static const char bom[3] =
+    "\xef\xbb\xbf"; /* UTF-8's byte order mark, which some editors put first */
+
+/* ---- sections ---- */
+
+static int compare_sections(const void *left, const void *right)
+{
+    const struct section *one = left, *other = right;
+
+    if (one->kind != other->kind)
+        return one->kind < other->kind ? -1 : 1;
+    return strcmp(one->name, other->name);
+}
+
+/* The section that was there first, or NULL. */
+static const struct section *find_duplicate(struct reading *reading, struct section *section)
+{
+    void *node = tsearch(section, &reading->section_tree, compare_sections);
+    const struct section *found;
+
+    if (!node) {
+        reading->failed = reading->no_memory = true;
+        return NULL;
+    }
+    found = *(struct section **)node;
+    return found == section ? NULL : found;
+}
+
+static struct section *add_section(struct reading *reading, const struct section_kind *kind)
+{
+    struct section *section = config_section_new(kind, reading->line);
+    struct section **moved = reading->sections;
+
+    if (section && reading->section_count == reading->section_capacity) {
+        size_t wanted = reading->section_capacity ? reading->section_capacity * 2 : 16;
+
+        moved = realloc(reading->sections, wanted * sizeof(struct section *));
+        if (moved) {
+            reading->sections = moved;
+            reading->section_capacity = wanted;
+        }
+    }
+    if (!section || !moved) {
+        free(section);
+        reading->failed = reading->no_memory = reading->stop = true;
+        return NULL;
+    }
+    reading->sections[reading->section_count++] = section;
+    return section;
+}
+
+static void unknown_section(struct reading *reading, const char *header, const char *word)
+{
+    const char *names[SECTION_COUNT];
+    const char *meant;
+
+    for (size_t i = 0; i < SECTION_COUNT; i++)
+        names[i] = section_kinds[i].name;
+    meant = config_suggest(word, names, SECTION_COUNT);
+    if (meant)
+        config_problem(reading, reading->line, "%s: unknown section; did you mean '%s'?", header,
+                       meant);
+    else
+        config_problem(
+            reading, reading->line,
+            "%s: unknown section; expected gateway, share NAME, forward NAME, timeouts, limits, "
+            "performance, control, state or log",
+            header);
+}
+
+/*
+ * The name behind the kind. A section whose name is of no use stays, so that its keys are checked.
+ */
+static void name_section(struct reading *reading, struct section *section, const char *header,
+                         const char *name)
+{
+    const struct section_kind *kind = section->kind;
+    const struct section *first;
+
+    section->ignored = true;
+    if (kind->named && *name == '\0') {
+        config_problem(reading, reading->line, "%s: has no name; expected one, as in [%s lab]",
+                       header, kind->name);
+    } else if (!kind->named && *name != '\0') {
+        config_problem(reading, reading->line, "%s: this section has no name; expected [%s]",
+                       header, kind->name);
+    } else if (kind->named && !config_name_is_good(name)) {
+        config_problem(
+            reading, reading->line,
+            "%s: '%s' is not a good name; expected at most %d letters, digits, '.', '_' and '-', a "
+            "letter or digit first",
+            header, name, POLICY_NAME_MAX - 1);
+    } else {
+        strcpy(section->name, name);
+        first = find_duplicate(reading, section);
+        section->ignored = first != NULL;
+        if (first)
+            config_problem(reading, reading->line,
+                           "%s: this section is already at line %u; expected it once", header,
+                           first->line);
+    }
+}
+
+static char *skip_blanks(char *text)
+{
+    return text + strspn(text, " \t");
+}
+
+/*
+ * `line` is all of a line that begins with '['. True when it is well formed, even when it is not
+ * known.
+ */
+static bool read_header(struct reading *reading, const char *line)
+{
+    char copy[RAW_LINE_MAX], *word, *name, *end;
+
+    strcpy(copy, line + 1);
+    reading->section = NULL;
+    reading->section_seen = true;
+    end = copy + strcspn(copy, "[]");
+    if (strcmp(end, "]") != 0) {
+        config_problem(reading, reading->line,
+                       "%s: expected a section such as [gateway] or [share lab]", line);
+        return false;
+    }
+    while (end > copy && strchr(" \t", end[-1]))
+        end--;
+    *end = '\0';
+    word = skip_blanks(copy);
+    name = word + strcspn(word, " \t");
+    if (*name != '\0') {
+        *name = '\0';
+        name = skip_blanks(name + 1);
+    }
+    for (enum section_id id = 0; id < SECTION_COUNT; id++) {
+        if (strcmp(word, section_kinds[id].name) != 0)
+            continue;
+        reading->section = add_section(reading, &section_kinds[id]);
+        if (reading->section)
+            name_section(reading, reading->section, line, name);
+        return true;
+    }
+    unknown_section(reading, line, word);
+    return true;
+}
+
+/* ---- keys ---- */
+
+static const struct section_kind *kind_with_key(const char *name)
+{
+    for (size_t s = 0; s < SECTION_COUNT; s++) {
+        for (size_t i = 0; i < section_kinds[s].key_count; i++) {
+            if (strcmp(section_kinds[s].keys[i].name, name) == 0)
+                return &section_kinds[s];
+        }
+    }
+    return NULL;
+}
+
+static void unknown_key(struct reading *reading, const char *name, const char *value)
+{
+    const struct section_kind *kind = reading->section->kind, *other = kind_with_key(name);
+    char title[TITLE_MAX], list[160] = "";
+    const char *names[KEYS_MAX], *meant;
+
+    config_title(reading->section, title);
+    for (size_t i = 0; i < kind->key_count; i++) {
+        names[i] = kind->keys[i].name;
+        if (i > 0)
+            strcat(list, ", ");
+        strcat(list, names[i]);
+    }
+    meant = config_suggest(name, names, kind->key_count);
+    if (other)
+        config_problem(reading, reading->line, "%s %s = %s: unknown key; it belongs in [%s%s]",
+                       title, name, value, other->name, other->named ? " NAME" : "");
+    else if (meant)
+        config_problem(reading, reading->line, "%s %s = %s: unknown key; did you mean '%s'?", title,
+                       name, value, meant);
+    else
+        config_problem(reading, reading->line, "%s %s = %s: unknown key; expected %s%s", title,
+                       name, value, kind->key_count > 1 ? "one of " : "", list);
+}
+
+static bool ends_in_comma(const char *value)
+{
+    size_t length = strlen(value);
+
+    return length > 0 && value[length - 1] == ',';
+}
+
+/* A new key. Leaves reading->key NULL and skip_list set when its value is of no interest. */
+static void begin_key(struct reading *reading, const char *name, const char *value)
+{
+    const struct section_kind *kind = reading->section->kind;
+    size_t index = 0;
+
+    reading->key = NULL;
+    reading->skip_list = true;
+    while (index < kind->key_count && strcmp(kind->keys[index].name, name) != 0)
+        index++;
+    if (index == kind->key_count) {
+        unknown_key(reading, name, value);
+        return;
+    }
+    reading->key = &kind->keys[index];
+    if (reading->section->key_line[index] != 0) {
+        config_refuse(reading, value, "this key is already set at line %u; expected it once",
+                      reading->section->key_line[index]);
+        return;
+    }
+    reading->section->key_line[index] = reading->line;
+    reading->skip_list = false;
+}
+
+/* inih's handler. Its section is not used: it is cut at 49 bytes, and the reader knows better. */
+static int handle(void *user, const char *section, const char *name, const char *value)
+{
+    struct reading *reading = user;
+
+    (void)section;
+    if (!reading->section)
+        return 1;
+    if (!reading->continuing)
+        begin_key(reading, name, value);
+    if (!reading->skip_list)
+        config_take_value(reading, reading->section,
+                          (size_t)(reading->key - reading->section->kind->keys), value);
+    if (!reading->key || (reading->key->flags & KEY_LIST)) {
+        reading->list_open = ends_in_comma(value);
+        reading->list_line = reading->line;
+    }
+    return 1;
+}
+
+/* ---- lines ---- */
+
+enum raw_line {
+    RAW_END,
+    RAW_LINE,
+    RAW_TOO_LONG,
+    RAW_BINARY,
+};
+
+/*
+ * Reads one line without its end into `line`. What does not fit is skipped. A NUL byte ends the
+ * reading: no text file has one, and /dev/zero would never end.
+ */
+static enum raw_line read_raw(struct reading *reading, char line[RAW_LINE_MAX])
+{
+    size_t length = 0;
+    bool too_long = false;
+    int c = getc(reading->stream);
+
+    if (c == EOF)
+        return RAW_END;
+    reading->line++;
+    for (; c != EOF && c != '\n'; c = getc(reading->stream)) {
+        if (c == '\0')
+            return RAW_BINARY;
+        if (length < RAW_LINE_MAX - 1)
+            line[length++] = (char)c;
+        else
+            too_long = true;
+    }
+    if (!too_long && length > 0 && line[length - 1] == '\r')
+        length--;
+    line[length] = '\0';
+    if (reading->line == 1 && length >= sizeof(bom) && memcmp(line, bom, sizeof(bom)) == 0)
+        memmove(line, line + sizeof(bom), length - sizeof(bom) + 1);
+    return too_long ? RAW_TOO_LONG : RAW_LINE;
+}
+
+/* Cuts a comment (';' behind a blank, as inih has it) and blanks at the end. */
+static void cut_comment(char *text)
+{
+    size_t length = 0, kept = 0;
+
+    for (; text[length] != '\0'; length++) {
+        if (text[length] == ';' && length > 0 && strchr(" \t", text[length - 1]))
+            break;
+        if (!strchr(" \t", text[length]))
+            kept = length + 1;
+    }
+    text[kept] = '\0';
+}
+
+/* Says what is wrong with the bytes of a line, if anything. */
+static bool is_text(struct reading *reading, const char *text)
+{
+    while (*text != '\0') {
+        size_t length = *text == '\t' ? 1 : text_printable(text);
+
+        if (length == 0 && ((unsigned char)*text < 0x20 || *text == 0x7f)) {
+            config_problem(reading, reading->line,
+                           "the line has a control character (0x%02x); expected plain text",
+                           (unsigned char)*text);
+            return false;
+        }
+        if (length == 0) {
+            config_problem(reading, reading->line,
+                           "the line is not UTF-8 (byte 0x%02x); expected UTF-8 or ASCII",
+                           (unsigned char)*text);
+            return false;
+        }
+        text += length;
+    }
+    return true;
+}
+
+static void close_list(struct reading *reading)
+{
+    char title[TITLE_MAX];
+
+    if (reading->list_open && reading->key)
+        config_problem(reading, reading->list_line,
+                       "%s %s: the list ends in a comma; expected another item, here or on the "
+                       "next line, indented",
+                       config_title(reading->section, title), reading->key->name);
+    reading->list_open = false;
+}
+
+/*
+ * True for a line that inih is to see: short enough, and `key = value` where it is not more of a
+ * list.
+ */
+static bool is_for_inih(struct reading *reading, const char *text, size_t limit)
+{
+    size_t equals = strcspn(text, "=:");
+
+    if (strlen(text) > limit) {
+        config_problem(reading, reading->line,
+                       "the line has %zu bytes without its comment; expected at most %zu (a list "
+                       "may go on, indented, "
+                       "on the line after a comma)",
+                       strlen(text), limit);
+        reading->list_open = reading->continuing && ends_in_comma(text);
+        return false;
+    }
+    if (reading->continuing)
+        return true;
+    if (text[equals] != '=' || equals == 0) {
+        config_problem(reading, reading->line, "%s: expected key = value", text);
+        return false;
+    }
+    if (!reading->section_seen)
+        config_problem(reading, reading->line,
+                       "%s: this line is in no section; expected one above it, as [gateway]", text);
+    return reading->section_seen;
+}
+
+static bool is_comment(char *line)
+{
+    char *text = skip_blanks(line);
+
+    return *text == ';' || *text == '#';
+}
+
+/* Handles what can be handled here; true when `line` (in place) is a line for inih. */
+static bool digest(struct reading *reading, char *line, size_t limit)
+{
+    char *text = skip_blanks(line);
+    bool indented = text > line;
+
+    if (*text == '\0' || is_comment(text))
+        return false;
+    if (!is_text(reading, text))
+        return false;
+    cut_comment(text);
+    reading->continuing = reading->list_open && indented && *text != '[';
+    if (!reading->continuing)
+        close_list(reading);
+    if (*text == '[' && !read_header(reading, text))
+        return false;
+    if (*text != '[' && !is_for_inih(reading, text, limit))
+        return false;
+    reading->list_open = false;
+    memmove(line, text, strlen(text) + 1);
+    return true;
+}
+
+/* inih's reader: the next line that is for it, in `buffer` of `size` bytes. */
+static char *next_line(char *buffer, int size, void *stream)
+{
+    struct reading *reading = stream;
+    size_t limit =
+        (size_t)size -
+        3; /* indentation, NUL, and one to spare: to inih a full buffer has more to come */
+    char line[RAW_LINE_MAX];
+
+    if (limit > CONFIG_LINE_MAX)
+        limit = CONFIG_LINE_MAX;
+    while (!reading->stop) {
+        enum raw_line kind = read_raw(reading, line);
+
+        if (kind == RAW_END)
+            break;
+        if (kind == RAW_BINARY) {
+            config_problem(reading, reading->line, "the line has a NUL byte; expected a text file");
+            reading->stop = true;
+        } else if (kind == RAW_TOO_LONG && !is_comment(line)) {
+            config_problem(reading, reading->line,
+                           "the line is far too long; expected at most %zu bytes", limit);
+        } else if (kind == RAW_LINE && digest(reading, line, limit)) {
+            if (*line == '[')
+                strcpy(buffer, "[section]"); /* ends the value above, for inih; the real name may be
+                                                too long */
+            else
+                snprintf(buffer, (size_t)size, "%s%s", reading->continuing ? " " : "", line);
+            return buffer;
+        }
+    }
+    close_list(reading);
+    return NULL;
+}
+
+void config_read_lines(struct reading *reading)
+{
+    if (ini_parse_stream(next_line, reading, handle, reading) < 0)
+        reading->failed = reading->no_memory = true;
+}

@@ -1,0 +1,30 @@
+/*
+ * value.h - reading values: of any key, and of the kinds that several keys have
+ *
+ * What is wrong with a value has been reported when a function here returns VALUE_REFUSED.
+ */
+#ifndef PORTREEVE_CONFIG_VALUE_H
+#define PORTREEVE_CONFIG_VALUE_H
+
+#include "portreeve/endpoint.h"
+#include "reading.h"
+
+/* Reads `value`, a list's items one by one, as the value of section->kind->keys[index]. */
+void config_take_value(struct reading *reading, struct section *section, size_t index,
+                       const char *value);
+
+/* Adds an element to an array that grows; false without memory, which is noted. */
+bool config_append(struct reading *reading, void *array_pointer, size_t *count, size_t size,
+                   const void *element);
+enum outcome config_take_prefix(struct reading *reading, const char *value, struct prefix *out);
+enum outcome config_take_host(struct reading *reading, const char *value,
+                              const struct address *address);
+/* Of `text`, which is `value` or a part of it. */
+enum outcome config_take_ports(struct reading *reading, const char *value, const char *text,
+                               struct port_range *out);
+enum outcome config_take_path(struct reading *reading, const char *value, char *out, size_t size);
+enum outcome config_take_text(struct reading *reading, const char *value, char *out, size_t size);
+/* Refuses `text` as VALUE_REFUSED when it looks like a host name, else VALUE_WRONG. */
+enum outcome config_not_an_address(struct reading *reading, const char *value, const char *text);
+
+#endif

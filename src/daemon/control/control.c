@@ -1,0 +1,362 @@
+/*
+ * control.c - the control socket's life, and the loop over whatever is ready
+ */
+#include "portreeve/control.h"
+
+#include "client.h"
+#include "events.h"
+#include "portreeve/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG    64
+#define RETRY_MS   1000 /* until accepting again when descriptors have run out */
+#define PID_TEXT   16
+#define GROUP_TEXT (64 * 1024) /* of a group's line, members included */
+
+static int fail(struct error *error, int code, const char *what, const char *path)
+{
+    error_set(error, "cannot %s %s: %s", what, path, strerror(-code));
+    return code;
+}
+
+/* ---- before the socket: names, group, directory ---- */
+
+static int set_paths(struct control *control, const char *path, struct error *error)
+{
+    size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+
+    if (strlen(path) == 0 || strlen(path) > max) {
+        error_set(error,
+                  "the control socket's path %s: expected at most %zu bytes, the most that a Unix "
+                  "socket takes",
+                  path, max);
+        return -ENAMETOOLONG;
+    }
+    snprintf(control->path, sizeof(control->path), "%s", path);
+    snprintf(control->lock_path, sizeof(control->lock_path), "%s.lock", path);
+    return 0;
+}
+
+static int find_group(struct control *control, const char *name, struct error *error)
+{
+    struct group entry, *found = NULL;
+    char *buffer;
+    int result;
+
+    if (*name == '\0')
+        return 0;
+    buffer = malloc(GROUP_TEXT);
+    result = buffer == NULL ? ENOMEM : getgrnam_r(name, &entry, buffer, GROUP_TEXT, &found);
+    if (found != NULL)
+        control->gid = found->gr_gid;
+    free(buffer);
+    if (found == NULL) {
+        error_set(error, "the control socket's group '%s' %s", name,
+                  result == 0 ? "does not exist; groupadd --system makes one" : strerror(result));
+        return result == 0 ? -ENOENT : -result;
+    }
+    snprintf(control->group, sizeof(control->group), "%s", name);
+    return 0;
+}
+
+/* Makes every directory on the way to `path` that is missing. */
+static int make_directories(const char *path, struct error *error)
+{
+    char directory[sizeof(((struct control *)NULL)->path)];
+
+    for (const char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        size_t length = (size_t)(slash - path);
+
+        memcpy(directory, path, length);
+        directory[length] = '\0';
+        if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+            return fail(error, -errno, "make the directory", directory);
+    }
+    return 0;
+}
+
+/* ---- one daemon a socket ---- */
+
+static int refuse_second(const struct control *control, int lock_file, struct error *error)
+{
+    char pid[PID_TEXT] = "";
+    ssize_t length = pread(lock_file, pid, sizeof(pid) - 1, 0);
+
+    if (length > 0)
+        pid[strspn(pid, "0123456789")] = '\0';
+    error_set(error, "another portreeved (process %s) answers on %s",
+              length > 0 && pid[0] ? pid : "unknown", control->path);
+    return -EADDRINUSE;
+}
+
+/*
+ * The one before may have removed the file between our open and our flock: then ours is no longer
+ * the one at the path.
+ */
+static bool is_still_there(int file, const char *path)
+{
+    struct stat opened, named;
+
+    return fstat(file, &opened) == 0 && stat(path, &named) == 0 && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
+/*
+ * The lock, not the socket, says who serves this path: the kernel drops it with the process however
+ * that ends, and two daemons that start at once cannot both have it. The file holds the process id,
+ * for the message above.
+ */
+static int take_lock(struct control *control, struct error *error)
+{
+    char pid[PID_TEXT];
+    int length = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+
+    for (;;) {
+        int file = open(control->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        int result = 0;
+
+        if (file < 0)
+            return fail(error, -errno, "open", control->lock_path);
+        if (flock(file, LOCK_EX | LOCK_NB) < 0)
+            result = errno == EWOULDBLOCK ? refuse_second(control, file, error)
+                                          : fail(error, -errno, "lock", control->lock_path);
+        else if (is_still_there(file, control->lock_path)) {
+            control->lock_file = file;
+            if (ftruncate(file, 0) < 0 || pwrite(file, pid, (size_t)length, 0) != length)
+                return fail(error, -errno, "write", control->lock_path);
+            return 0;
+        }
+        close(file);
+        if (result < 0)
+            return result;
+    }
+}
+
+static void set_address(struct sockaddr_un *address, const char *path)
+{
+    memset(address, 0, sizeof(*address));
+    address->sun_family = AF_UNIX;
+    strcpy(address->sun_path, path);
+}
+
+/* Some other program may listen there without our lock. */
+static bool somebody_listens(const char *path)
+{
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct sockaddr_un address;
+    bool answered;
+
+    if (probe < 0)
+        return false;
+    set_address(&address, path);
+    /* EAGAIN: its backlog is full, but it is there */
+    answered = connect(probe, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN;
+    close(probe);
+    return answered;
+}
+
+/* Removes what a daemon that was killed left behind, and nothing else. */
+static int clear_path(const char *path, struct error *error)
+{
+    struct stat status;
+
+    if (lstat(path, &status) < 0)
+        return errno == ENOENT ? 0 : fail(error, -errno, "look at", path);
+    if (!S_ISSOCK(status.st_mode)) {
+        error_set(error, "%s exists and is not a socket; it is not removed", path);
+        return -EEXIST;
+    }
+    if (somebody_listens(path)) {
+        error_set(error, "another program answers on %s", path);
+        return -EADDRINUSE;
+    }
+    return unlink(path) < 0 ? fail(error, -errno, "remove the old socket", path) : 0;
+}
+
+/* ---- the socket ---- */
+
+/* Nobody can connect before listen, so its mode is right before anybody can. */
+static int open_listener(struct control *control, struct error *error)
+{
+    struct sockaddr_un address;
+    bool group = control->group[0] != '\0';
+
+    control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (control->listener < 0)
+        return fail(error, -errno, "open a socket for", control->path);
+    set_address(&address, control->path);
+    if (bind(control->listener, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        int result = fail(error, -errno, "bind", control->path);
+
+        close(control->listener);
+        control->listener = -1; /* so that the path is not removed as ours */
+        return result;
+    }
+    if (group && chown(control->path, (uid_t)-1, control->gid) < 0)
+        return fail(error, -errno, "give its group to", control->path);
+    if (chmod(control->path, group ? 0660 : 0600) < 0)
+        return fail(error, -errno, "set the mode of", control->path);
+    if (listen(control->listener, BACKLOG) < 0)
+        return fail(error, -errno, "listen on", control->path);
+    return 0;
+}
+
+static int open_epoll(struct control *control, struct error *error)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+
+    control->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (control->epoll < 0 ||
+        epoll_ctl(control->epoll, EPOLL_CTL_ADD, control->listener, &event) < 0)
+        return fail(error, -errno, "watch", control->path);
+    return 0;
+}
+
+int control_open(struct control **out, const char *path, const char *group, struct error *error)
+{
+    struct control *control = calloc(1, sizeof(*control));
+    int result;
+
+    *out = NULL;
+    if (control == NULL) {
+        error_set(error, "not enough memory for the control socket");
+        return -ENOMEM;
+    }
+    control->listener = control->epoll = control->lock_file = -1;
+    result = set_paths(control, path, error);
+    if (result == 0)
+        result = find_group(control, group, error);
+    if (result == 0)
+        result = make_directories(path, error);
+    if (result == 0)
+        result = take_lock(control, error);
+    if (result == 0)
+        result = clear_path(path, error);
+    if (result == 0)
+        result = open_listener(control, error);
+    if (result == 0)
+        result = open_epoll(control, error);
+    if (result < 0) {
+        control_close(control);
+        return result;
+    }
+    *out = control;
+    return 0;
+}
+
+void control_close(struct control *control)
+{
+    if (control == NULL)
+        return;
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        if (control->client[i] != NULL)
+            client_close(control->client[i]);
+    }
+    if (control->epoll >= 0)
+        close(control->epoll);
+    if (control->listener >= 0) {
+        unlink(control->path);
+        close(control->listener);
+    }
+    if (control->lock_file >= 0) {
+        unlink(control->lock_path);
+        close(control->lock_file);
+    }
+    free(control);
+}
+
+int control_descriptor(const struct control *control)
+{
+    return control->epoll;
+}
+
+/* ---- serving ---- */
+
+static void watch_listener(struct control *control, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = NULL};
+
+    epoll_ctl(control->epoll, EPOLL_CTL_MOD, control->listener, &event);
+}
+
+/*
+ * Without descriptors the waiting connection stays ready; not looking for a second keeps the main
+ * loop from spinning.
+ */
+static void accept_one(struct control *control, uint64_t now)
+{
+    int result = client_accept(control);
+
+    if (result != -EMFILE && result != -ENFILE && result != -ENOBUFS && result != -ENOMEM)
+        return;
+    log_warning("control socket: cannot accept a client: %s", strerror(-result));
+    control->listen_again = now + RETRY_MS;
+    watch_listener(control, 0);
+}
+
+static void listen_again(struct control *control, uint64_t now)
+{
+    if (control->listen_again == 0 || now < control->listen_again)
+        return;
+    control->listen_again = 0;
+    watch_listener(control, EPOLLIN);
+}
+
+static void cut_stalled(struct control *control, uint64_t now)
+{
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        if (control->client[i] != NULL)
+            client_cut_if_stalled(control->client[i], now);
+    }
+}
+
+static void pump_events(struct control *control, struct gateway *gateway, uint64_t now)
+{
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        if (control->client[i] != NULL && control->client[i]->subscribed) {
+            events_pump(control->client[i], gateway);
+            client_settle(control->client[i], now);
+        }
+    }
+}
+
+/*
+ * One event at a time: the kernel then puts the served one behind the others, so nobody waits for a
+ * busy client.
+ */
+void control_serve(struct control *control, struct gateway *gateway)
+{
+    uint64_t begun = gateway_now(), now = begun;
+    struct epoll_event event;
+
+    listen_again(control, now);
+    while (now - begun < CONTROL_TURN_MS && epoll_wait(control->epoll, &event, 1, 0) == 1) {
+        if (event.data.ptr == NULL)
+            accept_one(control, now);
+        else
+            client_turn(event.data.ptr, gateway, event.events, now);
+        now = gateway_now();
+    }
+    pump_events(control, gateway, now);
+    cut_stalled(control, now);
+}
+
+bool control_has_subscribers(const struct control *control)
+{
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        if (control->client[i] != NULL && control->client[i]->subscribed)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,409 @@
+/*
+ * filter.c - FILTER words
+ */
+#include "portreeve/filter.h"
+
+#include "portreeve/names.h"
+#include "portreeve/text.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <string.h>
+
+#define QUOTE_MAX   64 /* bytes of a refused word that the sentence repeats, with the final NUL */
+#define SERVICE_MAX 64
+#define KEY_MAX     16
+
+void filter_init(struct filter *filter)
+{
+    filter->count = 0;
+}
+
+/* The beginning of a word, fit for a sentence: what is not printable becomes '?'. */
+static const char *quote(const char *word, char buffer[QUOTE_MAX])
+{
+    size_t used = 0;
+
+    while (*word != '\0') {
+        size_t length = text_printable(word);
+
+        if (used + (length > 0 ? length : 1) >= QUOTE_MAX)
+            break;
+        if (length == 0) {
+            buffer[used++] = '?';
+            word++;
+        } else {
+            memcpy(buffer + used, word, length);
+            used += length;
+            word += length;
+        }
+    }
+    buffer[used] = '\0';
+    return buffer;
+}
+
+/* ---- endpoints ---- */
+
+static int32_t service_port(const char *service, const char *protocol)
+{
+    struct servent entry, *found = NULL;
+    char buffer[4096];
+
+    if (getservbyname_r(service, protocol, &entry, buffer, sizeof(buffer), &found) != 0 ||
+        found == NULL)
+        return FILTER_NO_PORT;
+    return ntohs((uint16_t)found->s_port);
+}
+
+static bool parse_port(const char *text, struct filter_endpoint *out)
+{
+    uint64_t number;
+
+    out->has_port = true;
+    if (text_parse_number(text, 1, UINT16_MAX, &number)) {
+        out->tcp_port = out->udp_port = out->icmp_id = (int32_t)number;
+        return true;
+    }
+    if (*text == '\0' || strlen(text) >= SERVICE_MAX || text[strspn(text, "0123456789")] == '\0')
+        return false;
+    out->tcp_port = service_port(text, "tcp");
+    out->udp_port = service_port(text, "udp");
+    out->icmp_id = FILTER_NO_PORT;
+    return out->tcp_port != FILTER_NO_PORT || out->udp_port != FILTER_NO_PORT;
+}
+
+/*
+ * "10.0.0.7", "10.0.0.0/24", ":443", ":https", "10.0.0.7:443". An IPv6 address is tried before
+ * ":PORT".
+ */
+static bool parse_endpoint(const char *text, struct filter_endpoint *out)
+{
+    struct endpoint endpoint;
+
+    if (text_parse_prefix(text, &out->prefix))
+        return true;
+    if (text_parse_endpoint(text, &endpoint)) {
+        out->prefix = (struct prefix){endpoint.address, 128};
+        out->has_port = true;
+        out->tcp_port = out->udp_port = out->icmp_id = endpoint.port;
+        return true;
+    }
+    return text[0] == ':' && parse_port(text + 1, out);
+}
+
+/* Why a word that was to be an endpoint is none. */
+static void refuse_endpoint(const char *word, const char *value, struct error *error)
+{
+    char quoted[QUOTE_MAX];
+    const char *slash = strchr(value, '/');
+
+    quote(word, quoted);
+    if (slash != NULL)
+        error_set(error,
+                  "filter word '%s': not a prefix; expected an address without host bits and a "
+                  "length, as in "
+                  "10.0.0.0/24",
+                  quoted);
+    else if (value[0] == ':')
+        error_set(error,
+                  "filter word '%s': not a port; expected a number from 1 to 65535 or a service of "
+                  "/etc/services, "
+                  "as in :443 or :https",
+                  quoted);
+    else
+        error_set(error,
+                  "filter word '%s': expected an address, a prefix, :PORT or ADDRESS:PORT, as in "
+                  "%s10.0.0.7",
+                  quoted, value == word ? "" : "remote=");
+}
+
+static bool take_endpoint(struct filter_term *term, enum filter_side side, const char *word,
+                          const char *value, struct error *error)
+{
+    term->kind = FILTER_ENDPOINT;
+    term->endpoint = (struct filter_endpoint){.side = side};
+    if (parse_endpoint(value, &term->endpoint))
+        return true;
+    refuse_endpoint(word, value, error);
+    return false;
+}
+
+static bool take_internal(struct filter_term *term, const char *word, const char *value,
+                          struct error *error)
+{
+    return take_endpoint(term, SIDE_INTERNAL, word, value, error);
+}
+
+static bool take_external(struct filter_term *term, const char *word, const char *value,
+                          struct error *error)
+{
+    return take_endpoint(term, SIDE_EXTERNAL, word, value, error);
+}
+
+static bool take_remote(struct filter_term *term, const char *word, const char *value,
+                        struct error *error)
+{
+    return take_endpoint(term, SIDE_REMOTE, word, value, error);
+}
+
+/* ---- KEY=VALUE ---- */
+
+static bool take_state(struct filter_term *term, const char *word, const char *value,
+                       struct error *error)
+{
+    char quoted[QUOTE_MAX];
+
+    term->kind = FILTER_STATE;
+    for (int state = 0; state < STATE_COUNT; state++) {
+        term->state = session_state_name((enum session_state)state);
+        if (strcmp(value, term->state) == 0)
+            return true;
+    }
+    error_set(error,
+              "filter word '%s': not a state; expected unanswered, answered, opening, established, "
+              "closing, "
+              "closed or reset",
+              quote(word, quoted));
+    return false;
+}
+
+static bool take_direction(struct filter_term *term, const char *word, const char *value,
+                           struct error *error)
+{
+    char quoted[QUOTE_MAX];
+
+    term->kind = FILTER_DIRECTION;
+    for (int direction = DIRECTION_OUTBOUND; direction <= DIRECTION_HAIRPIN; direction++) {
+        term->direction = (enum direction)direction;
+        if (strcmp(value, direction_name(term->direction)) == 0)
+            return true;
+    }
+    error_set(error, "filter word '%s': not a direction; expected outbound, inbound or hairpin",
+              quote(word, quoted));
+    return false;
+}
+
+static bool take_name(struct filter_term *term, const char *word, const char *value,
+                      struct error *error)
+{
+    char quoted[QUOTE_MAX];
+
+    if (!config_name_is_good(value)) {
+        error_set(error,
+                  "filter word '%s': not a name; expected at most %d letters, digits, '.', '_' and "
+                  "'-', a "
+                  "letter or "
+                  "digit first",
+                  quote(word, quoted), POLICY_NAME_MAX - 1);
+        return false;
+    }
+    strcpy(term->name, value);
+    return true;
+}
+
+static bool take_share(struct filter_term *term, const char *word, const char *value,
+                       struct error *error)
+{
+    term->kind = FILTER_SHARE;
+    return take_name(term, word, value, error);
+}
+
+static bool take_forward(struct filter_term *term, const char *word, const char *value,
+                         struct error *error)
+{
+    term->kind = FILTER_FORWARD;
+    return take_name(term, word, value, error);
+}
+
+static bool take_id(struct filter_term *term, const char *word, const char *value,
+                    struct error *error)
+{
+    char quoted[QUOTE_MAX];
+
+    term->kind = FILTER_ID;
+    if (text_parse_number(value, 1, UINT64_MAX, &term->id))
+        return true;
+    error_set(error, "filter word '%s': not a session's id; expected a number, as in id=42",
+              quote(word, quoted));
+    return false;
+}
+
+static const struct filter_key {
+    const char *key; /* with its '=' */
+    bool (*take)(struct filter_term *term, const char *word, const char *value,
+                 struct error *error);
+} filter_keys[] = {
+    {"internal=", take_internal},   {"external=", take_external},
+    {"remote=", take_remote},       {"state=", take_state},
+    {"share=", take_share},         {"forward=", take_forward},
+    {"direction=", take_direction}, {"id=", take_id},
+};
+
+#define KEY_COUNT (sizeof(filter_keys) / sizeof(filter_keys[0]))
+
+static void refuse_key(const char *word, const char *equals, struct error *error)
+{
+    const char *words[KEY_COUNT], *meant = NULL;
+    char quoted[QUOTE_MAX], key[KEY_MAX];
+    size_t length = (size_t)(equals - word) + 1;
+
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        words[i] = filter_keys[i].key;
+    if (length < sizeof(key)) {
+        memcpy(key, word, length);
+        key[length] = '\0';
+        meant = config_suggest(key, words, KEY_COUNT);
+    }
+    quote(word, quoted);
+    if (meant != NULL)
+        error_set(error, "filter word '%s': unknown; did you mean '%s'?", quoted, meant);
+    else
+        error_set(error,
+                  "filter word '%s': unknown; expected internal=, external=, remote=, state=, "
+                  "direction=, share=, "
+                  "forward= or id=",
+                  quoted);
+}
+
+/* ---- words without '=' ---- */
+
+static bool take_plain(struct filter_term *term, const char *word)
+{
+    static const uint8_t protocols[] = {PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP};
+
+    if (strcmp(word, "offloaded") == 0) {
+        term->kind = FILTER_OFFLOADED;
+        return true;
+    }
+    term->kind = FILTER_PROTOCOL;
+    for (size_t i = 0; i < sizeof(protocols); i++) {
+        term->protocol = protocols[i];
+        if (strcmp(word, protocol_name(protocols[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void refuse_plain(const char *word, struct error *error)
+{
+    static const char *const words[] = {"tcp", "udp", "icmp", "offloaded"};
+    const char *meant = config_suggest(word, words, sizeof(words) / sizeof(words[0]));
+    char quoted[QUOTE_MAX];
+
+    quote(word, quoted);
+    if (strpbrk(word, ":/") != NULL || (word[0] >= '0' && word[0] <= '9'))
+        refuse_endpoint(word, word, error);
+    else if (meant != NULL)
+        error_set(error, "filter word '%s': unknown; did you mean '%s'?", quoted, meant);
+    else
+        error_set(
+            error,
+            "filter word '%s': unknown; expected tcp, udp, icmp, an address, a prefix, :PORT, "
+            "offloaded, or one "
+            "of internal=, external=, remote=, state=, direction=, share=, forward=, id= and a "
+            "value",
+            quoted);
+}
+
+static bool parse_word(struct filter_term *term, const char *word, struct error *error)
+{
+    const char *equals = strchr(word, '=');
+
+    for (size_t i = 0; i < KEY_COUNT && equals != NULL; i++) {
+        size_t length = strlen(filter_keys[i].key);
+
+        if (strncmp(word, filter_keys[i].key, length) == 0)
+            return filter_keys[i].take(term, word, word + length, error);
+    }
+    if (equals != NULL) {
+        refuse_key(word, equals, error);
+        return false;
+    }
+    if (take_plain(term, word))
+        return true;
+    term->kind = FILTER_ENDPOINT;
+    term->endpoint = (struct filter_endpoint){.side = SIDE_ANY};
+    if (parse_endpoint(word, &term->endpoint))
+        return true;
+    refuse_plain(word, error);
+    return false;
+}
+
+bool filter_add(struct filter *filter, const char *word, struct error *error)
+{
+    if (filter->count == FILTER_WORDS_MAX) {
+        error_set(error, "a filter has at most %d words", FILTER_WORDS_MAX);
+        return false;
+    }
+    if (!parse_word(&filter->term[filter->count], word, error))
+        return false;
+    filter->count++;
+    return true;
+}
+
+/* ---- matching ---- */
+
+static bool endpoint_matches(const struct filter_endpoint *wanted, uint8_t protocol,
+                             const struct endpoint *endpoint)
+{
+    int32_t port = protocol == PROTOCOL_TCP   ? wanted->tcp_port
+                   : protocol == PROTOCOL_UDP ? wanted->udp_port
+                                              : wanted->icmp_id;
+
+    return prefix_contains(&wanted->prefix, &endpoint->address) &&
+           (!wanted->has_port || port == endpoint->port);
+}
+
+static bool any_endpoint_matches(const struct filter_endpoint *wanted,
+                                 const struct session_view *session)
+{
+    const struct {
+        enum filter_side side;
+        const struct endpoint *endpoint;
+    } endpoints[] = {
+        {SIDE_INTERNAL, &session->internal},
+        {SIDE_EXTERNAL, &session->external},
+        {SIDE_REMOTE, &session->remote},
+        {SIDE_INTERNAL, &session->peer}, /* of hairpins; last, so that it can be left out */
+    };
+    size_t count = session->direction == DIRECTION_HAIRPIN ? 4 : 3;
+
+    for (size_t i = 0; i < count; i++) {
+        if ((wanted->side == SIDE_ANY || wanted->side == endpoints[i].side) &&
+            endpoint_matches(wanted, session->protocol, endpoints[i].endpoint))
+            return true;
+    }
+    return false;
+}
+
+static bool term_matches(const struct filter_term *term, const struct session_view *session)
+{
+    switch (term->kind) {
+    case FILTER_PROTOCOL:
+        return session->protocol == term->protocol;
+    case FILTER_ENDPOINT:
+        return any_endpoint_matches(&term->endpoint, session);
+    case FILTER_STATE:
+        return strcmp(session_state_name(session->state), term->state) == 0;
+    case FILTER_DIRECTION:
+        return session->direction == term->direction;
+    case FILTER_SHARE:
+        return strcmp(session->share, term->name) == 0;
+    case FILTER_FORWARD:
+        return strcmp(session->forward, term->name) == 0;
+    case FILTER_ID:
+        return session->id == term->id;
+    case FILTER_OFFLOADED:
+        return session->offloaded;
+    }
+    return false;
+}
+
+bool filter_matches(const struct filter *filter, const struct session_view *session)
+{
+    for (size_t i = 0; i < filter->count; i++) {
+        if (!term_matches(&filter->term[i], session))
+            return false;
+    }
+    return true;
+}

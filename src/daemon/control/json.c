@@ -1,0 +1,128 @@
+/*
+ * json.c - what the control socket shows, as JSON
+ *
+ * Field names are a contract: doc/control-protocol.md lists them.
+ */
+#include "json.h"
+
+#include "portreeve/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define TIME_TEXT_MAX 40
+
+json_t *json_text(const char *text)
+{
+    size_t size = strlen(text);
+    char *copy = malloc(size + 1);
+    json_t *json;
+
+    if (copy == NULL)
+        return NULL;
+    for (size_t i = 0; i < size;) {
+        size_t length = text_printable(text + i);
+
+        if (length == 0)
+            copy[i] = '?';
+        else
+            memcpy(copy + i, text + i, length);
+        i += length > 0 ? length : 1;
+    }
+    json = json_stringn(copy, size);
+    free(copy);
+    return json;
+}
+
+static json_t *json_text_or_null(const char *text)
+{
+    return *text == '\0' ? json_null() : json_text(text);
+}
+
+json_t *json_address(const struct address *address)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    return json_string(text_format_address(address, text));
+}
+
+json_t *json_prefixes(const struct prefix *prefixes, size_t count)
+{
+    json_t *array = json_array();
+    char text[PREFIX_TEXT_MAX];
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, json_string(text_format_prefix(&prefixes[i], text)));
+    return array;
+}
+
+json_t *json_port_range(const struct port_range *range)
+{
+    if (range->first == range->last)
+        return json_sprintf("%u", (unsigned)range->first);
+    return json_sprintf("%u-%u", (unsigned)range->first, (unsigned)range->last);
+}
+
+json_t *json_time(int64_t seconds)
+{
+    time_t time = (time_t)seconds;
+    char text[TIME_TEXT_MAX];
+    struct tm parts;
+
+    if (gmtime_r(&time, &parts) == NULL ||
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+        return json_null();
+    return json_string(text);
+}
+
+static json_t *json_endpoint(const struct endpoint *endpoint)
+{
+    return json_pack("{s:o,s:i}", "address", json_address(&endpoint->address), "port",
+                     (int)endpoint->port);
+}
+
+static json_t *json_seconds(uint64_t milliseconds)
+{
+    return json_real((double)milliseconds / 1000);
+}
+
+json_t *json_both_ways(uint64_t out, uint64_t in)
+{
+    return json_pack("{s:I,s:I}", "out", (json_int_t)out, "in", (json_int_t)in);
+}
+
+json_t *json_mapping(const struct mapping_view *mapping, const char *share)
+{
+    return json_pack("{s:s,s:o,s:o,s:o,s:I,s:o}", "protocol", protocol_name(mapping->protocol),
+                     "internal", json_endpoint(&mapping->internal), "external",
+                     json_endpoint(&mapping->external), "share", json_text_or_null(share),
+                     "sessions", (json_int_t)mapping->sessions, "age",
+                     json_seconds(mapping->age_ms));
+}
+
+static json_t *json_protocols(uint8_t protocols)
+{
+    json_t *array = json_array();
+
+    if (protocols & FORWARD_TCP)
+        json_array_append_new(array, json_string(protocol_name(PROTOCOL_TCP)));
+    if (protocols & FORWARD_UDP)
+        json_array_append_new(array, json_string(protocol_name(PROTOCOL_UDP)));
+    return array;
+}
+
+json_t *json_forward(const struct forward *forward, uint64_t sessions)
+{
+    char to[ENDPOINT_TEXT_MAX];
+
+    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:b,s:I}", "name", json_text(forward->name),
+                     "protocols", json_protocols(forward->protocols), "listen",
+                     json_port_range(&forward->listen), "to",
+                     text_format_endpoint(&forward->to, to), "allow",
+                     json_prefixes(forward->allow, forward->allow_count), "owner",
+                     json_text_or_null(forward->owner), "note", json_text_or_null(forward->note),
+                     "expires", forward->expires != 0 ? json_time(forward->expires) : json_null(),
+                     "runtime", (int)forward->runtime, "sessions", (json_int_t)sessions);
+}

@@ -1,0 +1,22 @@
+/*
+ * json.h - what the control socket shows, as JSON
+ */
+#ifndef PORTREEVE_CONTROL_JSON_H
+#define PORTREEVE_CONTROL_JSON_H
+
+#include "portreeve/nat.h"
+
+#include <jansson.h>
+
+/* All return new references, NULL without memory. */
+
+json_t *json_text(const char *text); /* what is not printable becomes '?' */
+json_t *json_address(const struct address *address);
+json_t *json_prefixes(const struct prefix *prefixes, size_t count);
+json_t *json_port_range(const struct port_range *range); /* "8000-8099" or "2222" */
+json_t *json_time(int64_t seconds);                      /* RFC 3339, UTC */
+json_t *json_both_ways(uint64_t out, uint64_t in);
+json_t *json_mapping(const struct mapping_view *mapping, const char *share);
+json_t *json_forward(const struct forward *forward, uint64_t sessions);
+
+#endif

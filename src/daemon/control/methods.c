@@ -1,0 +1,267 @@
+/*
+ * methods.c - what a client may ask for
+ *
+ * Every method that changes something leaves a line in the log that says who did what: it is the
+ * audit trail.
+ */
+#include "methods.h"
+
+#include "answer.h"
+#include "events.h"
+#include "job.h"
+#include "json.h"
+#include "portreeve/log.h"
+#include "portreeve/text.h"
+#include "status.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define FILTER_TEXT_MAX 512 /* of a filter in the log */
+
+/* NULL for a parameter that is not given. */
+static const char *text_parameter(const struct request *request, const char *name)
+{
+    return json_string_value(json_object_get(request->params, name));
+}
+
+/* Fills `filter` from the parameter of that name. False after a refusal. */
+static bool filter_parameter(struct request *request, struct filter *filter)
+{
+    struct error error = {0};
+    const json_t *word;
+    size_t index;
+
+    filter_init(filter);
+    json_array_foreach(json_object_get(request->params, "filter"), index, word)
+    {
+        if (!filter_add(filter, json_string_value(word), &error)) {
+            answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL, "%s",
+                           error.text);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- changes: errors collected, the log told ---- */
+
+static void collect(void *context, const char *message)
+{
+    json_array_append_new(context, json_text(message));
+}
+
+/* Refuses with the collected lines; the sentence is the first one, and says when there are more. */
+static void refuse_change(struct request *request, const char *what, json_t *errors)
+{
+    const char *first = json_string_value(json_array_get(errors, 0));
+    size_t count = json_array_size(errors);
+    char who[PEER_TEXT_MAX];
+
+    if (first == NULL)
+        first = "the reason is not known";
+    log_notice("%s: %s refused: %s", peer_describe(&request->client->peer, who), what, first);
+    if (count > 1)
+        answer_refusal(request->output, request->id, ANSWER_REFUSED, errors, "%s (and %zu more)",
+                       first, count - 1);
+    else
+        answer_refusal(request->output, request->id, ANSWER_REFUSED, errors, "%s", first);
+}
+
+/* ---- the methods ---- */
+
+static void run_status(struct request *request)
+{
+    answer_result(request->output, request->id, status_json(request->gateway));
+}
+
+static void run_sessions(struct request *request)
+{
+    struct filter filter;
+
+    if (filter_parameter(request, &filter))
+        job_begin_sessions(request, &filter);
+}
+
+static void run_mappings(struct request *request)
+{
+    job_begin_mappings(request);
+}
+
+static void run_forwards(struct request *request)
+{
+    job_begin_forwards(request);
+}
+
+static void run_events(struct request *request)
+{
+    struct filter filter;
+
+    if (filter_parameter(request, &filter))
+        events_subscribe(request, &filter);
+}
+
+/*
+ * The filter's words in one line, cut where it gets long. They have passed filter_add, so they are
+ * printable.
+ */
+static void describe_filter(const struct request *request, char *buffer, size_t size)
+{
+    const json_t *word;
+    size_t index, used = 0;
+
+    snprintf(buffer, size, "all");
+    json_array_foreach(json_object_get(request->params, "filter"), index, word)
+    {
+        if (used < size)
+            used += (size_t)snprintf(buffer + used, size - used, "%s%s", index > 0 ? " " : "",
+                                     json_string_value(word));
+    }
+}
+
+static void run_kill(struct request *request)
+{
+    bool all = json_is_true(json_object_get(request->params, "all"));
+    char described[FILTER_TEXT_MAX];
+    struct filter filter;
+
+    if (!filter_parameter(request, &filter))
+        return;
+    if (all == (filter.count > 0)) {
+        answer_refusal(
+            request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+            all ? "expected a 'filter' or \"all\": true, not both"
+                : "expected a 'filter' with at least one word; \"all\": true ends every session");
+        return;
+    }
+    describe_filter(request, described, sizeof(described));
+    job_begin_kill(request, &filter, described);
+}
+
+static void run_reload(struct request *request)
+{
+    json_t *errors = json_array();
+    uint32_t ended = 0;
+    char who[PEER_TEXT_MAX];
+
+    if (!gateway_reload(request->gateway, collect, errors, &ended)) {
+        refuse_change(request, "reload", errors);
+        return;
+    }
+    json_decref(errors);
+    log_notice("%s: configuration reloaded; %u sessions ended",
+               peer_describe(&request->client->peer, who), (unsigned)ended);
+    answer_result(request->output, request->id,
+                  json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
+}
+
+/* "2h" from now, as the configuration would write that time. False after a refusal. */
+static bool expiry_parameter(struct request *request, char *buffer, size_t size,
+                             const char **expires)
+{
+    const char *duration = text_parameter(request, "for");
+    struct tm parts;
+    uint32_t seconds;
+    time_t when;
+
+    *expires = text_parameter(request, "expires");
+    if (duration == NULL)
+        return true;
+    if (*expires != NULL) {
+        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+                       "expected 'for' or 'expires', not both");
+        return false;
+    }
+    if (!text_parse_duration(duration, &seconds)) {
+        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+                       "for = %.64s: expected a duration, as in 30m, 2h or 1d12h", duration);
+        return false;
+    }
+    when = time(NULL) + (time_t)seconds;
+    if (gmtime_r(&when, &parts) != NULL && strftime(buffer, size, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0)
+        *expires = buffer;
+    return true;
+}
+
+static void run_forward_add(struct request *request)
+{
+    struct forward_text text = {.name = text_parameter(request, "name"),
+                                .listen = text_parameter(request, "listen"),
+                                .to = text_parameter(request, "to"),
+                                .allow = text_parameter(request, "allow"),
+                                .owner = text_parameter(request, "owner"),
+                                .note = text_parameter(request, "note")};
+    char expires[32], who[PEER_TEXT_MAX];
+    json_t *errors;
+
+    if (!expiry_parameter(request, expires, sizeof(expires), &text.expires))
+        return;
+    errors = json_array();
+    if (!gateway_add_forward(request->gateway, &text, collect, errors)) {
+        refuse_change(request, "forward.add", errors);
+        return;
+    }
+    json_decref(errors);
+    log_notice("%s: forward '%s' added: listen %s, to %s, allow %s, owner %s, note %s, expires %s",
+               peer_describe(&request->client->peer, who), text.name, text.listen, text.to,
+               text.allow ? text.allow : "anyone", text.owner ? text.owner : "none",
+               text.note ? text.note : "none", text.expires ? text.expires : "never");
+    answer_result(request->output, request->id,
+                  json_pack("{s:s,s:s?}", "name", text.name, "expires", text.expires));
+}
+
+static void run_forward_remove(struct request *request)
+{
+    const char *name = text_parameter(request, "name");
+    json_t *errors;
+    uint32_t ended = 0;
+    char who[PEER_TEXT_MAX];
+
+    if (name == NULL) {
+        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+                       "expected 'name', the forward to remove");
+        return;
+    }
+    errors = json_array();
+    if (!gateway_remove_forward(request->gateway, name, collect, errors, &ended)) {
+        refuse_change(request, "forward.remove", errors);
+        return;
+    }
+    json_decref(errors);
+    log_notice("%s: forward '%s' removed; %u sessions ended",
+               peer_describe(&request->client->peer, who), name, (unsigned)ended);
+    answer_result(request->output, request->id,
+                  json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
+}
+
+static const struct method methods[] = {
+    {"status", false, {{0}}, run_status},
+    {"sessions", false, {{"filter", PARAMETER_FILTER}}, run_sessions},
+    {"mappings", false, {{0}}, run_mappings},
+    {"forwards", false, {{0}}, run_forwards},
+    {"events", false, {{"filter", PARAMETER_FILTER}}, run_events},
+    {"forward.add",
+     true,
+     {{"name", PARAMETER_TEXT},
+      {"listen", PARAMETER_TEXT},
+      {"to", PARAMETER_TEXT},
+      {"allow", PARAMETER_TEXT},
+      {"owner", PARAMETER_TEXT},
+      {"note", PARAMETER_TEXT},
+      {"expires", PARAMETER_TEXT},
+      {"for", PARAMETER_TEXT}},
+     run_forward_add},
+    {"forward.remove", true, {{"name", PARAMETER_TEXT}}, run_forward_remove},
+    {"kill", true, {{"filter", PARAMETER_FILTER}, {"all", PARAMETER_FLAG}}, run_kill},
+    {"reload", true, {{0}}, run_reload},
+};
+
+const struct method *methods_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (strcmp(methods[i].name, name) == 0)
+            return &methods[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,29 @@
+/*
+ * peer.h - who is at the other end of a connection
+ */
+#ifndef PORTREEVE_CONTROL_PEER_H
+#define PORTREEVE_CONTROL_PEER_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#define PEER_TEXT_MAX 64
+
+struct peer {
+    struct ucred credentials; /* as they were when it connected */
+    bool may_look;
+};
+
+/* Who looks besides root; a NULL group: nobody. 0, or -errno. */
+int peer_read(struct peer *peer, int socket, const gid_t *group);
+
+/* Only root may change anything. */
+bool peer_is_root(const struct peer *peer);
+
+/*
+ * "user 0 (process 4711)", for the log; the process is 0 when it lives in a pid namespace that ours
+ * does not see.
+ */
+const char *peer_describe(const struct peer *peer, char buffer[PEER_TEXT_MAX]);
+
+#endif

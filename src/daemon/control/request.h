@@ -1,0 +1,12 @@
+/*
+ * request.h - one line of a client
+ */
+#ifndef PORTREEVE_CONTROL_REQUEST_H
+#define PORTREEVE_CONTROL_REQUEST_H
+
+#include "server.h"
+
+/* Serves one line; it has no newline and is not NUL-terminated. */
+void request_serve(struct client *client, struct gateway *gateway, const char *line, size_t length);
+
+#endif

@@ -1,0 +1,171 @@
+/*
+ * status.c - the answer to `status`
+ */
+#include "status.h"
+
+#include "json.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static json_t *json_external(const struct gateway *gateway, const struct gateway_status *status)
+{
+    json_t *addresses = json_array();
+
+    for (size_t i = 0; i < status->external_count; i++)
+        json_array_append_new(addresses, json_address(&status->external[i]));
+    return json_pack("{s:o,s:o}", "interface", json_text(gateway_config(gateway)->external),
+                     "addresses", addresses);
+}
+
+static json_t *json_sessions(const struct gateway_status *status)
+{
+    json_t *closed = json_object();
+
+    for (int reason = CLOSE_NONE + 1; reason < CLOSE_REASON_COUNT; reason++)
+        json_object_set_new(closed, close_reason_name((enum close_reason)reason),
+                            json_integer((json_int_t)status->nat.counters.closed[reason]));
+    return json_pack("{s:I,s:I,s:I,s:I,s:o}", "live", (json_int_t)status->nat.sessions, "limit",
+                     (json_int_t)status->nat.sessions_max, "opened",
+                     (json_int_t)status->nat.counters.opened, "adopted",
+                     (json_int_t)status->nat.counters.adopted, "closed", closed);
+}
+
+/* Counting a pool's ports takes microseconds, so each share gets a hold of the lock of its own. */
+static json_t *json_pool(struct gateway *gateway, uint16_t share)
+{
+    static const uint8_t protocols[] = {PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP};
+    uint32_t used[3], size[3];
+    struct nat *nat = gateway_lock(gateway);
+    uint64_t now = gateway_now();
+    json_t *pool;
+
+    for (size_t i = 0; i < 3; i++)
+        nat_pool_use(nat, share, protocols[i], now, &used[i], &size[i]);
+    gateway_unlock(gateway);
+    pool = json_object();
+    for (size_t i = 0; i < 3; i++)
+        json_object_set_new(
+            pool, protocol_name(protocols[i]),
+            json_pack("{s:I,s:I}", "used", (json_int_t)used[i], "size", (json_int_t)size[i]));
+    return pool;
+}
+
+static json_t *json_shares(struct gateway *gateway)
+{
+    const struct policy *policy = gateway_policy(gateway);
+    json_t *shares = json_array();
+
+    for (size_t i = 0; i < policy_share_count(policy); i++) {
+        const struct share *share = policy_share(policy, i);
+        json_t *ports = json_array();
+
+        for (size_t n = 0; n < share->ports_count; n++)
+            json_array_append_new(ports, json_port_range(&share->ports[n]));
+        json_array_append_new(
+            shares, json_pack("{s:o,s:o,s:o,s:s,s:o}", "name", json_text(share->name), "source",
+                              json_prefixes(share->source, share->source_count), "ports", ports,
+                              "filtering", filtering_name(share->filtering), "pool",
+                              json_pool(gateway, (uint16_t)i)));
+    }
+    return shares;
+}
+
+static json_t *json_direction(const struct gateway_status *status, enum packet_hook hook)
+{
+    return json_pack("{s:I,s:I,s:I,s:I}", "packets", (json_int_t)status->nat.counters.packets[hook],
+                     "bytes", (json_int_t)status->nat.counters.bytes[hook], "packets_per_second",
+                     (json_int_t)status->packet_rate[hook], "bytes_per_second",
+                     (json_int_t)status->byte_rate[hook]);
+}
+
+static json_t *json_traffic(const struct gateway_status *status)
+{
+    return json_pack("{s:o,s:o,s:I}", "in", json_direction(status, HOOK_INBOUND), "out",
+                     json_direction(status, HOOK_OUTBOUND), "unchanged",
+                     (json_int_t)status->nat.counters.unchanged);
+}
+
+/* Every reason is there, so that scripts see zeros. */
+static json_t *json_drops(const struct gateway_status *status)
+{
+    json_t *drops = json_object();
+
+    for (int reason = DROP_NONE + 1; reason < DROP_REASON_COUNT; reason++)
+        json_object_set_new(drops, drop_reason_name((enum drop_reason)reason),
+                            json_integer((json_int_t)status->nat.counters.dropped[reason]));
+    return drops;
+}
+
+static json_t *json_queues(const struct gateway *gateway, const struct gateway_status *status)
+{
+    json_t *queues = json_array();
+
+    for (uint16_t i = 0; i < status->workers; i++) {
+        const struct queue_statistics *queue = &status->queue[i];
+        int number = gateway_config(gateway)->queue + i;
+
+        if (status->queue_error[i] != 0)
+            json_array_append_new(queues, json_pack("{s:i,s:n,s:n,s:n,s:s}", "number", number,
+                                                    "waiting", "dropped_full", "dropped_user",
+                                                    "error", strerror(-status->queue_error[i])));
+        else
+            json_array_append_new(queues,
+                                  json_pack("{s:i,s:I,s:I,s:I}", "number", number, "waiting",
+                                            (json_int_t)queue->waiting, "dropped_full",
+                                            (json_int_t)queue->dropped_full, "dropped_user",
+                                            (json_int_t)queue->dropped_user));
+    }
+    return queues;
+}
+
+static json_t *json_kernel(const struct gateway_status *status)
+{
+    return json_pack("{s:s?,s:s?}", "queue_expression", status->queue_expression, "defragmentation",
+                     status->defrag_expression);
+}
+
+static json_t *json_offload(const struct gateway_status *status)
+{
+    const struct offload_counters *counters = &status->nat.offload;
+
+    return json_pack(
+        "{s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I}", "mode", status->offload ? "on" : "off",
+        "sessions", (json_int_t)status->nat.offloaded, "limit",
+        (json_int_t)status->nat.offloaded_max, "memory", (json_int_t)status->nat.offload_memory,
+        "packets",
+        json_both_ways(status->offload_packets[HOOK_OUTBOUND],
+                       status->offload_packets[HOOK_INBOUND]),
+        "bytes",
+        json_both_ways(status->offload_bytes[HOOK_OUTBOUND], status->offload_bytes[HOOK_INBOUND]),
+        "added", (json_int_t)counters->added, "removed", (json_int_t)counters->removed, "refused",
+        (json_int_t)counters->refused, "full", (json_int_t)counters->full);
+}
+
+static json_t *json_warnings(const struct gateway_status *status)
+{
+    json_t *warnings = json_array();
+
+    for (uint32_t i = 0; i < status->warnings; i++)
+        json_array_append_new(warnings, json_text(status->warning[i]));
+    return warnings;
+}
+
+json_t *status_json(struct gateway *gateway)
+{
+    struct gateway_status status;
+
+    gateway_read_status(gateway, &status);
+    return json_pack(
+        "{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I,s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:I,s:o}",
+        "version", PORTREEVE_VERSION, "pid", (json_int_t)getpid(), "started",
+        json_time(status.started), "uptime", (double)status.uptime_ms / 1000, "external",
+        json_external(gateway, &status), "sessions", json_sessions(&status), "mappings", "live",
+        (json_int_t)status.nat.mappings, "overloaded", (json_int_t)status.nat.counters.overloaded,
+        "hosts", (json_int_t)status.nat.hosts, "memory", (json_int_t)status.memory, "shares",
+        json_shares(gateway), "traffic", json_traffic(&status), "drops", json_drops(&status),
+        "refusals_sent", (json_int_t)status.nat.counters.refusals_sent, "queues",
+        json_queues(gateway, &status), "kernel", json_kernel(&status), "offload",
+        json_offload(&status), "workers", (json_int_t)status.workers, "warnings",
+        json_warnings(&status));
+}

@@ -1,0 +1,134 @@
+/*
+ * stream.c - the lines of streams that go by the million: sessions and events, written and not
+ * built as a tree first
+ *
+ * Field names are a contract: doc/control-protocol.md lists them. Nothing here needs escaping:
+ * names are letters, digits and a few marks (config_name_is_good).
+ */
+#include "stream.h"
+
+#include "portreeve/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define LINE_MAX_BYTES    2048
+#define ENDPOINT_JSON_MAX (ADDRESS_TEXT_MAX + 32)
+#define NAME_JSON_MAX     (POLICY_NAME_MAX + 2)
+#define SECONDS_MAX       32
+
+struct line {
+    char text[LINE_MAX_BYTES];
+    size_t length;
+};
+
+static void add(struct line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct line *line, const char *format, ...)
+{
+    va_list arguments;
+    int length;
+
+    va_start(arguments, format);
+    length =
+        vsnprintf(line->text + line->length, sizeof(line->text) - line->length, format, arguments);
+    va_end(arguments);
+    if (length > 0 &&
+        (size_t)length < sizeof(line->text) - line->length) /* which always is the case */
+        line->length += (size_t)length;
+}
+
+static const char *endpoint_json(const struct endpoint *endpoint, char buffer[ENDPOINT_JSON_MAX])
+{
+    char address[ADDRESS_TEXT_MAX];
+
+    snprintf(buffer, ENDPOINT_JSON_MAX, "{\"address\":\"%s\",\"port\":%u}",
+             text_format_address(&endpoint->address, address), (unsigned)endpoint->port);
+    return buffer;
+}
+
+static const char *name_json(const char *name, char buffer[NAME_JSON_MAX + 1])
+{
+    if (*name == '\0')
+        return "null";
+    snprintf(buffer, NAME_JSON_MAX + 1, "\"%s\"", name);
+    return buffer;
+}
+
+static const char *seconds_json(uint64_t milliseconds, char buffer[SECONDS_MAX])
+{
+    snprintf(buffer, SECONDS_MAX, "%llu.%03u", (unsigned long long)(milliseconds / 1000),
+             (unsigned)(milliseconds % 1000));
+    return buffer;
+}
+
+static void add_session(struct line *line, const struct session_view *session)
+{
+    char internal[ENDPOINT_JSON_MAX], external[ENDPOINT_JSON_MAX], remote[ENDPOINT_JSON_MAX];
+    char share[NAME_JSON_MAX + 1], forward[NAME_JSON_MAX + 1];
+    char age[SECONDS_MAX], idle[SECONDS_MAX], expires_in[SECONDS_MAX];
+
+    add(line,
+        "{\"id\":%llu,\"protocol\":\"%s\",\"state\":\"%s\",\"direction\":\"%s\",\"internal\":%s,"
+        "\"external\":%s,"
+        "\"remote\":%s,\"share\":%s,\"forward\":%s,\"age\":%s,\"idle\":%s,\"expires_in\":%s,",
+        (unsigned long long)session->id, protocol_name(session->protocol),
+        session_state_name(session->state), direction_name(session->direction),
+        endpoint_json(&session->internal, internal), endpoint_json(&session->external, external),
+        endpoint_json(&session->remote, remote), name_json(session->share, share),
+        name_json(session->forward, forward), seconds_json(session->age_ms, age),
+        seconds_json(session->idle_ms, idle), seconds_json(session->expires_in_ms, expires_in));
+    add(line,
+        "\"packets\":{\"out\":%llu,\"in\":%llu},\"bytes\":{\"out\":%llu,\"in\":%llu},\"offloaded\":"
+        "%s",
+        (unsigned long long)session->packets_out, (unsigned long long)session->packets_in,
+        (unsigned long long)session->bytes_out, (unsigned long long)session->bytes_in,
+        session->offloaded ? "true" : "false");
+    if (session->direction == DIRECTION_HAIRPIN)
+        add(line, ",\"peer\":%s", endpoint_json(&session->peer, internal));
+    add(line, "}");
+}
+
+void stream_session(struct output *output, const struct session_view *session)
+{
+    struct line line;
+
+    line.length = 0; /* the rest need not be cleared */
+    add(&line, "{\"jsonrpc\":\"2.0\",\"method\":\"session\",\"params\":");
+    add_session(&line, session);
+    add(&line, "}\n");
+    output_write(output, line.text, line.length);
+}
+
+static void add_time(struct line *line, int64_t milliseconds)
+{
+    time_t seconds = (time_t)(milliseconds / 1000);
+    char text[40];
+    struct tm parts;
+
+    if (gmtime_r(&seconds, &parts) == NULL ||
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts) == 0)
+        add(line, "null");
+    else
+        add(line, "\"%s.%03dZ\"", text, (int)(milliseconds % 1000));
+}
+
+void stream_event(struct output *output, const struct event *event, uint64_t now,
+                  int64_t now_epoch_ms)
+{
+    int64_t age = now > event->time ? (int64_t)(now - event->time) : 0;
+    struct line line;
+
+    line.length = 0; /* the rest need not be cleared */
+    add(&line, "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{\"type\":\"%s\",\"time\":",
+        event_type_name(event->type));
+    add_time(&line, now_epoch_ms - age);
+    add(&line, ",\"session\":");
+    add_session(&line, &event->session);
+    if (event->type == EVENT_CLOSED)
+        add(&line, ",\"reason\":\"%s\"", close_reason_name(event->reason));
+    add(&line, "}}\n");
+    output_write(output, line.text, line.length);
+}

@@ -1,0 +1,112 @@
+/*
+ * addresses.c - which external addresses are in use, and the MSS that their interface takes
+ */
+#include "addresses.h"
+
+#include "portreeve/addresses.h"
+#include "portreeve/log.h"
+#include "portreeve/text.h"
+#include "review.h"
+#include "rules.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* RFC 4787 REQ-7: an external address that lies inside would make answers ambiguous. */
+static bool meets_inside(const struct policy *policy, const struct address *address)
+{
+    return policy_share_of(policy, address) != POLICY_NONE;
+}
+
+static bool is_configured(const struct config *config, const struct address *address)
+{
+    for (size_t i = 0; i < config->external_address_count; i++) {
+        if (address_equal(&config->external_address[i], address))
+            return true;
+    }
+    return config->external_address_count == 0;
+}
+
+static size_t choose_addresses(struct gateway *gateway, struct address *found, size_t count)
+{
+    char text[ADDRESS_TEXT_MAX];
+    size_t chosen = 0;
+
+    error_set(&gateway->address_problem, "%s", "");
+    for (size_t i = 0; i < count; i++) {
+        if (!is_configured(&gateway->config, &found[i]))
+            continue;
+        if (meets_inside(gateway->active, &found[i]))
+            error_set(&gateway->address_problem,
+                      "%s on %s is inside a share's source: it is not used as an external address",
+                      text_format_address(&found[i], text), gateway->config.external);
+        else
+            found[chosen++] = found[i];
+    }
+    if (chosen == 0 && gateway->address_problem.text[0] == '\0')
+        error_set(&gateway->address_problem,
+                  "%s has no %s address: nothing can be translated until it gets one",
+                  gateway->config.external,
+                  gateway->config.external_address_count > 0 ? "configured external"
+                                                             : "global IPv4");
+    return chosen;
+}
+
+static void limit_mss(struct gateway *gateway)
+{
+    const uint32_t headers = 40; /* IPv4 and TCP, without options (RFC 9293 section 3.7.1) */
+    uint32_t mtu = addresses_mtu(gateway->addresses);
+    uint16_t limit = gateway->config.mss == MSS_FIXED ? gateway->config.mss_limit : 0;
+
+    if (gateway->config.mss == MSS_AUTO && mtu > headers && mtu <= UINT16_MAX)
+        limit = (uint16_t)(mtu - headers);
+    nat_set_mss_limit(gateway_lock(gateway), limit);
+    gateway_unlock(gateway);
+}
+
+/* Returns how many sessions have ended. */
+static uint32_t set_external(struct gateway *gateway, const struct address *addresses, size_t count)
+{
+    bool complete =
+        nat_set_external(gateway_lock(gateway), gateway->external_interface, addresses, count);
+    uint32_t ended;
+
+    gateway_unlock(gateway);
+    ended = gateway_review(gateway);
+    if (!complete) { /* new addresses need the slots of former ones, which are free now */
+        nat_set_external(gateway_lock(gateway), gateway->external_interface, addresses, count);
+        gateway_unlock(gateway);
+    }
+    return ended;
+}
+
+int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
+{
+    struct address found[64];
+    char text[ADDRESS_TEXT_MAX];
+    uint32_t ended;
+    size_t count;
+    bool differs;
+    int read = addresses_read(gateway->addresses, found, 64, &gateway->external_interface, error);
+
+    if (read < 0 && read != -ENODEV)
+        return read;
+    count = choose_addresses(gateway, found, read < 0 ? 0 : (size_t)read);
+    if (count > EXTERNAL_ADDRESSES_MAX)
+        count = EXTERNAL_ADDRESSES_MAX;
+    differs = count != gateway->external_count ||
+              memcmp(gateway->external, found, count * sizeof(*found)) != 0;
+    memcpy(gateway->external, found, count * sizeof(*found));
+    gateway->external_count = count;
+    ended = set_external(gateway, found, count);
+    limit_mss(gateway);
+    if (gateway->address_problem.text[0] != '\0')
+        log_warning("%s", gateway->address_problem.text);
+    for (size_t i = 0; differs && i < count; i++)
+        log_info("external address %s on %s", text_format_address(&found[i], text),
+                 gateway->config.external);
+    if (ended > 0)
+        log_notice("%u sessions ended: their external address has gone", ended);
+    return gateway->ruleset == NULL ? 0
+                                    : gateway_write_rules(gateway, gateway->active, false, error);
+}

@@ -1,0 +1,349 @@
+/*
+ * gateway.c - the life of a gateway: start in order, undo in the opposite order
+ */
+#include "addresses.h"
+#include "offload.h"
+#include "policy.h"
+#include "portreeve/addresses.h"
+#include "portreeve/large_pages.h"
+#include "portreeve/log.h"
+#include "reserved_ports.h"
+#include "rules.h"
+#include "runtime_forwards.h"
+#include "state.h"
+#include "status.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Packets that may wait in one queue; the socket's buffer is sized for it. */
+#define QUEUE_LENGTH 4096
+
+/* Keeps the first of several reports. */
+struct first_report {
+    struct error *error;
+    bool is_there;
+};
+
+static void keep_first(void *context, const char *message)
+{
+    struct first_report *first = context;
+
+    if (!first->is_there)
+        error_set(first->error, "%s", message);
+    first->is_there = true;
+}
+
+static int make_translator(struct gateway *gateway, struct error *error)
+{
+    struct first_report first = {.error = error};
+    struct policy *saved;
+    uint8_t secret[32];
+    uint32_t sessions;
+    bool is_fresh;
+    int result;
+
+    gateway->active = saved =
+        runtime_forwards_load(gateway->config.state_directory, gateway->config.policy);
+    gateway->active =
+        gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, keep_first, &first);
+    policy_free(saved);
+    if (gateway->active == NULL)
+        return -EINVAL;
+    if (getrandom(secret, sizeof(secret), 0) != (ssize_t)sizeof(secret)) {
+        result = -errno;
+        error_set(error, "cannot get random numbers: %s", strerror(-result));
+        return result;
+    }
+    sessions = policy_limits_const(gateway->active)->sessions;
+    result =
+        state_open(&gateway->state, gateway->config.state_directory, sessions, &is_fresh, error);
+    if (result < 0)
+        return result;
+    gateway->has_left_sessions = !is_fresh;
+    gateway->nat = nat_new(gateway->active, secret, state_sessions(gateway->state), gateway_now());
+    if (gateway->nat == NULL) {
+        error_set(error, "not enough memory for %u sessions ([limits] sessions)", sessions);
+        return -ENOMEM;
+    }
+    nat_each_array(gateway->nat, large_pages_below);
+    return 0;
+}
+
+/* Nobody else uses the table yet: the lock is for form's sake. */
+static void adopt_sessions(struct gateway *gateway)
+{
+    uint32_t adopted, refused;
+
+    if (!gateway->has_left_sessions)
+        return;
+    adopted = nat_adopt(gateway->nat, gateway_now(), &refused);
+    gateway_offload_recall(gateway);
+    log_notice("%u sessions of the last run go on, %u have ended", adopted, refused);
+}
+
+/*
+ * Half of the processors, unless it is said: the kernel's part of a packet runs on the others. Two
+ * workers on two processors make bulk TCP faster by the queue, and new connections slower
+ * (doc/performance.md); bulk leaves the queue early.
+ */
+static uint16_t worker_count(const struct config *config)
+{
+    cpu_set_t ours; /* a service manager or a container may leave us less than there are */
+    unsigned processors =
+        sched_getaffinity(0, sizeof(ours), &ours) < 0 ? 1 : (unsigned)CPU_COUNT(&ours);
+
+    if (config->workers > 0)
+        return config->workers;
+    if (processors < 2)
+        return 1;
+    return (uint16_t)(processors / 2 < CONFIG_WORKERS_MAX ? processors / 2 : CONFIG_WORKERS_MAX);
+}
+
+static int open_workers(struct gateway *gateway, struct error *error)
+{
+    const struct config *config = &gateway->config;
+    uint16_t count = worker_count(config);
+
+    for (uint16_t i = 0; i < count; i++) {
+        struct queue_options options = {.number = (uint16_t)(config->queue + i),
+                                        .hairpin_mark = config->hairpin_mark,
+                                        .length = QUEUE_LENGTH};
+        int result = worker_open(&gateway->worker[i], gateway, &options, error);
+
+        if (result < 0)
+            return result;
+        gateway->worker_count++;
+    }
+    return 0;
+}
+
+static int start_workers(struct gateway *gateway, struct error *error)
+{
+    for (uint16_t i = 0; i < gateway->worker_count; i++) {
+        int result = worker_start(gateway->worker[i]);
+
+        if (result < 0) {
+            error_set(error, "cannot start a worker thread: %s", strerror(-result));
+            return result;
+        }
+    }
+    return 0;
+}
+
+static int install_rules(struct gateway *gateway, struct error *error)
+{
+    int result = ruleset_open(&gateway->ruleset, error);
+
+    if (result == 0)
+        result = gateway_write_rules(gateway, gateway->active, true, error);
+    gateway->rules_installed = result == 0;
+    if (result == 0)
+        log_info("rules installed with the %s expression, defragmentation by %s",
+                 ruleset_queue_expression(gateway->ruleset),
+                 ruleset_defrag_expression(gateway->ruleset));
+    return result;
+}
+
+/*
+ * With room for what may be busy at once; an element of the kernel's maps takes some 200 bytes of
+ * its memory.
+ */
+static uint32_t offload_sessions(const struct gateway *gateway)
+{
+    const uint32_t most = 65536;
+    uint32_t sessions = policy_limits_const(gateway->active)->sessions;
+
+    if (gateway->config.offload == OFFLOAD_OFF)
+        return 0;
+    return sessions < most ? sessions : most;
+}
+
+static int start_offload(struct gateway *gateway, struct error *error)
+{
+    if (gateway->config.offload == OFFLOAD_OFF)
+        return 0;
+    if (ruleset_has_offload(gateway->ruleset))
+        return gateway_offload_open(&gateway->offload, gateway, gateway->offload_sessions, error);
+    if (gateway->config.offload == OFFLOAD_AUTO) {
+        log_info("this kernel cannot rewrite sessions by itself (it has no counters in sets, which "
+                 "Linux 5.7 brought): every "
+                 "packet takes the queue");
+        return 0;
+    }
+    error_set(error, "[performance] offload = on: this kernel cannot do it (it has no counters in "
+                     "sets, which Linux 5.7 brought); "
+                     "expected auto or off");
+    return -EOPNOTSUPP;
+}
+
+/*
+ * Two daemons in one network namespace would replace each other's rules. Abstract socket names are
+ * per network namespace (unix(7)) and end with their process, so one of them is a lock.
+ */
+static int lock_namespace(struct gateway *gateway, struct error *error)
+{
+    static const char name[] = "\0portreeved";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int result = 0;
+
+    memcpy(address.sun_path, name, sizeof(name) - 1);
+    gateway->namespace_lock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (gateway->namespace_lock < 0 ||
+        bind(gateway->namespace_lock, (const struct sockaddr *)&address,
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1)) < 0) {
+        result = -errno;
+        error_set(error, "%s",
+                  result == -EADDRINUSE ? "another portreeved runs in this network namespace"
+                                        : strerror(-result));
+    }
+    return result;
+}
+
+/*
+ * Queues are bound before the rules send packets there: a rule without a listener would drop them.
+ */
+static int start(struct gateway *gateway, struct error *error)
+{
+    int result = lock_namespace(gateway, error);
+
+    if (result == 0)
+        result = addresses_open(&gateway->addresses, gateway->config.external, error);
+    if (result == 0)
+        result = make_translator(gateway, error);
+    if (result == 0)
+        gateway->offload_sessions = offload_sessions(gateway);
+    if (result == 0)
+        result = open_workers(gateway, error);
+    if (result == 0)
+        result = gateway_refresh_addresses(gateway, error);
+    if (result == 0) {
+        adopt_sessions(gateway);
+        result = start_workers(gateway, error);
+    }
+    if (result == 0) {
+        reserved_ports_exchange(gateway->config.state_directory, gateway->active);
+        result = install_rules(gateway, error);
+    }
+    if (result == 0)
+        result = start_offload(gateway, error);
+    return result;
+}
+
+int gateway_open(struct gateway **out, const char *config_path, struct config *config,
+                 struct error *error)
+{
+    struct gateway *gateway = calloc(1, sizeof(*gateway));
+    int result;
+
+    if (gateway == NULL) {
+        config_free(config);
+        error_set(error, "not enough memory");
+        return -ENOMEM;
+    }
+    pthread_mutex_init(&gateway->lock, NULL);
+    pthread_mutex_init(&gateway->turn, NULL);
+    gateway->config = *config;
+    gateway->namespace_lock = gateway->orders = -1;
+    snprintf(gateway->config_path, sizeof(gateway->config_path), "%s", config_path);
+    gateway->started = time(NULL);
+    gateway->started_ms = gateway_now();
+    result = start(gateway, error);
+    if (result < 0) {
+        gateway_close(gateway);
+        return result;
+    }
+    *out = gateway;
+    return 0;
+}
+
+static void remove_rules(struct gateway *gateway)
+{
+    struct error error = {0};
+
+    if (gateway->rules_installed && ruleset_remove(gateway->ruleset, &error) < 0)
+        log_error("%s", error.text);
+    ruleset_close(gateway->ruleset);
+}
+
+void gateway_close(struct gateway *gateway)
+{
+    if (gateway == NULL)
+        return;
+    gateway_offload_fold(gateway->offload); /* the maps go with the rules */
+    remove_rules(gateway);
+    for (uint16_t i = 0; i < gateway->worker_count; i++)
+        worker_close(gateway->worker[i]);
+    gateway_offload_close(gateway->offload);
+    if (gateway->state != NULL) /* otherwise they are not ours */
+        reserved_ports_release(gateway->config.state_directory);
+    if (gateway->namespace_lock >= 0)
+        close(gateway->namespace_lock);
+    addresses_close(gateway->addresses);
+    nat_free(gateway->nat);
+    state_close(gateway->state);
+    policy_free(gateway->active);
+    config_free(&gateway->config);
+    pthread_mutex_destroy(&gateway->lock);
+    pthread_mutex_destroy(&gateway->turn);
+    free(gateway);
+}
+
+int gateway_addresses_descriptor(const struct gateway *gateway)
+{
+    return addresses_descriptor(gateway->addresses);
+}
+
+void gateway_addresses_ready(struct gateway *gateway)
+{
+    struct error error = {0};
+
+    if (addresses_changed(gateway->addresses) && gateway_refresh_addresses(gateway, &error) < 0)
+        log_error("%s", error.text);
+}
+
+/*
+ * Another tool may flush the whole ruleset; then nothing would be translated, and nobody would
+ * notice.
+ */
+static void restore_rules(struct gateway *gateway)
+{
+    struct error error = {0};
+
+    if (ruleset_is_intact(gateway->ruleset))
+        return;
+    gateway->rules_restored++;
+    gateway_offload_pause(gateway->offload);
+    if (gateway_write_rules(gateway, gateway->active, true, &error) < 0)
+        log_error("another program has removed our rules, and they cannot be restored: %s",
+                  error.text);
+    else
+        log_warning("another program has removed our rules; they are restored");
+    gateway_offload_resume(gateway->offload, true);
+    gateway_begin_hits(gateway);
+}
+
+void gateway_tick(struct gateway *gateway)
+{
+    bool more = true;
+
+    nat_offload_look(gateway_lock(gateway));
+    gateway_unlock(gateway);
+    while (more) {
+        more = nat_tick(gateway_lock(gateway), gateway_now(), GATEWAY_BUDGET);
+        gateway_end_step(gateway);
+    }
+    gateway_expire_forwards(gateway);
+    restore_rules(gateway);
+    gateway_measure_rates(gateway);
+}

@@ -1,0 +1,269 @@
+/*
+ * offload.c - carries the core's orders about offloaded sessions to the kernel and its answers back
+ */
+#include "offload.h"
+
+#include "lock.h"
+#include "portreeve/log.h"
+#include "portreeve/offload_maps.h"
+#include "portreeve/thread.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Elements of a listing that are folded under one hold of the gateway's lock. */
+#define FOLD_SLICE 256
+
+struct gateway_offload {
+    struct gateway *gateway;
+    pthread_mutex_t lock; /* covers maps, orders, outcomes */
+    struct offload_maps *maps;
+    struct offload_order order[OFFLOAD_BATCH];
+    struct offload_outcome outcome[OFFLOAD_BATCH];
+    int last_error;
+    bool stop; /* atomic */
+    pthread_t thread;
+};
+
+/* Needs both locks. */
+static void tell_outcomes(struct gateway_offload *offload, struct nat *nat, size_t count,
+                          uint64_t now)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct offload_outcome *outcome = &offload->outcome[i];
+        const struct offload_traffic *traffic = outcome->has_traffic ? &outcome->traffic : NULL;
+        uint32_t entry = offload->order[i].entry;
+
+        switch (offload->order[i].task) {
+        case OFFLOAD_ADD:
+            nat_offload_added(nat, entry, outcome->done);
+            break;
+        case OFFLOAD_ASK:
+            nat_offload_answered(nat, entry, traffic, now);
+            break;
+        default:
+            nat_offload_removed(nat, entry, traffic, now);
+            break;
+        }
+    }
+}
+
+/* Carries out one batch of orders; returns how many. Needs this module's lock. */
+static size_t carry_out(struct gateway_offload *offload)
+{
+    size_t count = nat_offload_take(gateway_lock(offload->gateway), offload->order, OFFLOAD_BATCH);
+    int code;
+
+    gateway_unlock(offload->gateway);
+    if (count == 0)
+        return 0;
+    code = offload_maps_execute(offload->maps, offload->order, offload->outcome, count);
+    if (code < 0 && code != offload->last_error) /* the same one again would only fill the log */
+        log_error("offload: %s", strerror(-code));
+    offload->last_error = code;
+    tell_outcomes(offload, gateway_lock(offload->gateway), count, gateway_now());
+    gateway_unlock(offload->gateway);
+    return count;
+}
+
+static void *run(void *argument)
+{
+    struct gateway_offload *offload = argument;
+
+    while (!__atomic_load_n(&offload->stop, __ATOMIC_ACQUIRE)) {
+        size_t count;
+
+        if (gateway_wait_for_orders(offload->gateway) < 0)
+            break;
+        do {
+            pthread_mutex_lock(&offload->lock);
+            count = carry_out(offload);
+            pthread_mutex_unlock(&offload->lock);
+        } while (count > 0);
+    }
+    return NULL;
+}
+
+static bool begin(struct gateway *gateway, uint32_t sessions)
+{
+    bool fine = nat_offload_init(gateway_lock(gateway), sessions, gateway->config.offload_after);
+
+    gateway_unlock(gateway);
+    return fine;
+}
+
+static int open_orders(struct gateway *gateway, struct error *error)
+{
+    gateway->orders = eventfd(0, EFD_CLOEXEC);
+    if (gateway->orders >= 0)
+        return 0;
+    error_set(error, "offload: cannot make an eventfd: %s", strerror(errno));
+    return -errno;
+}
+
+static int start_thread(struct gateway_offload *offload, struct error *error)
+{
+    int result = thread_start(&offload->thread, run, offload);
+
+    if (result < 0)
+        error_set(error, "offload: cannot start its thread: %s", strerror(-result));
+    return result;
+}
+
+/* What is left when the thread has ended, or has not begun. */
+static void free_all(struct gateway_offload *offload)
+{
+    struct gateway *gateway = offload->gateway;
+
+    offload_maps_close(offload->maps);
+    if (gateway->orders >= 0)
+        close(gateway->orders);
+    gateway->orders = -1;
+    pthread_mutex_destroy(&offload->lock);
+    free(offload);
+}
+
+int gateway_offload_open(struct gateway_offload **out, struct gateway *gateway, uint32_t sessions,
+                         struct error *error)
+{
+    struct gateway_offload *offload = calloc(1, sizeof(*offload));
+    int result;
+
+    if (offload == NULL) {
+        error_set(error, "offload: not enough memory");
+        return -ENOMEM;
+    }
+    offload->gateway = gateway;
+    pthread_mutex_init(&offload->lock, NULL);
+    result = open_orders(gateway, error);
+    if (result == 0)
+        result = offload_maps_open(&offload->maps, error);
+    if (result == 0)
+        result = start_thread(offload, error);
+    if (result < 0) {
+        free_all(offload);
+        return result;
+    }
+    *out = offload;
+    if (begin(gateway, sessions)) /* from here on there may be orders */
+        return 0;
+    error_set(error, "offload: not enough memory for %u sessions", sessions);
+    return -ENOMEM; /* gateway_close ends the thread */
+}
+
+void gateway_offload_close(struct gateway_offload *offload)
+{
+    if (offload == NULL)
+        return;
+    __atomic_store_n(&offload->stop, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&offload->gateway->carrier_is_awake, false, __ATOMIC_SEQ_CST);
+    gateway_wake_carrier(offload->gateway);
+    pthread_join(offload->thread, NULL);
+    free_all(offload);
+}
+
+/* Listings. */
+
+struct listed {
+    enum packet_hook hook;
+    struct tuple tuple;
+    uint64_t packets, bytes;
+};
+
+struct folding {
+    struct gateway *gateway;
+    bool recall; /* the run that counted is over */
+    size_t count;
+    struct listed listed[FOLD_SLICE];
+};
+
+static void fold_slice(struct folding *folding)
+{
+    uint64_t now = gateway_now();
+    struct nat *nat = gateway_lock(folding->gateway);
+
+    for (size_t i = 0; i < folding->count; i++) {
+        const struct listed *one = &folding->listed[i];
+
+        if (folding->recall && one->packets > 0)
+            nat_offload_recall(nat, &one->tuple, now);
+        else if (!folding->recall)
+            nat_offload_fold(nat, one->hook, &one->tuple, one->packets, one->bytes, now);
+    }
+    gateway_unlock(folding->gateway);
+    folding->count = 0;
+}
+
+static void take_listed(void *context, enum packet_hook hook, const struct tuple *tuple,
+                        uint64_t packets, uint64_t bytes)
+{
+    struct folding *folding = context;
+
+    folding->listed[folding->count++] = (struct listed){hook, *tuple, packets, bytes};
+    if (folding->count == FOLD_SLICE)
+        fold_slice(folding);
+}
+
+void gateway_offload_fold(struct gateway_offload *offload)
+{
+    struct folding folding = {.recall = false};
+    int code;
+
+    if (offload == NULL)
+        return;
+    folding.gateway = offload->gateway;
+    pthread_mutex_lock(&offload->lock);
+    code = offload_maps_list(offload->maps, take_listed, &folding);
+    fold_slice(&folding);
+    pthread_mutex_unlock(&offload->lock);
+    if (code < 0 && code != -ENOENT)
+        log_error("offload: cannot list the kernel's maps: %s", strerror(-code));
+}
+
+void gateway_offload_recall(struct gateway *gateway)
+{
+    struct folding folding = {.gateway = gateway, .recall = true};
+    struct offload_maps *maps;
+    struct error error = {0};
+
+    if (offload_maps_open(&maps, &error) < 0) {
+        log_error("%s", error.text);
+        return;
+    }
+    (void)offload_maps_list(maps, take_listed, &folding); /* none are there in most cases */
+    fold_slice(&folding);
+    offload_maps_close(maps);
+}
+
+void gateway_offload_flush(struct gateway_offload *offload)
+{
+    bool more = offload != NULL;
+
+    while (more) {
+        pthread_mutex_lock(&offload->lock);
+        (void)carry_out(offload);
+        more = nat_offload_has_removals(gateway_lock(offload->gateway));
+        gateway_unlock(offload->gateway);
+        pthread_mutex_unlock(&offload->lock);
+    }
+}
+
+void gateway_offload_pause(struct gateway_offload *offload)
+{
+    if (offload != NULL)
+        pthread_mutex_lock(&offload->lock);
+}
+
+void gateway_offload_resume(struct gateway_offload *offload, bool emptied)
+{
+    if (offload == NULL)
+        return;
+    if (emptied) {
+        nat_offload_forget(gateway_lock(offload->gateway));
+        gateway_unlock(offload->gateway);
+    }
+    pthread_mutex_unlock(&offload->lock);
+}

@@ -1,0 +1,266 @@
+/*
+ * policy.c - which policy applies, and making the kernel and the translator agree on it
+ *
+ * The active policy is always built anew from the configured one, so that there is one way to get
+ * there: a reload, a forward added or removed by an operator, a forward that expires.
+ */
+#include "policy.h"
+
+#include "addresses.h"
+#include "portreeve/host_ports.h"
+#include "portreeve/log.h"
+#include "portreeve/report.h"
+#include "reserved_ports.h"
+#include "review.h"
+#include "rules.h"
+#include "runtime_forwards.h"
+
+#include <string.h>
+#include <time.h>
+
+static bool has_expired(const struct forward *forward)
+{
+    return forward->expires != 0 && forward->expires <= time(NULL);
+}
+
+static void remove_expired(struct policy *policy)
+{
+    for (size_t i = 0; i < policy_forward_count(policy);) {
+        const struct forward *forward = policy_forward(policy, i);
+
+        if (has_expired(forward))
+            policy_remove_forward(policy, forward->name);
+        else
+            i++;
+    }
+}
+
+/* The run-time forwards of the active policy go on, if the configuration leaves them room. */
+static bool carry_runtime(const struct policy *active, struct policy *next, const char *removal,
+                          config_report *report, void *context)
+{
+    bool fine = true;
+
+    for (size_t i = 0; active != NULL && i < policy_forward_count(active); i++) {
+        const struct forward *forward = policy_forward(active, i), *conflict;
+
+        if (!forward->runtime || has_expired(forward) ||
+            (removal != NULL && strcmp(removal, forward->name) == 0))
+            continue;
+        conflict = policy_find_conflict(next, forward);
+        if (conflict != NULL || policy_find_forward(next, forward->name) != NULL) {
+            report_format(
+                report, context,
+                "forward '%s' conflicts with forward '%s', which was added at run time: remove "
+                "that one first "
+                "(portreeve forward remove %s)",
+                conflict != NULL ? conflict->name : forward->name, forward->name, forward->name);
+            fine = false;
+        } else if (!policy_add_forward(next, forward)) {
+            report(context, "not enough memory for the forwards");
+            fine = false;
+        }
+    }
+    return fine;
+}
+
+static void exclude_port(void *context, uint8_t protocol, uint16_t port)
+{
+    policy_exclude_port(context, protocol, port);
+}
+
+static void exclude_local_sockets(struct policy *policy)
+{
+    struct error error = {0};
+
+    if (host_ports_in_use(exclude_port, policy, &error) < 0)
+        log_warning("the pool may meet ports of the gateway's own sockets: %s", error.text);
+}
+
+/* A forward to the gateway's own external address would come back to it for ever. */
+static bool targets_external(const struct gateway *gateway, const struct policy *policy,
+                             const char *name, config_report *report, void *context)
+{
+    const struct forward *forward = policy_find_forward(policy, name);
+
+    for (size_t i = 0; forward != NULL && i < gateway->external_count; i++) {
+        if (address_equal(&forward->to.address, &gateway->external[i])) {
+            report_format(
+                report, context,
+                "forward '%s' delivers to the gateway's own external address; expected an "
+                "internal host's",
+                name);
+            return true;
+        }
+    }
+    return false;
+}
+
+struct policy *gateway_build_policy(struct gateway *gateway, const struct policy *configured,
+                                    const struct forward_text *addition, const char *removal,
+                                    config_report *report, void *context)
+{
+    struct policy *next = policy_copy(configured);
+
+    if (next == NULL) {
+        report(context, "not enough memory for the policy");
+        return NULL;
+    }
+    remove_expired(next);
+    if (!carry_runtime(gateway->active, next, removal, report, context) ||
+        (addition != NULL && (!config_add_forward(next, addition, true, report, context) ||
+                              targets_external(gateway, next, addition->name, report, context)))) {
+        policy_free(next);
+        return NULL;
+    }
+    exclude_local_sockets(next);
+    if (!policy_seal(next)) {
+        report(context, "not enough memory for the policy");
+        policy_free(next);
+        return NULL;
+    }
+    return next;
+}
+
+/*
+ * Makes `next` the active policy, in the kernel's rules and in the translator. False: reported,
+ * nothing changed, `next` freed.
+ */
+static bool apply_policy(struct gateway *gateway, struct policy *next, config_report *report,
+                         void *context, uint32_t *sessions_ended)
+{
+    struct policy *before = gateway->active;
+    struct error error = {0};
+
+    if (gateway_write_rules(gateway, next, false, &error) < 0) {
+        report(context, error.text);
+        policy_free(next);
+        return false;
+    }
+    nat_set_policy(gateway_lock(gateway), next);
+    gateway_unlock(gateway);
+    *sessions_ended = gateway_review(gateway);
+    gateway->active = next;
+    policy_free(before);
+    reserved_ports_exchange(gateway->config.state_directory, next);
+    if (runtime_forwards_save(gateway->config.state_directory, next, &error) < 0)
+        log_warning("%s", error.text);
+    return true;
+}
+
+/* Reports each setting that only a restart can change. */
+static bool needs_no_restart(const struct config *now, const struct config *next, const char *path,
+                             config_report *report, void *context)
+{
+    const struct {
+        const char *key;
+        bool changed;
+    } settings[] = {
+        {"[gateway] external", strcmp(now->external, next->external) != 0},
+        {"[gateway] hairpin-mark", now->hairpin_mark != next->hairpin_mark},
+        {"[performance] workers", now->workers != next->workers},
+        {"[performance] queue", now->queue != next->queue},
+        {"[performance] offload", now->offload != next->offload},
+        {"[performance] offload-after", now->offload_after != next->offload_after},
+        {"[control] socket", strcmp(now->control_socket, next->control_socket) != 0},
+        {"[control] group", strcmp(now->control_group, next->control_group) != 0},
+        {"[state] directory", strcmp(now->state_directory, next->state_directory) != 0},
+        {"[limits] sessions",
+         policy_limits_const(now->policy)->sessions != policy_limits_const(next->policy)->sessions},
+    };
+    bool fine = true;
+
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        if (settings[i].changed) {
+            report_format(report, context,
+                          "%s: %s has changed, which needs a restart, not a reload", path,
+                          settings[i].key);
+            fine = false;
+        }
+    }
+    return fine;
+}
+
+static void adopt_config(struct gateway *gateway, struct config *next)
+{
+    bool addresses_differ =
+        gateway->config.mss != next->mss || gateway->config.mss_limit != next->mss_limit ||
+        gateway->config.external_address_count != next->external_address_count ||
+        memcmp(gateway->config.external_address, next->external_address,
+               sizeof(next->external_address)) != 0;
+    struct error error = {0};
+
+    config_free(&gateway->config);
+    gateway->config = *next;
+    log_open(&gateway->config.log);
+    if (addresses_differ && gateway_refresh_addresses(gateway, &error) < 0)
+        log_error("%s", error.text);
+}
+
+bool gateway_reload(struct gateway *gateway, config_report *report, void *context,
+                    uint32_t *sessions_ended)
+{
+    struct config next;
+    struct policy *policy = NULL;
+
+    if (!config_load(gateway->config_path, &next, report, report_warning, context))
+        return false;
+    if (needs_no_restart(&gateway->config, &next, gateway->config_path, report, context))
+        policy = gateway_build_policy(gateway, next.policy, NULL, NULL, report, context);
+    if (policy == NULL || !apply_policy(gateway, policy, report, context, sessions_ended)) {
+        config_free(&next);
+        return false;
+    }
+    adopt_config(gateway, &next);
+    return true;
+}
+
+bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text,
+                         config_report *report, void *context)
+{
+    struct policy *next =
+        gateway_build_policy(gateway, gateway->config.policy, text, NULL, report, context);
+    uint32_t ended;
+
+    return next != NULL && apply_policy(gateway, next, report, context, &ended);
+}
+
+bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report,
+                            void *context, uint32_t *sessions_ended)
+{
+    struct policy *next;
+
+    if (policy_find_forward(gateway->active, name) == NULL) {
+        report_format(report, context, "there is no forward '%s'", name);
+        return false;
+    }
+    if (policy_find_forward(gateway->config.policy, name) != NULL) {
+        report_format(report, context,
+                      "forward '%s' is one of the configuration: take it out of %s and reload",
+                      name, gateway->config_path);
+        return false;
+    }
+    next = gateway_build_policy(gateway, gateway->config.policy, NULL, name, report, context);
+    return next != NULL && apply_policy(gateway, next, report, context, sessions_ended);
+}
+
+void gateway_expire_forwards(struct gateway *gateway)
+{
+    struct policy *next;
+    bool any = false;
+    uint32_t ended;
+
+    for (size_t i = 0; i < policy_forward_count(gateway->active); i++) {
+        const struct forward *forward = policy_forward(gateway->active, i);
+
+        if (has_expired(forward)) {
+            log_notice("forward '%s' has expired", forward->name);
+            any = true;
+        }
+    }
+    if (!any)
+        return;
+    next = gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, report_error, NULL);
+    if (next != NULL && apply_policy(gateway, next, report_error, NULL, &ended) && ended > 0)
+        log_notice("%u sessions of expired forwards ended", ended);
+}

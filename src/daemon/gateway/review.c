@@ -1,0 +1,30 @@
+/*
+ * review.c - after a change of policy or addresses: which sessions may go on
+ */
+#include "review.h"
+
+#include "offload.h"
+
+void gateway_fold_offloaded(struct gateway *gateway)
+{
+    gateway_offload_fold(gateway->offload);
+}
+
+void gateway_flush_offloaded(struct gateway *gateway)
+{
+    gateway_offload_flush(gateway->offload);
+}
+
+uint32_t gateway_review(struct gateway *gateway)
+{
+    uint32_t ended;
+    bool more = true;
+
+    gateway_fold_offloaded(gateway); /* sessions end with all that is known of them */
+    while (more) {
+        more = nat_review(gateway_lock(gateway), gateway_now(), GATEWAY_BUDGET, &ended);
+        gateway_end_step(gateway);
+    }
+    gateway_flush_offloaded(gateway);
+    return ended;
+}

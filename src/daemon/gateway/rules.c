@@ -1,0 +1,88 @@
+/*
+ * rules.c - the kernel's rules, as a policy and the external addresses want them
+ */
+#include "rules.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the sets of the ruleset hold, for one policy. Arrays are allocated; contents_free. */
+struct contents {
+    struct prefix *sources;
+    struct address *targets;
+    struct port_range *tcp, *udp;
+    struct ruleset_contents view;
+};
+
+static void contents_free(struct contents *contents)
+{
+    free(contents->sources);
+    free(contents->targets);
+    free(contents->tcp);
+    free(contents->udp);
+}
+
+static size_t collect_sources(const struct policy *policy, struct prefix *out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < policy_share_count(policy); i++) {
+        const struct share *share = policy_share(policy, i);
+
+        for (size_t n = 0; n < share->source_count; n++, count++) {
+            if (out != NULL)
+                out[count] = share->source[n];
+        }
+    }
+    return count;
+}
+
+static bool contents_fill(struct contents *contents, const struct gateway *gateway,
+                          const struct policy *policy)
+{
+    size_t targets = policy_forward_count(policy);
+
+    contents->sources = calloc(collect_sources(policy, NULL) + 1, sizeof(struct prefix));
+    contents->targets = calloc(targets + 1, sizeof(struct address));
+    contents->tcp = calloc(32768, sizeof(struct port_range));
+    contents->udp = calloc(32768, sizeof(struct port_range));
+    if (!contents->sources || !contents->targets || !contents->tcp || !contents->udp)
+        return false;
+    for (size_t i = 0; i < targets; i++)
+        contents->targets[i] = policy_forward(policy, i)->to.address;
+    contents->view = (struct ruleset_contents){
+        .external = gateway->external,
+        .external_count = gateway->external_count,
+        .sources = contents->sources,
+        .source_count = collect_sources(policy, contents->sources),
+        .targets = contents->targets,
+        .target_count = targets,
+        .tcp = contents->tcp,
+        .tcp_count = policy_published(policy, PROTOCOL_TCP, contents->tcp, 32768),
+        .udp = contents->udp,
+        .udp_count = policy_published(policy, PROTOCOL_UDP, contents->udp, 32768),
+    };
+    return true;
+}
+
+int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install,
+                        struct error *error)
+{
+    struct ruleset_options options = {.first_queue = gateway->config.queue,
+                                      .queue_count = gateway->worker_count,
+                                      .hairpin_mark = gateway->config.hairpin_mark,
+                                      .offload_sessions = gateway->offload_sessions};
+    struct contents contents = {0};
+    int result = -ENOMEM;
+
+    memcpy(options.external, gateway->config.external, sizeof(options.external));
+    if (!contents_fill(&contents, gateway, policy))
+        error_set(error, "not enough memory for the rules");
+    else if (install)
+        result = ruleset_install(gateway->ruleset, &options, &contents.view, error);
+    else
+        result = ruleset_update(gateway->ruleset, &contents.view, error);
+    contents_free(&contents);
+    return result;
+}

@@ -1,0 +1,164 @@
+/*
+ * runtime_forwards.c - forwards that an operator added, kept across restarts of the daemon
+ */
+#include "runtime_forwards.h"
+
+#include "portreeve/config.h"
+#include "portreeve/log.h"
+#include "portreeve/text.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static void file_path(char path[PATH_MAX + 32], const char *directory, const char *suffix)
+{
+    snprintf(path, PATH_MAX + 32, "%s/forwards.json%s", directory, suffix);
+}
+
+/*
+ * The texts that a [forward] section would have, so that loading is the configuration's own
+ * parsing.
+ */
+
+static json_t *listen_text(const struct forward *forward)
+{
+    const char *protocols = forward->protocols == (FORWARD_TCP | FORWARD_UDP) ? "tcp+udp"
+                            : forward->protocols == FORWARD_TCP               ? "tcp"
+                                                                              : "udp";
+
+    if (forward->listen.first == forward->listen.last)
+        return json_sprintf("%u/%s", forward->listen.first, protocols);
+    return json_sprintf("%u-%u/%s", forward->listen.first, forward->listen.last, protocols);
+}
+
+static json_t *allow_text(const struct forward *forward)
+{
+    char prefix[PREFIX_TEXT_MAX], *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    json_t *value;
+
+    if (stream == NULL)
+        return NULL;
+    for (size_t i = 0; i < forward->allow_count; i++)
+        fprintf(stream, "%s%s", i > 0 ? ", " : "", text_format_prefix(&forward->allow[i], prefix));
+    fclose(stream);
+    value = json_string(text);
+    free(text);
+    return value;
+}
+
+static json_t *expires_text(const struct forward *forward)
+{
+    char text[32];
+    time_t when = (time_t)forward->expires;
+    struct tm broken;
+
+    gmtime_r(&when, &broken);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &broken);
+    return json_string(text);
+}
+
+static json_t *to_json(const struct forward *forward)
+{
+    char to[ENDPOINT_TEXT_MAX];
+    json_t *object = json_object();
+
+    json_object_set_new(object, "name", json_string(forward->name));
+    json_object_set_new(object, "listen", listen_text(forward));
+    json_object_set_new(object, "to", json_string(text_format_endpoint(&forward->to, to)));
+    if (forward->allow_count > 0)
+        json_object_set_new(object, "allow", allow_text(forward));
+    if (forward->owner[0] != '\0')
+        json_object_set_new(object, "owner", json_string(forward->owner));
+    if (forward->note[0] != '\0')
+        json_object_set_new(object, "note", json_string(forward->note));
+    if (forward->expires != 0)
+        json_object_set_new(object, "expires", expires_text(forward));
+    return object;
+}
+
+int runtime_forwards_save(const char *directory, const struct policy *policy, struct error *error)
+{
+    char path[PATH_MAX + 32], temporary[PATH_MAX + 32];
+    json_t *list = json_array();
+    int result = 0;
+
+    for (size_t i = 0; i < policy_forward_count(policy); i++) {
+        if (policy_forward(policy, i)->runtime)
+            json_array_append_new(list, to_json(policy_forward(policy, i)));
+    }
+    file_path(path, directory, "");
+    file_path(temporary, directory, ".new");
+    errno = 0;
+    if (json_dump_file(list, temporary, JSON_INDENT(1)) < 0 || chmod(temporary, 0600) < 0 ||
+        rename(temporary, path) < 0) {
+        result = errno != 0 ? -errno : -EIO;
+        error_set(error, "run-time forwards are not saved to %s: %s", path, strerror(-result));
+    }
+    json_decref(list);
+    return result;
+}
+
+static void warn(void *context, const char *message)
+{
+    log_warning("saved forward '%s' is left out: %s", (const char *)context, message);
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+static void load_one(struct policy *saved, const struct policy *configured, const json_t *object)
+{
+    struct forward_text text = {
+        .name = text_of(object, "name"),
+        .listen = text_of(object, "listen"),
+        .to = text_of(object, "to"),
+        .allow = text_of(object, "allow"),
+        .owner = text_of(object, "owner"),
+        .note = text_of(object, "note"),
+        .expires = text_of(object, "expires"),
+    };
+    size_t count = policy_forward_count(saved);
+    char name[POLICY_NAME_MAX];
+    int64_t expires;
+
+    if (text.expires != NULL && text_parse_time(text.expires, &expires) && expires <= time(NULL))
+        return; /* it ended while nobody was there */
+    snprintf(name, sizeof(name), "%s", text.name != NULL ? text.name : "?");
+    if (!config_add_forward(saved, &text, true, warn, name) || policy_forward_count(saved) == count)
+        return;
+    if (policy_find_forward(configured, name) != NULL ||
+        policy_find_conflict(configured, policy_forward(saved, count)) != NULL) {
+        warn(name, "the configuration has taken its name or its port");
+        policy_remove_forward(saved, name);
+    }
+}
+
+struct policy *runtime_forwards_load(const char *directory, const struct policy *configured)
+{
+    struct policy *saved = policy_new();
+    char path[PATH_MAX + 32];
+    json_error_t problem;
+    json_t *list, *object;
+    size_t index;
+
+    file_path(path, directory, "");
+    if (saved == NULL || access(path, F_OK) < 0)
+        return saved;
+    list = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
+    if (!json_is_array(list))
+        log_warning("%s:%d: no saved forwards: %s", path, problem.line,
+                    list == NULL ? problem.text : "not a list");
+    json_array_foreach(list, index, object) load_one(saved, configured, object);
+    json_decref(list);
+    return saved;
+}

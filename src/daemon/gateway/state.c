@@ -1,0 +1,191 @@
+/*
+ * state.c - the sessions' memory as a file, so that they outlive the process
+ */
+#include "state.h"
+
+#include "portreeve/large_pages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAGIC "portreeve table 3"
+
+/* The first page of the file. All of it must be equal for the rest to be believed. */
+struct state_header {
+    char magic[32];
+    char version[32];
+    char boot_id[64];
+    uint64_t length; /* of what follows */
+    uint32_t capacity;
+};
+
+#define HEADER_ROOM 4096
+
+_Static_assert(sizeof(struct state_header) <= HEADER_ROOM, "the header has its room");
+_Static_assert(HEADER_ROOM % 64 == 0, "sessions begin with a cache line");
+
+struct state {
+    int file;
+    void *map;
+    size_t length;
+};
+
+static void read_boot_id(char *out, size_t size)
+{
+    int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t length = file < 0 ? -1 : read(file, out, size - 1);
+
+    out[length > 0 ? length : 0] = '\0';
+    if (file >= 0)
+        close(file);
+}
+
+static struct state_header expected_header(uint32_t capacity)
+{
+    struct state_header header;
+
+    memset(&header, 0, sizeof(header));
+    snprintf(header.magic, sizeof(header.magic), "%s", MAGIC);
+    snprintf(header.version, sizeof(header.version), "%s", PORTREEVE_VERSION);
+    read_boot_id(header.boot_id, sizeof(header.boot_id));
+    header.length = nat_memory_needed(capacity);
+    header.capacity = capacity;
+    return header;
+}
+
+static int fail(struct error *error, const char *what, const char *path)
+{
+    int result = -errno;
+
+    error_set(error, "cannot %s %s: %s ([state] directory)", what, path, strerror(-result));
+    return result;
+}
+
+static int make_directory(const char *directory, struct error *error)
+{
+    struct stat status;
+
+    if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+        return fail(error, "make", directory);
+    if (stat(directory, &status) < 0)
+        return fail(error, "look at", directory);
+    if (!S_ISDIR(status.st_mode)) {
+        errno = ENOTDIR;
+        return fail(error, "use", directory);
+    }
+    return 0;
+}
+
+/* Opens and locks the file; 0600, since it tells who talks to whom. */
+static int open_locked(const char *path, struct error *error)
+{
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (file < 0)
+        return fail(error, "open", path);
+    if (flock(file, LOCK_EX | LOCK_NB) < 0) {
+        int result = fail(error, "lock", path);
+
+        if (result == -EWOULDBLOCK) {
+            error_set(error, "another portreeved uses %s ([state] directory)", path);
+            result = -EBUSY;
+        }
+        close(file);
+        return result;
+    }
+    return file;
+}
+
+/*
+ * Maps the file where large pages can be put below it: at a multiple of their size. The kernel
+ * chooses such a place by itself only where tmpfs is set to use them; the address is a wish, which
+ * it grants where nothing else is.
+ */
+static void *map_aligned(int file, size_t length)
+{
+    uint8_t *room = mmap(NULL, length + LARGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            *wish = NULL;
+
+    if (room != MAP_FAILED) {
+        wish = room + (-(uintptr_t)room & (LARGE_PAGE - 1));
+        munmap(room, length + LARGE_PAGE);
+    }
+    return mmap(wish, length, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+}
+
+/*
+ * Gives the file its length; memory for it is reserved now, so that no packet meets a full tmpfs
+ * (SIGBUS).
+ */
+static int size_file(struct state *state, const char *path, struct error *error)
+{
+    struct stat status;
+
+    if (fstat(state->file, &status) < 0)
+        return fail(error, "look at", path);
+    if ((size_t)status.st_size != state->length && ftruncate(state->file, 0) < 0)
+        return fail(error, "empty", path);
+    errno = posix_fallocate(state->file, 0, (off_t)state->length);
+    if (errno != 0)
+        return fail(error, "make room in", path);
+    state->map = map_aligned(state->file, state->length);
+    if (state->map == MAP_FAILED) {
+        state->map = NULL;
+        return fail(error, "map", path);
+    }
+    return 0;
+}
+
+int state_open(struct state **out, const char *directory, uint32_t capacity, bool *is_fresh,
+               struct error *error)
+{
+    struct state *state = calloc(1, sizeof(*state));
+    struct state_header header = expected_header(capacity);
+    char path[PATH_MAX + 16];
+    int result;
+
+    if (state == NULL)
+        return -ENOMEM;
+    snprintf(path, sizeof(path), "%s/sessions", directory);
+    state->length = HEADER_ROOM + nat_memory_needed(capacity);
+    result = make_directory(directory, error);
+    state->file = result < 0 ? result : open_locked(path, error);
+    result = state->file;
+    if (result >= 0)
+        result = size_file(state, path, error);
+    if (result < 0) {
+        state_close(state);
+        return result;
+    }
+    *is_fresh = memcmp(state->map, &header, sizeof(header)) != 0;
+    if (*is_fresh) {
+        memset(state->map, 0, state->length);
+        memcpy(state->map, &header, sizeof(header));
+    }
+    *out = state;
+    return 0;
+}
+
+void *state_sessions(struct state *state)
+{
+    return (uint8_t *)state->map + HEADER_ROOM;
+}
+
+void state_close(struct state *state)
+{
+    if (state == NULL)
+        return;
+    if (state->map != NULL)
+        munmap(state->map, state->length);
+    if (state->file >= 0)
+        close(state->file);
+    free(state);
+}

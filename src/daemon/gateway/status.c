@@ -1,0 +1,168 @@
+/*
+ * status.c - how it goes: numbers, rates, and what an admin should look at
+ */
+#include "status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A listing that fails leaves what was read before. */
+static void read_hits(struct gateway *gateway)
+{
+    struct ruleset_hits hits;
+
+    if (gateway->offload != NULL && ruleset_read_hits(gateway->ruleset, &hits) == 0)
+        gateway->hits = hits;
+}
+
+static uint64_t offloaded_packets(const struct gateway *gateway, int hook)
+{
+    return gateway->former_hits.packets[hook] + gateway->hits.packets[hook];
+}
+
+static uint64_t offloaded_bytes(const struct gateway *gateway, int hook)
+{
+    return gateway->former_hits.bytes[hook] + gateway->hits.bytes[hook];
+}
+
+void gateway_begin_hits(struct gateway *gateway)
+{
+    for (int hook = 0; hook < 2; hook++) {
+        gateway->former_hits.packets[hook] += gateway->hits.packets[hook];
+        gateway->former_hits.bytes[hook] += gateway->hits.bytes[hook];
+    }
+    gateway->hits = (struct ruleset_hits){0};
+}
+
+void gateway_measure_rates(struct gateway *gateway)
+{
+    struct rate_sample *sample = &gateway->sample[gateway->sample_next];
+    struct nat_summary nat;
+
+    read_hits(gateway);
+    nat_summarize(gateway_lock(gateway), &nat);
+    gateway_unlock(gateway);
+    for (int hook = 0; hook < 2; hook++) {
+        sample->packets[hook] = nat.counters.packets[hook] + offloaded_packets(gateway, hook);
+        sample->bytes[hook] = nat.counters.bytes[hook] + offloaded_bytes(gateway, hook);
+    }
+    sample->time = gateway_now();
+    gateway->sample_next = (gateway->sample_next + 1) % (RATE_SECONDS + 1);
+}
+
+static void read_rates(const struct gateway *gateway, struct gateway_status *status)
+{
+    const struct rate_sample *newest =
+        &gateway->sample[(gateway->sample_next + RATE_SECONDS) % (RATE_SECONDS + 1)];
+    const struct rate_sample *oldest = &gateway->sample[gateway->sample_next];
+    uint64_t elapsed;
+
+    if (oldest->time == 0) /* the ring is not full yet */
+        oldest = &gateway->sample[0];
+    elapsed = newest->time - oldest->time;
+    for (int hook = 0; hook < 2 && elapsed > 0; hook++) {
+        status->packet_rate[hook] =
+            (newest->packets[hook] - oldest->packets[hook]) * 1000 / elapsed;
+        status->byte_rate[hook] = (newest->bytes[hook] - oldest->bytes[hook]) * 1000 / elapsed;
+    }
+}
+
+static void add_warning(struct gateway_status *status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void add_warning(struct gateway_status *status, const char *format, ...)
+{
+    const size_t max = sizeof(status->warning) / sizeof(status->warning[0]);
+    va_list arguments;
+
+    if (status->warnings >= max)
+        return;
+    va_start(arguments, format);
+    vsnprintf(status->warning[status->warnings++], sizeof(status->warning[0]), format, arguments);
+    va_end(arguments);
+}
+
+/* True when the host forwards IPv4, or when nobody can tell. */
+static bool host_forwards(void)
+{
+    char value = '1';
+    int file = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
+
+    if (file >= 0) {
+        if (read(file, &value, 1) != 1)
+            value = '1';
+        close(file);
+    }
+    return value != '0';
+}
+
+static void find_warnings(const struct gateway *gateway, struct gateway_status *status)
+{
+    if (gateway->address_problem.text[0] != '\0')
+        add_warning(status, "%.250s", gateway->address_problem.text);
+    if (!host_forwards())
+        add_warning(status, "the host does not forward IPv4: sysctl net.ipv4.ip_forward=1");
+    if (status->nat.sessions >= status->nat.sessions_max / 5 * 4)
+        add_warning(status, "the table is %u %% full: [limits] sessions",
+                    (unsigned)((uint64_t)status->nat.sessions * 100 / status->nat.sessions_max));
+    if (status->nat.offload.refused > 0)
+        add_warning(status,
+                    "the kernel has refused to rewrite %llu sessions by itself: their packets take "
+                    "the queue",
+                    (unsigned long long)status->nat.offload.refused);
+    if (gateway->rules_restored > 0)
+        add_warning(status,
+                    "another program has removed our nf_tables rules %u times; they were restored",
+                    gateway->rules_restored);
+    for (uint16_t i = 0; i < status->workers; i++) {
+        unsigned number = (unsigned)gateway->config.queue + i;
+
+        if (status->queue_error[i] != 0)
+            add_warning(status, "queue %u: %s", number, strerror(-status->queue_error[i]));
+        else if (status->queue[i].dropped_full + status->queue[i].dropped_user > 0)
+            add_warning(
+                status, "the kernel has dropped %llu packets before queue %u could take them",
+                (unsigned long long)(status->queue[i].dropped_full + status->queue[i].dropped_user),
+                number);
+    }
+}
+
+static void add_offloaded(struct gateway *gateway, struct gateway_status *status)
+{
+    read_hits(gateway);
+    for (int hook = 0; hook < 2; hook++) {
+        status->offload_packets[hook] = offloaded_packets(gateway, hook);
+        status->offload_bytes[hook] = offloaded_bytes(gateway, hook);
+        status->nat.counters.packets[hook] += status->offload_packets[hook];
+        status->nat.counters.bytes[hook] += status->offload_bytes[hook];
+    }
+}
+
+void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
+{
+    const struct nat *nat;
+
+    memset(status, 0, sizeof(*status));
+    status->started = gateway->started;
+    status->uptime_ms = gateway_now() - gateway->started_ms;
+    memcpy(status->external, gateway->external, sizeof(status->external));
+    status->external_count = gateway->external_count;
+    nat = gateway_lock(gateway);
+    nat_summarize(nat, &status->nat);
+    status->memory = nat_memory(nat);
+    status->offload = gateway->offload != NULL;
+    gateway_unlock(gateway);
+    add_offloaded(gateway, status);
+    read_rates(gateway, status);
+    status->workers = gateway->worker_count;
+    for (uint16_t i = 0; i < gateway->worker_count; i++)
+        status->queue_error[i] =
+            queue_read_statistics((uint16_t)(gateway->config.queue + i), &status->queue[i]);
+    status->queue_expression = ruleset_queue_expression(gateway->ruleset);
+    status->defrag_expression = ruleset_defrag_expression(gateway->ruleset);
+    find_warnings(gateway, status);
+}

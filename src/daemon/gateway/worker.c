@@ -1,0 +1,138 @@
+/*
+ * worker.c - a thread per queue: take a batch, translate it, give it back
+ */
+#include "worker.h"
+
+#include "portreeve/icmp.h"
+#include "portreeve/log.h"
+#include "portreeve/thread.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct worker {
+    struct gateway *gateway;
+    struct queue *queue;
+    uint16_t number;
+    int icmp; /* raw socket for refusals; -1: none, without CAP_NET_RAW */
+    int stop; /* eventfd: readable when the thread is to end */
+    bool running;
+    pthread_t thread;
+};
+
+/* ICMP is best effort: when it cannot be sent, the drop has been counted all the same. */
+static void send_refusal(const struct worker *worker, const struct packet *packet)
+{
+    uint8_t message[ICMP_REFUSAL_MAX];
+    struct sockaddr_in source = {.sin_family = AF_INET};
+
+    memcpy(&source.sin_addr, packet->data + 12,
+           sizeof(source.sin_addr)); /* the core has parsed this header */
+    (void)sendto(worker->icmp, message, icmp_write_refusal(packet, message), MSG_DONTWAIT,
+                 (const struct sockaddr *)&source, sizeof(source));
+}
+
+/*
+ * One batch. The lock is held for the translation alone: receiving and replying are system calls.
+ */
+static int serve_batch(struct worker *worker)
+{
+    struct packet *packets;
+    int count = queue_receive(worker->queue, &packets);
+    struct nat *nat;
+    uint64_t now;
+
+    if (count <= 0)
+        return count;
+    now = gateway_now();
+    nat = gateway_lock_for_packets(worker->gateway);
+    nat_translate_batch(nat, packets, (size_t)count, now);
+    gateway_unlock_and_order(worker->gateway);
+    for (int i = 0; i < count; i++) {
+        if (packets[i].send_refusal)
+            send_refusal(worker, &packets[i]);
+    }
+    return queue_reply(worker->queue);
+}
+
+static void *run(void *argument)
+{
+    struct worker *worker = argument;
+    struct pollfd wait[2] = {{.fd = queue_descriptor(worker->queue), .events = POLLIN},
+                             {.fd = worker->stop, .events = POLLIN}};
+    int last_error = 0;
+
+    while (poll(wait, 2, -1) >= 0 || errno == EINTR) {
+        int result;
+
+        if (wait[1].revents != 0)
+            break;
+        result = serve_batch(worker);
+        /* The same error again would only fill the log: one line when it begins to happen. */
+        if (result < 0 && result != last_error)
+            log_error("queue %u: %s", worker->number, strerror(-result));
+        last_error = result < 0 ? result : 0;
+    }
+    return NULL;
+}
+
+int worker_open(struct worker **out, struct gateway *gateway, const struct queue_options *options,
+                struct error *error)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+    int result;
+
+    if (worker == NULL)
+        return -ENOMEM;
+    worker->gateway = gateway;
+    worker->number = options->number;
+    worker->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->stop < 0) {
+        result = -errno;
+        error_set(error, "cannot make an eventfd: %s", strerror(errno));
+        free(worker);
+        return result;
+    }
+    worker->icmp = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+    if (worker->icmp >= 0)
+        (void)shutdown(worker->icmp, SHUT_RD); /* it only sends */
+    result = queue_open(&worker->queue, options, error);
+    if (result < 0) {
+        if (worker->icmp >= 0)
+            close(worker->icmp);
+        close(worker->stop);
+        free(worker);
+        return result;
+    }
+    *out = worker;
+    return 0;
+}
+
+int worker_start(struct worker *worker)
+{
+    int result = thread_start(&worker->thread, run, worker);
+
+    worker->running = result == 0;
+    return result;
+}
+
+void worker_close(struct worker *worker)
+{
+    const uint64_t one = 1;
+
+    if (worker == NULL)
+        return;
+    if (worker->running && write(worker->stop, &one, sizeof(one)) == (ssize_t)sizeof(one))
+        pthread_join(worker->thread, NULL);
+    queue_close(worker->queue);
+    if (worker->icmp >= 0)
+        close(worker->icmp);
+    close(worker->stop);
+    free(worker);
+}

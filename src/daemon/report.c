@@ -1,0 +1,32 @@
+/*
+ * report.c - functions for those who want to be told what is wrong, and telling them
+ */
+#include "portreeve/report.h"
+
+#include "portreeve/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void report_error(void *context, const char *message)
+{
+    (void)context;
+    log_error("%s", message);
+}
+
+void report_warning(void *context, const char *message)
+{
+    (void)context;
+    log_warning("%s", message);
+}
+
+void report_format(config_report *report, void *context, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    report(context, text);
+}
