@@ -36,12 +36,31 @@ uint16_t policy_forward_at(const struct policy *policy, uint8_t protocol, uint16
     return index < PROTOCOL_PORTS_COUNT ? policy->tables.listen[index][external_port] : POLICY_NONE;
 }
 
+/* The port of a target that this external port leads to. */
+static uint16_t target_port(const struct forward *forward, const struct endpoint *target,
+                            uint16_t external_port)
+{
+    return (uint16_t)(target->port + (external_port - forward->listen.first));
+}
+
 struct endpoint policy_forward_target(const struct forward *forward, uint16_t external_port)
 {
-    struct endpoint target = forward->to;
+    const struct endpoint *first = &forward->target[0];
 
-    target.port = (uint16_t)(target.port + (external_port - forward->listen.first));
-    return target;
+    return (struct endpoint){first->address, target_port(forward, first, external_port)};
+}
+
+bool policy_forward_delivers(const struct forward *forward, uint16_t external_port,
+                             const struct endpoint *internal)
+{
+    for (size_t i = 0; i < forward->target_count; i++) {
+        const struct endpoint *target = &forward->target[i];
+
+        if (address_equal(&target->address, &internal->address) &&
+            target_port(forward, target, external_port) == internal->port)
+            return true;
+    }
+    return false;
 }
 
 /* True when the entry lies at or before the endpoint, in the table's order. */

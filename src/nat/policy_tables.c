@@ -27,12 +27,12 @@
 #include <string.h>
 
 /*
- * The last port a forward delivers to. What would run past 65535 is the configuration's error; here
- * it is cut.
+ * The last port of a target that a forward delivers to. What would run past 65535 is the
+ * configuration's error; here it is cut.
  */
-static uint16_t target_last(const struct forward *forward)
+static uint16_t target_last(const struct forward *forward, const struct endpoint *target)
 {
-    uint32_t last = (uint32_t)forward->to.port + forward->listen.last - forward->listen.first;
+    uint32_t last = (uint32_t)target->port + forward->listen.last - forward->listen.first;
 
     return last > UINT16_MAX ? UINT16_MAX : (uint16_t)last;
 }
@@ -135,16 +135,16 @@ static bool build_targets(struct policy *policy, enum protocol_index protocol)
 
     if (policy->forward_count == 0)
         return true;
-    table->entries = malloc(policy->forward_count * sizeof(*table->entries));
+    table->entries = malloc(policy->forward_count * FORWARD_TARGETS_MAX * sizeof(*table->entries));
     if (!table->entries)
         return false;
     for (size_t i = 0; i < policy->forward_count; i++) {
         const struct forward *forward = &policy->forwards[i];
 
-        if (forward->protocols & 1u << protocol)
+        for (size_t t = 0; forward->protocols & 1u << protocol && t < forward->target_count; t++)
             table->entries[table->count++] = (struct target_entry){
-                .address = forward->to.address,
-                .ports = {forward->to.port, target_last(forward)},
+                .address = forward->target[t].address,
+                .ports = {forward->target[t].port, target_last(forward, &forward->target[t])},
                 .forward = (uint16_t)i,
                 .longer = INDEX_NONE,
             };

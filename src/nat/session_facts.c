@@ -35,11 +35,10 @@ bool session_forward_allows(const struct nat *nat, const struct session *session
                             uint16_t forward)
 {
     const struct forward *rule = policy_forward(nat->policy, forward);
-    struct endpoint target = policy_forward_target(rule, session_external(session, role).port);
-    struct endpoint internal = session_internal(session, role),
-                    initiator = session_source(session, ROLE_INITIATOR);
+    const struct endpoint internal = session_internal(session, role),
+                          initiator = session_source(session, ROLE_INITIATOR);
 
-    if (!endpoint_equal(&target, &internal))
+    if (!policy_forward_delivers(rule, session_external(session, role).port, &internal))
         return false;
     return role == ROLE_INITIATOR || policy_forward_allows(rule, &initiator.address);
 }

@@ -89,7 +89,7 @@ static int send_pieces(const struct queue *queue, struct iovec *pieces, size_t c
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     struct msghdr datagram = {
         .msg_name = &kernel, .msg_namelen = sizeof(kernel), .msg_iov = pieces, .msg_iovlen = count};
-    struct pollfd writable = {.fd = queue_descriptor(queue), .events = POLLOUT};
+    struct pollfd writable = {.fd = mnl_socket_get_fd(queue->socket), .events = POLLOUT};
 
     for (int tries = 0; sendmsg(writable.fd, &datagram, MSG_DONTWAIT) < 0; tries++) {
         if (errno != EINTR && errno != EAGAIN)

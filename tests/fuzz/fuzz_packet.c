@@ -92,7 +92,8 @@ static void add_forward(struct policy *policy, uint16_t port, struct endpoint to
     struct forward forward = {.name = "forward",
                               .protocols = FORWARD_TCP | FORWARD_UDP,
                               .listen = {port, port},
-                              .to = to};
+                              .target = {to},
+                              .target_count = 1};
 
     forward.allow = allow;
     forward.allow_count = allow != NULL;

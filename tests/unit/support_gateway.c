@@ -27,8 +27,10 @@ void add_share(struct policy *policy, const char *name, const char *source, uint
 void add_forward(struct policy *policy, const char *name, uint8_t protocols, uint16_t first,
                  uint16_t last, const char *to, const char *allow)
 {
-    struct forward forward = {
-        .protocols = protocols, .listen = {first, last}, .to = endpoint_of(to)};
+    struct forward forward = {.protocols = protocols,
+                              .listen = {first, last},
+                              .target = {endpoint_of(to)},
+                              .target_count = 1};
     struct prefix prefix;
 
     snprintf(forward.name, sizeof(forward.name), "%s", name);

@@ -124,7 +124,7 @@ START_TEST(every_key_is_understood)
     ck_assert_uint_eq(ssh->protocols, FORWARD_TCP);
     ck_assert_uint_eq(ssh->listen.first, 2222);
     ck_assert_uint_eq(ssh->listen.last, 2222);
-    assert_endpoint(&ssh->to, "10.0.0.22:22");
+    assert_endpoint(&ssh->target[0], "10.0.0.22:22");
     ck_assert_uint_eq(ssh->allow_count, 2);
     assert_prefix(&ssh->allow[1], "203.0.113.77/32");
     ck_assert_str_eq(ssh->owner, "netops");

@@ -49,7 +49,8 @@ static void add_forward(const char *name, uint8_t protocols, uint16_t first, uin
     struct forward forward = {.protocols = protocols, .listen = {first, last}};
 
     snprintf(forward.name, sizeof(forward.name), "%s", name);
-    ck_assert(text_parse_endpoint(to, &forward.to));
+    ck_assert(text_parse_endpoint(to, &forward.target[0]));
+    forward.target_count = 1;
     ck_assert(policy_add_forward(policy, &forward));
 }
 
@@ -412,12 +413,14 @@ static void fill_randomly(void)
             .protocols = (uint8_t)(1 + random_below(3)),
             .listen = {first,
                        (uint16_t)(first + (random_below(3) ? random_below(4) : random_below(60)))},
-            .to = {address_from_ipv4(0x0a000000 + random_below(3)),
-                   (uint16_t)(1 + random_below(100))},
+            .target_count = 1,
+            .target[0] = {address_from_ipv4(0x0a000000 + random_below(3)),
+                          (uint16_t)(1 + random_below(100))},
         };
 
         if (random_below(10) == 0)
-            forward.to.port = (uint16_t)(65535 - (forward.listen.last - forward.listen.first));
+            forward.target[0].port =
+                (uint16_t)(65535 - (forward.listen.last - forward.listen.first));
         ck_assert(policy_add_forward(policy, &forward));
     }
     for (int i = 0; i < 10; i++)
@@ -482,14 +485,15 @@ static uint16_t naive_forward_to(uint8_t protocol, const struct endpoint *intern
 
     for (size_t i = 0; i < policy_forward_count(policy); i++) {
         const struct forward *forward = policy_forward(policy, i);
-        int offset = internal->port - forward->to.port;
+        int offset = internal->port - forward->target[0].port;
 
         if (!(forward->protocols & bit_of(protocol)) ||
-            !address_equal(&forward->to.address, &internal->address) || offset < 0 ||
-            offset > forward->listen.last - forward->listen.first || forward->to.port <= begins)
+            !address_equal(&forward->target[0].address, &internal->address) || offset < 0 ||
+            offset > forward->listen.last - forward->listen.first ||
+            forward->target[0].port <= begins)
             continue;
         best = (uint16_t)i;
-        begins = forward->to.port;
+        begins = forward->target[0].port;
         *port = (uint16_t)(forward->listen.first + offset);
     }
     return best;

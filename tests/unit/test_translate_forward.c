@@ -311,6 +311,47 @@ START_TEST(a_refused_packet_leaves_nothing_behind)
 }
 END_TEST
 
+/* Two targets: a new connection gets the first, and each of them is the forward's. */
+static struct policy *policy_with_two_targets(const char *first, const char *second)
+{
+    struct policy *policy = lab_policy(FILTERING_ADDRESS_DEPENDENT);
+    struct forward forward = {.name = "web",
+                              .protocols = FORWARD_TCP,
+                              .listen = {80, 89},
+                              .target = {endpoint_of(first), endpoint_of(second)},
+                              .target_count = 2};
+
+    ck_assert(policy_add_forward(policy, &forward));
+    return policy;
+}
+
+START_TEST(a_new_connection_goes_to_the_first_target_and_each_target_answers_as_the_forward)
+{
+    struct sample sample;
+
+    gateway_start(&gateway, policy_with_two_targets("10.0.0.80:8080", "10.0.0.81:9090"));
+    make_tcp(&sample, REMOTE ":5000", EXTERNAL ":81", TCP_SYN);
+    ck_assert_int_eq(arrive(&gateway, &sample), DROP_NONE);
+    ck_assert_str_eq(destination_of(&sample), "10.0.0.80:8081");
+    ck_assert_str_eq(tcp_out(&gateway, "10.0.0.81:9092", REMOTE ":25", TCP_SYN), EXTERNAL ":82");
+    gateway_stop(&gateway);
+}
+END_TEST
+
+START_TEST(a_connection_lives_on_while_its_target_is_one_of_the_forwards)
+{
+    gateway_start(&gateway, policy_with_two_targets("10.0.0.80:8080", "10.0.0.81:9090"));
+    ck_assert_int_eq(tcp_in(&gateway, REMOTE ":5000", EXTERNAL ":80", TCP_SYN), DROP_NONE);
+    ck_assert_uint_eq(gateway_change_policy(
+                          &gateway, policy_with_two_targets("10.0.0.81:9090", "10.0.0.80:8080")),
+                      0);
+    ck_assert_uint_eq(gateway_change_policy(
+                          &gateway, policy_with_two_targets("10.0.0.81:9090", "10.0.0.82:8080")),
+                      1);
+    gateway_stop(&gateway);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -332,6 +373,8 @@ int main(void)
         forged_sources_from_outside_are_dropped,
         an_address_that_the_gateway_does_not_have_forwards_nothing,
         a_refused_packet_leaves_nothing_behind,
+        a_new_connection_goes_to_the_first_target_and_each_target_answers_as_the_forward,
+        a_connection_lives_on_while_its_target_is_one_of_the_forwards,
     };
 
     return RUN_TESTS("translate forward", tests);

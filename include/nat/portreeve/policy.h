@@ -56,13 +56,16 @@ enum forward_protocols {
 #undef X
 };
 
+#define FORWARD_TARGETS_MAX 4
+
 struct forward {
     char name[POLICY_NAME_MAX];
     uint8_t protocols;        /* enum forward_protocols, or-ed */
     bool runtime;             /* added over the control socket, not by the configuration */
     struct port_range listen; /* external ports */
-    /* internal endpoint of listen.first; the ports of a range follow one to one */
-    struct endpoint to;
+    /* internal endpoints of listen.first; the ports of a range follow one to one */
+    struct endpoint target[FORWARD_TARGETS_MAX];
+    size_t target_count;  /* at least 1; the configuration gives one so far */
     struct prefix *allow; /* owned by the policy; none: anyone */
     size_t allow_count;
     char owner[POLICY_TEXT_MAX];
@@ -160,8 +163,13 @@ uint16_t policy_share_of(const struct policy *policy, const struct address *inte
 /* The forward that listens on this external port, or POLICY_NONE. */
 uint16_t policy_forward_at(const struct policy *policy, uint8_t protocol, uint16_t external_port);
 
-/* The internal endpoint that `forward` delivers this external port to. */
+/* The internal endpoint that `forward` delivers a new session to this external port to. */
 struct endpoint policy_forward_target(const struct forward *forward, uint16_t external_port);
+
+/* True when `forward` delivers this external port to this internal endpoint, as any target of it.
+ */
+bool policy_forward_delivers(const struct forward *forward, uint16_t external_port,
+                             const struct endpoint *internal);
 
 /*
  * The forward that delivers to this internal endpoint, or POLICY_NONE; *external_port is where it

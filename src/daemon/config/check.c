@@ -228,12 +228,13 @@ static void check_pools(struct reading *reading)
 void config_check_target(struct reading *reading, const struct section *section)
 {
     const struct forward *forward = &section->forward;
-    unsigned last = (unsigned)forward->to.port + forward->listen.last - forward->listen.first;
+    unsigned last =
+        (unsigned)forward->target[0].port + forward->listen.last - forward->listen.first;
     char text[ENDPOINT_TEXT_MAX];
 
     if (last > UINT16_MAX)
         config_conflict(
-            reading, section, FORWARD_TO, text_format_endpoint(&forward->to, text),
+            reading, section, FORWARD_TO, text_format_endpoint(&forward->target[0], text),
             "%u ports from there on would end at %u; expected the last one to be at most 65535",
             forward->listen.last - forward->listen.first + 1u, last);
 }
@@ -244,9 +245,10 @@ static void check_target_is_inside(struct reading *reading, const struct section
     char text[ENDPOINT_TEXT_MAX];
 
     for (size_t i = 0; i < config->external_address_count; i++) {
-        if (address_equal(&config->external_address[i], &section->forward.to.address))
+        if (address_equal(&config->external_address[i], &section->forward.target[0].address))
             config_conflict(
-                reading, section, FORWARD_TO, text_format_endpoint(&section->forward.to, text),
+                reading, section, FORWARD_TO,
+                text_format_endpoint(&section->forward.target[0], text),
                 "this is an external address of the gateway; expected a host behind it");
     }
 }

@@ -117,8 +117,10 @@ static enum outcome take_to(struct reading *reading, struct section *section, co
     if (!text_parse_endpoint(value, &endpoint))
         return not_an_endpoint(reading, value);
     outcome = config_take_host(reading, value, &endpoint.address);
-    if (outcome == VALUE_TAKEN)
-        section->forward.to = endpoint;
+    if (outcome == VALUE_TAKEN) {
+        section->forward.target[0] = endpoint;
+        section->forward.target_count = 1;
+    }
     return outcome;
 }
 

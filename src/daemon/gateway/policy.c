@@ -77,14 +77,23 @@ static void exclude_local_sockets(struct policy *policy)
         log_warning("the pool may meet ports of the gateway's own sockets: %s", error.text);
 }
 
+static bool is_external(const struct gateway *gateway, const struct address *address)
+{
+    for (size_t i = 0; i < gateway->external_count; i++) {
+        if (address_equal(address, &gateway->external[i]))
+            return true;
+    }
+    return false;
+}
+
 /* A forward to the gateway's own external address would come back to it for ever. */
 static bool targets_external(const struct gateway *gateway, const struct policy *policy,
                              const char *name, config_report *report, void *context)
 {
     const struct forward *forward = policy_find_forward(policy, name);
 
-    for (size_t i = 0; forward != NULL && i < gateway->external_count; i++) {
-        if (address_equal(&forward->to.address, &gateway->external[i])) {
+    for (size_t i = 0; forward != NULL && i < forward->target_count; i++) {
+        if (is_external(gateway, &forward->target[i].address)) {
             report_format(
                 report, context,
                 "forward '%s' delivers to the gateway's own external address; expected an "

@@ -38,26 +38,37 @@ static size_t collect_sources(const struct policy *policy, struct prefix *out)
     return count;
 }
 
+static size_t collect_targets(const struct policy *policy, struct address *out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < policy_forward_count(policy); i++) {
+        const struct forward *forward = policy_forward(policy, i);
+
+        for (size_t n = 0; n < forward->target_count; n++, count++) {
+            if (out != NULL)
+                out[count] = forward->target[n].address;
+        }
+    }
+    return count;
+}
+
 static bool contents_fill(struct contents *contents, const struct gateway *gateway,
                           const struct policy *policy)
 {
-    size_t targets = policy_forward_count(policy);
-
     contents->sources = calloc(collect_sources(policy, NULL) + 1, sizeof(struct prefix));
-    contents->targets = calloc(targets + 1, sizeof(struct address));
+    contents->targets = calloc(collect_targets(policy, NULL) + 1, sizeof(struct address));
     contents->tcp = calloc(32768, sizeof(struct port_range));
     contents->udp = calloc(32768, sizeof(struct port_range));
     if (!contents->sources || !contents->targets || !contents->tcp || !contents->udp)
         return false;
-    for (size_t i = 0; i < targets; i++)
-        contents->targets[i] = policy_forward(policy, i)->to.address;
     contents->view = (struct ruleset_contents){
         .external = gateway->external,
         .external_count = gateway->external_count,
         .sources = contents->sources,
         .source_count = collect_sources(policy, contents->sources),
         .targets = contents->targets,
-        .target_count = targets,
+        .target_count = collect_targets(policy, contents->targets),
         .tcp = contents->tcp,
         .tcp_count = policy_published(policy, PROTOCOL_TCP, contents->tcp, 32768),
         .udp = contents->udp,

@@ -72,7 +72,7 @@ static json_t *to_json(const struct forward *forward)
 
     json_object_set_new(object, "name", json_string(forward->name));
     json_object_set_new(object, "listen", listen_text(forward));
-    json_object_set_new(object, "to", json_string(text_format_endpoint(&forward->to, to)));
+    json_object_set_new(object, "to", json_string(text_format_endpoint(&forward->target[0], to)));
     if (forward->allow_count > 0)
         json_object_set_new(object, "allow", allow_text(forward));
     if (forward->owner[0] != '\0')
