@@ -120,15 +120,17 @@ static int check_config(const struct options *options)
     return EXIT_OK;
 }
 
-static int watch(const struct daemon *daemon, int descriptor)
+/* Of the call that has just failed. */
+static int fail(struct error *error, const char *what)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = descriptor};
+    int result = -errno;
 
-    return epoll_ctl(daemon->epoll, EPOLL_CTL_ADD, descriptor, &event) < 0 ? -errno : 0;
+    error_set(error, "the main loop: cannot %s: %s", what, strerror(-result));
+    return result;
 }
 
 /* Signals are blocked before any thread exists, so that only the signalfd ever sees them. */
-static int open_loop(struct daemon *daemon)
+static int open_loop(struct daemon *daemon, struct error *error)
 {
     const struct itimerspec every_second = {{.tv_sec = 1}, {.tv_sec = 1}};
     sigset_t signals;
@@ -140,11 +142,16 @@ static int open_loop(struct daemon *daemon)
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     daemon->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (daemon->signals < 0)
+        return fail(error, "make a signalfd");
     daemon->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (daemon->timer < 0)
+        return fail(error, "make a timerfd");
+    if (timerfd_settime(daemon->timer, 0, &every_second, NULL) < 0)
+        return fail(error, "set its timer");
     daemon->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (daemon->signals < 0 || daemon->timer < 0 || daemon->epoll < 0 ||
-        timerfd_settime(daemon->timer, 0, &every_second, NULL) < 0)
-        return -errno;
+    if (daemon->epoll < 0)
+        return fail(error, "make an epoll");
     return 0;
 }
 
@@ -158,6 +165,7 @@ static int open_control(struct daemon *daemon, const struct config *config, stru
         control_open(&daemon->control, config->control_socket, config->control_group, error);
 
     if (result == -ENOENT && strcmp(config->control_group, DEFAULT_GROUP) == 0) {
+        *error = (struct error){0};
         log_info("there is no group '" DEFAULT_GROUP
                  "': only root may use the control socket (groupadd --system " DEFAULT_GROUP
                  " to let its members look)");
@@ -178,9 +186,7 @@ static int start(struct daemon *daemon, struct error *error)
     if (daemon->options.debug)
         config.log = (struct log_options){LOG_LEVEL_DEBUG, LOG_TARGET_STDERR};
     log_open(&config.log);
-    result = open_loop(daemon);
-    if (result < 0)
-        error_set(error, "cannot set up the main loop: %s", strerror(-result));
+    result = open_loop(daemon, error);
     if (result == 0)
         result = open_control(daemon, &config, error);
     if (result < 0) {
@@ -192,16 +198,21 @@ static int start(struct daemon *daemon, struct error *error)
 
 static int watch_all(struct daemon *daemon, struct error *error)
 {
-    int descriptors[] = {daemon->signals, daemon->timer, control_descriptor(daemon->control),
-                         gateway_addresses_descriptor(daemon->gateway)};
+    const struct {
+        const char *what;
+        int descriptor;
+    } watched[] = {
+        {"watch the signalfd", daemon->signals},
+        {"watch its timer", daemon->timer},
+        {"watch the control socket", control_descriptor(daemon->control)},
+        {"watch the external addresses", gateway_addresses_descriptor(daemon->gateway)},
+    };
 
-    for (size_t i = 0; i < sizeof(descriptors) / sizeof(descriptors[0]); i++) {
-        int result = watch(daemon, descriptors[i]);
+    for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = watched[i].descriptor};
 
-        if (result < 0) {
-            error_set(error, "cannot set up the main loop: %s", strerror(-result));
-            return result;
-        }
+        if (epoll_ctl(daemon->epoll, EPOLL_CTL_ADD, watched[i].descriptor, &event) < 0)
+            return fail(error, watched[i].what);
     }
     return 0;
 }

@@ -3,6 +3,9 @@
  */
 #include "notify.h"
 
+#include "portreeve/log.h"
+
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +27,10 @@ void notify_send(const char *state)
     if (path[0] == '@')
         address.sun_path[0] = '\0'; /* abstract */
     socket_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (socket_fd < 0)
-        return;
-    (void)sendto(socket_fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
-                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
-    close(socket_fd);
+    if (socket_fd < 0 ||
+        sendto(socket_fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
+               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
+        log_warning("cannot tell the service manager at %s '%s': %s", path, state, strerror(errno));
+    if (socket_fd >= 0)
+        close(socket_fd);
 }

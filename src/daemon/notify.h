@@ -6,7 +6,7 @@
 
 /*
  * Sends `state` ("READY=1", "RELOADING=1\nMONOTONIC_USEC=...", "STOPPING=1") to $NOTIFY_SOCKET.
- * Does nothing without one; errors do not matter to the daemon's work and are ignored.
+ * Does nothing without one; an error does not matter to the daemon's work, and is logged.
  */
 void notify_send(const char *state);
 

@@ -95,14 +95,14 @@ class Daemon:
 
     def launch(self, *arguments, wrapper=(), environment=None):
         """Starts the program and does not wait."""
+        if self._reserved is None:
+            self._reserved = self.lab.gw.read_sysctl("net.ipv4.ip_local_reserved_ports")
         self.process = self.lab.gw.start(*wrapper, *self.command(*arguments), environment=environment,
                                          directory=self.directory)
         return self.process
 
     def start(self, *arguments):
         """Starts the program and waits until it says READY=1, as the service manager would."""
-        if self._reserved is None:
-            self._reserved = self.lab.gw.read_sysctl("net.ipv4.ip_local_reserved_ports")
         with notify_socket(self.directory) as (notifications, path):
             self.launch(*arguments, environment={"NOTIFY_SOCKET": str(path)})
             self.process.until(lambda: "READY=1" in received(notifications), "portreeved says READY=1", START_SECONDS)

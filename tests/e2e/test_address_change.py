@@ -228,3 +228,14 @@ def test_rfc4787_req7_only_an_address_of_the_inside_is_no_external_address(lab, 
         with daemon.dropping("no-external-address"):
             client.sendto(b"nowhere to go", (lab.out.address, 7))
         assert_silent(server)
+
+
+def test_a_reload_that_makes_an_address_one_of_the_inside_or_no_longer_is_followed(lab, daemon, uplink):
+    try:
+        daemon.reload(CONFIG + f"[share near]\nsource = {EXTERNAL}/32\nports = 60000-60099\n")
+        assert uplink.used() == []
+        assert any(f"{EXTERNAL} on wan0 is inside" in warning for warning in daemon.status()["warnings"])
+    finally:
+        daemon.reload(CONFIG)
+    assert uplink.used() == [EXTERNAL]
+    assert daemon.status()["warnings"] == []

@@ -9,6 +9,7 @@ import pytest
 
 import process
 from daemon import DAEMON, SHARE, Daemon, tables
+from deadline import eventually
 from lab import EXTERNAL
 from traffic import udp_round_trip
 
@@ -114,6 +115,31 @@ def test_a_socket_that_nobody_listens_on_is_replaced(lab, start_daemon):
 
 def test_a_group_that_does_not_exist(refused):
     assert "no-such-group" in refused(SHARE + "[control]\ngroup = no-such-group\n")
+
+
+def starts_with(daemon, descriptors):
+    """Whether it says that it is ready; if not, it has ended."""
+    launched = daemon.launch(wrapper=["prlimit", f"--nofile={descriptors}"])
+    eventually(lambda: not launched.running or "is ready" in launched.stderr(), "a start or an end", 10)
+    return launched.running
+
+
+def test_too_few_descriptors_are_blamed_on_nothing_else(lab):
+    """Wherever the start stops: the default group's being missing is no error, and forgotten by then."""
+    daemon, limit = Daemon(lab, SHARE), 6
+    try:
+        while not starts_with(daemon, limit):
+            words = daemon.process.stderr()
+            # A sanitizer that finds no descriptor either has words of its own.
+            error = [line for line in words.splitlines() if line.startswith("portreeved: error:")][-1]
+            assert "Too many open files" in error, f"{limit} descriptors: {words}"
+            assert "does not exist" not in error and "no group" not in error, f"{limit} descriptors: {words}"
+            assert not tables(lab)
+            limit += 1
+        daemon.stop()
+    finally:
+        daemon.abandon()
+    assert limit > 18
 
 
 def test_a_file_where_the_socket_should_be_is_left_alone(lab):

@@ -48,6 +48,12 @@ static int set_paths(struct control *control, const char *path, struct error *er
     return 0;
 }
 
+/* getgrnam_r(3): what is not there is no error, but some sources of names make one of it. */
+static bool is_not_found(int result)
+{
+    return result == 0 || result == ENOENT || result == ESRCH;
+}
+
 static int find_group(struct control *control, const char *name, struct error *error)
 {
     struct group entry, *found = NULL;
@@ -61,10 +67,16 @@ static int find_group(struct control *control, const char *name, struct error *e
     if (found != NULL)
         control->gid = found->gr_gid;
     free(buffer);
+    if (found == NULL && is_not_found(result)) {
+        error_set(error,
+                  "the control socket's group '%s' does not exist; groupadd --system makes one",
+                  name);
+        return -ENOENT;
+    }
     if (found == NULL) {
-        error_set(error, "the control socket's group '%s' %s", name,
-                  result == 0 ? "does not exist; groupadd --system makes one" : strerror(result));
-        return result == 0 ? -ENOENT : -result;
+        error_set(error, "cannot look up the control socket's group '%s': %s", name,
+                  strerror(result));
+        return -result;
     }
     snprintf(control->group, sizeof(control->group), "%s", name);
     return 0;
@@ -150,26 +162,30 @@ static void set_address(struct sockaddr_un *address, const char *path)
     strcpy(address->sun_path, path);
 }
 
-/* Some other program may listen there without our lock. */
-static bool somebody_listens(const char *path)
+/* Some other program may listen there without our lock: then -EADDRINUSE. */
+static int check_nobody_listens(const char *path, struct error *error)
 {
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sockaddr_un address;
     bool answered;
 
     if (probe < 0)
-        return false;
+        return fail(error, -errno, "open a socket to try", path);
     set_address(&address, path);
     /* EAGAIN: its backlog is full, but it is there */
     answered = connect(probe, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN;
     close(probe);
-    return answered;
+    if (!answered)
+        return 0;
+    error_set(error, "another program answers on %s", path);
+    return -EADDRINUSE;
 }
 
 /* Removes what a daemon that was killed left behind, and nothing else. */
 static int clear_path(const char *path, struct error *error)
 {
     struct stat status;
+    int result;
 
     if (lstat(path, &status) < 0)
         return errno == ENOENT ? 0 : fail(error, -errno, "look at", path);
@@ -177,11 +193,10 @@ static int clear_path(const char *path, struct error *error)
         error_set(error, "%s exists and is not a socket; it is not removed", path);
         return -EEXIST;
     }
-    if (somebody_listens(path)) {
-        error_set(error, "another program answers on %s", path);
-        return -EADDRINUSE;
-    }
-    return unlink(path) < 0 ? fail(error, -errno, "remove the old socket", path) : 0;
+    result = check_nobody_listens(path, error);
+    if (result == 0 && unlink(path) < 0)
+        result = fail(error, -errno, "remove the old socket", path);
+    return result;
 }
 
 /* ---- the socket ---- */
@@ -217,8 +232,9 @@ static int open_epoll(struct control *control, struct error *error)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
 
     control->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (control->epoll < 0 ||
-        epoll_ctl(control->epoll, EPOLL_CTL_ADD, control->listener, &event) < 0)
+    if (control->epoll < 0)
+        return fail(error, -errno, "make an epoll for", control->path);
+    if (epoll_ctl(control->epoll, EPOLL_CTL_ADD, control->listener, &event) < 0)
         return fail(error, -errno, "watch", control->path);
     return 0;
 }

@@ -32,24 +32,37 @@ static size_t choose_addresses(struct gateway *gateway, struct address *found, s
     char text[ADDRESS_TEXT_MAX];
     size_t chosen = 0;
 
-    error_set(&gateway->address_problem, "%s", "");
+    gateway->has_address_problem = false;
     for (size_t i = 0; i < count; i++) {
         if (!is_configured(&gateway->config, &found[i]))
             continue;
-        if (meets_inside(gateway->active, &found[i]))
-            error_set(&gateway->address_problem,
-                      "%s on %s is inside a share's source: it is not used as an external address",
-                      text_format_address(&found[i], text), gateway->config.external);
-        else
+        if (!meets_inside(gateway->active, &found[i])) {
             found[chosen++] = found[i];
+            continue;
+        }
+        error_set(&gateway->address_problem,
+                  "%s on %s is inside a share's source: it is not used as an external address",
+                  text_format_address(&found[i], text), gateway->config.external);
+        gateway->has_address_problem = true;
     }
-    if (chosen == 0 && gateway->address_problem.text[0] == '\0')
+    if (chosen == 0 && !gateway->has_address_problem) {
         error_set(&gateway->address_problem,
                   "%s has no %s address: nothing can be translated until it gets one",
                   gateway->config.external,
                   gateway->config.external_address_count > 0 ? "configured external"
                                                              : "global IPv4");
+        gateway->has_address_problem = true;
+    }
     return chosen;
+}
+
+bool gateway_addresses_fit(const struct gateway *gateway)
+{
+    for (size_t i = 0; i < gateway->external_count; i++) {
+        if (meets_inside(gateway->active, &gateway->external[i]))
+            return false;
+    }
+    return !gateway->has_address_problem;
 }
 
 static void limit_mss(struct gateway *gateway)
@@ -91,6 +104,8 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
 
     if (read < 0 && read != -ENODEV)
         return read;
+    if (read < 0) /* it may come back, and we shall be told */
+        *error = (struct error){0};
     count = choose_addresses(gateway, found, read < 0 ? 0 : (size_t)read);
     if (count > EXTERNAL_ADDRESSES_MAX)
         count = EXTERNAL_ADDRESSES_MAX;
@@ -100,7 +115,7 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
     gateway->external_count = count;
     ended = set_external(gateway, found, count);
     limit_mss(gateway);
-    if (gateway->address_problem.text[0] != '\0')
+    if (gateway->has_address_problem)
         log_warning("%s", gateway->address_problem.text);
     for (size_t i = 0; differs && i < count; i++)
         log_info("external address %s on %s", text_format_address(&found[i], text),

@@ -195,18 +195,20 @@ static int lock_namespace(struct gateway *gateway, struct error *error)
 {
     static const char name[] = "\0portreeved";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int result = 0;
+    int result;
 
     memcpy(address.sun_path, name, sizeof(name) - 1);
     gateway->namespace_lock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (gateway->namespace_lock < 0 ||
+    if (gateway->namespace_lock >= 0 &&
         bind(gateway->namespace_lock, (const struct sockaddr *)&address,
-             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1)) < 0) {
-        result = -errno;
-        error_set(error, "%s",
-                  result == -EADDRINUSE ? "another portreeved runs in this network namespace"
-                                        : strerror(-result));
-    }
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1)) == 0)
+        return 0;
+    result = -errno;
+    if (result == -EADDRINUSE)
+        error_set(error, "another portreeved runs in this network namespace");
+    else
+        error_set(error, "cannot %s the socket that locks this network namespace: %s",
+                  gateway->namespace_lock < 0 ? "open" : "bind", strerror(-result));
     return result;
 }
 

@@ -66,7 +66,8 @@ struct gateway {
     uint64_t started_ms;
     struct rate_sample sample[RATE_SECONDS + 1];
     size_t sample_next;
-    struct error address_problem; /* shown as a warning while it lasts */
+    bool has_address_problem;
+    struct error address_problem; /* while there is one: shown as a warning */
 };
 
 /*

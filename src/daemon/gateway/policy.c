@@ -202,7 +202,8 @@ static void adopt_config(struct gateway *gateway, struct config *next)
     config_free(&gateway->config);
     gateway->config = *next;
     log_open(&gateway->config.log);
-    if (addresses_differ && gateway_refresh_addresses(gateway, &error) < 0)
+    if ((addresses_differ || !gateway_addresses_fit(gateway)) &&
+        gateway_refresh_addresses(gateway, &error) < 0)
         log_error("%s", error.text);
 }
 

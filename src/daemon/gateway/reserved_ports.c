@@ -29,6 +29,8 @@ static size_t read_note(const char *directory, struct port_range *ranges)
 
     note_path(path, directory);
     file = fopen(path, "re");
+    if (file == NULL && errno != ENOENT)
+        log_warning("cannot read %s: %s; ports that it names stay reserved", path, strerror(errno));
     if (file == NULL)
         return 0;
     while (count < RANGES_MAX && fgets(line, sizeof(line), file) != NULL) {

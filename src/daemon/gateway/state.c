@@ -4,6 +4,7 @@
 #include "state.h"
 
 #include "portreeve/large_pages.h"
+#include "portreeve/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,9 +41,12 @@ struct state {
 
 static void read_boot_id(char *out, size_t size)
 {
-    int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    static const char path[] = "/proc/sys/kernel/random/boot_id";
+    int file = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t length = file < 0 ? -1 : read(file, out, size - 1);
 
+    if (length < 0)
+        log_warning("cannot read %s: %s; no earlier run's sessions go on", path, strerror(errno));
     out[length > 0 ? length : 0] = '\0';
     if (file >= 0)
         close(file);
@@ -152,9 +156,11 @@ int state_open(struct state **out, const char *directory, uint32_t capacity, boo
     char path[PATH_MAX + 16];
     int result;
 
-    if (state == NULL)
-        return -ENOMEM;
     snprintf(path, sizeof(path), "%s/sessions", directory);
+    if (state == NULL) {
+        error_set(error, "not enough memory for the state of %s", path);
+        return -ENOMEM;
+    }
     state->length = HEADER_ROOM + nat_memory_needed(capacity);
     result = make_directory(directory, error);
     state->file = result < 0 ? result : open_locked(path, error);
@@ -165,7 +171,7 @@ int state_open(struct state **out, const char *directory, uint32_t capacity, boo
         state_close(state);
         return result;
     }
-    *is_fresh = memcmp(state->map, &header, sizeof(header)) != 0;
+    *is_fresh = header.boot_id[0] == '\0' || memcmp(state->map, &header, sizeof(header)) != 0;
     if (*is_fresh) {
         memset(state->map, 0, state->length);
         memcpy(state->map, &header, sizeof(header));

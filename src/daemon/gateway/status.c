@@ -102,7 +102,7 @@ static bool host_forwards(void)
 
 static void find_warnings(const struct gateway *gateway, struct gateway_status *status)
 {
-    if (gateway->address_problem.text[0] != '\0')
+    if (gateway->has_address_problem)
         add_warning(status, "%.250s", gateway->address_problem.text);
     if (!host_forwards())
         add_warning(status, "the host does not forward IPv4: sysctl net.ipv4.ip_forward=1");

@@ -82,27 +82,47 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* Without the capability for it, packets are refused in silence. */
+static int open_icmp(struct worker *worker, struct error *error)
+{
+    int result;
+
+    worker->icmp = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+    if (worker->icmp >= 0) {
+        (void)shutdown(worker->icmp, SHUT_RD); /* it only sends */
+        return 0;
+    }
+    if (errno == EPERM || errno == EACCES)
+        return 0;
+    result = -errno;
+    error_set(error, "queue %u: cannot open a raw socket for ICMP: %s", worker->number,
+              strerror(-result));
+    return result;
+}
+
 int worker_open(struct worker **out, struct gateway *gateway, const struct queue_options *options,
                 struct error *error)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
     int result;
 
-    if (worker == NULL)
+    if (worker == NULL) {
+        error_set(error, "queue %u: not enough memory for its worker", options->number);
         return -ENOMEM;
+    }
     worker->gateway = gateway;
     worker->number = options->number;
     worker->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (worker->stop < 0) {
         result = -errno;
-        error_set(error, "cannot make an eventfd: %s", strerror(errno));
+        error_set(error, "queue %u: cannot make an eventfd: %s", options->number,
+                  strerror(-result));
         free(worker);
         return result;
     }
-    worker->icmp = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
-    if (worker->icmp >= 0)
-        (void)shutdown(worker->icmp, SHUT_RD); /* it only sends */
-    result = queue_open(&worker->queue, options, error);
+    result = open_icmp(worker, error);
+    if (result == 0)
+        result = queue_open(&worker->queue, options, error);
     if (result < 0) {
         if (worker->icmp >= 0)
             close(worker->icmp);
