@@ -94,8 +94,8 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # src/nat asks libc for memory, copying and text, and nothing else: no files, no sockets, no clock.
-PURE := abort aligned_alloc bcmp calloc free getservby.* inet_(ntop|pton) malloc mem(chr|cmp|cpy|move|set) qsort realloc \
-        (v)?snprintf str(r?chr|cmp|cspn|len|ncmp|nlen|spn|toull) __.*_chk __stack_chk_fail __errno_location \
+PURE := abort aligned_alloc bcmp calloc free getservby.* gmtime_r inet_(ntop|pton) malloc mem(chr|cmp|cpy|move|set) qsort realloc \
+        (v)?snprintf str(r?chr|cmp|cspn|ftime|len|ncmp|nlen|spn|toull) __.*_chk __stack_chk_fail __errno_location \
         __ctype_.* __assert_fail __popcountdi2 timegm _GLOBAL_OFFSET_TABLE_
 $(BUILD)/libnat-is-pure: $(BUILD)/libnat.a
 ifeq ($(SANITIZE),)
@@ -166,8 +166,13 @@ unit: $(UNIT_TESTS) all ## Unit tests
 e2e: all ## End-to-end tests in namespaces (root); OFFLOAD=off: by the queue alone
 	PORTREEVE_BUILD=$(abspath $(BUILD)) PORTREEVE_OFFLOAD=$(or $(OFFLOAD),on) /usr/bin/python3 -m pytest -q tests/e2e
 
-kernel: all ## Tests of what we assume of the kernel (root)
+kernel: all $(BUILD)/tests/kernel/driver ## Tests of what we assume of the kernel (root)
 	PORTREEVE_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q tests/kernel
+
+$(BUILD)/tests/kernel/driver: $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/kernel/*.c))) $(NETFILTER_OBJECTS) \
+                              $(BUILD)/libnat.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
 # Each fuzzer over its seeds and FUZZ_RUNS mutations of them, with the sanitizers. `make fuzz-build CC=clang
 # SANITIZE=fuzzer,address` makes libFuzzer programs of the same sources.

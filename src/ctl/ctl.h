@@ -109,8 +109,6 @@ void give_up(void) __attribute__((noreturn));
 /* "portreeve: ..." on stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Replaces what is not printable by '?', in place. */
-void make_printable(char *text);
 
 /* A text of the daemon's, cut and fit to print. */
 struct shown {

@@ -2,6 +2,7 @@
  * events.c - portreeve events
  */
 #include "ctl.h"
+#include "portreeve/text.h"
 
 #include <signal.h>
 #include <string.h>
@@ -20,9 +21,9 @@ static void print_ends(const json_t *session)
     char internal[CELL_MAX], external[CELL_MAX], remote[CELL_MAX];
     bool inbound = strcmp(member_text(session, "direction"), "inbound") == 0;
 
-    make_printable(format_internal(session, internal));
-    make_printable(format_external(session, external));
-    make_printable(format_remote(session, remote));
+    text_make_printable(format_internal(session, internal));
+    text_make_printable(format_external(session, external));
+    text_make_printable(format_remote(session, remote));
     if (inbound)
         printf("%s -> %s, to %s", remote, external, internal);
     else

@@ -14,21 +14,10 @@
 #define HOUR   3600
 #define DAY    86400
 
-void make_printable(char *text)
-{
-    while (*text != '\0') {
-        size_t length = text_printable(text);
-
-        if (length == 0)
-            *text = '?';
-        text += length > 0 ? length : 1;
-    }
-}
-
 const char *show(struct shown *shown, const char *text)
 {
     snprintf(shown->text, sizeof(shown->text), "%s", text);
-    make_printable(shown->text);
+    text_make_printable(shown->text);
     return shown->text;
 }
 
@@ -46,7 +35,7 @@ void complain(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    make_printable(text);
+    text_make_printable(text);
     fflush(stdout); /* so that both outputs are in order where they meet */
     fprintf(stderr, "portreeve: %s\n", text);
 }

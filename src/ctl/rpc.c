@@ -2,6 +2,7 @@
  * rpc.c - one connection to the daemon
  */
 #include "ctl.h"
+#include "portreeve/text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -153,7 +154,7 @@ static int explain_error(const char *method, const json_t *error)
         char *text = strdup(json_string_value(line) != NULL ? json_string_value(line) : "");
 
         if (text != NULL) {
-            make_printable(text);
+            text_make_printable(text);
             fprintf(stderr, "  %s\n", text);
         }
         free(text);

@@ -3,6 +3,7 @@
  */
 #include "ctl.h"
 #include "portreeve/packet.h"
+#include "portreeve/text.h"
 
 #include <string.h>
 
@@ -71,7 +72,7 @@ static void print_daemon(const json_t *status)
            show(&version, member_text(status, "version")), (long long)member_number(status, "pid"),
            format_duration(member_seconds(status, "uptime"), uptime),
            show(&started, member_text(status, "started")));
-    make_printable(format_list(json_object_get(external, "addresses"), ", ", addresses));
+    text_make_printable(format_list(json_object_get(external, "addresses"), ", ", addresses));
     printf("external   %s: %s\n", show(&interface, member_text(external, "interface")),
            addresses[0] != '\0' ? addresses : "no address");
 }
@@ -117,8 +118,8 @@ static void print_share(const json_t *share)
     char source[CELL_MAX], ports[CELL_MAX];
     struct shown name, filtering;
 
-    make_printable(format_list(json_object_get(share, "source"), ", ", source));
-    make_printable(format_list(json_object_get(share, "ports"), ", ", ports));
+    text_make_printable(format_list(json_object_get(share, "source"), ", ", source));
+    text_make_printable(format_list(json_object_get(share, "ports"), ", ", ports));
     printf("share      %s: %s, ports %s, filtering %s\n", show(&name, member_text(share, "name")),
            source, ports, show(&filtering, member_text(share, "filtering")));
     for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {

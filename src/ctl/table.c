@@ -86,7 +86,7 @@ void row_set(struct row *row, size_t column, const char *text)
     row->cell[column] = strdup(text);
     if (row->cell[column] == NULL)
         give_up();
-    make_printable(row->cell[column]);
+    text_make_printable(row->cell[column]);
 }
 
 static void put_endpoint(uint8_t key[18], const json_t *endpoint)

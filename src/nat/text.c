@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define SECONDS_PER_DAY 86400u
 #define DURATION_MAX    (366u * SECONDS_PER_DAY)
@@ -301,6 +302,58 @@ size_t text_printable(const char *text)
             return 0;
     }
     return length;
+}
+
+void text_make_printable(char *text)
+{
+    while (*text != '\0') {
+        size_t length = text_printable(text);
+
+        if (length == 0)
+            *text = '?';
+        text += length > 0 ? length : 1;
+    }
+}
+
+bool text_parse_protocols(const char *text, uint8_t *protocols)
+{
+    *protocols = 0;
+    for (enum protocol_index i = 0; i < PROTOCOL_PORTS_COUNT; i++) {
+        size_t length = strlen(protocol_table[i].name);
+
+        if (strncmp(text, protocol_table[i].name, length) != 0)
+            continue;
+        *protocols |= (uint8_t)(1u << i);
+        if (text[length] != '+')
+            return text[length] == '\0';
+        text += length + 1;
+    }
+    return false;
+}
+
+char *text_format_protocols(uint8_t protocols, char buffer[PROTOCOLS_TEXT_MAX])
+{
+    size_t used = 0;
+
+    buffer[0] = '\0';
+    for (enum protocol_index i = 0; i < PROTOCOL_PORTS_COUNT; i++) {
+        if (protocols & 1u << i)
+            used += (size_t)snprintf(buffer + used, PROTOCOLS_TEXT_MAX - used, "%s%s",
+                                     used > 0 ? "+" : "", protocol_table[i].name);
+    }
+    return buffer;
+}
+
+char *text_format_time(int64_t seconds, char buffer[TIME_TEXT_MAX])
+{
+    const int64_t year_10000 = 253402300800;
+    time_t time = (time_t)seconds;
+    struct tm parts;
+
+    if (seconds < 0 || seconds >= year_10000 || gmtime_r(&time, &parts) == NULL ||
+        strftime(buffer, TIME_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+        snprintf(buffer, TIME_TEXT_MAX, "?");
+    return buffer;
 }
 
 char *text_format_address(const struct address *address, char buffer[ADDRESS_TEXT_MAX])

@@ -111,13 +111,12 @@ static int list_sockets(struct mnl_socket *netlink, uint8_t family, struct listi
 
 static int list_all(struct mnl_socket *netlink, struct listing *listing, struct error *error)
 {
-    static const uint8_t protocols[] = {PROTOCOL_TCP, PROTOCOL_UDP},
-                         families[] = {AF_INET, AF_INET6};
+    static const uint8_t families[] = {AF_INET, AF_INET6};
 
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 2 * PROTOCOL_PORTS_COUNT; i++) {
         int code;
 
-        listing->protocol = protocols[i / 2];
+        listing->protocol = protocol_table[i / 2].number;
         code = list_sockets(netlink, families[i % 2], listing);
         /*
          * A kernel without IPv6 has no such sockets. Without a diag module for IPv4 it cannot

@@ -90,9 +90,8 @@ enum set_id {
     SET_EXTERNAL,
     SET_SOURCES,
     SET_TARGETS,
-    SET_TCP,
-    SET_UDP,
-    SET_PROTOCOLS,    /* what is translated */
+    SET_PUBLISHED, /* + enum protocol_index */
+    SET_PROTOCOLS = SET_PUBLISHED + PROTOCOL_PORTS_COUNT,    /* what is translated */
     SET_ICMP_INBOUND, /* types that are ours to translate when they come from outside */
     SET_ICMP_ERRORS,
     SET_COUNT

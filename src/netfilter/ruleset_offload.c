@@ -102,10 +102,11 @@ static void match_bytes(struct rule *rule, struct field field, const void *mask,
 /* Whatever has to be seen by the daemon leaves the rule here. */
 static void match_plain(struct rule *rule, enum packet_hook hook, uint8_t protocol)
 {
-    static const struct field version = {NFT_PAYLOAD_NETWORK_HEADER, 0, 1},
-                              fragments = {NFT_PAYLOAD_NETWORK_HEADER, 6, 1},
-                              tcp_flags = {NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1},
-                              udp_checksum = {NFT_PAYLOAD_TRANSPORT_HEADER, 6, 2};
+    const struct field version = {NFT_PAYLOAD_NETWORK_HEADER, 0, 1},
+                       fragments = {NFT_PAYLOAD_NETWORK_HEADER, 6, 1},
+                       tcp_flags = {NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1},
+                       checksum = {NFT_PAYLOAD_TRANSPORT_HEADER,
+                                   protocol_of(protocol)->checksum_offset, 2};
     static const uint8_t plain = PLAIN_HEADER, dont_fragment = 0x40,
                          syn_fin_rst = TCP_SYN | TCP_FIN | TCP_RST;
     static const uint16_t none = 0;
@@ -117,8 +118,8 @@ static void match_plain(struct rule *rule, enum packet_hook hook, uint8_t protoc
         match_bytes(rule, fragments, &dont_fragment, NFT_CMP_NEQ, &none);
     if (protocol == PROTOCOL_TCP)
         match_bytes(rule, tcp_flags, &syn_fin_rst, NFT_CMP_EQ, &none);
-    else
-        match_bytes(rule, udp_checksum, NULL, NFT_CMP_NEQ, &none);
+    if (protocol_of(protocol)->may_lack_checksum)
+        match_bytes(rule, checksum, NULL, NFT_CMP_NEQ, &none);
 }
 
 /* Writes a register into the packet and updates the checksum at `checksum` in the same header. */
@@ -147,7 +148,7 @@ static void put_rule(struct batch *batch, enum packet_hook hook, uint8_t protoco
                                        {NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2}};
     const struct field address = {NFT_PAYLOAD_NETWORK_HEADER, hook == HOOK_INBOUND ? 16 : 12, 4},
                        port = {NFT_PAYLOAD_TRANSPORT_HEADER, hook == HOOK_INBOUND ? 2 : 0, 2};
-    const uint32_t ip_checksum = 10, l4_checksum = protocol == PROTOCOL_TCP ? 16 : 6;
+    const uint32_t ip_checksum = 10, l4_checksum = protocol_of(protocol)->checksum_offset;
     struct rule rule;
 
     if (!rule_begin(&rule, batch, hook == HOOK_INBOUND ? CHAIN_INBOUND : CHAIN_OUTBOUND,
@@ -165,8 +166,8 @@ static void put_rule(struct batch *batch, enum packet_hook hook, uint8_t protoco
 
 void offload_create_rules(struct batch *batch, enum packet_hook hook)
 {
-    put_rule(batch, hook, PROTOCOL_TCP);
-    put_rule(batch, hook, PROTOCOL_UDP);
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
+        put_rule(batch, hook, protocol_table[p].number);
 }
 
 /* What one rule has counted, and which map it asks. */

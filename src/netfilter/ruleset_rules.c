@@ -154,7 +154,7 @@ static void put_loopback(struct batch *batch)
 }
 
 static void put_published(struct batch *batch, const struct queueing *queueing, const char *chain,
-                          uint8_t protocol, enum set_id ports)
+                          enum protocol_index protocol)
 {
     /* What the gateway sends to itself cannot leave: without the daemon it stays. */
     bool own = strcmp(chain, CHAIN_OWN_OUT) == 0;
@@ -165,8 +165,8 @@ static void put_published(struct batch *batch, const struct queueing *queueing, 
         return;
     if (own)
         match_field(&rule, destination, SET_EXTERNAL);
-    match_protocol(&rule, protocol);
-    match_field(&rule, destination_port, ports);
+    match_protocol(&rule, protocol_table[protocol].number);
+    match_field(&rule, destination_port, (enum set_id)(SET_PUBLISHED + protocol));
     queue_packet(&rule, queueing, own);
     rule_end(&rule);
 }
@@ -388,10 +388,10 @@ void rules_create(struct batch *batch, const struct ruleset_options *options,
         offload_create_rules(batch, HOOK_OUTBOUND);
     }
     put_loopback(batch);
-    put_published(batch, &queueing, CHAIN_INBOUND, PROTOCOL_TCP, SET_TCP);
-    put_published(batch, &queueing, CHAIN_INBOUND, PROTOCOL_UDP, SET_UDP);
-    put_published(batch, &queueing, CHAIN_OWN_OUT, PROTOCOL_TCP, SET_TCP);
-    put_published(batch, &queueing, CHAIN_OWN_OUT, PROTOCOL_UDP, SET_UDP);
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
+        put_published(batch, &queueing, CHAIN_INBOUND, p);
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
+        put_published(batch, &queueing, CHAIN_OWN_OUT, p);
     put_own_answers(batch, &queueing);
     put_inbound_icmp(batch, &queueing);
     put_hairpins(batch, &queueing, CHAIN_OUTBOUND);

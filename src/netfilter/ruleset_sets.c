@@ -43,9 +43,12 @@ static const struct set_kind {
     [SET_EXTERNAL] = {.name = "external", .type = NFT_ADDRESS, .width = 4, .size = 64},
     [SET_SOURCES] = {.name = "sources", .type = NFT_ADDRESS, .width = 4, .ranges = true},
     [SET_TARGETS] = {.name = "targets", .type = NFT_ADDRESS, .width = 4},
-    [SET_TCP] = {.name = "tcp_ports", .type = NFT_PORT, .width = 2, .ranges = true},
-    [SET_UDP] = {.name = "udp_ports", .type = NFT_PORT, .width = 2, .ranges = true},
-    [SET_PROTOCOLS] = {.name = "protocols", .type = NFT_PROTOCOL, .width = 1, .fixed = true},
+#define X(symbol, number, name, ...)                                                               \
+    [SET_PUBLISHED + PROTOCOL_INDEX_##                                                             \
+        symbol] = {name "_ports", NFT_PORT, .width = 2, .ranges = true},
+    PROTOCOLS_WITH_PORTS(X)
+#undef X
+        [SET_PROTOCOLS] = {.name = "protocols", .type = NFT_PROTOCOL, .width = 1, .fixed = true},
     [SET_ICMP_INBOUND] = {.name = "icmp_inbound", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
     [SET_ICMP_ERRORS] = {.name = "icmp_errors", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
 };
@@ -241,16 +244,20 @@ static void ranges_of_ports(struct range *ranges, const struct port_range *ports
         ranges[i] = (struct range){.first = ports[i].first, .last = ports[i].last};
 }
 
+static size_t larger(size_t one, size_t other)
+{
+    return one > other ? one : other;
+}
+
 static size_t largest_count(const struct ruleset_contents *contents)
 {
-    const size_t counts[] = {contents->external_count, contents->source_count,
-                             contents->target_count, contents->tcp_count, contents->udp_count};
     size_t largest = 1;
 
-    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-        if (counts[i] > largest)
-            largest = counts[i];
-    }
+    largest = larger(largest, contents->external_count);
+    largest = larger(largest, contents->source_count);
+    largest = larger(largest, contents->target_count);
+    for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++)
+        largest = larger(largest, contents->published[p].count);
     return largest;
 }
 
@@ -265,10 +272,12 @@ static int fill(struct batch *batch, const struct ruleset_contents *contents, st
     if (ranges_of_prefixes(ranges, contents->sources, contents->source_count) < 0)
         return -EINVAL;
     put_ranges(batch, SET_SOURCES, ranges, merge_ranges(ranges, contents->source_count));
-    ranges_of_ports(ranges, contents->tcp, contents->tcp_count);
-    put_ranges(batch, SET_TCP, ranges, merge_ranges(ranges, contents->tcp_count));
-    ranges_of_ports(ranges, contents->udp, contents->udp_count);
-    put_ranges(batch, SET_UDP, ranges, merge_ranges(ranges, contents->udp_count));
+    for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
+        size_t count = contents->published[p].count;
+
+        ranges_of_ports(ranges, contents->published[p].ranges, count);
+        put_ranges(batch, (enum set_id)(SET_PUBLISHED + p), ranges, merge_ranges(ranges, count));
+    }
     return 0;
 }
 
@@ -307,7 +316,10 @@ void sets_flush(struct batch *batch)
 void sets_create(struct batch *batch)
 {
     static const struct range protocols[] = {
-        {.first = PROTOCOL_ICMP}, {.first = PROTOCOL_TCP}, {.first = PROTOCOL_UDP}};
+#define X(symbol, number, ...) {.first = number},
+        PROTOCOLS(X)
+#undef X
+    };
     /* Echo and timestamp replies, destination unreachable, time exceeded, parameter problem. */
     static const struct range inbound[] = {
         {.first = 0}, {.first = 3}, {.first = 11}, {.first = 12}, {.first = 14}};
@@ -315,7 +327,7 @@ void sets_create(struct batch *batch)
 
     for (int id = 0; id < SET_COUNT; id++)
         create_set(batch, (enum set_id)id);
-    put_values(batch, SET_PROTOCOLS, protocols, sizeof(protocols) / sizeof(protocols[0]));
+    put_values(batch, SET_PROTOCOLS, protocols, PROTOCOL_COUNT);
     put_values(batch, SET_ICMP_INBOUND, inbound, sizeof(inbound) / sizeof(inbound[0]));
     put_values(batch, SET_ICMP_ERRORS, errors, sizeof(errors) / sizeof(errors[0]));
 }

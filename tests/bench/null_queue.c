@@ -91,20 +91,18 @@ static void install_rules(struct ruleset *ruleset, char **arguments, uint16_t wo
     struct ruleset_options options = {.queue_count = workers};
     struct address behind[ADDRESSES_MAX];
     struct prefix sources = prefix_of(arguments[3]);
-    struct ruleset_contents contents = {.external = behind,
-                                        .sources = &sources,
-                                        .source_count = 1,
-                                        .targets = behind,
-                                        .tcp = &every_port,
-                                        .tcp_count = 1,
-                                        .udp = &every_port,
-                                        .udp_count = 1};
+    struct ruleset_contents contents = {
+        .external = behind, .sources = &sources, .source_count = 1, .targets = behind};
     size_t count = 0;
 
     snprintf(options.external, sizeof(options.external), "%s", arguments[1]);
     for (char **argument = arguments + 4; *argument != NULL && count < ADDRESSES_MAX; argument++)
         behind[count++] = address_of(*argument);
     contents.external_count = contents.target_count = count;
+    for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
+        contents.published[p].ranges = &every_port;
+        contents.published[p].count = 1;
+    }
     if (ruleset_install(ruleset, &options, &contents, error) < 0)
         die("%s", error->text);
 }

@@ -27,8 +27,9 @@ static struct ruleset_contents read_contents(const struct arguments *arguments)
     contents.external = argument_addresses(arguments, "external", &contents.external_count);
     contents.sources = argument_prefixes(arguments, "sources", &contents.source_count);
     contents.targets = argument_addresses(arguments, "targets", &contents.target_count);
-    contents.tcp = argument_ports(arguments, "tcp", &contents.tcp_count);
-    contents.udp = argument_ports(arguments, "udp", &contents.udp_count);
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
+        contents.published[p].ranges =
+            argument_ports(arguments, protocol_table[p].name, &contents.published[p].count);
     return contents;
 }
 

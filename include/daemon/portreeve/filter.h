@@ -51,8 +51,9 @@ struct filter_endpoint {
     enum filter_side side;
     struct prefix prefix;
     bool has_port;
-    int32_t tcp_port, udp_port,
-        icmp_id; /* a service may be unknown, or another port, for a protocol; FILTER_NO_PORT */
+    /* by enum protocol_index: a service name may be another port, or none, for a protocol
+     * (FILTER_NO_PORT) */
+    int32_t port[PROTOCOL_COUNT];
 };
 
 struct filter_term {

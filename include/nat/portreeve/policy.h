@@ -190,8 +190,9 @@ bool policy_is_published(const struct policy *policy, uint8_t protocol, uint16_t
 
 /*
  * The published ports as sorted, disjoint, merged ranges; at most `max` are written. Returns how
- * many there are (32768 is always enough).
+ * many there are.
  */
+#define POLICY_PUBLISHED_MAX 32768 /* always enough: every second port */
 size_t policy_published(const struct policy *policy, uint8_t protocol, struct port_range *ranges,
                         size_t max);
 

@@ -11,10 +11,12 @@
 
 #include "portreeve/endpoint.h"
 
-#define ADDRESS_TEXT_MAX  46 /* with the final NUL */
-#define ENDPOINT_TEXT_MAX 56 /* "[address]:65535" */
-#define PREFIX_TEXT_MAX   50
-#define DURATION_TEXT_MAX 32
+#define ADDRESS_TEXT_MAX   46 /* with the final NUL */
+#define ENDPOINT_TEXT_MAX  56 /* "[address]:65535" */
+#define PREFIX_TEXT_MAX    50
+#define DURATION_TEXT_MAX  32
+#define PROTOCOLS_TEXT_MAX 16
+#define TIME_TEXT_MAX      21 /* 2026-12-31T18:00:00Z */
 
 /* A decimal number from `min` to `max`, both included. */
 bool text_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out);
@@ -53,10 +55,22 @@ bool text_parse_time(const char *text, int64_t *seconds);
  */
 size_t text_printable(const char *text);
 
+/* Gives every byte that text_printable refuses a '?'. */
+void text_make_printable(char *text);
+
+/*
+ * The protocols of a forward, "tcp", "udp" or "tcp+udp": a bit for each enum protocol_index. False
+ * for anything else.
+ */
+bool text_parse_protocols(const char *text, uint8_t *protocols);
+
 /* The opposite; each returns `buffer`. IPv4-mapped addresses are written in dotted form. */
 char *text_format_address(const struct address *address, char buffer[ADDRESS_TEXT_MAX]);
 char *text_format_endpoint(const struct endpoint *endpoint, char buffer[ENDPOINT_TEXT_MAX]);
 char *text_format_prefix(const struct prefix *prefix, char buffer[PREFIX_TEXT_MAX]);
 char *text_format_duration(uint32_t seconds, char buffer[DURATION_TEXT_MAX]);
+char *text_format_protocols(uint8_t protocols, char buffer[PROTOCOLS_TEXT_MAX]);
+/* RFC 3339, UTC; "?" for a time that has no year of four digits. */
+char *text_format_time(int64_t seconds, char buffer[TIME_TEXT_MAX]);
 
 #endif

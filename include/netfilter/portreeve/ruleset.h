@@ -69,10 +69,10 @@ struct ruleset_contents {
     size_t source_count;
     const struct address *targets; /* addresses that forwards deliver to; duplicates allowed */
     size_t target_count;
-    const struct port_range *tcp; /* published ports */
-    size_t tcp_count;
-    const struct port_range *udp;
-    size_t udp_count;
+    struct {
+        const struct port_range *ranges;
+        size_t count;
+    } published[PROTOCOL_PORTS_COUNT]; /* ports of forwards and pools */
 };
 
 struct ruleset;

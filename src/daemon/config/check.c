@@ -255,17 +255,17 @@ static void check_target_is_inside(struct reading *reading, const struct section
 
 /* Who listens where; an index of reading->sections plus 1, 0: nobody. */
 struct listeners {
-    uint32_t owner[2][PORT_COUNT]; /* TCP, UDP */
+    uint32_t owner[PROTOCOL_PORTS_COUNT][PORT_COUNT];
 };
 
 static void say_taken(struct reading *reading, const struct section *section,
-                      const struct section *other, bool udp, uint32_t port)
+                      const struct section *other, enum protocol_index protocol, uint32_t port)
 {
     char title[TITLE_MAX];
 
     config_conflict(reading, section, FORWARD_LISTEN, NULL,
                     "port %u/%s is already that of %s at line %u; expected a free one", port,
-                    udp ? "udp" : "tcp", config_title(other, title),
+                    protocol_table[protocol].name, config_title(other, title),
                     other->key_line[FORWARD_LISTEN]);
 }
 
@@ -274,19 +274,19 @@ static void claim_ports(struct reading *reading, struct listeners *listeners, si
 {
     const struct section *section = reading->sections[index];
     const struct forward *forward = &section->forward;
-    uint32_t told = 0;
+    uint32_t named = 0;
 
-    for (unsigned p = 0; p < 2; p++) {
-        if (!(forward->protocols & (p == 0 ? FORWARD_TCP : FORWARD_UDP)))
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
+        if (!(forward->protocols & 1u << p))
             continue;
         for (uint32_t port = forward->listen.first; port <= forward->listen.last; port++) {
             uint32_t *owner = &listeners->owner[p][port];
 
             if (*owner == 0) {
                 *owner = (uint32_t)index + 1;
-            } else if (*owner > told) {
-                told = *owner;
-                say_taken(reading, section, reading->sections[*owner - 1], p == 1, port);
+            } else if (*owner > named) {
+                named = *owner;
+                say_taken(reading, section, reading->sections[*owner - 1], p, port);
             }
         }
     }
@@ -318,7 +318,6 @@ static void check_forwards(struct reading *reading, struct listeners *listeners)
 /* A share whose ports are all forwards' could translate nothing. */
 static void check_pools_are_left(struct reading *reading, const struct listeners *listeners)
 {
-    static const char *const names[] = {"tcp", "udp"};
     const struct section *share;
     struct port_set set;
     size_t at = 0;
@@ -327,7 +326,7 @@ static void check_pools_are_left(struct reading *reading, const struct listeners
         if (share->bad & 1u << SHARE_PORTS)
             continue;
         port_set_of(share, &set);
-        for (unsigned p = 0; p < 2; p++) {
+        for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
             uint32_t port = 0;
 
             while (port < PORT_COUNT &&
@@ -337,7 +336,7 @@ static void check_pools_are_left(struct reading *reading, const struct listeners
                 config_conflict(
                     reading, share, SHARE_PORTS, NULL,
                     "every %s port is a forward's; expected some that are left for this share",
-                    names[p]);
+                    protocol_table[p].name);
         }
     }
 }

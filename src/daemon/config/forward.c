@@ -3,52 +3,39 @@
  */
 #include "forward.h"
 
+#include "portreeve/service.h"
 #include "portreeve/text.h"
 #include "report.h"
 #include "value.h"
 
-#include <netdb.h>
 #include <string.h>
-
-#define SERVICE_MAX 64
-
-static const struct protocol_word {
-    const char *word;
-    uint8_t protocols;
-} protocol_words[] = {
-    {"tcp", FORWARD_TCP},
-    {"udp", FORWARD_UDP},
-    {"tcp+udp", FORWARD_TCP | FORWARD_UDP},
-};
-
-/* The port of a service in /etc/services, or 0. */
-static uint16_t service_port(const char *service, const char *protocol)
-{
-    struct servent entry, *found = NULL;
-    char buffer[4096];
-
-    if (getservbyname_r(service, protocol, &entry, buffer, sizeof(buffer), &found) != 0 || !found)
-        return 0;
-    return (uint16_t)(((unsigned)found->s_port >> 8 & 0xff) | ((unsigned)found->s_port & 0xff)
-                                                                  << 8);
-}
 
 /* "ssh" of "ssh/tcp": one port, and for tcp+udp the same one. */
 static enum outcome take_service(struct reading *reading, const char *value, const char *service,
                                  struct forward *forward)
 {
-    uint16_t tcp = service_port(service, "tcp"), udp = service_port(service, "udp");
-    bool wants_tcp = forward->protocols & FORWARD_TCP, wants_udp = forward->protocols & FORWARD_UDP;
-    uint16_t port = wants_tcp ? tcp : udp;
+    const struct protocol *first = NULL;
+    uint16_t port = 0;
 
-    if ((wants_tcp && tcp == 0) || (wants_udp && udp == 0))
-        return config_refuse(reading, value,
-                             "'%s' is not a %s service in /etc/services; expected one, or a port",
-                             service, wants_tcp && tcp == 0 ? "tcp" : "udp");
-    if (wants_tcp && wants_udp && tcp != udp)
-        return config_refuse(reading, value,
-                             "'%s' is port %u of tcp and %u of udp; expected one port", service,
-                             tcp, udp);
+    for (enum protocol_index i = 0; i < PROTOCOL_PORTS_COUNT; i++) {
+        const struct protocol *protocol = &protocol_table[i];
+        uint16_t own;
+
+        if (!(forward->protocols & 1u << i))
+            continue;
+        own = service_port(service, protocol->name);
+        if (own == 0)
+            return config_refuse(
+                reading, value,
+                "'%s' is not a %s service in /etc/services; expected one, or a port", service,
+                protocol->name);
+        if (first != NULL && own != port)
+            return config_refuse(reading, value,
+                                 "'%s' is port %u of %s and %u of %s; expected one port", service,
+                                 port, first->name, own, protocol->name);
+        first = protocol;
+        port = own;
+    }
     forward->listen = (struct port_range){port, port};
     return VALUE_TAKEN;
 }
@@ -57,7 +44,7 @@ static enum outcome take_listen(struct reading *reading, struct section *section
 {
     struct forward *forward = &section->forward;
     const char *slash = strchr(value, '/');
-    char ports[SERVICE_MAX];
+    char ports[SERVICE_NAME_MAX];
     size_t length = slash ? (size_t)(slash - value) : strlen(value);
 
     if (length == 0 || length >= sizeof(ports))
@@ -68,12 +55,7 @@ static enum outcome take_listen(struct reading *reading, struct section *section
                              value, value, value);
     memcpy(ports, value, length);
     ports[length] = '\0';
-    forward->protocols = 0;
-    for (size_t i = 0; i < sizeof(protocol_words) / sizeof(protocol_words[0]); i++) {
-        if (strcmp(slash + 1, protocol_words[i].word) == 0)
-            forward->protocols = protocol_words[i].protocols;
-    }
-    if (forward->protocols == 0)
+    if (!text_parse_protocols(slash + 1, &forward->protocols))
         return config_refuse(
             reading, value,
             "'%s' is no protocol that ports are forwarded of; expected tcp, udp or "

@@ -14,20 +14,6 @@
 
 #define VALUE_MAX "200" /* bytes of a value that a message shows */
 
-/* Nothing in a message may play tricks on a terminal: what is not printable becomes '?'. */
-static void make_printable(char *text)
-{
-    while (*text != '\0') {
-        size_t length = text_printable(text);
-
-        if (length == 0) {
-            *text = '?';
-            length = 1;
-        }
-        text += length;
-    }
-}
-
 static void keep(struct reading *reading, unsigned line, bool warning, char *text)
 {
     size_t wanted = reading->diagnostic_capacity ? reading->diagnostic_capacity * 2 : 16;
@@ -49,7 +35,7 @@ static void keep(struct reading *reading, unsigned line, bool warning, char *tex
         reading->diagnostics = moved;
         reading->diagnostic_capacity = wanted;
     }
-    make_printable(text);
+    text_make_printable(text);
     reading->diagnostics[reading->diagnostic_count] = (struct diagnostic){
         .line = line, .order = reading->diagnostic_count, .warning = warning, .text = text};
     reading->diagnostic_count++;

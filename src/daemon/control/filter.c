@@ -4,15 +4,14 @@
 #include "portreeve/filter.h"
 
 #include "portreeve/names.h"
+#include "portreeve/service.h"
 #include "portreeve/text.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
+#include <stdio.h>
 #include <string.h>
 
-#define QUOTE_MAX   64 /* bytes of a refused word that the sentence repeats, with the final NUL */
-#define SERVICE_MAX 64
-#define KEY_MAX     16
+#define QUOTE_MAX 64 /* bytes of a refused word that the sentence repeats, with the final NUL */
+#define KEY_MAX   16
 
 void filter_init(struct filter *filter)
 {
@@ -22,54 +21,42 @@ void filter_init(struct filter *filter)
 /* The beginning of a word, fit for a sentence: what is not printable becomes '?'. */
 static const char *quote(const char *word, char buffer[QUOTE_MAX])
 {
-    size_t used = 0;
-
-    while (*word != '\0') {
-        size_t length = text_printable(word);
-
-        if (used + (length > 0 ? length : 1) >= QUOTE_MAX)
-            break;
-        if (length == 0) {
-            buffer[used++] = '?';
-            word++;
-        } else {
-            memcpy(buffer + used, word, length);
-            used += length;
-            word += length;
-        }
-    }
-    buffer[used] = '\0';
+    snprintf(buffer, QUOTE_MAX, "%s", word);
+    text_make_printable(buffer);
     return buffer;
 }
 
 /* ---- endpoints ---- */
 
-static int32_t service_port(const char *service, const char *protocol)
+/* The same one for every protocol. */
+static void set_port(struct filter_endpoint *out, int32_t port)
 {
-    struct servent entry, *found = NULL;
-    char buffer[4096];
-
-    if (getservbyname_r(service, protocol, &entry, buffer, sizeof(buffer), &found) != 0 ||
-        found == NULL)
-        return FILTER_NO_PORT;
-    return ntohs((uint16_t)found->s_port);
+    for (enum protocol_index i = 0; i < PROTOCOL_COUNT; i++)
+        out->port[i] = port;
 }
 
 static bool parse_port(const char *text, struct filter_endpoint *out)
 {
     uint64_t number;
+    bool any = false;
 
     out->has_port = true;
     if (text_parse_number(text, 1, UINT16_MAX, &number)) {
-        out->tcp_port = out->udp_port = out->icmp_id = (int32_t)number;
+        set_port(out, (int32_t)number);
         return true;
     }
-    if (*text == '\0' || strlen(text) >= SERVICE_MAX || text[strspn(text, "0123456789")] == '\0')
+    if (*text == '\0' || strlen(text) >= SERVICE_NAME_MAX ||
+        text[strspn(text, "0123456789")] == '\0')
         return false;
-    out->tcp_port = service_port(text, "tcp");
-    out->udp_port = service_port(text, "udp");
-    out->icmp_id = FILTER_NO_PORT;
-    return out->tcp_port != FILTER_NO_PORT || out->udp_port != FILTER_NO_PORT;
+    set_port(out, FILTER_NO_PORT);
+    for (enum protocol_index i = 0; i < PROTOCOL_PORTS_COUNT; i++) {
+        uint16_t port = service_port(text, protocol_table[i].name);
+
+        if (port != 0)
+            out->port[i] = port;
+        any |= port != 0;
+    }
+    return any;
 }
 
 /*
@@ -85,7 +72,7 @@ static bool parse_endpoint(const char *text, struct filter_endpoint *out)
     if (text_parse_endpoint(text, &endpoint)) {
         out->prefix = (struct prefix){endpoint.address, 128};
         out->has_port = true;
-        out->tcp_port = out->udp_port = out->icmp_id = endpoint.port;
+        set_port(out, endpoint.port);
         return true;
     }
     return text[0] == ':' && parse_port(text + 1, out);
@@ -269,16 +256,14 @@ static void refuse_key(const char *word, const char *equals, struct error *error
 
 static bool take_plain(struct filter_term *term, const char *word)
 {
-    static const uint8_t protocols[] = {PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP};
-
     if (strcmp(word, "offloaded") == 0) {
         term->kind = FILTER_OFFLOADED;
         return true;
     }
     term->kind = FILTER_PROTOCOL;
-    for (size_t i = 0; i < sizeof(protocols); i++) {
-        term->protocol = protocols[i];
-        if (strcmp(word, protocol_name(protocols[i])) == 0)
+    for (enum protocol_index i = 0; i < PROTOCOL_COUNT; i++) {
+        term->protocol = protocol_table[i].number;
+        if (strcmp(word, protocol_table[i].name) == 0)
             return true;
     }
     return false;
@@ -346,9 +331,7 @@ bool filter_add(struct filter *filter, const char *word, struct error *error)
 static bool endpoint_matches(const struct filter_endpoint *wanted, uint8_t protocol,
                              const struct endpoint *endpoint)
 {
-    int32_t port = protocol == PROTOCOL_TCP   ? wanted->tcp_port
-                   : protocol == PROTOCOL_UDP ? wanted->udp_port
-                                              : wanted->icmp_id;
+    int32_t port = wanted->port[protocol_index(protocol)];
 
     return prefix_contains(&wanted->prefix, &endpoint->address) &&
            (!wanted->has_port || port == endpoint->port);

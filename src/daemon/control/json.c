@@ -12,26 +12,15 @@
 #include <string.h>
 #include <time.h>
 
-#define TIME_TEXT_MAX 40
-
 json_t *json_text(const char *text)
 {
-    size_t size = strlen(text);
-    char *copy = malloc(size + 1);
+    char *copy = strdup(text);
     json_t *json;
 
     if (copy == NULL)
         return NULL;
-    for (size_t i = 0; i < size;) {
-        size_t length = text_printable(text + i);
-
-        if (length == 0)
-            copy[i] = '?';
-        else
-            memcpy(copy + i, text + i, length);
-        i += length > 0 ? length : 1;
-    }
-    json = json_stringn(copy, size);
+    text_make_printable(copy);
+    json = json_string(copy);
     free(copy);
     return json;
 }
@@ -67,14 +56,9 @@ json_t *json_port_range(const struct port_range *range)
 
 json_t *json_time(int64_t seconds)
 {
-    time_t time = (time_t)seconds;
     char text[TIME_TEXT_MAX];
-    struct tm parts;
 
-    if (gmtime_r(&time, &parts) == NULL ||
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-        return json_null();
-    return json_string(text);
+    return json_string(text_format_time(seconds, text));
 }
 
 static json_t *json_endpoint(const struct endpoint *endpoint)
@@ -106,10 +90,10 @@ static json_t *json_protocols(uint8_t protocols)
 {
     json_t *array = json_array();
 
-    if (protocols & FORWARD_TCP)
-        json_array_append_new(array, json_string(protocol_name(PROTOCOL_TCP)));
-    if (protocols & FORWARD_UDP)
-        json_array_append_new(array, json_string(protocol_name(PROTOCOL_UDP)));
+    for (enum protocol_index i = 0; i < PROTOCOL_PORTS_COUNT; i++) {
+        if (protocols & 1u << i)
+            json_array_append_new(array, json_string(protocol_table[i].name));
+    }
     return array;
 }
 

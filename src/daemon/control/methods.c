@@ -157,13 +157,11 @@ static void run_reload(struct request *request)
 }
 
 /* "2h" from now, as the configuration would write that time. False after a refusal. */
-static bool expiry_parameter(struct request *request, char *buffer, size_t size,
+static bool expiry_parameter(struct request *request, char buffer[TIME_TEXT_MAX],
                              const char **expires)
 {
     const char *duration = text_parameter(request, "for");
-    struct tm parts;
     uint32_t seconds;
-    time_t when;
 
     *expires = text_parameter(request, "expires");
     if (duration == NULL)
@@ -178,9 +176,7 @@ static bool expiry_parameter(struct request *request, char *buffer, size_t size,
                        "for = %.64s: expected a duration, as in 30m, 2h or 1d12h", duration);
         return false;
     }
-    when = time(NULL) + (time_t)seconds;
-    if (gmtime_r(&when, &parts) != NULL && strftime(buffer, size, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0)
-        *expires = buffer;
+    *expires = text_format_time(time(NULL) + (time_t)seconds, buffer);
     return true;
 }
 
@@ -192,10 +188,10 @@ static void run_forward_add(struct request *request)
                                 .allow = text_parameter(request, "allow"),
                                 .owner = text_parameter(request, "owner"),
                                 .note = text_parameter(request, "note")};
-    char expires[32], who[PEER_TEXT_MAX];
+    char expires[TIME_TEXT_MAX], who[PEER_TEXT_MAX];
     json_t *errors;
 
-    if (!expiry_parameter(request, expires, sizeof(expires), &text.expires))
+    if (!expiry_parameter(request, expires, &text.expires))
         return;
     errors = json_array();
     if (!gateway_add_forward(request->gateway, &text, collect, errors)) {

@@ -34,19 +34,18 @@ static json_t *json_sessions(const struct gateway_status *status)
 /* Counting a pool's ports takes microseconds, so each share gets a hold of the lock of its own. */
 static json_t *json_pool(struct gateway *gateway, uint16_t share)
 {
-    static const uint8_t protocols[] = {PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP};
-    uint32_t used[3], size[3];
+    uint32_t used[PROTOCOL_COUNT], size[PROTOCOL_COUNT];
     struct nat *nat = gateway_lock(gateway);
     uint64_t now = gateway_now();
     json_t *pool;
 
-    for (size_t i = 0; i < 3; i++)
-        nat_pool_use(nat, share, protocols[i], now, &used[i], &size[i]);
+    for (enum protocol_index i = 0; i < PROTOCOL_COUNT; i++)
+        nat_pool_use(nat, share, protocol_table[i].number, now, &used[i], &size[i]);
     gateway_unlock(gateway);
     pool = json_object();
-    for (size_t i = 0; i < 3; i++)
+    for (enum protocol_index i = 0; i < PROTOCOL_COUNT; i++)
         json_object_set_new(
-            pool, protocol_name(protocols[i]),
+            pool, protocol_table[i].name,
             json_pack("{s:I,s:I}", "used", (json_int_t)used[i], "size", (json_int_t)size[i]));
     return pool;
 }

@@ -104,15 +104,10 @@ void stream_session(struct output *output, const struct session_view *session)
 
 static void add_time(struct line *line, int64_t milliseconds)
 {
-    time_t seconds = (time_t)(milliseconds / 1000);
-    char text[40];
-    struct tm parts;
+    char text[TIME_TEXT_MAX];
+    size_t whole = strlen(text_format_time(milliseconds / 1000, text)) - 1; /* without the Z */
 
-    if (gmtime_r(&seconds, &parts) == NULL ||
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts) == 0)
-        add(line, "null");
-    else
-        add(line, "\"%s.%03dZ\"", text, (int)(milliseconds % 1000));
+    add(line, "\"%.*s.%03dZ\"", (int)whole, text, (int)(milliseconds % 1000));
 }
 
 void stream_event(struct output *output, const struct event *event, uint64_t now,

@@ -11,7 +11,7 @@
 struct contents {
     struct prefix *sources;
     struct address *targets;
-    struct port_range *tcp, *udp;
+    struct port_range *published[PROTOCOL_PORTS_COUNT];
     struct ruleset_contents view;
 };
 
@@ -19,8 +19,8 @@ static void contents_free(struct contents *contents)
 {
     free(contents->sources);
     free(contents->targets);
-    free(contents->tcp);
-    free(contents->udp);
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
+        free(contents->published[p]);
 }
 
 static size_t collect_sources(const struct policy *policy, struct prefix *out)
@@ -58,9 +58,7 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
 {
     contents->sources = calloc(collect_sources(policy, NULL) + 1, sizeof(struct prefix));
     contents->targets = calloc(collect_targets(policy, NULL) + 1, sizeof(struct address));
-    contents->tcp = calloc(32768, sizeof(struct port_range));
-    contents->udp = calloc(32768, sizeof(struct port_range));
-    if (!contents->sources || !contents->targets || !contents->tcp || !contents->udp)
+    if (!contents->sources || !contents->targets)
         return false;
     contents->view = (struct ruleset_contents){
         .external = gateway->external,
@@ -69,11 +67,17 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
         .source_count = collect_sources(policy, contents->sources),
         .targets = contents->targets,
         .target_count = collect_targets(policy, contents->targets),
-        .tcp = contents->tcp,
-        .tcp_count = policy_published(policy, PROTOCOL_TCP, contents->tcp, 32768),
-        .udp = contents->udp,
-        .udp_count = policy_published(policy, PROTOCOL_UDP, contents->udp, 32768),
     };
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
+        struct port_range *ranges = calloc(POLICY_PUBLISHED_MAX, sizeof(*ranges));
+
+        if (ranges == NULL)
+            return false;
+        contents->published[p] = ranges;
+        contents->view.published[p].ranges = ranges;
+        contents->view.published[p].count =
+            policy_published(policy, protocol_table[p].number, ranges, POLICY_PUBLISHED_MAX);
+    }
     return true;
 }
 

@@ -28,10 +28,9 @@ static void file_path(char path[PATH_MAX + 32], const char *directory, const cha
 
 static json_t *listen_text(const struct forward *forward)
 {
-    const char *protocols = forward->protocols == (FORWARD_TCP | FORWARD_UDP) ? "tcp+udp"
-                            : forward->protocols == FORWARD_TCP               ? "tcp"
-                                                                              : "udp";
+    char protocols[PROTOCOLS_TEXT_MAX];
 
+    text_format_protocols(forward->protocols, protocols);
     if (forward->listen.first == forward->listen.last)
         return json_sprintf("%u/%s", forward->listen.first, protocols);
     return json_sprintf("%u-%u/%s", forward->listen.first, forward->listen.last, protocols);
@@ -42,63 +41,73 @@ static json_t *allow_text(const struct forward *forward)
     char prefix[PREFIX_TEXT_MAX], *text = NULL;
     size_t length = 0;
     FILE *stream = open_memstream(&text, &length);
-    json_t *value;
+    json_t *value = NULL;
 
     if (stream == NULL)
         return NULL;
     for (size_t i = 0; i < forward->allow_count; i++)
         fprintf(stream, "%s%s", i > 0 ? ", " : "", text_format_prefix(&forward->allow[i], prefix));
-    fclose(stream);
-    value = json_string(text);
+    if (fclose(stream) == 0)
+        value = json_string(text);
     free(text);
     return value;
 }
 
 static json_t *expires_text(const struct forward *forward)
 {
-    char text[32];
-    time_t when = (time_t)forward->expires;
-    struct tm broken;
+    char text[TIME_TEXT_MAX];
 
-    gmtime_r(&when, &broken);
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &broken);
-    return json_string(text);
+    return json_string(text_format_time(forward->expires, text));
 }
 
+/* NULL without memory: a forward that is saved in part would be another one, open to anyone. */
 static json_t *to_json(const struct forward *forward)
 {
     char to[ENDPOINT_TEXT_MAX];
-    json_t *object = json_object();
+    json_t *object =
+        json_pack("{s:s, s:o, s:s}", "name", forward->name, "listen", listen_text(forward), "to",
+                  text_format_endpoint(&forward->target[0], to));
 
-    json_object_set_new(object, "name", json_string(forward->name));
-    json_object_set_new(object, "listen", listen_text(forward));
-    json_object_set_new(object, "to", json_string(text_format_endpoint(&forward->target[0], to)));
-    if (forward->allow_count > 0)
-        json_object_set_new(object, "allow", allow_text(forward));
-    if (forward->owner[0] != '\0')
-        json_object_set_new(object, "owner", json_string(forward->owner));
-    if (forward->note[0] != '\0')
-        json_object_set_new(object, "note", json_string(forward->note));
-    if (forward->expires != 0)
-        json_object_set_new(object, "expires", expires_text(forward));
+    if ((forward->allow_count > 0 &&
+         json_object_set_new(object, "allow", allow_text(forward)) < 0) ||
+        (forward->owner[0] != '\0' &&
+         json_object_set_new(object, "owner", json_string(forward->owner)) < 0) ||
+        (forward->note[0] != '\0' &&
+         json_object_set_new(object, "note", json_string(forward->note)) < 0) ||
+        (forward->expires != 0 &&
+         json_object_set_new(object, "expires", expires_text(forward)) < 0)) {
+        json_decref(object);
+        return NULL;
+    }
     return object;
+}
+
+/* All run-time forwards, or NULL without memory. */
+static json_t *list_of(const struct policy *policy)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; list != NULL && i < policy_forward_count(policy); i++) {
+        if (policy_forward(policy, i)->runtime &&
+            json_array_append_new(list, to_json(policy_forward(policy, i))) < 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
 }
 
 int runtime_forwards_save(const char *directory, const struct policy *policy, struct error *error)
 {
     char path[PATH_MAX + 32], temporary[PATH_MAX + 32];
-    json_t *list = json_array();
+    json_t *list = list_of(policy);
     int result = 0;
 
-    for (size_t i = 0; i < policy_forward_count(policy); i++) {
-        if (policy_forward(policy, i)->runtime)
-            json_array_append_new(list, to_json(policy_forward(policy, i)));
-    }
     file_path(path, directory, "");
     file_path(temporary, directory, ".new");
-    errno = 0;
-    if (json_dump_file(list, temporary, JSON_INDENT(1)) < 0 || chmod(temporary, 0600) < 0 ||
-        rename(temporary, path) < 0) {
+    errno = list == NULL ? ENOMEM : 0;
+    if (list == NULL || json_dump_file(list, temporary, JSON_INDENT(1)) < 0 ||
+        chmod(temporary, 0600) < 0 || rename(temporary, path) < 0) {
         result = errno != 0 ? -errno : -EIO;
         error_set(error, "run-time forwards are not saved to %s: %s", path, strerror(-result));
     }
