@@ -2,10 +2,10 @@
  * adopt.c - taking over the sessions that an earlier run left in the table's memory
  *
  * After a crash or a restart the array of sessions is still there, written by a process that may
- * have been killed at any instruction, or by anything else that could write the file. So nothing of
- * an entry is believed until it is consistent in itself, has not expired, belongs to addresses that
- * the gateway has, is allowed by the policy, and meets no other session. Everything else (indexes,
- * mappings, hosts, timers) is made anew.
+ * have been killed at any instruction, or by anything else that could write the file. So an entry
+ * is used only if it is consistent in itself, has not expired, belongs to addresses that the
+ * gateway has, is allowed by the policy, and collides with no other session. Everything else
+ * (indexes, mappings, hosts, timers) is built anew.
  */
 #include "external.h"
 #include "mapping.h"
@@ -25,7 +25,7 @@ static bool is_sound_state(const struct session *session)
     return session->state <= STATE_ANSWERED;
 }
 
-/* The remote's endpoint is the same in both tuples; in a hairpin both sides are ours. */
+/* The remote endpoint is the same in both tuples; in a hairpin both sides are internal. */
 static bool is_sound_direction(const struct session *session)
 {
     const struct tuple initiator = session_tuple(session, ROLE_INITIATOR);
@@ -41,7 +41,7 @@ static bool is_sound_direction(const struct session *session)
     }
 }
 
-/* The kernel may have gone on with it, and its last packets are not in our memory. */
+/* The kernel may have rewritten it since then; its last packets are not in our memory. */
 static bool was_offloaded(const struct session *session)
 {
     return session->offload < OFFLOAD_LATER && session_is_settled(session);
@@ -60,7 +60,7 @@ static bool is_sound(const struct nat *nat, const struct session *session, uint6
 }
 
 /*
- * The mapping between these endpoints: the one that is there, or a new one on a port that is free.
+ * The existing mapping between these endpoints, or a new one if the port is free.
  */
 static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct endpoint *internal,
                               const struct endpoint *external, uint32_t created)
@@ -102,7 +102,7 @@ static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct en
     return added;
 }
 
-/* Finds what states this side's external endpoint: a forward or a mapping. */
+/* Finds what gives this side its external endpoint: a forward or a mapping. */
 static bool adopt_side(struct nat *nat, const struct session *session, enum role role,
                        struct session_plan *plan)
 {
@@ -132,7 +132,7 @@ static bool adopt_sides(struct nat *nat, const struct session *session, struct s
            adopt_side(nat, session, ROLE_RESPONDER, plan);
 }
 
-/* Mappings that were made for a session which then was refused. */
+/* Mappings that were made for a session that was then not adopted. */
 static void drop_unused_mappings(struct nat *nat, const struct session_plan *plan, uint64_t now)
 {
     for (int role = 0; role < 2; role++) {
@@ -206,8 +206,7 @@ static void adopt_lease(struct nat *nat, struct lease *lease, uint64_t now)
         mapping_release_unused(nat, mapping, false, now);
 }
 
-/* Before the sessions: the mapping of a lease has its port for itself, or shares it as its owner.
- */
+/* Before the sessions: the mapping of a lease owns its port.  */
 static void adopt_leases(struct nat *nat, uint64_t now)
 {
     for (uint32_t i = 0; i < nat->table.lease_capacity; i++) {

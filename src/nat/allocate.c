@@ -1,13 +1,13 @@
 /*
- * allocate.c - the external endpoint of an internal one: which address, which port, and what a dry
- * pool does
+ * allocate.c - the external endpoint of an internal one: which address, which port, and what
+ * happens when the pool is dry
  *
  * A pool of 16384 ports and closed connections that linger for minutes would serve fewer than 70
  * new connections a second. So a pool that has no free port first takes back the port of the
  * connection that closed longest ago (RFC 6888 REQ-8 asks no hold-down of tracked TCP), then lets a
  * TCP mapping share a port with another one as long as no two sessions become the same (RFC 7857
- * section 3; closed connections on shared ports give way), and only then refuses. A live connection
- * never loses its port.
+ * section 3; closed connections on shared ports give way), and only then drops the packet. A live
+ * connection never loses its port.
  */
 #include "allocate.h"
 
@@ -20,7 +20,7 @@
 /* How many ports are tried for sharing. */
 #define OVERLOAD_TRIES 64
 
-/* What is asked for. */
+/* What the caller asks for. */
 struct request {
     uint8_t protocol;
     const struct endpoint *internal;
@@ -83,8 +83,8 @@ static bool reclaim_port(struct nat *nat, const struct request *request, size_t 
 }
 
 /*
- * A port that another mapping has (not one that rests), and on which nobody talks to this remote,
- * or else has talked: that closed connection goes. 0 when none is found.
+ * A port that another mapping has (not one that rests) and that has no session with this remote, or
+ * only a closed one, which is then removed. 0 when none is found.
  */
 static uint16_t overload_port(struct nat *nat, const struct request *request, size_t external_index)
 {
@@ -117,8 +117,8 @@ static uint16_t overload_port(struct nat *nat, const struct request *request, si
 }
 
 /*
- * Takes such a port. Its owner may have gone with the closed connection; then it is the mapping's
- * own. 0 when there is none.
+ * Takes such a port. Its owner may have ended with the closed connection; then the new mapping owns
+ * the port. 0 when there is none.
  */
 static uint16_t share_port(struct nat *nat, const struct request *request, size_t external_index,
                            struct mapping *mapping)

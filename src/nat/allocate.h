@@ -1,5 +1,5 @@
 /*
- * allocate.h - the external endpoint that an internal one is seen as
+ * allocate.h - the external endpoint of an internal one
  */
 #ifndef NAT_ALLOCATE_H
 #define NAT_ALLOCATE_H

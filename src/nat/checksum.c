@@ -1,3 +1,6 @@
+/*
+ * checksum.c - one's complement sums (RFC 1071, RFC 1624)
+ */
 #include "checksum.h"
 
 #include <string.h>
@@ -31,7 +34,7 @@ uint32_t checksum_add(uint32_t sum, const void *data, size_t length)
     }
     wide = (wide & 0xffffffff) + (wide >> 32);
     wide = (wide & 0xffffffff) + (wide >> 32);
-    /* Leave room in the top, so that callers may go on adding. */
+    /* Leave room at the top, so that callers can add more. */
     return (uint32_t)((wide & 0xffff) + (wide >> 16));
 }
 

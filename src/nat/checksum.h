@@ -1,8 +1,9 @@
 /*
  * checksum.h - the Internet checksum (RFC 1071) and its incremental update (RFC 1624)
  *
- * Checksums and sums are held as they lie in the packet (network order read as a native 16-bit
- * word): one's complement addition does not care (RFC 1071 section 2B), so nothing is ever swapped.
+ * Checksums and sums have the byte order of the packet (network order, read as a native 16-bit
+ * word). One's complement addition does not depend on the byte order (RFC 1071 section 2B), so no
+ * bytes are swapped.
  */
 #ifndef PORTREEVE_CHECKSUM_H
 #define PORTREEVE_CHECKSUM_H

@@ -14,7 +14,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* The four bytes as they are in a packet: they are compared and hashed, never counted with. */
+/* The four bytes as they are in a packet: they are only compared and hashed. */
 typedef uint32_t compact_address;
 
 static inline compact_address compact_address_of(const struct address *address)
@@ -23,7 +23,7 @@ static inline compact_address compact_address_of(const struct address *address)
     uint64_t first;
 
     memcpy(&first, address->bytes, sizeof(first));
-    assert(first == 0); /* IPv4-mapped, as far as a lookup can afford to look */
+    assert(first == 0); /* IPv4-mapped, as far as a lookup can check cheaply */
     memcpy(&compact, address->bytes + 12, sizeof(compact));
     return compact;
 }

@@ -1,3 +1,6 @@
+/*
+ * error.c - the sentence that goes with a negative errno
+ */
 #include "portreeve/error.h"
 
 #include <stdarg.h>

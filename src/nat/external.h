@@ -31,7 +31,7 @@ size_t external_nth(const struct nat *nat, size_t rank);
 /* The ports of one external address and protocol. */
 struct port_space *external_port_space(const struct nat *nat, size_t slot, uint8_t protocol);
 
-/* Ports that rest already rest as long as the policy says now. */
+/* The hold-down of the policy also applies to ports that rest already. */
 void external_apply_port_hold(struct nat *nat);
 
 /* Makes the slots of all addresses but these invalid. False when there were none. */

@@ -1,3 +1,6 @@
+/*
+ * hash.c - SipHash-1-3 and the numbers made with it
+ */
 #include "hash.h"
 
 #include <string.h>

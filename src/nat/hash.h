@@ -18,7 +18,7 @@ struct hash_key {
 uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t length);
 
 /*
- * A stream of numbers that nobody without the key can guess (RFC 6056 section 3.3): SipHash of a
+ * A stream of numbers that no one can guess without the key (RFC 6056 section 3.3): SipHash of a
  * counter.
  */
 struct random {

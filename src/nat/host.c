@@ -1,3 +1,6 @@
+/*
+ * host.c - internal hosts, counted as long as they have sessions or mappings
+ */
 #include "table_internal.h"
 
 static uint64_t host_hash(const struct table *table, compact_address address)

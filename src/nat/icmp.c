@@ -1,3 +1,6 @@
+/*
+ * icmp.c - ICMP errors: the packet inside, and refusals
+ */
 #include "portreeve/icmp.h"
 #include "checksum.h"
 #include "packet_edit.h"
@@ -20,7 +23,8 @@ static bool sum_is_right(const uint8_t *data, size_t length)
 }
 
 /*
- * How many bytes the quoted packet has here, without RFC 4884's extensions and padding behind it.
+ * How many bytes the quoted packet has here, without RFC 4884's extensions and the padding after
+ * it.
  */
 static size_t quoted_length(const struct packet_view *view)
 {
@@ -66,7 +70,10 @@ void icmp_rewrite_error(const struct packet_view *view, const struct icmp_embedd
                             &original->source);
     packet_replace_endpoint(embedded->ip, embedded->l4, embedded->l4_available, true,
                             END_DESTINATION, &original->destination);
-    /* Errors are rare and mostly short: from scratch is simpler than following each edit. */
+    /*
+     * Errors are rare and mostly short: computing them anew is simpler than updating them for each
+     * change.
+     */
     memcpy(view->l4 + ICMP_CHECKSUM, &sum, 2);
     sum = (uint16_t)~checksum_fold(checksum_add(0, view->l4, view->l4_length));
     memcpy(view->l4 + ICMP_CHECKSUM, &sum, 2);

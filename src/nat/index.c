@@ -1,3 +1,6 @@
+/*
+ * index.c - an open-addressing index with a cache line for each bucket
+ */
 #include "index.h"
 #include "wheel.h"
 

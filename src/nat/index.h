@@ -3,22 +3,21 @@
  *
  * Theory of operation
  *
- * A line is one cache line of fifteen entries. An entry is a node (a number that says what is
- * meant; the owner tells) and, in the bits that nodes leave free, a tag of its key's hash. So a
- * lookup reads one line, and then only what has the same tag: in the ordinary case what is sought,
- * and nothing else. Where a line is full, a key stands in the next that has room, and each line
- * that it passed counts it: a lookup goes on only from a line that somebody passed, and a removal
- * leaves no trace.
+ * A line is one cache line of fifteen entries. An entry is a node (a number whose meaning the owner
+ * knows) and, in the bits that nodes do not need, a tag of its key's hash. So a lookup reads one
+ * line, and then only the nodes with the same tag: usually the right one and no other. Where a line
+ * is full, a key is put into the next one with room, and each line that it passed counts it. A
+ * lookup continues to the next line only if this count is not zero, and a removal leaves no trace.
  *
  * Invariants
- *   - No two entries have the same key. Who has many things of one key indexes one of them, and
- *     chains the others to it: equal keys would fill line after line, and whoever can send from one
- *     port to many would choose them.
- *   - There is room for every node at once, at a load of at most 97 %; so adding never fails and
- *     never rehashes.
+ *   - No two entries have the same key. Where several things have one key, one of them is in the
+ *     index and the others are chained to it. Equal keys would fill line after line, and a sender
+ *     from one port to many could cause that.
+ *   - There is room for all nodes, at a load of at most 97 %. So adding never fails and never
+ *     rehashes.
  *
- * Rejected: chains through the elements. Each step of a chain is a cache line of a stranger, and
- * the links of four keys alone took 16 bytes a session.
+ * Rejected: chains through the elements. Each step of a chain is a cache line of another element,
+ * and the links of four keys alone took 16 bytes per session.
  */
 #ifndef PORTREEVE_INDEX_H
 #define PORTREEVE_INDEX_H
@@ -31,7 +30,7 @@
 
 struct index_line {
     _Alignas(64) uint32_t entry[INDEX_LINE_ENTRIES];
-    /* keys that hashed to this line or one before it, and stand in one behind it */
+    /* keys that hashed to this line or one before it, and are in one after it */
     uint32_t passed;
 };
 

@@ -3,10 +3,11 @@
  *
  * A mapping ends with its last session. A lease keeps it beyond that: for a host that has asked for
  * a port (RFC 6887 section 11), for a connection that is expected, for a second gateway. Leases lie
- * behind the sessions in the memory that outlives the process, for no session tells of them.
+ * behind the sessions in the memory that outlives the process, because sessions do not contain
+ * them.
  *
- * There are few beside the sessions, and they change rarely: they are found by a walk over all of
- * them. Who may send to the mapping is still the filtering's decision.
+ * There are few of them, and they change rarely, so a walk over all of them finds one. The
+ * filtering still decides who may send to the mapping.
  */
 #ifndef NAT_LEASE_H
 #define NAT_LEASE_H

@@ -95,7 +95,7 @@ bool mapping_shares_port(const struct nat *nat, uint32_t index)
                : mapping->sharers > 0;
 }
 
-/* Counts a sharer of a port more or less, wherever that is counted now. */
+/* Counts one sharer of a port more or less, at the place where they are counted now. */
 static void count_sharer(struct nat *nat, const struct mapping *mapping, uint32_t change)
 {
     struct port_space *space = space_of(nat, mapping);
@@ -123,7 +123,7 @@ uint32_t mapping_enter(struct nat *nat, const struct mapping *mapping)
     return index;
 }
 
-/* A mapping whose port others share goes. */
+/* A mapping ends whose port others share. */
 static void leave_port(struct nat *nat, uint32_t index)
 {
     const struct mapping *mapping = &nat->table.mapping[index];

@@ -1,3 +1,6 @@
+/*
+ * mss.c - limits the MSS that TCP offers
+ */
 #include "mss.h"
 #include "packet_edit.h"
 #include "tcp.h"
@@ -21,8 +24,8 @@ void mss_clamp(const struct packet *packet, const struct packet_view *view, uint
     if (value == NULL || (value[0] << 8 | value[1]) <= limit)
         return;
     /*
-     * The checksum adds words, and behind a NOP the value may begin in the middle of one and end in
-     * the next.
+     * The checksum adds 16-bit words, and after a NOP option the value may begin in the middle of a
+     * word and end in the next.
      */
     odd = (size_t)(value - tcp) & 1;
     memcpy(words, value - odd, odd ? 4 : 2);

@@ -69,7 +69,10 @@ void nat_free(struct nat *nat)
     free(nat);
 }
 
-/* When a session is looked at again that waits for the kernel's answer, which comes long before. */
+/*
+ * When a session that waits for the kernel's answer is checked again; the answer comes much
+ * earlier.
+ */
 #define ANSWER_MS 5000
 
 bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget)

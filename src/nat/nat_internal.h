@@ -17,17 +17,17 @@ struct nat {
     struct table table;
     void *memory;                       /* of sessions and leases; NULL: the caller's */
     const struct policy *policy;        /* sealed; the caller's */
-    const struct policy *policy_before; /* while a review goes on: the one that its sessions'
-                                           indexes mean; or NULL */
+    const struct policy *policy_before; /* during a review: the policy that the indexes in unchecked
+                                           sessions refer to; else NULL */
     uint8_t epoch;         /* of the sessions that this policy and these addresses allow */
-    uint32_t review_slot;  /* where the review goes on */
+    uint32_t review_slot;  /* the next slot that the review checks */
     uint32_t review_ended; /* sessions that it has ended */
     struct random random;
     /* a slot keeps its address while the gateway has it */
     struct address external[EXTERNAL_ADDRESSES_MAX];
     bool external_valid[EXTERNAL_ADDRESSES_MAX];
-    bool external_leaves[EXTERNAL_ADDRESSES_MAX]; /* gone; sessions may still name it, so the slot
-                                                     is not free yet */
+    bool external_leaves[EXTERNAL_ADDRESSES_MAX]; /* the address is gone, but sessions may still use
+                                                     the slot */
     size_t external_count;
     uint32_t external_interface; /* ifindex */
     uint16_t mss_limit;          /* of TCP connections with the outside; 0: none */

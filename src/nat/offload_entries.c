@@ -6,8 +6,8 @@
 #include "session_facts.h"
 
 /*
- * After so many packets of the queue: an RST that anybody can forge must not make the maps change
- * with every packet.
+ * A session that has left the maps returns after this many packets: anyone can forge an RST, and
+ * that must not change the maps with every packet.
  */
 #define RETRY_PACKETS 1024
 
@@ -98,7 +98,7 @@ void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packe
 
 /* Getting out. */
 
-/* The entry's packets shall come by the queue again. */
+/* The entry's packets must pass the queue again. */
 void offload_withdraw(struct nat *nat, uint32_t index)
 {
     struct offload *offload = &nat->offload;
@@ -153,8 +153,7 @@ bool offload_suspects_reset(struct nat *nat, uint32_t slot, const struct tcp_seg
 
     if (entry == NULL || entry->state == ENTRY_WANTED)
         return false;
-    entry->has_reset =
-        true; /* of several the last one counts: whoever sends more than one means it */
+    entry->has_reset = true; /* of several the last one counts */
     entry->reset = *segment;
     entry->reset_from = (uint8_t)from;
     offload_withdraw(nat, session->offload);

@@ -22,8 +22,8 @@ struct offload_entry {
     struct link link;
     uint32_t session;   /* its slot; INDEX_NONE: it has ended */
     uint8_t state;      /* enum offload_state */
-    bool withdrawn;     /* while ADDING or ASKING: it is to leave */
-    bool has_reset;     /* an RST waits for the last word about the sequence numbers */
+    bool withdrawn;     /* while ADDING or ASKING: it must leave next */
+    bool has_reset;     /* an RST waits for the kernel's last counters */
     uint8_t reset_from; /* enum role */
     struct tcp_segment reset;
     uint64_t packets[2], bytes[2]; /* as last folded, by enum packet_hook */
@@ -31,21 +31,21 @@ struct offload_entry {
 };
 
 struct offload {
-    struct offload_entry *entry; /* NULL: everything takes the queue */
+    struct offload_entry *entry; /* NULL: all packets pass the queue */
     uint32_t capacity, used;
-    uint32_t after; /* packets of both sides that a session passes by the queue first */
+    uint32_t after; /* packets of both sides that pass the queue first */
     uint32_t free;  /* chained by link.next */
     struct list wanted, due, leaving;
     uint32_t look; /* the entry to be looked at next */
     struct offload_counters counters;
 };
 
-/* A packet has passed by the queue; the session ends; its state has changed. */
+/* A packet has passed the queue; the session ends; its state has changed. */
 void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packet);
 void offload_end(struct nat *nat, uint32_t slot);
 void offload_state_changed(struct nat *nat, uint32_t slot);
 
-/* True when an RST has to wait until the kernel has said its last word. */
+/* True when an RST must wait for the kernel's last counters. */
 bool offload_suspects_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment,
                             enum role from);
 
@@ -75,7 +75,7 @@ void offload_free_entry(struct nat *nat, uint32_t index);
 /* The session's entry, or NULL when it has none. */
 struct offload_entry *offload_entry_of(struct nat *nat, const struct session *session);
 
-/* The entry's packets are to take the queue again. */
+/* The entry's packets must pass the queue again. */
 void offload_withdraw(struct nat *nat, uint32_t index);
 
 #endif

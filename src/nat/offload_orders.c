@@ -1,6 +1,6 @@
 /*
- * offload_orders.c - orders about offloaded sessions for whoever talks to the kernel, and what came
- * of them (offload.h)
+ * offload_orders.c - orders about offloaded sessions for the code that talks to the kernel, and
+ * their results (offload.h)
  */
 #include "offload_entries.h"
 #include "session.h"
@@ -77,7 +77,7 @@ size_t nat_offload_take(struct nat *nat, struct offload_order *orders, size_t ma
            take(offload, &offload->wanted, ENTRY_ADDING, OFFLOAD_ADD, orders + count, max - count);
 }
 
-/* An order has been carried out; what has been decided since then follows. */
+/* An order has been carried out. If the entry was withdrawn meanwhile, it leaves now. */
 static void settle(struct nat *nat, uint32_t index)
 {
     struct offload_entry *entry = &nat->offload.entry[index];
@@ -116,7 +116,7 @@ static void fold(struct nat *nat, struct offload_entry *entry, enum packet_hook 
     uint64_t new_packets = packets, new_bytes = bytes;
 
     if (packets >= entry->packets[hook] &&
-        bytes >= entry->bytes[hook]) { /* else its counter has begun anew */
+        bytes >= entry->bytes[hook]) { /* otherwise its counter has started again */
         new_packets -= entry->packets[hook];
         new_bytes -= entry->bytes[hook];
     }
@@ -147,7 +147,7 @@ void nat_offload_removed(struct nat *nat, uint32_t index, const struct offload_t
     nat->offload.counters.removed++;
     offload_free_entry(nat, index);
     if (entry.session != INDEX_NONE &&
-        traffic == NULL) /* somebody else has removed it: it may go back at once */
+        traffic == NULL) /* another program has removed it: it may return at once */
         nat->table.session[entry.session].offload = OFFLOAD_NO;
     if (entry.session != INDEX_NONE && entry.has_reset)
         session_saw_reset(nat, entry.session, &entry.reset, (enum role)entry.reset_from, now);
@@ -160,7 +160,7 @@ void nat_offload_answered(struct nat *nat, uint32_t index, const struct offload_
     uint32_t slot = entry->session;
 
     fold_both(nat, entry, traffic, now);
-    if (traffic == NULL) /* somebody else has removed it: the queue has it back */
+    if (traffic == NULL) /* another program has removed it: its packets pass the queue again */
         entry->withdrawn = true;
     settle(nat, index);
     if (slot != INDEX_NONE)
@@ -176,7 +176,7 @@ void nat_offload_fold(struct nat *nat, enum packet_hook hook, const struct tuple
         slot == INDEX_NONE ? NULL : offload_entry_of(nat, &nat->table.session[slot]);
 
     /*
-     * One that is being added or removed has counters of its own time; they come with its outcome.
+     * An entry that is being added or removed reports its counters with the result.
      */
     if (entry != NULL && (entry->state == ENTRY_LIVE || entry->state == ENTRY_DUE) &&
         sender_at(&nat->table.session[slot], hook) == role)

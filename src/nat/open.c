@@ -3,7 +3,7 @@
  *
  * From inside: whatever a share's host sends, and what a forward's target sends from its forwarded
  * endpoint. From outside: what a forward or a mapping delivers, if the allow list or the filtering
- * lets it in. A hairpin is both at once.
+ * permits it. A hairpin is both.
  */
 #include "open.h"
 
@@ -65,11 +65,11 @@ enum drop_reason open_refused(const struct packet_view *view)
 /* Opening from outside, and hairpins. */
 
 /*
- * Two hosts of the same gateway that learn each other's external endpoint both send, as they would
- * anywhere (RFC 5128 section 3.3: hole punching). The first packet meets the other's filtering and
- * is dropped; but its sender has spoken, so the other's packet must be let in. What remembers that
- * is a session without an inside at its far end: a knock. It ends when a session of both takes its
- * place.
+ * Two internal hosts of this gateway that know each other's external endpoint both send (RFC 5128
+ * section 3.3: hole punching). The filtering of the second host drops the first packet. But its
+ * sender has now sent something, so the second host's packet must be permitted. A session without
+ * an internal host at its far end remembers that: a knock. It ends when a session of both hosts
+ * replaces it.
  */
 bool open_is_knock(const struct nat *nat, uint32_t slot)
 {
@@ -79,7 +79,7 @@ bool open_is_knock(const struct nat *nat, uint32_t slot)
     return session->direction == DIRECTION_OUTBOUND && external_has(nat, &called);
 }
 
-/* Turns a plan that filtering has refused into a knock. */
+/* Turns a plan that the filtering does not permit into a knock. */
 static void plan_knock(const struct tuple *sent, const struct external_side *initiator,
                        struct session_plan *plan)
 {
@@ -104,7 +104,7 @@ static bool find_knocks(const struct nat *nat, const struct session_plan *plan, 
     return true;
 }
 
-/* Opens the session, and only then ends the knocks: their mappings are its mappings. */
+/* Opens the session, and only then ends the knocks, because it uses their mappings. */
 static void open_over_knocks(struct nat *nat, uint32_t slot, const struct session_plan *plan,
                              const uint32_t knock[2], uint64_t now)
 {
@@ -116,8 +116,8 @@ static void open_over_knocks(struct nat *nat, uint32_t slot, const struct sessio
 }
 
 /*
- * RFC 4787 REQ-8: may this remote send to the mapping? Whom another mapping on the same port has
- * called (RFC 7857 section 3) does not count.
+ * RFC 4787 REQ-8: may this remote send to the mapping? Remotes of other mappings that share the
+ * port (RFC 7857 section 3) do not count.
  */
 static bool filter_admits(const struct nat *nat, uint16_t share, const struct mapping *mapping,
                           const struct endpoint *remote)
@@ -144,8 +144,8 @@ static bool filter_admits(const struct nat *nat, uint16_t share, const struct ma
 }
 
 /*
- * Who is behind the external endpoint that the packet is sent to, and whether `remote` (as that
- * host would see it) may reach it.
+ * Finds the internal host at the external endpoint that the packet is sent to, and whether `remote`
+ * (as that host would see it) may reach it.
  */
 static enum drop_reason find_inside(const struct nat *nat, const struct tuple *sent,
                                     const struct endpoint *remote, struct endpoint *internal,
@@ -193,8 +193,8 @@ static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, 
     if (reason != DROP_NONE)
         return reason;
     /*
-     * With several external addresses, two forwards' targets could meet by other ones, too: the
-     * second pass knows one.
+     * With several external addresses, the targets of two forwards could already have a session by
+     * another address: the second pass can only tell one.
      */
     if (table_find_transit(&nat->table, &(struct tuple){sent->source, internal, sent->protocol, 0},
                            &role) != INDEX_NONE)
@@ -243,12 +243,13 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
 
     if (external_receives(nat, packet) && (hairpin || external_has(nat, &sent->source.address)))
         return DROP_SPOOFED_SOURCE;
-    if (!external_has(nat, &sent->destination.address)) /* no more, or not yet: the kernel's
-                                                              rules change at another time */
+    if (!external_has(
+            nat,
+            &sent->destination.address)) /* not now: the kernel's rules change at another time */
         return DROP_NO_EXTERNAL_ADDRESS;
     /*
-     * Nothing is evicted for a packet that is refused. A hairpin's filter is asked again, with what
-     * its target will see.
+     * Nothing is evicted for a packet that is dropped. A hairpin is checked again later, with the
+     * remote that its target will see.
      */
     reason = find_inside(nat, sent, &sent->source, &internal, &responder);
     if (reason != DROP_NONE && !(hairpin && reason == DROP_FILTERED))
@@ -259,8 +260,8 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
     reason =
         hairpin ? plan_hairpin(nat, sent, now, &plan, &initiator) : plan_inbound(nat, sent, &plan);
     may_open = reason == DROP_NONE;
-    if (hairpin &&
-        reason == DROP_FILTERED) { /* otherwise an eviction has closed the door of a remote */
+    if (hairpin && reason == DROP_FILTERED) { /* otherwise an eviction has ended the session that
+                                                 permitted this remote */
         plan_knock(sent, &initiator, &plan);
         may_open = true;
     }

@@ -6,7 +6,7 @@
 
 #include "nat_internal.h"
 
-/* Why a packet without a session may not open one by what it is; DROP_NONE when it may. */
+/* Why a packet of this kind may not open a session; DROP_NONE when it may. */
 enum drop_reason open_refused(const struct packet_view *view);
 
 /* DROP_NONE and the new session's slot, or why not. */
@@ -15,7 +15,7 @@ enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, 
 enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
                               const struct packet_view *view, uint64_t now, uint32_t *slot);
 
-/* True for a session that remembers a packet which another host of the gateway did not get. */
+/* True for a session that remembers a dropped packet to another internal host (open.c). */
 bool open_is_knock(const struct nat *nat, uint32_t slot);
 
 #endif

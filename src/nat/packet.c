@@ -1,3 +1,6 @@
+/*
+ * packet.c - parsing IPv4 packets and rewriting them in place
+ */
 #include "portreeve/packet.h"
 #include "checksum.h"
 #include "packet_edit.h"

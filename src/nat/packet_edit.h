@@ -1,6 +1,6 @@
 /*
- * packet_edit.h - what packet.c and icmp.c share: reading tuples from, and editing, headers that
- * may be embedded in an ICMP error and cut short there
+ * packet_edit.h - shared by packet.c and icmp.c: reading and changing headers, which may be
+ * embedded in an ICMP error and cut short there
  */
 #ifndef PORTREEVE_PACKET_EDIT_H
 #define PORTREEVE_PACKET_EDIT_H

@@ -2,7 +2,7 @@
  * policy.c - filling, copying and sealing a policy
  *
  * The lists are plain arrays in the order of the configuration, which is the order that people see.
- * What packets ask is answered from tables that policy_seal derives from them (policy_lookup.c).
+ * Packets use tables that policy_seal derives from them (policy_tables.c, policy_lookup.c).
  */
 #include "policy_internal.h"
 
@@ -14,7 +14,7 @@ struct policy *policy_new(void)
 {
     struct policy *policy = calloc(1, sizeof(*policy));
 
-    if (!policy)
+    if (policy == NULL)
         return NULL;
     policy->timeouts = (struct timeouts){
         .udp = 300, .tcp_established = 7440, .tcp_transitory = 240, .port_hold = 120, .icmp = 60};
@@ -31,7 +31,7 @@ static void share_free(struct share *share)
 
 void policy_free(struct policy *policy)
 {
-    if (!policy)
+    if (policy == NULL)
         return;
     policy_tables_free(&policy->tables);
     for (size_t i = 0; i < policy->share_count; i++)
@@ -116,7 +116,7 @@ bool policy_add_share(struct policy *policy, const struct share *share)
     if (policy->share_count >= POLICY_SHARES_MAX)
         return false;
     grown = grow(policy->shares, policy->share_count, &policy->share_capacity, sizeof(*share));
-    if (!grown)
+    if (grown == NULL)
         return false;
     policy->shares = grown;
     if (!own_arrays(&added))
@@ -136,7 +136,7 @@ bool policy_add_forward(struct policy *policy, const struct forward *forward)
         return false;
     grown =
         grow(policy->forwards, policy->forward_count, &policy->forward_capacity, sizeof(*forward));
-    if (!grown)
+    if (grown == NULL)
         return false;
     policy->forwards = grown;
     if (!duplicate(forward->allow, forward->allow_count, sizeof(*forward->allow), &allow))

@@ -12,7 +12,7 @@ uint16_t policy_share_of(const struct policy *policy, const struct address *inte
     size_t low = 0, high = policy->tables.source_count;
     uint32_t at;
 
-    while (low < high) { /* the first entry that starts behind the address */
+    while (low < high) { /* the first entry that starts after the address */
         size_t middle = low + (high - low) / 2;
 
         if (memcmp(&sources[middle].prefix.address, internal, sizeof(*internal)) <= 0)
@@ -83,7 +83,7 @@ uint16_t policy_forward_to(const struct policy *policy, uint8_t protocol,
         return POLICY_NONE;
     entries = policy->tables.targets[index].entries;
     high = policy->tables.targets[index].count;
-    while (low < high) { /* the first entry behind the endpoint */
+    while (low < high) { /* the first entry after the endpoint */
         size_t middle = low + (high - low) / 2;
 
         if (target_starts_by(&entries[middle], internal))

@@ -12,10 +12,10 @@
  *
  * Internal endpoint -> forward: the target ranges in one array per protocol, sorted by address,
  * then by first port. Here ranges may overlap in any way (two external ranges may deliver to one
- * host), so each entry links to the nearest entry before it that ends later: whatever lies between
- * the two ends too early to hold a port that this entry is too short for. Again a binary search and
- * a walk no longer than the nesting is deep. Where several forwards deliver to one endpoint, the
- * one whose range begins last answers, and of those the first configured.
+ * host), so each entry links to the nearest entry before it that ends later. What lies between the
+ * two ends too early for any port that this entry does not contain. Again a binary search and a
+ * walk no longer than the nesting is deep. If several forwards deliver to one endpoint, the one
+ * whose range begins last is used, and of those the first in the configuration.
  *
  * A trie would do the same in more code and more cache misses: tables of this kind have tens of
  * entries.
@@ -42,12 +42,12 @@ static bool build_listen(struct policy *policy)
     struct policy_tables *tables = &policy->tables;
 
     tables->listen = malloc(PROTOCOL_PORTS_COUNT * sizeof(*tables->listen));
-    if (!tables->listen)
+    if (tables->listen == NULL)
         return false;
     memset(tables->listen, 0xff, PROTOCOL_PORTS_COUNT * sizeof(*tables->listen));
     _Static_assert(POLICY_NONE == 0xffff, "memset writes POLICY_NONE");
     for (size_t i = policy->forward_count;
-         i-- > 0;) { /* backwards: the first one of a conflict stays */
+         i-- > 0;) { /* backwards, so that the first of several stays */
         const struct forward *forward = &policy->forwards[i];
 
         for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
@@ -69,8 +69,8 @@ static int compare_sources(const void *left, const void *right)
         return order;
     if (one->prefix.length != other->prefix.length)
         return one->prefix.length < other->prefix.length ? -1 : 1;
-    return (int)other->share -
-           (int)one->share; /* searches meet the last of equals first: the first configured */
+    return (int)other->share - (int)one->share; /* a search finds the last of equal ones first: the
+                                                   first in the configuration */
 }
 
 static bool build_sources(struct policy *policy)
@@ -83,7 +83,7 @@ static bool build_sources(struct policy *policy)
     if (total == 0)
         return true;
     tables->sources = malloc(total * sizeof(*tables->sources));
-    if (!tables->sources)
+    if (tables->sources == NULL)
         return false;
     tables->source_count = total;
     for (size_t s = 0; s < policy->share_count; s++) {
@@ -136,7 +136,7 @@ static bool build_targets(struct policy *policy, enum protocol_index protocol)
     if (policy->forward_count == 0)
         return true;
     table->entries = malloc(policy->forward_count * FORWARD_TARGETS_MAX * sizeof(*table->entries));
-    if (!table->entries)
+    if (table->entries == NULL)
         return false;
     for (size_t i = 0; i < policy->forward_count; i++) {
         const struct forward *forward = &policy->forwards[i];
@@ -205,7 +205,7 @@ static bool assign_pools(struct policy *policy)
     if (policy->share_count == 0)
         return true;
     tables->pools = calloc(policy->share_count, sizeof(*tables->pools));
-    if (!tables->pools)
+    if (tables->pools == NULL)
         return false;
     for (size_t s = 0; s < policy->share_count; s++) {
         struct share *share = &policy->shares[s];

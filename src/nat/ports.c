@@ -1,3 +1,6 @@
+/*
+ * ports.c - which external ports are taken, which rest, and choosing one
+ */
 #include "ports.h"
 
 #include <string.h>

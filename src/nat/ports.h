@@ -1,19 +1,18 @@
 /*
  * ports.h - which external ports of one address and protocol are taken, and choosing a free one
  *
- * A port space knows all 65536 ports, whatever the pools are: a reload that changes pools forgets
- * nothing. A port is free, taken by one mapping, or held down (RFC 6888 REQ-8: a released port
- * rests, so that late packets of its last owner do not reach its next).
+ * A port space knows all 65536 ports, independent of the pools, so a reload that changes pools
+ * loses nothing. A port is free, taken by one mapping, or held down (RFC 6888 REQ-8: a released
+ * port rests, so that late packets of its last owner do not reach its next).
  *
- * For every port there are four bytes, which say what its state needs: who has it, or, while it
- * rests, when it was released and which port was after it. Instead of a time they hold the gap to
- * the port released before, which only the first needs not: exact up to half a minute, rounded up
- * by less than a thousandth beyond that. What is rounded up is taken off the next gap, so a port
- * never rests less than it should, nor a thousandth longer.
+ * Each port has four bytes: its holder, or, while it rests, when it was released and which port was
+ * released next. The time is stored as the gap to the port released before it: exact up to half a
+ * minute, rounded up by less than a thousandth beyond that. The rounding is taken off the next gap,
+ * so a port never rests less than it should, nor a thousandth longer.
  *
- * The choice is random (RFC 6056 section 3.3.1): some tries anywhere in the pool, then, where the
- * pool is nearly dry or full of gaps, one of the free ports by its rank. All free ports are equally
- * likely. A look over a dry pool reads at most 1024 words, less than a microsecond.
+ * The choice is random (RFC 6056 section 3.3.1): some tries anywhere in the pool, then, if the pool
+ * is nearly dry or has many gaps, one of the free ports by its rank. All free ports are equally
+ * likely. Searching a dry pool reads at most 1024 words, which takes less than a microsecond.
  */
 #ifndef PORTREEVE_PORTS_H
 #define PORTREEVE_PORTS_H
@@ -35,8 +34,8 @@ struct port_space {
 };
 
 /*
- * Who has a taken port: a mapping of its own, by index, or that many mappings which only share it
- * (0 just after it was taken).
+ * The holder of a taken port: the index of the mapping that owns it, or HOLDER_SHARED + the number
+ * of mappings that only share it (0 just after it was taken).
  */
 #define HOLDER_SHARED UINT32_C(0x80000000)
 
@@ -47,15 +46,15 @@ uint16_t ports_allocate(struct port_space *space, const struct pool *pool, struc
                         uint64_t now);
 
 /*
- * The same with wishes (RFC 4787 REQ-3a, REQ-4): a port of `internal_port`'s class (0-1023 or
- * 1024-65535) and, if asked for, of its parity. A wish that no free port fulfils is given up:
- * parity first, then the class, and parity with it only if it must be.
+ * The same with preferences (RFC 4787 REQ-3a, REQ-4): a port of the class of `internal_port`
+ * (0-1023 or 1024-65535) and, if asked for, of its parity. When no free port has both, parity is
+ * given up first, then the class (with the parity if possible).
  */
 uint16_t ports_allocate_like(struct port_space *space, const struct pool *pool,
                              uint16_t internal_port, bool keep_parity, struct random *random,
                              uint64_t now);
 
-/* Takes one certain port; false when it is taken or held down. */
+/* Takes this port; false when it is taken or held down. */
 bool ports_take(struct port_space *space, uint16_t port);
 
 /*

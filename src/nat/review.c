@@ -1,9 +1,10 @@
 /*
- * review.c - holding sessions against a new policy or new addresses
+ * review.c - checking sessions against a new policy or new addresses
  *
- * A change takes effect at once and for every packet, but a million sessions cannot be looked at
- * under one lock. So each session has the epoch that it was last held against; a packet that meets
- * one of an older epoch has it looked at first, and nat_review walks over the others in steps.
+ * A change takes effect at once and for every packet, but a million sessions cannot be checked
+ * under one lock. So each session has the epoch that it was last checked against. A packet that
+ * matches a session of an older epoch has it checked first, and nat_review walks over the others in
+ * steps.
  */
 #include "review.h"
 
@@ -59,7 +60,7 @@ static bool has_valid_addresses(const struct nat *nat, const struct session *ses
     return true;
 }
 
-/* Takes a session of an older epoch into this one, or ends it. True when it lives on. */
+/* Takes a session of an older epoch into this one, or ends it. True when it continues. */
 static bool review_session(struct nat *nat, uint32_t slot, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];

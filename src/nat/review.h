@@ -1,5 +1,5 @@
 /*
- * review.h - sessions that packets meet are held against the policy and addresses of now
+ * review.h - sessions that packets match are checked against the present policy and addresses
  */
 #ifndef NAT_REVIEW_H
 #define NAT_REVIEW_H
@@ -7,10 +7,10 @@
 #include "nat_internal.h"
 
 /*
- * Like table_find and table_find_transit, for what a packet carries: a session that a review has
- * not reached yet is looked at, and when it is no longer allowed, it is ended and not found. Not
- * for a packet that is about to open a session: with the one that is ended, a mapping may go that
- * the new one counts on. There an old one may stand in the way until the review reaches it.
+ * Like table_find and table_find_transit, for the tuple of a packet: a session that the review has
+ * not reached yet is checked, and ended and not found when it is no longer allowed. Do not use them
+ * while a session is being opened: with the ended session a mapping could end that the new session
+ * needs. There an old session may cause a collision until the review reaches it.
  */
 uint32_t review_find(struct nat *nat, const struct tuple *tuple, uint64_t now, enum role *role);
 uint32_t review_find_transit(struct nat *nat, const struct tuple *transit, uint64_t now,

@@ -1,8 +1,8 @@
 /*
- * session.c - sessions and mappings begin and end here, and nowhere else
+ * session.c - all sessions begin and end here
  *
  * Every change of the table passes session_open, session_change_state and session_close: events are
- * published from here, and a second gateway would be told from here.
+ * published here, and a second gateway would be informed from here.
  */
 #include "session.h"
 
@@ -12,8 +12,7 @@
 #include "session_facts.h"
 
 /*
- * A full table parts with closed sessions first, then with unanswered ones; with established ones
- * never.
+ * A full table removes closed sessions first, then unanswered ones, and never established ones.
  */
 static bool evict_one(struct nat *nat, uint64_t now)
 {

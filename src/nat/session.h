@@ -30,21 +30,24 @@ void session_fill(struct nat *nat, struct session *session, const struct session
 
 /*
  * A closed connection whose responder opens a new one between the same endpoints: the roles change,
- * so that the handshake is followed from its right end.
+ * so that the handshake is tracked from the side that opens it.
  */
 void session_reverse(struct nat *nat, uint32_t slot);
 
-/* Moves a session to another state, arms it for a deadline that came nearer, publishes. */
+/*
+ * Moves a session to another state, arms its timer anew if the deadline is earlier now, and
+ * publishes the event.
+ */
 void session_change_state(struct nat *nat, uint32_t slot, enum session_state state, uint64_t now);
 
 /* An RST of this side, judged by what is known of the sequence numbers now. */
 void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment,
                        enum role from, uint64_t now);
 
-/* Ends the session if its time has come, arms it for when it comes otherwise. */
+/* Ends the session if it has expired, otherwise arms its timer anew. */
 void session_check_deadline(struct nat *nat, uint32_t slot, uint64_t now);
 
-/* The one place where sessions end. */
+/* All sessions end here. */
 void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uint64_t now);
 
 #endif

@@ -14,7 +14,7 @@ static inline const struct policy *session_policy(const struct nat *nat,
 }
 
 /*
- * True in the states in which nothing is left to be decided, and which alone are offloaded.
+ * True in the states in which nothing is left to decide; only such sessions are offloaded.
  */
 static inline bool session_is_settled(const struct session *session)
 {
@@ -40,7 +40,7 @@ bool session_refreshed_by(const struct nat *nat, const struct session *session, 
 
 /*
  * True when the forward delivers to what this side of the session is, and lets the initiator in.
- * What a target itself opened its allow list does not concern.
+ * `allow` does not apply to sessions that the target itself has opened.
  */
 bool session_forward_allows(const struct nat *nat, const struct session *session, enum role role,
                             uint16_t forward);

@@ -1,3 +1,6 @@
+/*
+ * table.c - sessions, their keys and their places in the index, the wheel and the age lists
+ */
 #include "portreeve/offload.h"
 #include "table_internal.h"
 
@@ -59,7 +62,7 @@ bool table_init(struct table *table, uint32_t capacity, const struct hash_key *k
     };
     table->mapping = calloc(table->mapping_capacity, sizeof(struct mapping));
     table->host = calloc(table->host_capacity, sizeof(struct host));
-    if (!table->mapping || !table->host || !table->wheel ||
+    if (table->mapping == NULL || table->host == NULL || table->wheel == NULL ||
         !index_init(&table->index,
                     capacity * SESSION_KEYS + table->mapping_capacity + table->host_capacity,
                     (table->mapping_capacity + 1) * INDEX_NODES)) {
@@ -113,8 +116,8 @@ static struct table_key transit_key(uint8_t protocol, compact_address one, uint1
 }
 
 /*
- * False when the session has no such key. Both tuples are keys of one kind: a packet is sought
- * under either.
+ * False when the session has no such key. Both tuples are keys of one kind: a packet may carry
+ * either.
  */
 static bool session_key(const struct session *session, enum session_key which,
                         struct table_key *key)
@@ -225,8 +228,8 @@ bool table_has_spoken_to(const struct table *table, uint8_t protocol,
 }
 
 /*
- * One port may speak to many of a remote's: their filter keys are equal. Only the first of them is
- * in the index.
+ * One internal port may have sessions with many ports of one remote: their filter keys are equal.
+ * Only the first of them is in the index.
  */
 static void join_filter(struct table *table, uint32_t slot, const struct table_key *key)
 {

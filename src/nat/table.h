@@ -5,7 +5,7 @@
  *
  * A session is two tuples: what each side sends. A packet that matches one tuple is given the
  * inverse of the other one, at each hook the half of it that may be rewritten there. So source NAT,
- * forwards and hairpins are one mechanism:
+ * forwards and hairpins need one mechanism only:
  *
  *              initiator's tuple            responder's tuple
  *   outbound   internal -> remote           remote   -> external
@@ -13,8 +13,7 @@
  *   hairpin    internal -> external'        internal' -> external
  *
  * A hairpin packet passes twice, destination first. Between the passes it carries a tuple that
- * neither side sends, (internal -> internal'), so a hairpin session has a transit key for it as
- * well.
+ * neither side sends (internal -> internal'), so a hairpin session also has a transit key.
  *
  * A mapping is an internal endpoint's external endpoint, shared by all its sessions (RFC 4787
  * REQ-1) and kept as long as it has one. Forwards need none: the policy is their mapping.
@@ -25,13 +24,13 @@
  *   - Every live session is in the index under its tuples, armed in the wheel, and in an age list
  *     if its state may be evicted.
  *   - Of the sessions with one filter key, the first of their list is in the index.
- *   - A mapping's `sessions` counts the sessions that name it; with the last it goes, and its port
- *     with it if nobody shares it.
+ *   - A mapping's `sessions` counts the sessions that name it; with the last one (and without a
+ *     lease) it ends, and its port is released if no mapping shares it.
  *
- * A packet touches one cache line of the index, the session's first, and for TCP its second. What
- * stands in which line of struct session follows from that. A million sessions, each with a mapping
- * of its own, take less than 192 bytes each, all in: 128 for the session, 24 for its mapping, 23 in
- * the index, the rest for hosts, ports, wheel and events (nat_memory).
+ * A packet touches one cache line of the index, the first line of the session, and for TCP its
+ * second. The order of the fields in struct session follows from that. A million sessions, each
+ * with a mapping of its own, take less than 192 bytes each in total: 128 for the session, 24 for
+ * its mapping, 23 in the index, the rest for hosts, ports, wheel and events (nat_memory).
  *
  * Times are stored in 32 bits and wrap around; they are read against `now`, which is never further
  * from them than LONGEST_TIMEOUT, or four years.
@@ -70,7 +69,7 @@ enum session_key {
 
 /*
  * A slot is live from the end of its activation to the start of its removal, so that a crash leaves
- * no half session.
+ * no incomplete session.
  */
 enum slot_use {
     SLOT_FREE,
@@ -80,7 +79,7 @@ enum slot_use {
 
 /*
  * What gives one side of a session its external endpoint: nothing (the remote's side), a mapping,
- * or a forward; packed into a number, for the two exclude each other.
+ * or a forward; packed into one number, because a side never has both.
  */
 #define SIDE_NONE    INDEX_NONE
 #define SIDE_FORWARD UINT32_C(0x80000000) /* + the forward's index; otherwise it is a mapping's */
@@ -89,7 +88,7 @@ enum slot_use {
 #define OFFLOAD_NO INDEX_NONE
 /* session.offload: of the gateway itself, whose packets the kernel's maps never see. */
 #define OFFLOAD_NEVER (INDEX_NONE - 1)
-/* session.offload: it did not get in, or has come back; it tries again now and then. */
+/* session.offload: there was no room, or it has returned; it tries again now and then. */
 #define OFFLOAD_LATER (INDEX_NONE - 2)
 
 struct session {
@@ -99,15 +98,15 @@ struct session {
     uint8_t direction : 2;                     /* enum direction */
     uint8_t protocol : 2;                      /* enum protocol_index (session_protocol) */
     uint8_t live;                              /* enum slot_use */
-    uint8_t share;      /* of the internal host that a pool serves (session_share) */
-    uint8_t epoch;      /* the policy and addresses that it was last held against; see nat_review */
-    uint32_t last_seen; /* milliseconds (session_last_seen) */
-    uint64_t bytes[2];  /* by role of the sender; IP lengths */
+    uint8_t share; /* of the internal host that a pool serves (session_share) */
+    uint8_t epoch; /* the policy and addresses that it was last checked against; see nat_review */
+    uint32_t last_seen;      /* milliseconds (session_last_seen) */
+    uint64_t bytes[2];       /* by role of the sender; IP lengths */
     uint32_t packets_low[2]; /* by role of the sender (session_packets) */
     uint16_t packets_high[2];
     uint32_t offload; /* its entry, or one of OFFLOAD_ */
 
-    /* What TCP, timers and those who open, close and look need. */
+    /* What TCP, timers, opening, closing and listing need. */
     struct tcp_track tcp;
     uint16_t wheel_slot : 13;
     uint16_t has_host : 1; /* the initiator is one of a share's hosts and counts this session as its
@@ -197,8 +196,8 @@ static inline void session_set_share(struct session *session, uint16_t share)
 }
 
 /*
- * Milliseconds since a packet kept the session alive: 0 if that was, by the clock of another
- * worker, a moment after `now`.
+ * Milliseconds since a packet kept the session alive: 0 if another worker's clock was slightly
+ * ahead of `now`.
  */
 static inline uint64_t session_idle(const struct session *session, uint64_t now)
 {
@@ -288,8 +287,8 @@ struct table {
 };
 
 /*
- * Allocates and touches everything for `capacity` sessions; the sessions themselves lie in `memory`
- * if it is not NULL. False without memory; then nothing is left behind.
+ * Allocates and touches everything for `capacity` sessions; the sessions themselves lie in `memory`,
+ * the caller's. False without memory; then nothing stays allocated.
  */
 bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key,
                 struct session *memory, uint64_t now);
@@ -308,9 +307,9 @@ size_t table_memory(const struct table *table);
 uint32_t table_find(const struct table *table, const struct tuple *tuple, enum role *role);
 
 /*
- * Hints that these tuples will be looked up soon: a batch that does so waits for memory once, not
- * for each packet. At most TABLE_PREFETCH_MAX; what is beyond that gets no hint. `for_packets`:
- * they will be followed, too, not only looked up.
+ * Hints that these tuples will be looked up soon: then a batch waits for memory once, not once per
+ * packet. At most TABLE_PREFETCH_MAX; what is beyond that gets no hint. `for_packets`: their
+ * sessions will be used, too.
  */
 #define TABLE_PREFETCH_MAX 64
 void table_prefetch(const struct table *table, const struct tuple *tuples, size_t count,
@@ -328,8 +327,8 @@ bool table_has_spoken_to(const struct table *table, uint8_t protocol,
                          const struct endpoint *internal, const struct address *remote);
 
 /*
- * Allocate -> fill -> activate: table_allocate gives a free slot (INDEX_NONE when full) that nobody
- * else sees; after the tuples, direction, state, sides and host are filled in, table_activate
+ * Allocate -> fill -> activate: table_allocate gives a free slot (INDEX_NONE when full) that is not
+ * visible yet; after the tuples, direction, state, sides and host are filled in, table_activate
  * indexes and arms it. A slot that is not activated goes back by table_cancel.
  */
 uint32_t table_allocate(struct table *table);
@@ -344,14 +343,14 @@ void table_readmit(struct table *table, uint32_t slot, uint64_t due_ms);
 void table_end_adoption(struct table *table);
 
 /*
- * Takes a live session out of every index and frees its slot. Mappings and hosts are the caller's
- * to put.
+ * Takes a live session out of every index and frees its slot. The caller releases mappings and
+ * hosts.
  */
 void table_remove(struct table *table, uint32_t slot);
 
 /*
- * The responder becomes the initiator: exchanges all that is held by role, and the keys with it.
- * What had been inbound is outbound, and the other way round.
+ * The responder becomes the initiator: exchanges all that is held by role, and the keys with it. An
+ * inbound session becomes outbound, and the other way round.
  */
 void table_reverse(struct table *table, uint32_t slot);
 
@@ -359,8 +358,8 @@ void table_reverse(struct table *table, uint32_t slot);
 void table_set_state(struct table *table, uint32_t slot, enum session_state state);
 
 /*
- * Arms a live session anew for when it may expire; table_arm is for one that the wheel has just
- * given.
+ * Arms a live session anew for when it may expire; table_arm is for a session that wheel_take_due
+ * has just returned.
  */
 void table_rearm(struct table *table, uint32_t slot, uint64_t due_ms);
 void table_arm(struct table *table, uint32_t slot, uint64_t due_ms);

@@ -20,8 +20,8 @@ static enum session_state after_fin(enum session_state state, enum role from)
 }
 
 /*
- * True when an RST may turn out to be forged: before the handshake, and after the end, there is
- * nothing to go back to.
+ * True when an RST may turn out to be forged: before the handshake and after the end there is no
+ * state to return to.
  */
 static bool was_established(enum session_state state)
 {
@@ -91,7 +91,7 @@ void tcp_observe(struct tcp_track *track, const struct tcp_segment *segment, enu
     if (segment->flags & TCP_SYN) {
         track->scale[from] = (uint8_t)((track->scale[from] & TCP_KNOWN) | segment->scale);
         if (!(segment->flags & TCP_ACK) || !is_known(track, to)) {
-            /* What the other side will want, if it wants the connection. */
+            /* What the other side expects next if it accepts the connection. */
             track->expects[to] = segment->sequence + 1;
             track->scale[to] |= TCP_KNOWN;
             track->window[to] = 0;
@@ -108,7 +108,7 @@ void tcp_observe(struct tcp_track *track, const struct tcp_segment *segment, enu
 
 void tcp_passed_unseen(struct tcp_track *track, enum role from, uint64_t bytes)
 {
-    const uint32_t most = 1 << 30; /* beyond, one could not tell before from behind */
+    const uint32_t most = 1 << 30; /* beyond that, earlier and later could not be told apart */
     enum role to = from == ROLE_INITIATOR ? ROLE_RESPONDER : ROLE_INITIATOR;
 
     if (bytes > most || track->window[to] + (uint32_t)bytes > most)
@@ -120,7 +120,7 @@ void tcp_passed_unseen(struct tcp_track *track, enum role from, uint64_t bytes)
 bool tcp_acknowledges_syn(const struct tcp_track *track, const struct tcp_segment *segment,
                           enum role from)
 {
-    const uint32_t early = 1 << 20; /* the answering side may have sent data right behind its SYN */
+    const uint32_t early = 1 << 20; /* the answering side may have sent data right after its SYN */
 
     return !is_known(track, from) || segment->acknowledgement - track->expects[from] < early;
 }

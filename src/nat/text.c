@@ -2,7 +2,7 @@
  * text.c - strict parsers and formatters
  *
  * Everything here reads text that a person or a peer wrote. No parser uses strtol and its family
- * (blanks, signs and "0x" slip through, the locale matters) or inet_aton (octal, and 10.1 for
+ * (spaces, signs and "0x" are accepted, and the locale matters) or inet_aton (octal, and 10.1 for
  * 10.0.0.1).
  */
 #include "portreeve/text.h"
@@ -20,7 +20,9 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Reads decimal digits at *text and moves it behind them. No leading zeros, nothing above `max`. */
+/*
+ * Reads decimal digits at *text and moves *text past them. No leading zeros, nothing above `max`.
+ */
 static bool read_number(const char **text, uint64_t max, uint64_t *out)
 {
     const char *at = *text;

@@ -1,16 +1,16 @@
 /*
- * translate.c - the verdict
+ * translate.c - the verdict on a packet
  *
- * Theory of operation. A packet to an external address comes by the inbound hook, where its
- * destination may be rewritten; a packet that leaves comes by the outbound hook, where its source
- * may. Either way: find the session whose tuple it carries, or open one if the policy allows; then
- * give it the half of the other tuple's inverse that this hook may set. If the other half differs
- * as well, the packet is a hairpin: it gets the transit mark, comes by the outbound hook once more,
+ * Theory of operation. A packet to an external address passes the inbound hook, where its
+ * destination may be rewritten. A packet that leaves passes the outbound hook, where its source may
+ * be rewritten. In both: find the session whose tuple it carries, or open one if the policy allows
+ * it; then give it the half of the other tuple's inverse that this hook may set. If the other half
+ * differs as well, the packet is a hairpin: it gets the transit mark, passes the outbound hook too,
  * and is found there by its transit key.
  *
- * What is not ours is accepted as it came. Traffic of the gateway itself, and of hosts the policy
- * does not name, is none of our business; traffic of a shared host that cannot be translated is
- * dropped, for it would leave with a private source.
+ * Other packets pass unchanged: those of the gateway itself and of hosts that the policy does not
+ * name. Packets of a shared host that cannot be translated are dropped, because they would leave
+ * with a private source.
  */
 #include "external.h"
 #include "ip_id.h"
@@ -26,7 +26,7 @@
 /* How many packets are parsed before the first one is decided. */
 #define NAT_BATCH_MAX TABLE_PREFETCH_MAX
 
-/* Accepts the packet as it came; says so in the caller's return value. */
+/* Lets the packet pass unchanged; returns DROP_NONE for the caller to return. */
 static enum drop_reason accept_unchanged(struct nat *nat, struct packet *packet)
 {
     packet->verdict = VERDICT_ACCEPT;
@@ -43,9 +43,9 @@ static bool refreshes(const struct nat *nat, const struct session *session,
 }
 
 /*
- * A SYN says which sequence numbers its receiver is to expect. Out of season it is old or forged
- * (RFC 5961 section 4), and whoever forged it would know which RST to send next. One without ACK is
- * in season only before the answer.
+ * A SYN sets the sequence numbers that its receiver expects. In another state it is old or forged
+ * (RFC 5961 section 4), and a forger would then know which RST to send next. A SYN without ACK is
+ * right only before the answer.
  */
 static bool is_untimely_syn(uint8_t flags, enum session_state before, enum session_state after)
 {
@@ -82,8 +82,8 @@ static enum session_state track_tcp(struct session *session, const struct packet
 }
 
 /*
- * True for an RST whose sequence number only the kernel, which has passed on what came before it,
- * can judge.
+ * True for an RST whose sequence number cannot be judged before the kernel has reported the packets
+ * that it has rewritten.
  */
 static bool reset_waits(struct nat *nat, uint32_t slot, const struct packet_view *view,
                         enum role from)
@@ -132,7 +132,7 @@ static enum role role_of_sender(struct nat *nat, uint32_t slot, const struct pac
     return ROLE_INITIATOR;
 }
 
-/* Rewrites the half that the hook may rewrite, with what the other side is to see. */
+/* Rewrites the half that the hook may rewrite, with what the other side sees. */
 static void rewrite(struct nat *nat, struct packet *packet, const struct packet_view *view,
                     uint32_t slot, enum role from)
 {
@@ -185,9 +185,8 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
 }
 
 /*
- * The second pass; the packet has been counted in its session in the first. A hairpin gets its
- * source. Of any other, which passes twice for its checksum's sake, the inside's answer is a
- * session's tuple.
+ * The second pass; the first has counted the packet in its session. A hairpin gets its source. Any
+ * other packet passes twice because of its checksum; the inverse of its tuple belongs to a session.
  */
 static enum drop_reason translate_transit(struct nat *nat, struct packet *packet,
                                           struct packet_view *view, uint64_t now)
@@ -233,8 +232,8 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
 }
 
 /*
- * A packet that parsing refused. What the gateway or a host without translation sends or gets in
- * protocols that we do not know is not ours to refuse.
+ * A packet that could not be parsed. The gateway and hosts that are not translated may use
+ * protocols that we do not know: such packets pass.
  */
 static enum drop_reason refuse(struct nat *nat, struct packet *packet,
                                const struct packet_view *view, enum drop_reason reason)
@@ -266,8 +265,8 @@ static enum drop_reason decide(struct nat *nat, struct packet *packet, struct pa
 }
 
 /*
- * At most this many refusals a second are told, over all hosts: ICMP must not become the flood (RFC
- * 1812 section 4.3.2.8).
+ * At most this many refusals are sent per second, for all hosts together: ICMP must not become a
+ * flood (RFC 1812 section 4.3.2.8).
  */
 #define REFUSAL_RATE 100
 
@@ -316,8 +315,8 @@ static void translate(struct nat *nat, struct packet *packet, struct packet_view
 }
 
 /*
- * Every packet is parsed before the first one is decided: so the table can be told what will be
- * looked up in it, and waits for memory once a batch, not once a packet.
+ * Every packet is parsed before the first one is decided: so the table can prefetch what will be
+ * looked up, and the batch waits for memory once, not once per packet.
  */
 static void translate_some(struct nat *nat, struct packet *packets, size_t count, uint64_t now)
 {

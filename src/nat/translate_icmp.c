@@ -1,9 +1,9 @@
 /*
  * translate_icmp.c - ICMP errors about translated packets (RFC 5508 section 4)
  *
- * The packet that an error quotes is one that we rewrote and the reporter saw. Its inverse is
- * therefore the tuple of a session, and what was sent before we rewrote it is that session's other
- * tuple. An error changes no state and refreshes nothing (RFC 5508 REQ-6).
+ * An error quotes a packet that we rewrote and that the reporter saw. Its inverse is therefore the
+ * tuple of a session, and what was sent before we rewrote it is that session's other tuple. An
+ * error changes no state and refreshes nothing (RFC 5508 REQ-6).
  */
 #include "translate_icmp.h"
 
@@ -23,8 +23,8 @@ static enum drop_reason done(struct nat *nat, struct packet *packet, const struc
 
 /*
  * An error about no session. The gateway's own (about its own traffic) pass; a shared host's must
- * not leave with its private source; one about a published port was meant for a mapping that is
- * gone.
+ * not leave with its private source; one about a published port was meant for a mapping that no
+ * longer exists.
  */
 static enum drop_reason without_session(struct nat *nat, struct packet *packet,
                                         const struct packet_view *view,
@@ -47,10 +47,10 @@ static enum drop_reason without_session(struct nat *nat, struct packet *packet,
 }
 
 /*
- * Outside, and in hairpins, what we sent has an external source; what the inside got by us never
- * has, except in hairpins, whose errors go to an external address. An error that quotes the other
- * side's view is forged: rewriting it would send it to the remote, or out with the remote's
- * address.
+ * What we sent to the outside, and in hairpins, has an external source. What the inside got from us
+ * never has, except in hairpins, whose errors go to an external address. An error that quotes the
+ * other side's view is forged: rewriting it would send it to the remote, or send it out with the
+ * remote's address.
  */
 static bool quotes_external_source(const struct nat *nat, const struct icmp_embedded *embedded)
 {
@@ -80,7 +80,8 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
 
 /*
  * The gateway's kernel reports on a hairpin between its two passes (no route to the target, its TTL
- * ended): it quotes a packet that neither side knows. The sender is told of the one it sent.
+ * ended): it quotes a packet that neither side knows. The error for the sender quotes the packet
+ * that it sent.
  */
 static bool translate_transit_error(struct nat *nat, struct packet *packet,
                                     const struct packet_view *view,
@@ -99,7 +100,10 @@ static bool translate_transit_error(struct nat *nat, struct packet *packet,
     return true;
 }
 
-/* What the world sees as the error's source: the address that the original packet was sent to. */
+/*
+ * The source address of the error as the outside sees it: the address that the original packet was
+ * sent to.
+ */
 static enum drop_reason translate_outbound_error(struct nat *nat, struct packet *packet,
                                                  const struct packet_view *view,
                                                  const struct icmp_embedded *embedded, uint64_t now)

@@ -1,3 +1,6 @@
+/*
+ * wheel.c - timers: a list of sessions for each second
+ */
 #include "wheel.h"
 
 static struct link *link_of(struct links links, uint32_t index)

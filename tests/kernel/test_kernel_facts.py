@@ -1,4 +1,4 @@
-"""What is assumed of the kernel: DESIGN, "Facts about the kernel"."""
+"""What is assumed of the kernel: doc/architecture.md, "Kernel facts"."""
 
 import os
 

@@ -148,7 +148,7 @@ static void spoil(struct run *run)
         run->packet.length = traffic_below(run, (uint32_t)run->packet.length + 1);
 }
 
-/* What the hooks are never given: see DESIGN, "Hooks". */
+/* What the hooks are never given: see doc/architecture.md, "The life of a packet". */
 static bool is_impossible(const struct run *run)
 {
     bool to_us;

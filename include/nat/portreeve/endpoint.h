@@ -20,8 +20,8 @@ struct address {
 };
 
 /*
- * For ICMP queries the query id stands in for the port of the side that asked; the other side's
- * port is 0.
+ * In an ICMP query the query id is used as the port of the side that asked. The other side's port
+ * is 0.
  */
 struct endpoint {
     struct address address;
@@ -31,7 +31,7 @@ struct endpoint {
 struct tuple {
     struct endpoint source;
     struct endpoint destination;
-    uint8_t protocol; /* enum protocol */
+    uint8_t protocol; /* number in the IP header (protocol.h) */
     uint8_t reserved; /* always 0: tuples are compared as bytes */
 };
 

@@ -1,9 +1,9 @@
 /*
- * error.h - one sentence that tells a person what went wrong
+ * error.h - one sentence for people about what went wrong
  *
  * Functions that fail for reasons outside the program (files, sockets, the kernel) return -errno
- * and leave the sentence here, so that whoever called decides where it goes: the terminal, the log,
- * a control client.
+ * and leave the sentence here, so that the caller decides where it goes: the terminal, the log, a
+ * control client.
  */
 #ifndef PORTREEVE_ERROR_H
 #define PORTREEVE_ERROR_H

@@ -1,9 +1,8 @@
 /*
  * event.h - what happens to sessions and mappings, in a bounded ring
  *
- * The table's one place of change publishes here; readers follow by sequence number. A reader that
- * falls behind by more than the ring holds is told how many events it lost: nothing is lost in
- * silence.
+ * Every change of the table is published here. Readers follow by sequence number. A reader that
+ * falls behind by more than the ring holds learns how many events it has lost.
  */
 #ifndef PORTREEVE_EVENT_H
 #define PORTREEVE_EVENT_H
@@ -24,7 +23,7 @@ enum close_reason {
     CLOSE_EVICTED,   /* the table was full */
     CLOSE_RECLAIMED, /* the pool was dry, and the connection was closed */
     CLOSE_POLICY,    /* the configuration no longer allows it */
-    CLOSE_ADDRESS,   /* its external address has gone */
+    CLOSE_ADDRESS,   /* the gateway no longer has its external address */
     CLOSE_ANSWERED,  /* a refused hairpin: a later session of both hosts goes on instead */
     CLOSE_REASON_COUNT
 };

@@ -25,16 +25,16 @@ enum drop_reason icmp_parse_error(const struct packet_view *view, struct icmp_em
 
 /*
  * Makes the quoted packet carry `original`, with its IP checksum and, where it is quoted, its
- * transport checksum; gives the error itself this source and this destination (NULL: as it is) and
- * brings its checksums up to date.
+ * transport checksum; gives the error itself this source and this destination (NULL: unchanged) and
+ * updates its checksums.
  */
 void icmp_rewrite_error(const struct packet_view *view, const struct icmp_embedded *embedded,
                         const struct tuple *original, const struct address *source,
                         const struct address *destination);
 
 /*
- * Room for an ICMP message whose IP packet has the 576 bytes that every host takes (RFC 1812
- * section 4.3.2.3).
+ * Room for an ICMP message in an IP packet of 576 bytes, which every host accepts (RFC 1812 section
+ * 4.3.2.3).
  */
 #define ICMP_REFUSAL_MAX 556
 

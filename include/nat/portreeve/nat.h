@@ -3,7 +3,7 @@
  *
  * One struct nat is a whole gateway. It is not thread-safe: the caller holds one lock around each
  * call (workers take it once a batch, and never across a system call). Time is `now`, milliseconds
- * of a clock that does not go back, handed in by the caller. Nothing here does a system call, and
+ * of a clock that never goes back; the caller passes it in. Nothing here does a system call, and
  * nothing allocates after nat_new.
  */
 #ifndef PORTREEVE_NAT_H
@@ -21,7 +21,7 @@
 struct nat_counters {
     uint64_t packets[2]; /* rewritten, by enum packet_hook; a hairpin packet counts at both */
     uint64_t bytes[2];
-    uint64_t unchanged; /* passed on as they came: not for us */
+    uint64_t unchanged; /* passed on unchanged: not ours to translate */
     uint64_t dropped[DROP_REASON_COUNT];
     uint64_t refusals_sent; /* ICMP 3/13 to internal hosts whose packets were dropped */
     uint64_t overloaded;    /* mappings that had to share another one's port */
@@ -52,43 +52,44 @@ uint32_t nat_adopt(struct nat *nat, uint64_t now, uint32_t *refused);
 
 /*
  * Decides about packets, one after the other: fills verdict, reason and transit of each, and
- * rewrites its bytes. Many at once are faster than one by one; any number will do.
+ * rewrites its bytes. Many packets in one call are faster than one by one; the number is not
+ * limited.
  */
 void nat_translate_batch(struct nat *nat, struct packet *packets, size_t count, uint64_t now);
 
 /*
- * Ends sessions whose time has come, at most `budget` looks at a session (0: no bound). True when
+ * Ends sessions that have expired. Looks at no more than `budget` sessions (0: no limit). True when
  * there is more to do now.
  */
 bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget);
 
 /*
- * Exchanges the policy (sealed), at once and for every packet: sessions that the new one still
- * allows go on, with its timeouts; the others pass no packet any more. limits.sessions has no
- * effect on a table that exists. nat_review must follow until it is done; then the old policy is
- * the caller's to free.
+ * Replaces the policy by a sealed one, at once and for every packet. Sessions that the new policy
+ * still allows continue, with its timeouts; no packet passes in the others. limits.sessions has no
+ * effect on a table that exists. nat_review must follow until it is done; then the caller may free
+ * the old policy.
  */
 void nat_set_policy(struct nat *nat, const struct policy *policy);
 
 /*
- * The external interface's index and addresses, at once. Sessions of an address that has gone pass
- * no packet any more. False when some found no slot: sessions of former addresses still name them.
- * When nat_review, which must follow, is done, those slots are free: call again.
+ * Sets the external interface's index and addresses, at once. No packet passes in sessions of other
+ * addresses. nat_review must follow. False when there were too few slots, because sessions of
+ * former addresses still use them: call again when nat_review is done, then they are free.
  */
 bool nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses,
                       size_t count);
 
 /*
- * Holds the sessions against what was set, at most `budget` of them (0: no bound), and ends those
- * that are no longer allowed. A session that a packet meets first is looked at then, so a review
- * may take its time. False when it is done; until then nothing may be set. *ended, if not NULL: how
- * many it has ended, by now.
+ * Checks the sessions against the new policy or addresses, at most `budget` of them (0: no limit),
+ * and ends those that are no longer allowed. A session is also checked when a packet matches it, so
+ * a review may take its time. False when it is done; before that, nothing else may be set. *ended,
+ * if not NULL: how many it has ended so far.
  */
 bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended);
 
 /*
  * The largest MSS that TCP may offer through the gateway, in bytes; 0: whatever it offers. Hairpins
- * are left alone.
+ * are not changed.
  */
 void nat_set_mss_limit(struct nat *nat, uint16_t limit);
 
@@ -97,9 +98,9 @@ bool nat_kill(struct nat *nat, uint32_t slot, uint64_t id, uint64_t now);
 
 /*
  * A lease keeps the mapping of an internal endpoint until `expires` (milliseconds), with or without
- * sessions; the mapping is made if there is none, and *external is its external endpoint. Again for
- * the same endpoint: the lease ends at the new time. An endpoint that a forward delivers to needs
- * none, and is told its external endpoint. DROP_NOT_ALLOWED when no share has the host;
+ * sessions; the mapping is made if there is none, and *external is its external endpoint. A second
+ * call for the same endpoint sets a new time. An endpoint that a forward delivers to needs no
+ * lease; *external is filled all the same. DROP_NOT_ALLOWED when no share has the host;
  * DROP_POOL_DRY when there is no port of its own for it; DROP_HOST_LIMIT, DROP_TABLE_FULL,
  * DROP_NO_EXTERNAL_ADDRESS. Who may send to the mapping is up to the filtering of its share.
  */
@@ -111,8 +112,8 @@ bool nat_end_lease(struct nat *nat, uint8_t protocol, const struct endpoint *int
                    uint64_t now);
 
 /*
- * How many slots there are, of sessions or mappings, whichever are more. A walk over them may let
- * the lock go in between; what is in a slot then may be another one.
+ * How many slots there are, of sessions or mappings, whichever are more. A walk over them may
+ * release the lock in between; then a slot may hold another session.
  */
 uint32_t nat_slots(const struct nat *nat);
 
@@ -123,7 +124,7 @@ bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session
 bool nat_view_mapping(const struct nat *nat, uint32_t index, uint64_t now,
                       struct mapping_view *view);
 
-/* Sums, for those who watch. */
+/* Totals, for status. */
 struct nat_summary {
     uint32_t sessions, sessions_max, mappings, hosts, leases;
     struct nat_counters counters;
@@ -136,7 +137,7 @@ void nat_summarize(const struct nat *nat, struct nat_summary *summary);
 
 /*
  * Copies up to `max` events from sequence `*from` on and advances `*from` past them. *lost is how
- * many had been overwritten before they were read; *behind, whether there are more now. Returns how
+ * many were overwritten before they were read; *behind says whether there are more now. Returns how
  * many were copied.
  */
 size_t nat_read_events(const struct nat *nat, uint64_t *from, struct event *out, size_t max,
@@ -149,7 +150,7 @@ uint64_t nat_next_event(const struct nat *nat);
 void nat_each_array(const struct nat *nat, void (*each)(void *start, size_t length));
 
 /*
- * Bytes that the translator takes, all in: sessions, mappings, hosts, ports, index, wheel, events.
+ * Bytes that the translator uses, in total: sessions, mappings, hosts, ports, index, wheel, events.
  * It does not change.
  */
 size_t nat_memory(const struct nat *nat);

@@ -1,35 +1,35 @@
 /*
- * offload.h - which sessions the kernel rewrites by itself, and what it says of them
+ * offload.h - which sessions the kernel rewrites by itself, and what it reports about them
  *
  * Theory of operation
  *
  * A session that needs no more decisions is written into the kernel's maps, and its packets no
- * longer come here. The queue is the reference and the kernel a cache: a session ends, changes its
- * state and is counted as if every packet had come by the queue.
+ * longer pass the queue. The queue is the reference and the kernel a cache: a session ends, changes
+ * its state and is counted as if every packet had passed the queue.
  *
  *   - Who: TCP that is established and UDP that is answered, after some packets; never hairpins,
  *     which pass twice, and never the gateway's own connections, which pass other hooks.
  *   - What the kernel leaves to the queue: SYN, FIN, RST; ICMP; IP options; UDP without a checksum;
- *     what goes outside and may be fragmented (its IP id has to be renewed). These packets meet the
- *     session in the table as ever.
+ *     what goes outside and may be fragmented (its IP id has to be renewed). These packets pass the
+ *     queue and match the session in the table.
  *   - The kernel counts. It is asked every OFFLOAD_LOOK_SECONDS, when a session's timer runs out,
- *     when somebody looks, and when the session leaves the kernel: what is new is folded into the
- *     session, and means that it is alive. So a session never ends early, and at most so many
- *     seconds late.
- *   - A session whose state is no longer established leaves the kernel, and its packets come by the
+ *     when a user looks, and when the session leaves the kernel. What is new is added to the
+ *     session and keeps it alive. So a session never ends early, and at most OFFLOAD_LOOK_SECONDS
+ *     late.
+ *   - A session whose state is no longer established leaves the kernel, and its packets pass the
  *     queue again.
- *   - An RST waits until the session has left the kernel: how far the sequence numbers may have got
- *     is known only then.
+ *   - An RST waits until the session has left the kernel: only then is it known how far the
+ *     sequence numbers may have moved.
  *
- * The core decides and keeps an entry for each such session; the kernel's edge carries orders out.
- * In between is a system call, so an entry has a state of its own:
+ * The core decides and keeps an entry for each such session; src/netfilter carries out orders. A
+ * system call lies in between, so an entry has a state of its own:
  *
  *   WANTED -> ADDING -> LIVE <-> DUE -> ASKING           (DUE: the timer has run out)
  *                        |
  *                        +-> LEAVING -> REMOVING -> free
  *
- * -ING: the order has been taken, and its outcome is awaited. An entry may outlive its session,
- * never the other way round.
+ * -ING: the order has been taken, and its result has not arrived yet. An entry may outlive its
+ * session, never the other way round.
  */
 #ifndef PORTREEVE_OFFLOAD_H
 #define PORTREEVE_OFFLOAD_H
@@ -41,8 +41,8 @@ struct nat;
 #define OFFLOAD_LOOK_SECONDS 10
 
 /*
- * A session as the kernel's maps see it: each direction's packets and what becomes of them follow
- * from this.
+ * A session as the kernel's maps see it: the packets of both directions, and how they are
+ * rewritten, follow from this.
  */
 struct offload_flow {
     struct endpoint internal, external, remote;
@@ -85,40 +85,40 @@ void nat_offload_look(struct nat *nat);
 bool nat_offload_has_orders(const struct nat *nat);
 
 /*
- * True when sessions that have ended, or that the queue is to have back, are still in the kernel.
+ * True when sessions that have ended, or that must return to the queue, are still in the kernel.
  */
 bool nat_offload_has_removals(const struct nat *nat);
 
 /*
  * Takes up to `max` orders: removals first, so that what follows may use their addresses and ports.
- * For each one its outcome must be told by one of the calls below, in any order, before the next
+ * The result of each must be reported by one of the calls below, in any order, before the next
  * orders are taken.
  */
 size_t nat_offload_take(struct nat *nat, struct offload_order *orders, size_t max);
 void nat_offload_added(struct nat *nat, uint32_t entry, bool done);
-/* The kernel's last word, or NULL when it has none. */
+/* `traffic`: the kernel's last counters, or NULL when it had no element. */
 void nat_offload_removed(struct nat *nat, uint32_t entry, const struct offload_traffic *traffic,
                          uint64_t now);
 void nat_offload_answered(struct nat *nat, uint32_t entry, const struct offload_traffic *traffic,
                           uint64_t now);
 
 /*
- * Folds what a listing of the kernel's maps says about one direction of a flow: what packets of
- * `hook` that carry `tuple` did.
+ * Adds what a listing of the kernel's maps says about one direction of a flow: the packets of
+ * `hook` that carry `tuple`.
  */
 void nat_offload_fold(struct nat *nat, enum packet_hook hook, const struct tuple *tuple,
                       uint64_t packets, uint64_t bytes, uint64_t now);
 
 /*
- * At the start, after nat_adopt and before the first packet: by the maps that an earlier run left,
- * packets with this tuple have passed, so the session's time begins anew. An adopted session of
- * which they do not tell ends at the next nat_tick if its time has come.
+ * At the start, after nat_adopt and before the first packet: the maps that an earlier run left have
+ * counted packets with this tuple, so the session's timer starts again. An adopted session that no
+ * map has counted ends at the next nat_tick if it has expired.
  */
 void nat_offload_recall(struct nat *nat, const struct tuple *tuple, uint64_t now);
 
 /*
- * The kernel's maps have been emptied: everything takes the queue until it has earned its place
- * again. No order may be out.
+ * The kernel's maps have been emptied: all packets pass the queue until their sessions are
+ * offloaded again. No order may be in progress.
  */
 void nat_offload_forget(struct nat *nat);
 

@@ -1,9 +1,9 @@
 /*
- * packet.h - a packet as it comes from a queue: bytes, where it was taken, and what became of it
+ * packet.h - a packet as it comes from a queue: its bytes, its hook, and the verdict
  *
- * parse reads an IPv4 packet strictly (every length checked against the bytes that are there); the
- * rewriting functions change addresses and ports in place, with every checksum that covers them. A
- * packet never changes its length.
+ * packet_parse reads an IPv4 packet strictly: every length is checked against the bytes that are
+ * there. The rewriting functions change addresses and ports in place, with every checksum that
+ * covers them. A packet never changes its length.
  */
 #ifndef PORTREEVE_PACKET_H
 #define PORTREEVE_PACKET_H
@@ -18,8 +18,8 @@ enum packet_hook {
 };
 
 enum verdict {
-    VERDICT_ACCEPT,    /* goes on as it came */
-    VERDICT_REWRITTEN, /* goes on with the bytes as they are now */
+    VERDICT_ACCEPT,    /* passes unchanged */
+    VERDICT_REWRITTEN, /* passes with the bytes as they are now */
     VERDICT_DROP,
 };
 
@@ -67,14 +67,14 @@ struct packet {
     enum packet_hook hook;
     uint32_t in_interface; /* ifindex; 0 where the hook has none */
     uint32_t out_interface;
-    bool transit;          /* in: carries the hairpin mark; out: is to carry it */
+    bool transit;          /* in: it carries the hairpin mark; out: it gets the mark */
     bool checksum_missing; /* the L4 checksum is not computed yet (NFQA_SKB_CSUMNOTREADY) */
     bool gso;              /* will be segmented later; segmentation computes the L4 checksum */
     bool truncated;        /* the packet is longer than `length` */
     /* out: */
     enum verdict verdict;
     enum drop_reason reason; /* of VERDICT_DROP */
-    bool send_refusal; /* of VERDICT_DROP: its sender is to get ICMP 3/13 (icmp_write_refusal) */
+    bool send_refusal;       /* of VERDICT_DROP: its sender gets ICMP 3/13 (icmp_write_refusal) */
 };
 
 /* What parsing finds out. Offsets are from the start of the packet. */
@@ -82,7 +82,7 @@ struct packet_view {
     uint8_t *ip;
     uint8_t *l4;
     uint16_t ip_header_length;
-    uint16_t total_length; /* IP total length; for a GSO packet, too, the length of all of it */
+    uint16_t total_length; /* IP total length; of a GSO packet: the length of the whole packet */
     uint16_t l4_length;
     uint8_t protocol;
     uint8_t tcp_flags; /* of TCP: the flag byte */
@@ -132,8 +132,8 @@ void packet_set_id(const struct packet_view *view, uint16_t id);
 struct tcp_segment packet_tcp_segment(const struct packet_view *view);
 
 /*
- * Gives the packet (TCP, UDP or an ICMP query) this source or this destination and brings all
- * checksums up to date: RFC 1624 where the old checksum is complete, from scratch where it is not.
+ * Gives the packet (TCP, UDP or an ICMP query) this source or this destination and updates all
+ * checksums: by RFC 1624 where the old checksum is complete, otherwise computed anew.
  */
 void packet_set_source(const struct packet *packet, const struct packet_view *view,
                        const struct endpoint *source);
@@ -141,22 +141,22 @@ void packet_set_destination(const struct packet *packet, const struct packet_vie
                             const struct endpoint *destination);
 
 /*
- * Once after all rewriting: fills a checksum that was not ready. The kernel takes a rewritten
- * packet for one whose L4 checksum is complete. So it has to be, where connection tracking looks at
- * it next (inbound: nf_ip_checksum), also over the up to 64 KiB of a GSO packet. Where segmentation
- * comes next (outbound), TCP's is computed by it anyway (net/ipv4/tcp_offload.c), and UDP's has to
- * be the sum of the pseudo header, to which it adds each segment's bytes (net/ipv4/udp_offload.c,
- * __udp_gso_segment).
+ * Call once, after all rewriting: fills a checksum that was not ready. The kernel assumes that the
+ * L4 checksum of a rewritten packet is complete. At the inbound hook it must be, because connection
+ * tracking checks it next (nf_ip_checksum), also over the up to 64 KiB of a GSO packet. At the
+ * outbound hook segmentation comes next. It computes TCP's checksum anyway
+ * (net/ipv4/tcp_offload.c), and UDP's must be the sum of the pseudo header, to which it adds each
+ * segment's bytes (net/ipv4/udp_offload.c, __udp_gso_segment).
  *
- * Nothing suits both for a UDP GSO packet: connection tracking would refuse the sum of the pseudo
- * header, and a complete checksum that it has verified lies where segmentation looks for csum_start
- * (skb->csum). So such a packet goes on from the inbound hook with a checksum of 0, which nobody
- * verifies, and gets its sum at the outbound one: packet_passes_twice.
+ * For a UDP GSO packet no value is right at both hooks: connection tracking would reject the sum of
+ * the pseudo header, and a complete checksum that it has verified is in the place where
+ * segmentation looks for csum_start (skb->csum). So such a packet leaves the inbound hook with a
+ * checksum of 0, which no one verifies, and gets its sum at the outbound hook: packet_passes_twice.
  */
 void packet_finish(const struct packet *packet, const struct packet_view *view);
 
 /*
- * True for a packet whose checksum cannot suit both hooks: it needs the transit mark, and
+ * True for a packet whose checksum cannot be right at both hooks: it needs the transit mark, and
  * packet_finish at the outbound hook.
  */
 bool packet_passes_twice(const struct packet *packet, const struct packet_view *view);

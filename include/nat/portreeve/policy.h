@@ -1,10 +1,10 @@
 /*
- * policy.h - what the configuration (and an operator, at run time) allows: shares, forwards,
- * timeouts, limits
+ * policy.h - what the configuration and the run-time forwards allow: shares, forwards, timeouts,
+ * limits
  *
- * A policy is filled (policy_add_*), sealed (policy_seal builds the lookup tables) and from then on
- * read-only. A reload builds a new one and exchanges it whole; no packet ever sees half of a
- * change. Memory is allocated while a policy is filled, never afterwards.
+ * A policy is filled (policy_add_*), sealed (policy_seal builds the lookup tables) and read-only
+ * from then on. A reload builds a new policy and replaces the old one as a whole; no packet sees
+ * half of a change. Memory is allocated while a policy is filled, never afterwards.
  *
  * Lookups that packets make cost the same for one forward as for ten thousand: an inbound port is
  * an index into an array, an internal endpoint a binary search.
@@ -36,12 +36,12 @@ struct share {
     enum filtering filtering;
     /* 1 + enum filtering, by enum protocol_index; 0: as `filtering` (RFC 7857 section 6) */
     uint8_t filtering_of[PROTOCOL_COUNT];
-    bool never_overload; /* a dry pool refuses TCP, too, instead of sharing a port between
+    bool never_overload; /* with a dry pool TCP is dropped, too, instead of sharing a port between
                             destinations */
     bool keep_parity;    /* RFC 4787 REQ-4: even ports become even ones, odd ones odd */
     bool soft_pairing;   /* RFC 7857 section 4: a host whose address has no port left gets one of
                             another */
-    /* RFC 4787 REQ-6: only what leaves keeps a UDP or ICMP session alive */
+    /* RFC 4787 REQ-6: only outbound packets keep a UDP or ICMP session alive */
     bool no_inbound_refresh;
     /* destinations that are not translated (RFC 6888 REQ-6); owned by the policy */
     struct prefix *exempt;
@@ -122,7 +122,7 @@ void policy_free(struct policy *policy);
 
 /*
  * Copies `share` or `forward`, arrays included. False without memory or past POLICY_*_MAX. Whether
- * the new one conflicts with another is the caller's question (policy_find_conflict).
+ * the new one conflicts with another must be checked by the caller (policy_find_conflict).
  */
 bool policy_add_share(struct policy *policy, const struct share *share);
 bool policy_add_forward(struct policy *policy, const struct forward *forward);
@@ -141,7 +141,7 @@ void policy_exclude_port(struct policy *policy, uint8_t protocol, uint16_t port)
 
 /*
  * Builds the lookup tables. Shares whose ranges are equal have one pool; ranges that overlap
- * without being equal are the caller's error and are refused with false, as is a lack of memory.
+ * without being equal are the caller's error: false. False also without memory.
  */
 bool policy_seal(struct policy *policy);
 
@@ -173,8 +173,8 @@ bool policy_forward_delivers(const struct forward *forward, uint16_t external_po
 
 /*
  * The forward that delivers to this internal endpoint, or POLICY_NONE; *external_port is where it
- * listens. A host that speaks first from such an endpoint is seen at that port
- * (endpoint-independent mapping).
+ * listens. A host that sends first from such an endpoint is seen at that port (endpoint-independent
+ * mapping).
  */
 uint16_t policy_forward_to(const struct policy *policy, uint8_t protocol,
                            const struct endpoint *internal, uint16_t *external_port);
@@ -185,7 +185,7 @@ bool policy_forward_allows(const struct forward *forward, const struct address *
 /* Of a share, by protocol: the ids of ICMP queries come from the same ranges as ports. */
 const struct pool *policy_pool(const struct policy *policy, uint16_t share, uint8_t protocol);
 
-/* True when the port is a forward's or in any pool: what the kernel is told to hand over. */
+/* True when the port is a forward's or in any pool: the kernel queues packets to such ports. */
 bool policy_is_published(const struct policy *policy, uint8_t protocol, uint16_t external_port);
 
 /*
@@ -215,7 +215,7 @@ bool policy_must_translate(const struct policy *policy, const struct address *so
 /* True when the policy translates this packet of an internal host. */
 bool policy_translates(const struct policy *policy, const struct tuple *sent);
 
-/* As the configuration spells it: "address-dependent" and so on. */
+/* As in the configuration: "address-dependent" and so on. */
 const char *filtering_name(enum filtering filtering);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * protocol.h - the transport protocols that are translated: a row each
  *
- * Everything that is asked of a protocol and is not its own code (parsing, the states of TCP) is
- * answered from this table. To add one: a row here, its parser in packet.c, its states and timeout
- * in tcp.c or a file of its own (doc/architecture.md).
+ * Whatever differs between protocols and is not code of their own (parsing, the states of TCP) is
+ * in this table. To add one: a row here, its parser in packet.c, its states and timeout in tcp.c or
+ * a file of its own (doc/architecture.md).
  */
 #ifndef PORTREEVE_PROTOCOL_H
 #define PORTREEVE_PROTOCOL_H
@@ -14,7 +14,8 @@
 /*
  * Symbol, number in the IP header (IANA), name, offset of the checksum in the transport header,
  * whether the pseudo header counts in it (RFC 9293 section 3.1, RFC 768), whether it may be left
- * out (0, RFC 768). Those with ports come first; of the others, query ids stand in for ports.
+ * out (0, RFC 768). Those with ports come first. The others have query ids, which are used as
+ * ports.
  */
 #define PROTOCOLS_WITH_PORTS(X)                                                                    \
     X(TCP, 6, "tcp", 16, true, false)                                                              \

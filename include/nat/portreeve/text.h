@@ -2,9 +2,9 @@
  * text.h - the one place where text from outside becomes numbers, addresses, ports and times, and
  * back
  *
- * Parsers are strict: the whole string must be the value, without sign, blanks around it, leading
+ * Parsers are strict: the whole string must be the value, without sign, spaces around it, leading
  * zeros that could mean octal, or anything after it. They return false and leave `*out` alone when
- * it is not. They allocate nothing and know no locale.
+ * it is not. They allocate nothing and do not depend on the locale.
  */
 #ifndef PORTREEVE_TEXT_H
 #define PORTREEVE_TEXT_H
@@ -40,8 +40,8 @@ bool text_parse_endpoint(const char *text, struct endpoint *out);
 bool text_parse_port_range(const char *text, struct port_range *out);
 
 /*
- * Seconds of "90s", "5m", "2h4m", "1d12h", from 1 s to 366 days. A unit is required; units descend,
- * each once.
+ * Seconds of "90s", "5m", "2h4m", "1d12h", from 1 s to 366 days. A unit is required; larger units
+ * come first, each once.
  */
 bool text_parse_duration(const char *text, uint32_t *seconds);
 
