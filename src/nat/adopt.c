@@ -170,7 +170,8 @@ static bool adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
         return false;
     }
     session->has_host =
-        session->direction != DIRECTION_INBOUND && policy_is_shared(nat->policy, &host) &&
+        session->direction != DIRECTION_INBOUND && session_age_list(session) != AGE_CLOSED &&
+        policy_is_shared(nat->policy, &host) &&
         host_get(&nat->table, &host, UINT32_MAX) != INDEX_NONE; /* the limit is for new sessions */
     session->epoch = nat->epoch;
     session->offload = OFFLOAD_NO;

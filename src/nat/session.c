@@ -27,28 +27,35 @@ static bool evict_one(struct nat *nat, uint64_t now)
     return false;
 }
 
+/* Counts one more session of this host, if its limits allow it. */
+static enum drop_reason take_host(struct nat *nat, const struct address *host, uint64_t now)
+{
+    const struct limits *limits = policy_limits_const(nat->policy);
+    uint32_t index = host_get(&nat->table, host, limits->sessions_per_host);
+
+    if (index == INDEX_NONE)
+        return DROP_HOST_LIMIT;
+    if (limits->new_sessions_per_host > 0 &&
+        !host_take_token(&nat->table, index, limits->new_sessions_per_host, now)) {
+        host_put(&nat->table, index);
+        return DROP_HOST_RATE;
+    }
+    return DROP_NONE;
+}
+
 enum drop_reason session_reserve(struct nat *nat, const struct address *host, uint64_t now,
                                  uint32_t *slot)
 {
-    const struct limits *limits = policy_limits_const(nat->policy);
-    uint32_t host_index = INDEX_NONE;
+    enum drop_reason reason = host == NULL ? DROP_NONE : take_host(nat, host, now);
 
-    if (host != NULL) {
-        host_index = host_get(&nat->table, host, limits->sessions_per_host);
-        if (host_index == INDEX_NONE)
-            return DROP_HOST_LIMIT;
-        if (limits->new_sessions_per_host > 0 &&
-            !host_take_token(&nat->table, host_index, limits->new_sessions_per_host, now)) {
-            host_put(&nat->table, host_index);
-            return DROP_HOST_RATE;
-        }
-    }
+    if (reason != DROP_NONE)
+        return reason;
     *slot = table_allocate(&nat->table);
     if (*slot == INDEX_NONE && evict_one(nat, now))
         *slot = table_allocate(&nat->table);
     if (*slot == INDEX_NONE) {
-        if (host_index != INDEX_NONE)
-            host_put(&nat->table, host_index);
+        if (host != NULL)
+            host_put(&nat->table, host_find(&nat->table, host));
         return DROP_TABLE_FULL;
     }
     if (host != NULL) {
@@ -98,13 +105,45 @@ void session_open(struct nat *nat, uint32_t slot, const struct session_plan *pla
     event_publish(nat, EVENT_OPENED, CLOSE_NONE, slot, now);
 }
 
-void session_reverse(struct nat *nat, uint32_t slot)
+/* The side that opens the connection is one of a share's hosts, which counts what it opens. */
+static bool opener_counts(const struct nat *nat, const struct session *session, enum role opener)
+{
+    enum role remote = session->direction == DIRECTION_OUTBOUND ? ROLE_RESPONDER : ROLE_INITIATOR;
+    struct address host = session_source(session, opener).address;
+
+    return (session->direction == DIRECTION_HAIRPIN || opener != remote) &&
+           policy_is_shared(nat->policy, &host);
+}
+
+enum drop_reason session_reopen(struct nat *nat, uint32_t slot, enum role opener, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
+    struct address host = session_source(session, opener).address;
+    bool counts = opener_counts(nat, session, opener);
+    enum drop_reason reason = counts ? take_host(nat, &host, now) : DROP_NONE;
 
-    put_host(nat, session); /* it is no longer the one that opened it */
-    session->tcp = (struct tcp_track){0};
-    table_reverse(&nat->table, slot);
+    if (reason != DROP_NONE)
+        return reason;
+    if (opener == ROLE_RESPONDER) {
+        session->tcp = (struct tcp_track){0};
+        table_reverse(&nat->table, slot);
+    }
+    session->has_host = counts;
+    return DROP_NONE;
+}
+
+/*
+ * A closed session waits for late packets only, so it does not count as its host's. After an RST it
+ * may continue (RFC 7857 section 2.2); then it counts again, whatever the limit.
+ */
+static void count_by_state(struct nat *nat, struct session *session)
+{
+    struct address host = session_source(session, ROLE_INITIATOR).address;
+
+    if (session_age_list(session) == AGE_CLOSED)
+        put_host(nat, session);
+    else if (!session->has_host && opener_counts(nat, session, ROLE_INITIATOR))
+        session->has_host = host_get(&nat->table, &host, UINT32_MAX) != INDEX_NONE;
 }
 
 void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uint64_t now)
@@ -131,8 +170,11 @@ void session_change_state(struct nat *nat, uint32_t slot, enum session_state sta
 {
     struct session *session = &nat->table.session[slot];
     uint32_t before = session_idle_limit(nat, session), after;
+    enum age_list list = session_age_list(session);
 
     table_set_state(&nat->table, slot, state);
+    if ((list == AGE_CLOSED) != (session_age_list(session) == AGE_CLOSED))
+        count_by_state(nat, session);
     after = session_idle_limit(nat, session);
     if (after < before)
         table_rearm(&nat->table, slot, now + after * UINT64_C(1000));

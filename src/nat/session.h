@@ -29,10 +29,12 @@ void session_open(struct nat *nat, uint32_t slot, const struct session_plan *pla
 void session_fill(struct nat *nat, struct session *session, const struct session_plan *plan);
 
 /*
- * A closed connection whose responder opens a new one between the same endpoints: the roles change,
- * so that the handshake is tracked from the side that opens it.
+ * `opener` opens a new connection between the endpoints of a closed one (RFC 5382 REQ-2: any valid
+ * sequence of packets). If that is the responder, the roles change, so that the handshake is
+ * tracked from the side that opens it. The new connection counts as its host's: DROP_HOST_LIMIT or
+ * DROP_HOST_RATE, and nothing has changed.
  */
-void session_reverse(struct nat *nat, uint32_t slot);
+enum drop_reason session_reopen(struct nat *nat, uint32_t slot, enum role opener, uint64_t now);
 
 /*
  * Moves a session to another state, arms its timer anew if the deadline is earlier now, and

@@ -287,8 +287,8 @@ struct table {
 };
 
 /*
- * Allocates and touches everything for `capacity` sessions; the sessions themselves lie in `memory`,
- * the caller's. False without memory; then nothing stays allocated.
+ * Allocates and touches everything for `capacity` sessions; the sessions themselves lie in
+ * `memory`, the caller's. False without memory; then nothing stays allocated.
  */
 bool table_init(struct table *table, uint32_t capacity, const struct hash_key *key,
                 struct session *memory, uint64_t now);

@@ -116,20 +116,20 @@ static void note_packet(struct nat *nat, uint32_t slot, const struct packet_view
         session_change_state(nat, slot, next, now);
 }
 
-/*
- * The role of a packet's sender; it changes when the responder of a closed connection opens a new
- * one (RFC 5382 REQ-2: any valid sequence of packets).
- */
-static enum role role_of_sender(struct nat *nat, uint32_t slot, const struct packet_view *view,
-                                enum role from)
+/* A SYN of either side may open a closed connection anew; *from is the sender's role after that. */
+static enum drop_reason reopen_if_closed(struct nat *nat, uint32_t slot,
+                                         const struct packet_view *view, enum role *from,
+                                         uint64_t now)
 {
-    enum session_state state = (enum session_state)nat->table.session[slot].state;
+    enum drop_reason reason;
 
-    if (from == ROLE_INITIATOR || view->protocol != PROTOCOL_TCP ||
-        !tcp_may_open(view->tcp_flags) || (state != STATE_CLOSED && state != STATE_RESET))
-        return from;
-    session_reverse(nat, slot);
-    return ROLE_INITIATOR;
+    if (view->protocol != PROTOCOL_TCP || !tcp_may_open(view->tcp_flags) ||
+        session_age_list(&nat->table.session[slot]) != AGE_CLOSED)
+        return DROP_NONE;
+    reason = session_reopen(nat, slot, *from, now);
+    if (reason == DROP_NONE)
+        *from = ROLE_INITIATOR;
+    return reason;
 }
 
 /* Rewrites the half that the hook may rewrite, with what the other side sees. */
@@ -155,6 +155,20 @@ static void rewrite(struct nat *nat, struct packet *packet, const struct packet_
     nat->counters.bytes[packet->hook] += view->total_length;
 }
 
+/* A packet of this session: counts it, follows the connection, rewrites it. */
+static enum drop_reason pass(struct nat *nat, struct packet *packet, const struct packet_view *view,
+                             uint32_t slot, enum role from, uint64_t now)
+{
+    enum drop_reason reason = reopen_if_closed(nat, slot, view, &from, now);
+
+    if (reason != DROP_NONE)
+        return reason;
+    note_packet(nat, slot, view, from, now);
+    rewrite(nat, packet, view, slot, from);
+    offload_consider(nat, slot, packet);
+    return DROP_NONE;
+}
+
 /* The two hooks. */
 
 static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet,
@@ -177,11 +191,7 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
                external_receives(nat, packet)) {
         return DROP_SPOOFED_SOURCE;
     }
-    from = role_of_sender(nat, slot, view, from);
-    note_packet(nat, slot, view, from, now);
-    rewrite(nat, packet, view, slot, from);
-    offload_consider(nat, slot, packet);
-    return DROP_NONE;
+    return pass(nat, packet, view, slot, from, now);
 }
 
 /*
@@ -224,11 +234,7 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
         if (reason != DROP_NONE)
             return reason;
     }
-    from = role_of_sender(nat, slot, view, from);
-    note_packet(nat, slot, view, from, now);
-    rewrite(nat, packet, view, slot, from);
-    offload_consider(nat, slot, packet);
-    return DROP_NONE;
+    return pass(nat, packet, view, slot, from, now);
 }
 
 /*
