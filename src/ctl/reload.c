@@ -1,7 +1,9 @@
 /*
  * reload.c - portreeve reload
  */
-#include "ctl.h"
+#include "member.h"
+#include "rpc.h"
+#include "run.h"
 
 int run_reload(const struct options *options)
 {

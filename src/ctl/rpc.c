@@ -1,8 +1,11 @@
 /*
  * rpc.c - one connection to the daemon
  */
-#include "ctl.h"
+#include "rpc.h"
+
+#include "member.h"
 #include "portreeve/text.h"
+#include "say.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -227,7 +230,7 @@ int rpc_ask(const struct options *options, const char *method, json_t *params, r
     return code;
 }
 
-json_t *filter_params(const struct options *options)
+json_t *rpc_filter(const struct options *options)
 {
     json_t *words = json_array();
 
@@ -238,23 +241,4 @@ json_t *filter_params(const struct options *options)
         json_array_append_new(words, word != NULL ? word : json_string("?"));
     }
     return json_pack("{s:o}", "filter", words);
-}
-
-/* ---- members ---- */
-
-const char *member_text(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    return text != NULL ? text : "";
-}
-
-int64_t member_number(const json_t *object, const char *name)
-{
-    return (int64_t)json_number_value(json_object_get(object, name));
-}
-
-double member_seconds(const json_t *object, const char *name)
-{
-    return json_number_value(json_object_get(object, name));
 }

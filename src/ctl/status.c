@@ -1,10 +1,16 @@
 /*
  * status.c - portreeve status: a short report, what is wrong first
  */
-#include "ctl.h"
+#include "format.h"
+#include "json.h"
+#include "member.h"
 #include "portreeve/packet.h"
 #include "portreeve/text.h"
+#include "rpc.h"
+#include "run.h"
+#include "say.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* In the order of enum drop_reason; the words are the daemon's. */
@@ -238,8 +244,8 @@ int run_status(const struct options *options)
     json_t *result;
     int code = rpc_ask(options, "status", json_object(), NULL, NULL, &result);
 
-    if (code == EXIT_DONE && (options->given & OPTION_JSON))
-        print_json(result);
+    if (code == EXIT_DONE && options_has(options, OPTION_JSON))
+        json_print(result);
     else if (code == EXIT_DONE)
         print_report(result);
     json_decref(result);

@@ -4,19 +4,23 @@
  * Where the terminal is too narrow, whole columns are left out, the least telling first; only then
  * is a line cut. What goes to a file or another program is never cut, unless $COLUMNS asks for it.
  */
-#include "ctl.h"
-#include "portreeve/text.h"
+#include "table.h"
 
-#include <limits.h>
+#include "member.h"
+#include "portreeve/text.h"
+#include "say.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <wchar.h>
 
-#define GAP      2
-#define CUT_MARK '>'
-#define RANK_MAX TABLE_COLUMNS
+#define GAP        2
+#define CUT_MARK   '>'
+#define RANK_MAX   TABLE_COLUMNS
+#define NUMBER_MAX 24 /* bytes of a 64-bit number as text, with the final NUL */
 
 /* ---- widths ---- */
 
@@ -81,12 +85,20 @@ struct row *table_add(struct table *table)
     return &table->rows[table->row_count++];
 }
 
-void row_set(struct row *row, size_t column, const char *text)
+void table_set_cell(struct row *row, size_t column, const char *text)
 {
     row->cell[column] = strdup(text);
     if (row->cell[column] == NULL)
         give_up();
     text_make_printable(row->cell[column]);
+}
+
+void table_set_number(struct row *row, size_t column, int64_t number)
+{
+    char text[NUMBER_MAX];
+
+    snprintf(text, sizeof(text), "%lld", (long long)number);
+    table_set_cell(row, column, text);
 }
 
 static void put_endpoint(uint8_t key[18], const json_t *endpoint)
@@ -100,7 +112,7 @@ static void put_endpoint(uint8_t key[18], const json_t *endpoint)
     key[17] = (uint8_t)port;
 }
 
-void row_set_key(struct row *row, const char *protocol, const json_t *first, const json_t *second)
+void table_set_key(struct row *row, const char *protocol, const json_t *first, const json_t *second)
 {
     _Static_assert(3 + 18 + 18 < TABLE_KEY, "the key has room for both endpoints");
 

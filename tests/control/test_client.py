@@ -197,14 +197,14 @@ def test_events_end_with_the_daemon(start_stub):
 
 @pytest.mark.parametrize("words, says", [
     ([], "usage:"),
-    (["nope"], "there is no verb 'nope'"),
+    (["nope"], "unknown verb 'nope'"),
     (["forward"], "forward add"),
     (["forward", "list"], "forward add"),
     (["status", "now"], "too many words"),
     (["forward", "add", "x"], "too few words"),
     (["forward", "remove"], "too few words"),
-    (["reload", "--json"], "takes no --json"),
-    (["sessions", "--note", "x"], "takes no --note"),
+    (["reload", "--json"], "does not accept --json"),
+    (["sessions", "--note", "x"], "does not accept --note"),
     (["sessions", "--nope"], "--help"),
     (["-x"], "--help"),
     (["sessions", "sate=established"], "did you mean 'state='"),
