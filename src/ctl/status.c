@@ -13,37 +13,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* In the order of enum drop_reason; the words are the daemon's. */
-static const char *const explanations[] = {
-    [DROP_NONE] = "",
-    [DROP_MALFORMED] = "lengths that contradict each other",
-    [DROP_TRUNCATED] = "longer than what a queue can carry",
-    [DROP_FRAGMENT] = "fragments that were not put together again",
-    [DROP_SOURCE_ROUTE] = "IP options that choose the route",
-    [DROP_UNSUPPORTED_PROTOCOL] = "of a share, and not TCP, UDP or ICMP",
-    [DROP_UNSUPPORTED_ICMP] = "ICMP types that have no translation",
-    [DROP_BAD_CHECKSUM] = "ICMP errors with a wrong checksum",
-    [DROP_SPOOFED_SOURCE] = "from outside, with an address of the inside",
-    [DROP_NO_SESSION] = "to a published port that nothing is behind",
-    [DROP_ICMP_NO_SESSION] = "ICMP about a session that does not exist",
-    [DROP_FILTERED] = "from remotes that the filtering refuses",
-    [DROP_NOT_ALLOWED] = "from remotes that allow does not name",
-    [DROP_NOT_SYN] = "TCP that has no session and begins none",
-    [DROP_POOL_DRY] = "no external port was left: [share] ports",
-    [DROP_TABLE_FULL] = "no session was left: [limits] sessions",
-    [DROP_HOST_LIMIT] = "over [limits] sessions-per-host",
-    [DROP_HOST_RATE] = "over [limits] new-sessions-per-host",
-    [DROP_TUPLE_COLLISION] = "another session gets the same answers",
-    [DROP_NO_EXTERNAL_ADDRESS] = "the external interface had no address",
-};
-_Static_assert(sizeof(explanations) / sizeof(explanations[0]) == DROP_REASON_COUNT,
-               "every reason is explained");
-
+/* The daemon may be newer than this program: then there may be no text for its reason. */
 static const char *explain(const char *reason)
 {
     for (int i = DROP_NONE + 1; i < DROP_REASON_COUNT; i++) {
         if (strcmp(reason, drop_reason_name((enum drop_reason)i)) == 0)
-            return explanations[i];
+            return drop_reason_text((enum drop_reason)i);
     }
     return "";
 }
