@@ -4,6 +4,7 @@
 #include "rpc.h"
 
 #include "member.h"
+#include "portreeve/control_protocol.h"
 #include "portreeve/text.h"
 #include "say.h"
 
@@ -163,9 +164,9 @@ static int explain_error(const char *method, const json_t *error)
         free(text);
     }
     switch (member_number(error, "code")) {
-    case -32001:
+    case CONTROL_ERROR_PERMISSION:
         return EXIT_NOT_PERMITTED;
-    case -32602:
+    case CONTROL_ERROR_PARAMS:
         return EXIT_USAGE;
     default:
         return EXIT_REFUSED;

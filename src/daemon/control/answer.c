@@ -11,7 +11,7 @@
 void answer_result(struct output *output, json_t *id, json_t *result)
 {
     if (result == NULL) {
-        answer_refusal(output, id, ANSWER_INTERNAL_ERROR, NULL,
+        answer_refusal(output, id, CONTROL_ERROR_MEMORY, NULL,
                        "the daemon is out of memory for this answer");
         return;
     }
@@ -19,7 +19,7 @@ void answer_result(struct output *output, json_t *id, json_t *result)
                       json_pack("{s:s,s:O,s:o}", "jsonrpc", "2.0", "id", id, "result", result));
 }
 
-void answer_refusal(struct output *output, json_t *id, enum answer_code code, json_t *errors,
+void answer_refusal(struct output *output, json_t *id, enum control_error code, json_t *errors,
                     const char *format, ...)
 {
     char text[512];

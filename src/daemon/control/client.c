@@ -24,7 +24,7 @@ static void turn_away(int socket)
                           "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,\"message\":"
                           "\"the daemon has as many "
                           "clients as it takes; try again later\"}}\n",
-                          ANSWER_BUSY);
+                          CONTROL_ERROR_CONNECTIONS);
 
     /*
      * A new connection's buffer has room for this; if it had not, there would be nobody to miss it.
@@ -154,7 +154,7 @@ static void find_line(struct client *client)
     if (newline == NULL && waiting > CONTROL_LINE_MAX) {
         client->has_line = false;
         client->closing = true;
-        answer_refusal(&client->output, NULL, ANSWER_INVALID_REQUEST, NULL,
+        answer_refusal(&client->output, NULL, CONTROL_ERROR_REQUEST, NULL,
                        "the request is too long; expected at most %d bytes in a line",
                        CONTROL_LINE_MAX);
     }

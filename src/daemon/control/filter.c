@@ -222,8 +222,8 @@ static const struct filter_key {
 } filter_keys[] = {
     {"internal=", take_internal},   {"external=", take_external},
     {"remote=", take_remote},       {"state=", take_state},
-    {"share=", take_share},         {"forward=", take_forward},
-    {"direction=", take_direction}, {"id=", take_id},
+    {"direction=", take_direction}, {"share=", take_share},
+    {"forward=", take_forward},     {"id=", take_id},
 };
 
 #define KEY_COUNT (sizeof(filter_keys) / sizeof(filter_keys[0]))

@@ -37,7 +37,7 @@ static bool filter_parameter(struct request *request, struct filter *filter)
     json_array_foreach(json_object_get(request->params, "filter"), index, word)
     {
         if (!filter_add(filter, json_string_value(word), &error)) {
-            answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL, "%s",
+            answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL, "%s",
                            error.text);
             return false;
         }
@@ -63,10 +63,10 @@ static void refuse_change(struct request *request, const char *what, json_t *err
         first = "the reason is not known";
     log_notice("%s: %s refused: %s", peer_describe(&request->client->peer, who), what, first);
     if (count > 1)
-        answer_refusal(request->output, request->id, ANSWER_REFUSED, errors, "%s (and %zu more)",
-                       first, count - 1);
+        answer_refusal(request->output, request->id, CONTROL_ERROR_REFUSED, errors,
+                       "%s (and %zu more)", first, count - 1);
     else
-        answer_refusal(request->output, request->id, ANSWER_REFUSED, errors, "%s", first);
+        answer_refusal(request->output, request->id, CONTROL_ERROR_REFUSED, errors, "%s", first);
 }
 
 /* ---- the methods ---- */
@@ -130,7 +130,7 @@ static void run_kill(struct request *request)
         return;
     if (all == (filter.count > 0)) {
         answer_refusal(
-            request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+            request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
             all ? "expected a 'filter' or \"all\": true, not both"
                 : "expected a 'filter' with at least one word; \"all\": true ends every session");
         return;
@@ -167,12 +167,12 @@ static bool expiry_parameter(struct request *request, char buffer[TIME_TEXT_MAX]
     if (duration == NULL)
         return true;
     if (*expires != NULL) {
-        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+        answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                        "expected 'for' or 'expires', not both");
         return false;
     }
     if (!text_parse_duration(duration, &seconds)) {
-        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+        answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                        "for = %.64s: expected a duration, as in 30m, 2h or 1d12h", duration);
         return false;
     }
@@ -215,7 +215,7 @@ static void run_forward_remove(struct request *request)
     char who[PEER_TEXT_MAX];
 
     if (name == NULL) {
-        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+        answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                        "expected 'name', the forward to remove");
         return;
     }

@@ -69,14 +69,14 @@ static bool check_params(struct request *request)
         const struct parameter *parameter = find_parameter(request->method, name);
 
         if (parameter == NULL) {
-            answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+            answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                            "%s has no parameter '" QUOTE "'; expected: %s", request->method->name,
                            name, list_parameters(request->method, known, sizeof(known)));
             return false;
         }
         expected = wrong_type(parameter->type, value);
         if (expected != NULL) {
-            answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+            answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                            "parameter '%s': expected %s", name, expected);
             return false;
         }
@@ -91,10 +91,10 @@ static bool check_may_look(struct client *client, json_t *id)
     if (client->peer.may_look)
         return true;
     if (client->control->group[0] == '\0')
-        answer_refusal(&client->output, id, ANSWER_NOT_PERMITTED, NULL,
+        answer_refusal(&client->output, id, CONTROL_ERROR_PERMISSION, NULL,
                        "not permitted: only root may use this socket");
     else
-        answer_refusal(&client->output, id, ANSWER_NOT_PERMITTED, NULL,
+        answer_refusal(&client->output, id, CONTROL_ERROR_PERMISSION, NULL,
                        "not permitted: user %u is not in group '%s', whose members may look; only "
                        "root may change "
                        "anything",
@@ -106,7 +106,7 @@ static bool check_may_change(struct request *request)
 {
     if (!request->method->changes || peer_is_root(&request->client->peer))
         return true;
-    answer_refusal(request->output, request->id, ANSWER_NOT_PERMITTED, NULL,
+    answer_refusal(request->output, request->id, CONTROL_ERROR_PERMISSION, NULL,
                    "not permitted: %s is for root; user %u may only look", request->method->name,
                    (unsigned)request->client->peer.credentials.uid);
     return false;
@@ -124,7 +124,7 @@ static void dispatch(struct request *request, const json_t *envelope)
         return;
     request->method = methods_find(name);
     if (request->method == NULL) {
-        answer_refusal(request->output, request->id, ANSWER_UNKNOWN_METHOD, NULL,
+        answer_refusal(request->output, request->id, CONTROL_ERROR_METHOD, NULL,
                        "there is no method '" QUOTE
                        "'; expected status, sessions, mappings, forwards, forward.add, "
                        "forward.remove, events, kill or reload",
@@ -134,7 +134,7 @@ static void dispatch(struct request *request, const json_t *envelope)
     if (!check_may_change(request))
         return;
     if (params != NULL && !json_is_object(params)) {
-        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+        answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                        "'params' must be an object of named parameters");
         return;
     }
@@ -188,7 +188,7 @@ void request_serve(struct client *client, struct gateway *gateway, const char *l
         return;
     envelope = json_loadb(line, length, JSON_REJECT_DUPLICATES, &parse_error);
     if (envelope == NULL) {
-        answer_refusal(&client->output, NULL, ANSWER_PARSE_ERROR, NULL,
+        answer_refusal(&client->output, NULL, CONTROL_ERROR_PARSE, NULL,
                        "not JSON: %s (at byte %d); expected one object in a line", parse_error.text,
                        parse_error.position);
         return;
@@ -198,7 +198,7 @@ void request_serve(struct client *client, struct gateway *gateway, const char *l
         request.id = NULL;
     wrong = wrong_envelope(envelope);
     if (wrong != NULL)
-        answer_refusal(&client->output, request.id, ANSWER_INVALID_REQUEST, NULL, "%s", wrong);
+        answer_refusal(&client->output, request.id, CONTROL_ERROR_REQUEST, NULL, "%s", wrong);
     else
         dispatch(&request, envelope);
     json_decref(envelope);
