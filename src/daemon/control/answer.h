@@ -8,8 +8,8 @@
 #include "portreeve/control_protocol.h"
 
 /*
- * `id` may be NULL (null); `result` and `errors` are released; `errors` may be NULL. A result that
- * is NULL: the memory for it was missing, and that is the answer.
+ * `id` may be NULL (null). `result` and `errors` are released; `errors` may be NULL. If `result` is
+ * NULL, there was not enough memory for it, and this is the answer.
  */
 void answer_result(struct output *output, json_t *id, json_t *result);
 void answer_refusal(struct output *output, json_t *id, enum control_error code, json_t *errors,
