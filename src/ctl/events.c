@@ -1,5 +1,5 @@
 /*
- * events.c - portreeve events
+ * events.c - portreeve events: a line for each event, until Ctrl-C
  */
 #include "format.h"
 #include "json.h"
@@ -14,14 +14,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Every line is flushed when it is complete, so there is nothing left to do. */
+/* Each line is flushed when it is complete, so there is nothing else to do. */
 static void end_now(int number)
 {
     (void)number;
     _exit(EXIT_DONE);
 }
 
-/* " -> ", the ends in the order of the first packet, and the address that is translated. */
+/* The endpoints in the direction of the first packet, and the endpoint after the translation. */
 static void print_ends(const json_t *session)
 {
     char internal[CELL_MAX], external[CELL_MAX], remote[CELL_MAX];
@@ -72,7 +72,7 @@ static void print_event(const json_t *event)
     puts(")");
 }
 
-/* Lost events are said where they are missing. */
+/* Printed at the place where the events are missing. */
 static void print_lost(const json_t *params, bool json)
 {
     long long count = (long long)member_number(params, "count");

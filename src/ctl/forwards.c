@@ -53,7 +53,7 @@ static char *format_expiry(const json_t *forward, char buffer[CELL_MAX])
     return buffer;
 }
 
-/* In the order of the ports they listen on. */
+/* Forwards are sorted by the port that they listen on. */
 static void set_key(struct row *row, const json_t *forward)
 {
     struct port_range range = {0};
@@ -81,7 +81,7 @@ static void add_row(struct table *table, const json_t *forward)
     table_set_number(row, SESSIONS, member_number(forward, "sessions"));
     table_set_cell(row, EXPIRES, format_expiry(forward, text));
     table_set_cell(row, ORIGIN,
-                   json_is_true(json_object_get(forward, "runtime")) ? "run time"
+                   json_is_true(json_object_get(forward, "runtime")) ? "run-time"
                                                                      : "configuration");
     table_set_cell(row, OWNER, member_text(forward, "owner"));
     table_set_cell(row, NOTE, member_text(forward, "note"));
@@ -117,7 +117,7 @@ int run_forwards(const struct options *options)
 
 /* ---- changes ---- */
 
-/* False for a text that is not UTF-8. */
+/* Sets a parameter; NULL: not given. False if the value is not UTF-8. */
 static bool set_text(json_t *params, const char *name, const char *value)
 {
     if (value == NULL)

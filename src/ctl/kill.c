@@ -1,5 +1,5 @@
 /*
- * kill.c - portreeve kill
+ * kill.c - portreeve kill: ends sessions
  */
 #include "member.h"
 #include "rpc.h"

@@ -1,5 +1,5 @@
 /*
- * mappings.c - portreeve mappings
+ * mappings.c - portreeve mappings: internal endpoints and their external endpoints
  */
 #include "format.h"
 #include "json.h"

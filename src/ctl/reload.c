@@ -1,5 +1,5 @@
 /*
- * reload.c - portreeve reload
+ * reload.c - portreeve reload: the daemon reads its configuration again
  */
 #include "member.h"
 #include "rpc.h"

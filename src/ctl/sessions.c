@@ -1,5 +1,5 @@
 /*
- * sessions.c - portreeve sessions
+ * sessions.c - portreeve sessions: the live translation table
  */
 #include "format.h"
 #include "json.h"
@@ -89,10 +89,7 @@ static void take_session(void *context, const char *method, const json_t *sessio
         add_row(&listing->table, session);
 }
 
-/*
- * A script reads "nothing" from an empty array; a person is told, and a shell sees it in the exit
- * status.
- */
+/* Returns EXIT_REFUSED if no session matches, so that a shell sees it. */
 static int show_table(struct table *table, const struct options *options)
 {
     table_print(table);

@@ -1,5 +1,5 @@
 /*
- * status.c - portreeve status: a short report, what is wrong first
+ * status.c - portreeve status: a short report, with the warnings first
  */
 #include "format.h"
 #include "json.h"
@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* The daemon may be newer than this program: then there may be no text for its reason. */
-static const char *explain(const char *reason)
+static const char *explain_drop(const char *reason)
 {
     for (int i = DROP_NONE + 1; i < DROP_REASON_COUNT; i++) {
         if (strcmp(reason, drop_reason_name((enum drop_reason)i)) == 0)
@@ -38,7 +38,7 @@ static void print_warnings(const json_t *status)
 
     json_array_foreach(warnings, index, warning)
         printf("warning: %s\n",
-               show(&shown, json_string_value(warning) ? json_string_value(warning) : "?"));
+               show(&shown, json_string_value(warning) != NULL ? json_string_value(warning) : "?"));
     if (json_array_size(warnings) > 0)
         putchar('\n');
 }
@@ -64,7 +64,7 @@ static void print_closed(const json_t *closed)
     struct shown shown;
     const json_t *count;
 
-    /* json_object_foreach wants a pointer that is not const; nothing is changed through it */
+    /* json_object_foreach takes no const pointer, but changes nothing */
     json_object_foreach((json_t *)closed, reason, count)
     {
         if (json_integer_value(count) == 0)
@@ -88,7 +88,8 @@ static void print_sessions(const json_t *status)
     print_closed(json_object_get(sessions, "closed"));
     printf("\nmappings   %lld", (long long)member_number(mappings, "live"));
     if (member_number(mappings, "overloaded") > 0)
-        printf("; had to share a port: %lld", (long long)member_number(mappings, "overloaded"));
+        printf("; mappings that had to share a port: %lld",
+               (long long)member_number(mappings, "overloaded"));
     printf("; hosts: %lld; memory: %s\n", (long long)member_number(status, "hosts"),
            format_amount(member_number(status, "memory"), memory));
 }
@@ -135,17 +136,18 @@ static void print_queue(const json_t *queue)
     }
     printf("%lld waiting", (long long)member_number(queue, "waiting"));
     if (member_number(queue, "dropped_full") > 0)
-        printf("; %lld lost because it was full", (long long)member_number(queue, "dropped_full"));
+        printf("; %lld dropped: the queue was full",
+               (long long)member_number(queue, "dropped_full"));
     if (member_number(queue, "dropped_user") > 0)
-        printf("; %lld lost because the socket was full",
+        printf("; %lld dropped: the socket was full",
                (long long)member_number(queue, "dropped_user"));
     putchar('\n');
 }
 
-/* What the daemon does not know it leaves out. */
+/* The daemon leaves out what it does not know. */
 static const char *show_if_known(struct shown *shown, const char *text)
 {
-    return *text != '\0' ? show(shown, text) : "something unknown";
+    return *text != '\0' ? show(shown, text) : "unknown";
 }
 
 static void print_offload(const json_t *offload)
@@ -169,7 +171,7 @@ static void print_kernel(const json_t *status)
     const json_t *kernel = json_object_get(status, "kernel");
     struct shown queue, defragmentation;
 
-    printf("kernel     packets by %s, defragmentation by %s\nworkers    %lld\n",
+    printf("kernel     queueing with %s, defragmentation with %s\nworkers    %lld\n",
            show_if_known(&queue, member_text(kernel, "queue_expression")),
            show_if_known(&defragmentation, member_text(kernel, "defragmentation")),
            (long long)member_number(status, "workers"));
@@ -191,10 +193,10 @@ static void print_drops(const json_t *status)
             printf("\ndropped packets, by reason:\n");
         any = true;
         printf("  %-20s %10lld  %s\n", show(&shown, reason), (long long)json_integer_value(count),
-               explain(reason));
+               explain_drop(reason));
     }
     if (member_number(status, "refusals_sent") > 0)
-        printf("internal hosts were told %lld times, by ICMP\n",
+        printf("ICMP errors sent to internal hosts about these drops: %lld\n",
                (long long)member_number(status, "refusals_sent"));
 }
 

@@ -126,7 +126,7 @@ def test_forward_add_and_remove(stub):
                     "--owner", "me", "--note", "why not", "--for", "90m")
     assert done.returncode == 0 and re.fullmatch(r"added new, until \S+Z\n", done.stdout)
     line = next(line for line in stub.run("forwards").stdout.splitlines() if line.startswith("new"))
-    assert "198.51.100.0/24,192.0.2.1/32" in line and "run time" in line and "why not" in line
+    assert "198.51.100.0/24,192.0.2.1/32" in line and "run-time" in line and "why not" in line
     assert re.search(r" in 1h(29|30)m ", line)
     done = stub.run("forward", "add", "other", "9000/tcp", "10.0.0.9:9000")
     assert done.returncode == 1 and "already" in done.stderr
