@@ -139,7 +139,7 @@ static bool take_state(struct filter_term *term, const char *word, const char *v
                        struct error *error)
 {
     char quoted[QUOTE_MAX], expected[WORDS_TEXT_MAX];
-    const char *words[STATE_COUNT];
+    const char *words[STATE_COUNT], *before = "";
     size_t count = 0;
 
     term->kind = FILTER_STATE;
@@ -147,8 +147,9 @@ static bool take_state(struct filter_term *term, const char *word, const char *v
         term->state = session_state_name((enum session_state)state);
         if (strcmp(value, term->state) == 0)
             return true;
-        if (count == 0 || strcmp(words[count - 1], term->state) != 0) /* neighbours share a name */
+        if (strcmp(term->state, before) != 0) /* neighbours share a name */
             words[count++] = term->state;
+        before = term->state;
     }
     error_set(error, "filter word '%s': not a state; expected %s", quote(word, quoted),
               words_list(words, count, expected));

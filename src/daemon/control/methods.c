@@ -51,7 +51,7 @@ static void collect(void *context, const char *message)
 }
 
 /* Refuses with the collected errors. The message is the first one and the number of the others. */
-static void refuse_change(struct request *request, const char *what, json_t *errors)
+static void refuse_change(struct request *request, json_t *errors)
 {
     const char *first = json_string_value(json_array_get(errors, 0));
     size_t count = json_array_size(errors);
@@ -59,7 +59,8 @@ static void refuse_change(struct request *request, const char *what, json_t *err
 
     if (first == NULL)
         first = "unknown reason";
-    log_notice("%s: %s refused: %s", peer_describe(&request->client->peer, who), what, first);
+    log_notice("%s: %s refused: %s", peer_describe(&request->client->peer, who),
+               request->method->name, first);
     if (count > 1)
         answer_refusal(request->output, request->id, CONTROL_ERROR_REFUSED, errors,
                        "%s (and %zu more)", first, count - 1);
@@ -144,7 +145,7 @@ static void run_reload(struct request *request)
     char who[PEER_TEXT_MAX];
 
     if (!gateway_reload(request->gateway, collect, errors, &ended)) {
-        refuse_change(request, "reload", errors);
+        refuse_change(request, errors);
         return;
     }
     json_decref(errors);
@@ -196,7 +197,7 @@ static void run_forward_add(struct request *request)
         return;
     errors = json_array();
     if (!gateway_add_forward(request->gateway, &text, collect, errors)) {
-        refuse_change(request, "forward.add", errors);
+        refuse_change(request, errors);
         return;
     }
     json_decref(errors);
@@ -223,7 +224,7 @@ static void run_forward_remove(struct request *request)
     }
     errors = json_array();
     if (!gateway_remove_forward(request->gateway, name, collect, errors, &ended)) {
-        refuse_change(request, "forward.remove", errors);
+        refuse_change(request, errors);
         return;
     }
     json_decref(errors);

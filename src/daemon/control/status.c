@@ -31,7 +31,7 @@ static json_t *json_sessions(const struct gateway_status *status)
                      (json_int_t)status->nat.counters.adopted, "closed", closed);
 }
 
-/* Counting the ports of a pool takes microseconds, so the lock is taken for each share anew. */
+/* Counting the ports of a pool takes microseconds, so the lock is released between shares. */
 static json_t *json_pool(struct gateway *gateway, uint16_t share)
 {
     uint32_t used[PROTOCOL_COUNT], size[PROTOCOL_COUNT];
