@@ -3,11 +3,12 @@
  */
 #include "json.h"
 
+#include "portreeve/control_protocol.h"
 #include "say.h"
 
 #include <stdlib.h>
 
-#define STYLE JSON_REAL_PRECISION(12) /* enough for milliseconds, as the daemon sends them */
+#define STYLE JSON_REAL_PRECISION(CONTROL_DIGITS)
 
 void json_print(const json_t *json)
 {

@@ -4,6 +4,7 @@
 #include "options.h"
 
 #include "exit_code.h"
+#include "portreeve/control_protocol.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ bool options_parse(struct options *options, int argc, char **argv, int *code)
 {
     int letter;
 
-    *options = (struct options){.socket = DEFAULT_SOCKET};
+    *options = (struct options){.socket = CONTROL_SOCKET_DEFAULT};
     while ((letter = getopt_long(argc, argv, "s:hV", long_options, NULL)) != -1) {
         switch (letter) {
         case 's':

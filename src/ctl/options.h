@@ -6,8 +6,6 @@
 
 #include <stdbool.h>
 
-#define DEFAULT_SOCKET "/run/portreeve/control.sock"
-
 /* The options that only some verbs accept. */
 enum verb_option {
     OPTION_JSON,

@@ -8,6 +8,7 @@
 #include "verbs.h"
 
 #include "exit_code.h"
+#include "portreeve/control_protocol.h"
 #include "portreeve/view.h"
 #include "run.h"
 #include "say.h"
@@ -113,7 +114,7 @@ static void print_usage(FILE *out)
         fprintf(out, "  %-15s %s\n", verbs[i].name, verbs[i].summary);
     fprintf(out, "\n"
                  "  -s, --socket SOCKET  the daemon's control socket\n"
-                 "                       (default " DEFAULT_SOCKET ")\n"
+                 "                       (default " CONTROL_SOCKET_DEFAULT ")\n"
                  "  -h, --help           show this help; after a verb: help for that verb\n"
                  "  -V, --version        show the version\n"
                  "\n");

@@ -4,6 +4,11 @@
 #ifndef PORTREEVE_CONTROL_PROTOCOL_H
 #define PORTREEVE_CONTROL_PROTOCOL_H
 
+#define CONTROL_SOCKET_DEFAULT "/run/portreeve/control.sock"
+
+/* Significant digits of a number that is not an integer: milliseconds of 30 years. */
+#define CONTROL_DIGITS 12
+
 /*
  * error.code of an answer: those of JSON-RPC 2.0, and our own from -32001 down. tests/tables.py
  * compares the table in doc/control-protocol.md with these comments.

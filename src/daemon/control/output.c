@@ -6,6 +6,8 @@
  */
 #include "output.h"
 
+#include "portreeve/control_protocol.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,10 +68,10 @@ static int write_piece(const char *bytes, size_t length, void *output)
 
 void output_write_json(struct output *output, const json_t *json)
 {
-    /* An id is a string or a number; 12 digits are enough for milliseconds. */
-    if (json == NULL ||
-        json_dump_callback(json, write_piece, output,
-                           JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)) < 0)
+    /* JSON_ENCODE_ANY: an id is a string or a number. */
+    if (json == NULL || json_dump_callback(json, write_piece, output,
+                                           JSON_COMPACT | JSON_ENCODE_ANY |
+                                               JSON_REAL_PRECISION(CONTROL_DIGITS)) < 0)
         output->broken = true;
 }
 
