@@ -46,12 +46,12 @@ endif
 # Each layer sees its own headers and those below it, so that dependencies point inward.
 INCLUDE_NAT       := -Iinclude/nat
 INCLUDE_NETFILTER := $(INCLUDE_NAT) -Iinclude/netfilter
-INCLUDE_DAEMON    := $(INCLUDE_NETFILTER) -Iinclude/daemon
+INCLUDE_DAEMON    := $(INCLUDE_NETFILTER) -Iinclude/protocol -Iinclude/daemon
 INCLUDE            = $(INCLUDE_DAEMON)
 $(BUILD)/tests/%.o: INCLUDE = $(INCLUDE_DAEMON) -Isrc/nat
 $(BUILD)/src/nat/%.o: INCLUDE = $(INCLUDE_NAT)
 $(BUILD)/src/netfilter/%.o: INCLUDE = $(INCLUDE_NETFILTER)
-$(BUILD)/src/ctl/%.o: INCLUDE = $(INCLUDE_NAT)
+$(BUILD)/src/ctl/%.o: INCLUDE = $(INCLUDE_NAT) -Iinclude/protocol
 
 NAT_OBJECTS       := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/nat/*.c)))
 NETFILTER_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/netfilter/*.c)))

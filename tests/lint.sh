@@ -27,6 +27,7 @@ for file in $(find src include tests -name '*.[ch]' -o -name '*.py' | sort); do
 done
 
 /usr/bin/python3 tests/compliance.py || complain "the compliance table and the tests are out of step"
+/usr/bin/python3 tests/tables.py || complain "the documentation does not list what the code has"
 [ -n "${LINT_TOOLS:-}" ] || exit $failed
 
 if command -v shellcheck >/dev/null; then
@@ -38,7 +39,7 @@ fi
 if command -v cppcheck >/dev/null; then
     # Suppressed: jansson's loops are macros it does not know; ctuuninitvar takes a buffer that a callee fills for read.
     cppcheck --quiet --std=c11 --enable=warning,portability,performance --error-exitcode=1 \
-        --inline-suppr --suppress=missingIncludeSystem -Iinclude/nat -Iinclude/netfilter -Iinclude/daemon -DPORTREEVE_VERSION='""' \
+        --inline-suppr --suppress=missingIncludeSystem -Iinclude/nat -Iinclude/protocol -Iinclude/netfilter -Iinclude/daemon -DPORTREEVE_VERSION='""' \
         --suppress=unknownMacro --suppress=ctuuninitvar src ||
         complain "cppcheck found something"
 fi

@@ -1,21 +1,27 @@
 /*
- * events.c - portreeve events
+ * events.c - portreeve events: a line for each event, until Ctrl-C
  */
-#include "ctl.h"
+#include "format.h"
+#include "json.h"
+#include "member.h"
 #include "portreeve/text.h"
+#include "rpc.h"
+#include "run.h"
+#include "say.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Every line is flushed when it is complete, so there is nothing left to do. */
+/* Each line is flushed when it is complete, so there is nothing else to do. */
 static void end_now(int number)
 {
     (void)number;
     _exit(EXIT_DONE);
 }
 
-/* " -> ", the ends in the order of the first packet, and the address that is translated. */
+/* The endpoints in the direction of the first packet, and the endpoint after the translation. */
 static void print_ends(const json_t *session)
 {
     char internal[CELL_MAX], external[CELL_MAX], remote[CELL_MAX];
@@ -66,13 +72,7 @@ static void print_event(const json_t *event)
     puts(")");
 }
 
-static void print_event_json(const json_t *event)
-{
-    json_dumpf(event, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-    putchar('\n');
-}
-
-/* Lost events are said where they are missing. */
+/* Printed at the place where the events are missing. */
 static void print_lost(const json_t *params, bool json)
 {
     long long count = (long long)member_number(params, "count");
@@ -90,7 +90,7 @@ static void take_line(void *context, const char *method, const json_t *params)
     if (strcmp(method, "lost") == 0)
         print_lost(params, *json);
     else if (strcmp(method, "event") == 0 && *json)
-        print_event_json(params);
+        json_print_line(params);
     else if (strcmp(method, "event") == 0)
         print_event(params);
     fflush(stdout);
@@ -98,7 +98,7 @@ static void take_line(void *context, const char *method, const json_t *params)
 
 int run_events(const struct options *options)
 {
-    bool json = options->given & OPTION_JSON;
+    bool json = options_has(options, OPTION_JSON);
     struct sigaction action = {.sa_handler = end_now};
     json_t *result = NULL;
     struct rpc rpc;
@@ -108,7 +108,7 @@ int run_events(const struct options *options)
         return code;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    code = rpc_call(&rpc, "events", filter_params(options), take_line, &json, &result);
+    code = rpc_call(&rpc, "events", rpc_filter(options), take_line, &json, &result);
     while (code == EXIT_DONE && !ferror(stdout))
         code = rpc_follow(&rpc, take_line, &json);
     json_decref(result);

@@ -1,46 +1,20 @@
 /*
- * format.c - numbers, times, endpoints and texts for people
+ * format.c - numbers, times and endpoints as text for people
  */
-#include "ctl.h"
-#include "portreeve/text.h"
+#include "format.h"
+
+#include "member.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
-#include <stdarg.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MINUTE 60
 #define HOUR   3600
 #define DAY    86400
 
-const char *show(struct shown *shown, const char *text)
-{
-    snprintf(shown->text, sizeof(shown->text), "%s", text);
-    text_make_printable(shown->text);
-    return shown->text;
-}
-
-void give_up(void)
-{
-    complain("not enough memory");
-    exit(EXIT_REFUSED);
-}
-
-void complain(const char *format, ...)
-{
-    char text[1024];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    text_make_printable(text);
-    fflush(stdout); /* so that both outputs are in order where they meet */
-    fprintf(stderr, "portreeve: %s\n", text);
-}
-
-/* Two units are enough to go by. */
+/* Two units are precise enough for people. */
 char *format_duration(double seconds, char buffer[CELL_MAX])
 {
     unsigned long long s = seconds > 0 && seconds < 1e15 ? (unsigned long long)seconds : 0;
@@ -56,7 +30,6 @@ char *format_duration(double seconds, char buffer[CELL_MAX])
     return buffer;
 }
 
-/* Powers of 1000, as line rates are given. */
 char *format_amount(int64_t number, char buffer[CELL_MAX])
 {
     static const char units[] = "kMGTPE";
@@ -106,10 +79,7 @@ char *format_list(const json_t *array, const char *separator, char buffer[CELL_M
     return buffer;
 }
 
-/*
- * ---- the endpoints of a session; the port that the initiator asked for gets its service's name
- * ----
- */
+/* ---- the endpoints of a session ---- */
 
 static bool is_inbound(const json_t *session)
 {
@@ -133,7 +103,7 @@ char *format_external(const json_t *session, char buffer[CELL_MAX])
     return format_side(session, "external", false, buffer);
 }
 
-/* Of a hairpin, the host behind the endpoint as well. */
+/* For a hairpin, also the internal endpoint behind it. */
 char *format_remote(const json_t *session, char buffer[CELL_MAX])
 {
     const json_t *peer = json_object_get(session, "peer");
@@ -147,53 +117,4 @@ char *format_remote(const json_t *session, char buffer[CELL_MAX])
         snprintf(buffer + length, CELL_MAX - length, " (%s)", behind);
     }
     return buffer;
-}
-
-/* ---- JSON ---- */
-
-/* Precise to the millisecond, as the daemon is. */
-#define JSON_STYLE JSON_REAL_PRECISION(12)
-
-void print_json(const json_t *json)
-{
-    json_dumpf(json, stdout, JSON_STYLE | JSON_INDENT(2));
-    putchar('\n');
-}
-
-/* Prints what is kept. */
-static void json_list_flush(struct json_list *list)
-{
-    if (list->stream == NULL)
-        return;
-    if (fclose(list->stream) != 0)
-        give_up();
-    fwrite(list->text, 1, list->length, stdout);
-    free(list->text);
-    list->stream = NULL;
-    list->text = NULL;
-}
-
-void json_list_add(struct json_list *list, const json_t *element)
-{
-    if (list->stream == NULL)
-        list->stream = open_memstream(&list->text, &list->length);
-    if (list->stream == NULL || fputs(list->begun ? ",\n" : "[\n", list->stream) < 0 ||
-        json_dumpf(element, list->stream, JSON_STYLE) < 0)
-        give_up();
-    list->begun = true;
-    if (ftello(list->stream) > (off_t)JSON_LIST_KEPT)
-        json_list_flush(list);
-}
-
-void json_list_print(struct json_list *list)
-{
-    json_list_flush(list);
-    puts(list->begun ? "\n]" : "[]");
-}
-
-void json_list_end(struct json_list *list)
-{
-    if (list->stream != NULL)
-        fclose(list->stream);
-    free(list->text);
 }

@@ -1,12 +1,18 @@
 /*
  * forwards.c - portreeve forwards, forward add, forward remove
  */
-#include "ctl.h"
-
+#include "format.h"
+#include "json.h"
+#include "member.h"
 #include "portreeve/text.h"
+#include "rpc.h"
+#include "run.h"
+#include "say.h"
+#include "table.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -47,7 +53,7 @@ static char *format_expiry(const json_t *forward, char buffer[CELL_MAX])
     return buffer;
 }
 
-/* In the order of the ports they listen on. */
+/* Forwards are sorted by the port that they listen on. */
 static void set_key(struct row *row, const json_t *forward)
 {
     struct port_range range = {0};
@@ -66,18 +72,19 @@ static void add_row(struct table *table, const json_t *forward)
     char text[CELL_MAX];
 
     set_key(row, forward);
-    row_set(row, NAME, member_text(forward, "name"));
-    row_set(row, PROTOCOL, format_list(json_object_get(forward, "protocols"), "+", text));
-    row_set(row, LISTEN, format_listen(forward, text));
-    row_set(row, TO, member_text(forward, "to"));
-    row_set(row, ALLOW, json_array_size(allow) > 0 ? format_list(allow, ",", text) : "anyone");
-    snprintf(text, sizeof(text), "%lld", (long long)member_number(forward, "sessions"));
-    row_set(row, SESSIONS, text);
-    row_set(row, EXPIRES, format_expiry(forward, text));
-    row_set(row, ORIGIN,
-            json_is_true(json_object_get(forward, "runtime")) ? "run time" : "configuration");
-    row_set(row, OWNER, member_text(forward, "owner"));
-    row_set(row, NOTE, member_text(forward, "note"));
+    table_set_cell(row, NAME, member_text(forward, "name"));
+    table_set_cell(row, PROTOCOL, format_list(json_object_get(forward, "protocols"), "+", text));
+    table_set_cell(row, LISTEN, format_listen(forward, text));
+    table_set_cell(row, TO, member_text(forward, "to"));
+    table_set_cell(row, ALLOW,
+                   json_array_size(allow) > 0 ? format_list(allow, ",", text) : "anyone");
+    table_set_number(row, SESSIONS, member_number(forward, "sessions"));
+    table_set_cell(row, EXPIRES, format_expiry(forward, text));
+    table_set_cell(row, ORIGIN,
+                   json_is_true(json_object_get(forward, "runtime")) ? "run-time"
+                                                                     : "configuration");
+    table_set_cell(row, OWNER, member_text(forward, "owner"));
+    table_set_cell(row, NOTE, member_text(forward, "note"));
 }
 
 static void show_table(const json_t *forwards)
@@ -100,8 +107,8 @@ int run_forwards(const struct options *options)
     int code = rpc_ask(options, "forwards", json_object(), NULL, NULL, &result);
     const json_t *forwards = json_object_get(result, "forwards");
 
-    if (code == EXIT_DONE && (options->given & OPTION_JSON))
-        print_json(forwards);
+    if (code == EXIT_DONE && options_has(options, OPTION_JSON))
+        json_print(forwards);
     else if (code == EXIT_DONE)
         show_table(forwards);
     json_decref(result);
@@ -110,7 +117,7 @@ int run_forwards(const struct options *options)
 
 /* ---- changes ---- */
 
-/* False for a text that is not UTF-8. */
+/* Sets a parameter; NULL: not given. False if the value is not UTF-8. */
 static bool set_text(json_t *params, const char *name, const char *value)
 {
     if (value == NULL)
@@ -129,10 +136,12 @@ int run_forward_add(const struct options *options)
 
     if (!set_text(params, "name", options->words[0]) ||
         !set_text(params, "listen", options->words[1]) ||
-        !set_text(params, "to", options->words[2]) || !set_text(params, "allow", options->allow) ||
-        !set_text(params, "owner", options->owner) || !set_text(params, "note", options->note) ||
-        !set_text(params, "for", options->duration) ||
-        !set_text(params, "expires", options->expires)) {
+        !set_text(params, "to", options->words[2]) ||
+        !set_text(params, "allow", options->value[OPTION_ALLOW]) ||
+        !set_text(params, "owner", options->value[OPTION_OWNER]) ||
+        !set_text(params, "note", options->value[OPTION_NOTE]) ||
+        !set_text(params, "for", options->value[OPTION_FOR]) ||
+        !set_text(params, "expires", options->value[OPTION_EXPIRES])) {
         json_decref(params);
         return EXIT_USAGE;
     }

@@ -1,11 +1,14 @@
 /*
- * kill.c - portreeve kill
+ * kill.c - portreeve kill: ends sessions
  */
-#include "ctl.h"
+#include "member.h"
+#include "rpc.h"
+#include "run.h"
+#include "say.h"
 
 int run_kill(const struct options *options)
 {
-    bool all = options->given & OPTION_ALL;
+    bool all = options_has(options, OPTION_ALL);
     json_t *result;
     long long killed;
     int code;
@@ -15,8 +18,8 @@ int run_kill(const struct options *options)
                      : "expected a FILTER; --all ends every session");
         return EXIT_USAGE;
     }
-    code = rpc_ask(options, "kill", all ? json_pack("{s:b}", "all", 1) : filter_params(options),
-                   NULL, NULL, &result);
+    code = rpc_ask(options, "kill", all ? json_pack("{s:b}", "all", 1) : rpc_filter(options), NULL,
+                   NULL, &result);
     killed = (long long)member_number(result, "killed");
     json_decref(result);
     if (code != EXIT_DONE)

@@ -1,7 +1,13 @@
 /*
- * mappings.c - portreeve mappings
+ * mappings.c - portreeve mappings: internal endpoints and their external endpoints
  */
-#include "ctl.h"
+#include "format.h"
+#include "json.h"
+#include "member.h"
+#include "rpc.h"
+#include "run.h"
+#include "say.h"
+#include "table.h"
 
 #include <string.h>
 
@@ -27,14 +33,13 @@ static void add_row(struct table *table, const json_t *mapping)
     struct row *row = table_add(table);
     char text[CELL_MAX];
 
-    row_set_key(row, protocol, internal, external);
-    row_set(row, PROTOCOL, protocol);
-    row_set(row, INTERNAL, format_endpoint(internal, protocol, false, text));
-    row_set(row, EXTERNAL, format_endpoint(external, protocol, false, text));
-    row_set(row, SHARE, member_text(mapping, "share"));
-    snprintf(text, sizeof(text), "%lld", (long long)member_number(mapping, "sessions"));
-    row_set(row, SESSIONS, text);
-    row_set(row, AGE, format_duration(member_seconds(mapping, "age"), text));
+    table_set_key(row, protocol, internal, external);
+    table_set_cell(row, PROTOCOL, protocol);
+    table_set_cell(row, INTERNAL, format_endpoint(internal, protocol, false, text));
+    table_set_cell(row, EXTERNAL, format_endpoint(external, protocol, false, text));
+    table_set_cell(row, SHARE, member_text(mapping, "share"));
+    table_set_number(row, SESSIONS, member_number(mapping, "sessions"));
+    table_set_cell(row, AGE, format_duration(member_seconds(mapping, "age"), text));
 }
 
 static void take_mapping(void *context, const char *method, const json_t *mapping)
@@ -51,7 +56,7 @@ static void take_mapping(void *context, const char *method, const json_t *mappin
 
 int run_mappings(const struct options *options)
 {
-    struct listing listing = {.json = options->given & OPTION_JSON};
+    struct listing listing = {.json = options_has(options, OPTION_JSON)};
     json_t *result;
     int code;
 

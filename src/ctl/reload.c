@@ -1,7 +1,9 @@
 /*
- * reload.c - portreeve reload
+ * reload.c - portreeve reload: the daemon reads its configuration again
  */
-#include "ctl.h"
+#include "member.h"
+#include "rpc.h"
+#include "run.h"
 
 int run_reload(const struct options *options)
 {

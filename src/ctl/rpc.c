@@ -1,8 +1,12 @@
 /*
  * rpc.c - one connection to the daemon
  */
-#include "ctl.h"
+#include "rpc.h"
+
+#include "member.h"
+#include "portreeve/control_protocol.h"
 #include "portreeve/text.h"
+#include "say.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,26 +16,26 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define PATIENCE_SECONDS 30 /* for each line of an answer */
-#define REQUEST_ID       1
+#define TIME_LIMIT 30 /* seconds, for each line of an answer */
+#define REQUEST_ID 1
 
 /* ---- connecting ---- */
 
-static void explain_failure(const char *path, int code)
+static void explain_failure(const char *path, int error)
 {
-    switch (code) {
+    switch (error) {
     case ENOENT:
     case ECONNREFUSED:
-        complain("cannot reach %s: %s; is portreeved running? (-s names another socket)", path,
-                 strerror(code));
+        complain("cannot reach %s: %s; is portreeved running? (-s selects another socket)", path,
+                 strerror(error));
         break;
     case EACCES:
     case EPERM:
-        complain("cannot reach %s: %s; be root or a member of the socket's group", path,
-                 strerror(code));
+        complain("cannot reach %s: %s; only root and members of the socket's group may use it",
+                 path, strerror(error));
         break;
     default:
-        complain("cannot reach %s: %s", path, strerror(code));
+        complain("cannot reach %s: %s", path, strerror(error));
     }
 }
 
@@ -47,10 +51,10 @@ static int connect_to(const char *path)
     if (descriptor < 0)
         return -errno;
     if (connect(descriptor, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        int code = -errno;
+        int result = -errno;
 
         close(descriptor);
-        return code;
+        return result;
     }
     return descriptor;
 }
@@ -82,11 +86,12 @@ void rpc_close(struct rpc *rpc)
     *rpc = (struct rpc){0};
 }
 
-static void set_patience(const struct rpc *rpc, int seconds)
+/* 0: no limit. */
+static void set_time_limit(const struct rpc *rpc, int seconds)
 {
-    struct timeval patience = {.tv_sec = seconds};
+    struct timeval limit = {.tv_sec = seconds};
 
-    setsockopt(fileno(rpc->stream), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(fileno(rpc->stream), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 }
 
 /* ---- lines ---- */
@@ -104,7 +109,7 @@ static bool send_request(struct rpc *rpc, const char *method, json_t *params)
     while (done < length && !failed) {
         ssize_t sent = send(fileno(rpc->stream), text + done, length - done, MSG_NOSIGNAL);
 
-        /* A daemon that turns clients away closes at once, but has said why: read on. */
+        /* The daemon may refuse a connection and close it at once: the reason can be read. */
         if (sent < 0 && errno == EPIPE)
             break;
         failed = sent < 0 && errno != EINTR;
@@ -115,7 +120,7 @@ static bool send_request(struct rpc *rpc, const char *method, json_t *params)
     return !failed;
 }
 
-/* One message, a new reference; NULL after saying what is wrong. */
+/* One message, a new reference. NULL after an error, which is shown. */
 static json_t *read_message(struct rpc *rpc)
 {
     ssize_t length;
@@ -125,28 +130,29 @@ static json_t *read_message(struct rpc *rpc)
     length = getline(&rpc->line, &rpc->line_size, rpc->stream);
     if (length < 0) {
         if (errno == EAGAIN)
-            complain("%s: no answer for %d seconds", rpc->socket, PATIENCE_SECONDS);
+            complain("%s: no answer from the daemon for %d seconds", rpc->socket, TIME_LIMIT);
         else
             complain("%s: the daemon has closed the connection", rpc->socket);
         return NULL;
     }
     message = json_loadb(rpc->line, (size_t)length, 0, NULL);
     if (!json_is_object(message)) {
-        complain("%s: what answers there does not speak portreeve's protocol", rpc->socket);
+        complain("%s: the answer is not in portreeve's protocol; is this the socket of portreeved?",
+                 rpc->socket);
         json_decref(message);
         return NULL;
     }
     return message;
 }
 
-/* Says what the daemon has refused, and why. */
+/* Shows the error of an answer, and returns its exit code. */
 static int explain_error(const char *method, const json_t *error)
 {
     const json_t *lines = json_object_get(json_object_get(error, "data"), "errors"), *line;
     size_t index;
 
     if (json_array_size(lines) > 0)
-        complain("%s was refused, and nothing has changed:", method);
+        complain("%s was refused; nothing has changed:", method);
     else
         complain("%s", member_text(error, "message"));
     json_array_foreach(lines, index, line)
@@ -160,9 +166,9 @@ static int explain_error(const char *method, const json_t *error)
         free(text);
     }
     switch (member_number(error, "code")) {
-    case -32001:
+    case CONTROL_ERROR_PERMISSION:
         return EXIT_NOT_PERMITTED;
-    case -32602:
+    case CONTROL_ERROR_PARAMS:
         return EXIT_USAGE;
     default:
         return EXIT_REFUSED;
@@ -173,7 +179,7 @@ int rpc_follow(struct rpc *rpc, rpc_line *line, void *context)
 {
     json_t *message;
 
-    set_patience(rpc, 0);
+    set_time_limit(rpc, 0);
     message = read_message(rpc);
     if (message == NULL)
         return EXIT_UNREACHABLE;
@@ -188,7 +194,7 @@ int rpc_call(struct rpc *rpc, const char *method, json_t *params, rpc_line *line
     int code = EXIT_UNREACHABLE;
 
     *result = NULL;
-    set_patience(rpc, PATIENCE_SECONDS);
+    set_time_limit(rpc, TIME_LIMIT);
     if (!send_request(rpc, method, params)) {
         complain("cannot send the request: %s", strerror(errno));
         return code;
@@ -227,34 +233,15 @@ int rpc_ask(const struct options *options, const char *method, json_t *params, r
     return code;
 }
 
-json_t *filter_params(const struct options *options)
+json_t *rpc_filter(const struct options *options)
 {
     json_t *words = json_array();
 
     for (int i = 0; i < options->count; i++) {
         json_t *word = json_string(options->words[i]);
 
-        /* Not UTF-8: no filter word, and what the daemon makes of "?" is the right complaint. */
+        /* Text that is not UTF-8 is not a FILTER word. The daemon says so, if it gets "?". */
         json_array_append_new(words, word != NULL ? word : json_string("?"));
     }
     return json_pack("{s:o}", "filter", words);
-}
-
-/* ---- members ---- */
-
-const char *member_text(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    return text != NULL ? text : "";
-}
-
-int64_t member_number(const json_t *object, const char *name)
-{
-    return (int64_t)json_number_value(json_object_get(object, name));
-}
-
-double member_seconds(const json_t *object, const char *name)
-{
-    return json_number_value(json_object_get(object, name));
 }

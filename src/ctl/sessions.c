@@ -1,7 +1,13 @@
 /*
- * sessions.c - portreeve sessions
+ * sessions.c - portreeve sessions: the live translation table
  */
-#include "ctl.h"
+#include "format.h"
+#include "json.h"
+#include "member.h"
+#include "rpc.h"
+#include "run.h"
+#include "say.h"
+#include "table.h"
 
 #include <string.h>
 
@@ -53,23 +59,22 @@ static void add_row(struct table *table, const json_t *session)
     struct row *row = table_add(table);
     char text[CELL_MAX];
 
-    row_set_key(row, member_text(session, "protocol"), json_object_get(session, "internal"),
-                json_object_get(session, "remote"));
-    row_set(row, PROTOCOL, member_text(session, "protocol"));
-    row_set(row, STATE, member_text(session, "state"));
-    row_set(row, DIRECTION, member_text(session, "direction"));
-    row_set(row, INTERNAL, format_internal(session, text));
-    row_set(row, EXTERNAL, format_external(session, text));
-    row_set(row, REMOTE, format_remote(session, text));
-    row_set(row, SHARE, member_text(session, "share"));
-    row_set(row, FORWARD, member_text(session, "forward"));
-    row_set(row, AGE, format_duration(member_seconds(session, "age"), text));
-    row_set(row, IDLE, format_duration(member_seconds(session, "idle"), text));
-    row_set(row, EXPIRES, format_duration(member_seconds(session, "expires_in"), text));
-    row_set(row, SENT, format_amount(member_number(bytes, "out"), text));
-    row_set(row, RECEIVED, format_amount(member_number(bytes, "in"), text));
-    snprintf(text, sizeof(text), "%lld", (long long)member_number(session, "id"));
-    row_set(row, ID, text);
+    table_set_key(row, member_text(session, "protocol"), json_object_get(session, "internal"),
+                  json_object_get(session, "remote"));
+    table_set_cell(row, PROTOCOL, member_text(session, "protocol"));
+    table_set_cell(row, STATE, member_text(session, "state"));
+    table_set_cell(row, DIRECTION, member_text(session, "direction"));
+    table_set_cell(row, INTERNAL, format_internal(session, text));
+    table_set_cell(row, EXTERNAL, format_external(session, text));
+    table_set_cell(row, REMOTE, format_remote(session, text));
+    table_set_cell(row, SHARE, member_text(session, "share"));
+    table_set_cell(row, FORWARD, member_text(session, "forward"));
+    table_set_cell(row, AGE, format_duration(member_seconds(session, "age"), text));
+    table_set_cell(row, IDLE, format_duration(member_seconds(session, "idle"), text));
+    table_set_cell(row, EXPIRES, format_duration(member_seconds(session, "expires_in"), text));
+    table_set_cell(row, SENT, format_amount(member_number(bytes, "out"), text));
+    table_set_cell(row, RECEIVED, format_amount(member_number(bytes, "in"), text));
+    table_set_number(row, ID, member_number(session, "id"));
 }
 
 static void take_session(void *context, const char *method, const json_t *session)
@@ -84,10 +89,7 @@ static void take_session(void *context, const char *method, const json_t *sessio
         add_row(&listing->table, session);
 }
 
-/*
- * A script reads "nothing" from an empty array; a person is told, and a shell sees it in the exit
- * status.
- */
+/* Returns EXIT_REFUSED if no session matches, so that a shell sees it. */
 static int show_table(struct table *table, const struct options *options)
 {
     table_print(table);
@@ -99,12 +101,12 @@ static int show_table(struct table *table, const struct options *options)
 
 int run_sessions(const struct options *options)
 {
-    struct listing listing = {.json = options->given & OPTION_JSON};
+    struct listing listing = {.json = options_has(options, OPTION_JSON)};
     json_t *result;
     int code;
 
     table_begin(&listing.table, columns, COLUMN_COUNT);
-    code = rpc_ask(options, "sessions", filter_params(options), take_session, &listing, &result);
+    code = rpc_ask(options, "sessions", rpc_filter(options), take_session, &listing, &result);
     if (code == EXIT_DONE && listing.json)
         json_list_print(&listing.list);
     else if (code == EXIT_DONE)

@@ -1,43 +1,24 @@
 /*
- * status.c - portreeve status: a short report, what is wrong first
+ * status.c - portreeve status: a short report, with the warnings first
  */
-#include "ctl.h"
+#include "format.h"
+#include "json.h"
+#include "member.h"
 #include "portreeve/packet.h"
 #include "portreeve/text.h"
+#include "rpc.h"
+#include "run.h"
+#include "say.h"
 
+#include <stdio.h>
 #include <string.h>
 
-/* In the order of enum drop_reason; the words are the daemon's. */
-static const char *const explanations[] = {
-    [DROP_NONE] = "",
-    [DROP_MALFORMED] = "lengths that contradict each other",
-    [DROP_TRUNCATED] = "longer than what a queue can carry",
-    [DROP_FRAGMENT] = "fragments that were not put together again",
-    [DROP_SOURCE_ROUTE] = "IP options that choose the route",
-    [DROP_UNSUPPORTED_PROTOCOL] = "of a share, and not TCP, UDP or ICMP",
-    [DROP_UNSUPPORTED_ICMP] = "ICMP types that have no translation",
-    [DROP_BAD_CHECKSUM] = "ICMP errors with a wrong checksum",
-    [DROP_SPOOFED_SOURCE] = "from outside, with an address of the inside",
-    [DROP_NO_SESSION] = "to a published port that nothing is behind",
-    [DROP_ICMP_NO_SESSION] = "ICMP about a session that does not exist",
-    [DROP_FILTERED] = "from remotes that the filtering refuses",
-    [DROP_NOT_ALLOWED] = "from remotes that allow does not name",
-    [DROP_NOT_SYN] = "TCP that has no session and begins none",
-    [DROP_POOL_DRY] = "no external port was left: [share] ports",
-    [DROP_TABLE_FULL] = "no session was left: [limits] sessions",
-    [DROP_HOST_LIMIT] = "over [limits] sessions-per-host",
-    [DROP_HOST_RATE] = "over [limits] new-sessions-per-host",
-    [DROP_TUPLE_COLLISION] = "another session gets the same answers",
-    [DROP_NO_EXTERNAL_ADDRESS] = "the external interface had no address",
-};
-_Static_assert(sizeof(explanations) / sizeof(explanations[0]) == DROP_REASON_COUNT,
-               "every reason is explained");
-
-static const char *explain(const char *reason)
+/* The daemon may be newer than this program: then there may be no text for its reason. */
+static const char *explain_drop(const char *reason)
 {
     for (int i = DROP_NONE + 1; i < DROP_REASON_COUNT; i++) {
         if (strcmp(reason, drop_reason_name((enum drop_reason)i)) == 0)
-            return explanations[i];
+            return drop_reason_text((enum drop_reason)i);
     }
     return "";
 }
@@ -57,7 +38,7 @@ static void print_warnings(const json_t *status)
 
     json_array_foreach(warnings, index, warning)
         printf("warning: %s\n",
-               show(&shown, json_string_value(warning) ? json_string_value(warning) : "?"));
+               show(&shown, json_string_value(warning) != NULL ? json_string_value(warning) : "?"));
     if (json_array_size(warnings) > 0)
         putchar('\n');
 }
@@ -83,7 +64,7 @@ static void print_closed(const json_t *closed)
     struct shown shown;
     const json_t *count;
 
-    /* json_object_foreach wants a pointer that is not const; nothing is changed through it */
+    /* json_object_foreach takes no const pointer, but changes nothing */
     json_object_foreach((json_t *)closed, reason, count)
     {
         if (json_integer_value(count) == 0)
@@ -107,7 +88,8 @@ static void print_sessions(const json_t *status)
     print_closed(json_object_get(sessions, "closed"));
     printf("\nmappings   %lld", (long long)member_number(mappings, "live"));
     if (member_number(mappings, "overloaded") > 0)
-        printf("; had to share a port: %lld", (long long)member_number(mappings, "overloaded"));
+        printf("; mappings that had to share a port: %lld",
+               (long long)member_number(mappings, "overloaded"));
     printf("; hosts: %lld; memory: %s\n", (long long)member_number(status, "hosts"),
            format_amount(member_number(status, "memory"), memory));
 }
@@ -154,17 +136,18 @@ static void print_queue(const json_t *queue)
     }
     printf("%lld waiting", (long long)member_number(queue, "waiting"));
     if (member_number(queue, "dropped_full") > 0)
-        printf("; %lld lost because it was full", (long long)member_number(queue, "dropped_full"));
+        printf("; %lld dropped: the queue was full",
+               (long long)member_number(queue, "dropped_full"));
     if (member_number(queue, "dropped_user") > 0)
-        printf("; %lld lost because the socket was full",
+        printf("; %lld dropped: the socket was full",
                (long long)member_number(queue, "dropped_user"));
     putchar('\n');
 }
 
-/* What the daemon does not know it leaves out. */
+/* The daemon leaves out what it does not know. */
 static const char *show_if_known(struct shown *shown, const char *text)
 {
-    return *text != '\0' ? show(shown, text) : "something unknown";
+    return *text != '\0' ? show(shown, text) : "unknown";
 }
 
 static void print_offload(const json_t *offload)
@@ -188,7 +171,7 @@ static void print_kernel(const json_t *status)
     const json_t *kernel = json_object_get(status, "kernel");
     struct shown queue, defragmentation;
 
-    printf("kernel     packets by %s, defragmentation by %s\nworkers    %lld\n",
+    printf("kernel     queueing with %s, defragmentation with %s\nworkers    %lld\n",
            show_if_known(&queue, member_text(kernel, "queue_expression")),
            show_if_known(&defragmentation, member_text(kernel, "defragmentation")),
            (long long)member_number(status, "workers"));
@@ -210,10 +193,10 @@ static void print_drops(const json_t *status)
             printf("\ndropped packets, by reason:\n");
         any = true;
         printf("  %-20s %10lld  %s\n", show(&shown, reason), (long long)json_integer_value(count),
-               explain(reason));
+               explain_drop(reason));
     }
     if (member_number(status, "refusals_sent") > 0)
-        printf("internal hosts were told %lld times, by ICMP\n",
+        printf("ICMP errors sent to internal hosts about these drops: %lld\n",
                (long long)member_number(status, "refusals_sent"));
 }
 
@@ -238,8 +221,8 @@ int run_status(const struct options *options)
     json_t *result;
     int code = rpc_ask(options, "status", json_object(), NULL, NULL, &result);
 
-    if (code == EXIT_DONE && (options->given & OPTION_JSON))
-        print_json(result);
+    if (code == EXIT_DONE && options_has(options, OPTION_JSON))
+        json_print(result);
     else if (code == EXIT_DONE)
         print_report(result);
     json_decref(result);

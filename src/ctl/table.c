@@ -1,26 +1,36 @@
 /*
- * table.c - columns that fit the terminal
+ * table.c - a table on standard output, with columns that fit the terminal
  *
- * Where the terminal is too narrow, whole columns are left out, the least telling first; only then
- * is a line cut. What goes to a file or another program is never cut, unless $COLUMNS asks for it.
+ * If the terminal is too narrow, whole columns are left out, those with the highest rank first. If
+ * this is not enough, lines are cut. Output to a file or another program has no limit, unless
+ * $COLUMNS sets one.
  */
-#include "ctl.h"
-#include "portreeve/text.h"
+#include "table.h"
 
-#include <limits.h>
+#include "member.h"
+#include "portreeve/text.h"
+#include "say.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <wchar.h>
 
-#define GAP      2
-#define CUT_MARK '>'
-#define RANK_MAX TABLE_COLUMNS
+#define GAP             2
+#define CUT_MARK        '>'
+#define RANK_MAX        TABLE_COLUMNS
+#define NUMBER_MAX      24    /* bytes of a 64-bit number as text, with the final NUL */
+#define COLUMNS_DEFAULT 80    /* of a terminal without a size */
+#define COLUMNS_MAX     10000 /* in $COLUMNS */
+#define ROWS_MIN        64
+#define PROTOCOL_KEY    3  /* bytes of the key: icmp, tcp and udp differ in them */
+#define ENDPOINT_KEY    18 /* bytes of the key: address and port */
 
 /* ---- widths ---- */
 
-/* SIZE_MAX: no limit. */
+/* Columns of a line; SIZE_MAX: no limit. */
 static size_t terminal_width(void)
 {
     const char *columns = getenv("COLUMNS");
@@ -29,9 +39,9 @@ static size_t terminal_width(void)
 
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         return size.ws_col;
-    if (columns != NULL && text_parse_number(columns, 1, 10000, &number))
+    if (columns != NULL && text_parse_number(columns, 1, COLUMNS_MAX, &number))
         return (size_t)number;
-    return isatty(STDOUT_FILENO) ? 80 : SIZE_MAX;
+    return isatty(STDOUT_FILENO) ? COLUMNS_DEFAULT : SIZE_MAX;
 }
 
 /* Columns that the character at `text` takes on a terminal; `length` is that of its UTF-8 form. */
@@ -53,7 +63,7 @@ static size_t text_width(const char *text)
     for (; *text != '\0'; text += length) {
         length = text_printable(text);
         if (length == 0)
-            length = 1; /* cannot be: cells are printable */
+            length = 1; /* never: cells are printable */
         width += character_width(text, length);
     }
     return width;
@@ -69,7 +79,7 @@ void table_begin(struct table *table, const struct column *columns, size_t count
 struct row *table_add(struct table *table)
 {
     if (table->row_count == table->row_capacity) {
-        size_t wanted = table->row_capacity > 0 ? table->row_capacity * 2 : 64;
+        size_t wanted = table->row_capacity > 0 ? table->row_capacity * 2 : ROWS_MIN;
         struct row *grown = realloc(table->rows, wanted * sizeof(*grown));
 
         if (grown == NULL)
@@ -81,7 +91,7 @@ struct row *table_add(struct table *table)
     return &table->rows[table->row_count++];
 }
 
-void row_set(struct row *row, size_t column, const char *text)
+void table_set_cell(struct row *row, size_t column, const char *text)
 {
     row->cell[column] = strdup(text);
     if (row->cell[column] == NULL)
@@ -89,24 +99,33 @@ void row_set(struct row *row, size_t column, const char *text)
     text_make_printable(row->cell[column]);
 }
 
-static void put_endpoint(uint8_t key[18], const json_t *endpoint)
+void table_set_number(struct row *row, size_t column, int64_t number)
+{
+    char text[NUMBER_MAX];
+
+    snprintf(text, sizeof(text), "%lld", (long long)number);
+    table_set_cell(row, column, text);
+}
+
+static void put_endpoint(uint8_t key[ENDPOINT_KEY], const json_t *endpoint)
 {
     int64_t port = member_number(endpoint, "port");
     struct address address;
 
     if (text_parse_address(member_text(endpoint, "address"), &address))
         memcpy(key, address.bytes, sizeof(address.bytes));
-    key[16] = (uint8_t)(port >> 8);
-    key[17] = (uint8_t)port;
+    key[ENDPOINT_KEY - 2] = (uint8_t)(port >> 8);
+    key[ENDPOINT_KEY - 1] = (uint8_t)port;
 }
 
-void row_set_key(struct row *row, const char *protocol, const json_t *first, const json_t *second)
+void table_set_key(struct row *row, const char *protocol, const json_t *first, const json_t *second)
 {
-    _Static_assert(3 + 18 + 18 < TABLE_KEY, "the key has room for both endpoints");
+    _Static_assert(PROTOCOL_KEY + 2 * ENDPOINT_KEY <= TABLE_KEY,
+                   "the key has room for both endpoints");
 
-    memcpy(row->key, protocol, strnlen(protocol, 3)); /* icmp, tcp, udp differ in these */
-    put_endpoint(row->key + 3, first);
-    put_endpoint(row->key + 3 + 18, second);
+    memcpy(row->key, protocol, strnlen(protocol, PROTOCOL_KEY));
+    put_endpoint(row->key + PROTOCOL_KEY, first);
+    put_endpoint(row->key + PROTOCOL_KEY + ENDPOINT_KEY, second);
 }
 
 /* ---- printing ---- */
@@ -114,7 +133,7 @@ void row_set_key(struct row *row, const char *protocol, const json_t *first, con
 struct layout {
     size_t width[TABLE_COLUMNS];
     bool shown[TABLE_COLUMNS], empty[TABLE_COLUMNS];
-    size_t line; /* columns of the terminal that a line may take */
+    size_t line; /* columns of the terminal for a line */
 };
 
 static size_t total_width(const struct table *table, const struct layout *layout)
@@ -128,7 +147,7 @@ static size_t total_width(const struct table *table, const struct layout *layout
     return total;
 }
 
-/* Columns that always are shown first, then as many as fit, in the order of their rank. */
+/* The columns of rank 0, and as many others as fit, in the order of their rank. */
 static void choose_columns(const struct table *table, struct layout *layout)
 {
     for (unsigned rank = 0; rank <= RANK_MAX; rank++) {
@@ -154,14 +173,14 @@ static void lay_out(const struct table *table, struct layout *layout)
 
             widest = width > widest ? width : widest;
         }
-        layout->empty[i] = widest == 0; /* a column that has nothing to say is left out */
+        layout->empty[i] = widest == 0; /* a column without text is left out */
         layout->width[i] =
             widest > strlen(table->columns[i].title) ? widest : strlen(table->columns[i].title);
     }
     choose_columns(table, layout);
 }
 
-/* Prints at most *left columns of text; what does not fit becomes a mark. */
+/* Prints at most *left columns of text. CUT_MARK replaces the rest. */
 static void put_cut(const char *text, size_t *left)
 {
     while (*text != '\0' && *left > 0) {
@@ -180,13 +199,13 @@ static void put_cut(const char *text, size_t *left)
     }
 }
 
-static void put_blanks(size_t count, size_t *left)
+static void put_spaces(size_t count, size_t *left)
 {
     for (; count > 0 && *left > 0; count--, (*left)--)
         putchar(' ');
 }
 
-/* `row` NULL: the titles. Nothing is padded at a line's end. */
+/* `row` NULL: the titles. There are no spaces at the end of a line. */
 static void print_line(const struct table *table, const struct layout *layout,
                        const struct row *row)
 {
@@ -203,7 +222,7 @@ static void print_line(const struct table *table, const struct layout *layout,
         if (table->columns[i].right)
             pending += width;
         if (*text != '\0') {
-            put_blanks(pending, &left);
+            put_spaces(pending, &left);
             put_cut(text, &left);
             pending = 0;
         }

@@ -111,7 +111,7 @@ static void open_over_knocks(struct nat *nat, uint32_t slot, const struct sessio
     session_open(nat, slot, plan, now);
     for (int i = 0; i < 2; i++) {
         if (knock[i] != INDEX_NONE && (i == 0 || knock[1] != knock[0]))
-            session_close(nat, knock[i], CLOSE_ANSWERED, now);
+            session_close(nat, knock[i], CLOSE_REPLACED, now);
     }
 }
 

@@ -26,12 +26,23 @@ enum {
 const char *drop_reason_name(enum drop_reason reason)
 {
     static const char *const names[] = {
-#define X(symbol, name) [DROP_##symbol] = name,
+#define X(symbol, name, text) [DROP_##symbol] = name,
         DROP_REASONS(X)
 #undef X
     };
 
     return names[reason];
+}
+
+const char *drop_reason_text(enum drop_reason reason)
+{
+    static const char *const texts[] = {
+#define X(symbol, name, text) [DROP_##symbol] = text,
+        DROP_REASONS(X)
+#undef X
+    };
+
+    return texts[reason];
 }
 
 static uint16_t read16(const uint8_t *at)

@@ -1,4 +1,4 @@
-"""The control socket, over a stub of the gateway: a real translator with made-up sessions, no root needed for most of it"""
+"""The control socket with a stub of the gateway: a real translator with invented sessions. Most tests need no root"""
 
 import json
 import os
@@ -16,7 +16,7 @@ BUILD = ROOT / os.environ.get("PORTREEVE_BUILD", "build")
 STUB = BUILD / "tests/control/stub"
 CLIENT = BUILD / "portreeve"
 
-SECONDS = 20  # for anything that ought to happen at once, on a slow machine with sanitizers
+SECONDS = 20  # limit for what happens at once, on a slow machine with sanitizers
 
 
 def pytest_sessionstart():
@@ -26,7 +26,7 @@ def pytest_sessionstart():
 
 
 def eventually(condition, what):
-    """Waits until the condition holds, and returns what it gave."""
+    """Waits until the condition is true, and returns its value."""
     end = time.monotonic() + SECONDS
     while True:
         found = condition()
@@ -37,7 +37,7 @@ def eventually(condition, what):
 
 
 class Connection:
-    """One connection to the control socket, a line at a time"""
+    """One connection to the control socket, line by line"""
 
     def __init__(self, path, as_user=None):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -58,7 +58,7 @@ class Connection:
         self.send(json.dumps(request) + "\n")
 
     def read(self):
-        """The next message; None when the daemon has closed."""
+        """The next message; None if the daemon has closed the connection."""
         line = self.lines.readline()
         assert not line or line.endswith(b"\n"), line
         return json.loads(line) if line else None
@@ -95,7 +95,7 @@ class Connection:
 
 
 def _connect_as(connection, path, uid, gid, groups):
-    """Peer credentials are those of whoever connects, whoever uses the socket afterwards."""
+    """Connects as another user. The peer credentials are those of the process that connects."""
     child = os.fork()
     if child == 0:
         try:
@@ -110,7 +110,7 @@ def _connect_as(connection, path, uid, gid, groups):
 
 
 class Stub:
-    """The stub as a process, in a directory of its own"""
+    """The stub as a process, with its own directory"""
 
     def __init__(self, *arguments):
         self.directory = tempfile.TemporaryDirectory(prefix="portreeve-control-")
@@ -129,14 +129,14 @@ class Stub:
         return self.connections[-1]
 
     def call(self, method, **params):
-        """One method over a connection of its own."""
+        """Calls one method on its own connection."""
         connection = self.connect()
         result = connection.call(method, **params)
         connection.close()
         return result
 
     def run(self, *words, **options):
-        """The client program on this socket."""
+        """Runs the client program with this socket."""
         environment = {"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"], **options.pop("environment", {})}
         return subprocess.run([CLIENT, "-s", self.path, *words], env=environment, capture_output=True, text=True,
                               timeout=SECONDS, check=False, **options)
@@ -145,7 +145,7 @@ class Stub:
         self.process.send_signal(number)
 
     def open_many(self):
-        """20000 sessions more, so that a listing does not fit any buffer."""
+        """Opens 20000 more sessions, so that a list of them is larger than all buffers."""
         self.signal(signal.SIGHUP)
         eventually(lambda: self.call("status")["sessions"]["live"] > 20000, "20000 sessions")
 
@@ -165,7 +165,7 @@ class Stub:
 
 @pytest.fixture
 def start_stub():
-    """Starts stubs; each must end in good order."""
+    """Starts stubs; each must end with exit code 0."""
     started = []
 
     def start(*arguments):

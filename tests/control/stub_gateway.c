@@ -1,5 +1,5 @@
 /*
- * stub_gateway.c - a gateway made of the translator alone
+ * stub_gateway.c - a gateway with only the translator
  *
  * Inside:  10.0.0.0/24 (share lab, ports 50000-50999), 10.1.0.0/16 (share bulk, ports 51000-60999)
  * Outside: 203.0.113.5 on wan0
@@ -53,7 +53,7 @@ static void put_l4(uint8_t *l4, const struct sent *sent, const struct tuple *tup
     case PROTOCOL_TCP:
         put16(l4, tuple->source.port);
         put16(l4 + 2, tuple->destination.port);
-        /* Both sides begin at 0: the handshake is acknowledged by 1. */
+        /* Both sequence numbers begin at 0, so 1 acknowledges the handshake. */
         l4[7] = sent->flags & TCP_SYN ? 0 : 1;
         l4[11] = sent->flags & TCP_ACK ? 1 : 0;
         l4[12] = 5 << 4;
@@ -107,7 +107,7 @@ static void send_one(struct gateway *gateway, const struct sent *sent, uint64_t 
     translate(gateway, sent, &tuple, now);
 }
 
-/* An answer to the session of `internal`, sent to whatever external port it has been given. */
+/* Sends an answer to the session of `internal`, to its external port. */
 static void answer(struct gateway *gateway, const struct sent *sent, const char *internal,
                    uint64_t now)
 {
@@ -167,7 +167,7 @@ static void open_others(struct gateway *gateway, uint64_t now)
     send_one(gateway, OUT(PROTOCOL_UDP, host, resolver, 0, 40), now);
     answer(gateway, IN(PROTOCOL_UDP, resolver, "", 0, 200), host, now + 30);
     send_one(gateway, OUT(PROTOCOL_UDP, host, "198.51.100.54:53", 0, 40), now);
-    /* in by a forward, and a hairpin */
+    /* through a forward, and a hairpin */
     send_one(gateway, IN(PROTOCOL_TCP, "198.51.100.22:60022", "203.0.113.5:2222", TCP_SYN, 0), now);
     send_one(gateway,
              OUT(PROTOCOL_TCP, "10.0.0.22:22", "198.51.100.22:60022", TCP_SYN | TCP_ACK, 0), now);
@@ -200,7 +200,7 @@ static void open_bulk(struct gateway *gateway, uint64_t now)
     uint32_t number = gateway->next_bulk++;
     struct tuple tuple = {.protocol = PROTOCOL_UDP};
 
-    /* Many remotes behind few mappings, for the pool is small. */
+    /* The pool is small: many remote hosts, few mappings. */
     tuple.source = (struct endpoint){address_from_ipv4(0x0a010001 + number / 1000 % 1000), 1024};
     tuple.destination =
         (struct endpoint){address_from_ipv4(0xc633647b), (uint16_t)(1 + number % 1000)};
@@ -361,11 +361,11 @@ void gateway_unlock_and_order(struct gateway *gateway)
     gateway_unlock(gateway);
 }
 
-/* The stub's kernel rewrites nothing by itself. */
+/* The stub has no offload. */
 void gateway_fold_offloaded(struct gateway *gateway)
 {
     if (gateway->locked)
-        abort(); /* it would wait for the kernel */
+        abort(); /* the real one waits for the kernel */
 }
 
 void gateway_flush_offloaded(struct gateway *gateway)

@@ -2,8 +2,8 @@
  * stub_main.c - the control socket over the stub gateway, as a program: stub SOCKET [GROUP
  * [CONFIG]]
  *
- * SIGUSR1 opens one more session, SIGUSR2 makes more events than the ring holds, SIGHUP opens 20000
- * sessions; SIGTERM ends.
+ * SIGUSR1 opens one more session, SIGUSR2 publishes more events than the ring holds, SIGHUP opens
+ * 20000 sessions; SIGTERM ends the program.
  */
 #include "nat_internal.h"
 #include "portreeve/control.h"

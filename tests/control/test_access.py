@@ -1,4 +1,4 @@
-"""Who may do what. Root only: peers of other users are made by becoming them"""
+"""What each user may do. Needs root, to connect as other users"""
 
 import grp
 import os
@@ -8,9 +8,9 @@ import pytest
 
 from conftest import CLIENT, eventually
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="other users' connections can be made by root only")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can connect as another user")
 
-GROUP = "daemon"  # there on every system; nobody's own
+GROUP = "daemon"  # exists on every system
 NOBODY = 65534
 
 
@@ -44,8 +44,8 @@ def test_members_may_not_change(shared, gid):
     assert len(connection.call("sessions")) == 8
 
 
-def test_others_may_nothing(shared):
-    os.chmod(shared.path, 0o666)  # else they could not even connect
+def test_other_users_may_do_nothing(shared):
+    os.chmod(shared.path, 0o666)  # otherwise they could not connect
     connection = shared.connect(as_user=(NOBODY, NOBODY, []))
     for method in ("status", "sessions", "kill", "no such method"):
         error = connection.refusal(method)
@@ -59,7 +59,7 @@ def test_without_a_group_only_root(stub):
     assert error["code"] == -32001 and "only root" in error["message"]
 
 
-def test_places_are_kept_for_root(shared, gid):
+def test_some_connections_are_reserved_for_root(shared, gid):
     crowd = [shared.connect(as_user=(NOBODY, gid, [])) for _ in range(28)]
     crowd[-1].call("status")
     refused = shared.connect(as_user=(NOBODY, gid, []))

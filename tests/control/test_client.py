@@ -1,4 +1,4 @@
-"""portreeve, the client: what it prints, and how it ends"""
+"""portreeve, the client: its output and exit codes"""
 
 import json
 import os
@@ -23,7 +23,7 @@ def test_status(stub):
     assert re.search(r"^portreeved \S+, process \d+, up 4m\d+s, since ", done.stdout, re.M)
     assert re.search(r"^external +wan0: 203.0.113.5$", done.stdout, re.M)
     assert re.search(r"^sessions +8 of 65536 ", done.stdout, re.M)
-    assert re.search(r"^ +no-session +1234567  to a published port that nothing is behind$", done.stdout, re.M)
+    assert re.search(r"^ +no-session +1234567  to a published port that is not in use$", done.stdout, re.M)
     assert re.search(r"^ +not-allowed +3\b", done.stdout, re.M)
     assert "malformed" not in done.stdout
     assert json.loads(stub.run("status", "--json").stdout)["drops"]["malformed"] == 0
@@ -59,7 +59,7 @@ def test_sessions_as_json(stub):
     assert len(json.loads(stub.run("sessions", "--json", "udp").stdout)) == 2
 
 
-def test_an_empty_table_is_no_failure(stub):
+def test_an_empty_table_is_not_an_error(stub):
     stub.call("kill", all=True)
     done = stub.run("sessions")
     assert (done.returncode, done.stdout) == (0, "")
@@ -104,7 +104,7 @@ def test_a_terminal_without_size_has_80_columns(stub):
         while chunk := os.read(reader, 65536):
             text += chunk
     except OSError:
-        pass  # how a pty says that nobody writes to it any more
+        pass  # a pty reports in this way that it has no more writers
     os.close(reader)
     widest = max(len(line) for line in text.decode().splitlines())
     assert 40 < widest <= 80
@@ -126,7 +126,7 @@ def test_forward_add_and_remove(stub):
                     "--owner", "me", "--note", "why not", "--for", "90m")
     assert done.returncode == 0 and re.fullmatch(r"added new, until \S+Z\n", done.stdout)
     line = next(line for line in stub.run("forwards").stdout.splitlines() if line.startswith("new"))
-    assert "198.51.100.0/24,192.0.2.1/32" in line and "run time" in line and "why not" in line
+    assert "198.51.100.0/24,192.0.2.1/32" in line and "run-time" in line and "why not" in line
     assert re.search(r" in 1h(29|30)m ", line)
     done = stub.run("forward", "add", "other", "9000/tcp", "10.0.0.9:9000")
     assert done.returncode == 1 and "already" in done.stderr
@@ -146,14 +146,14 @@ def test_reload(stub):
 
 
 class Following:
-    """`portreeve events` beside the test"""
+    """A `portreeve events` that runs during the test"""
 
     def __init__(self, stub, *words):
         self.process = subprocess.Popen([CLIENT, "-s", stub.path, "events", *words], stdout=subprocess.PIPE, text=True)
         self._wait_until_subscribed(stub)
 
     def _wait_until_subscribed(self, stub):
-        """It says nothing before the first event, so one is made until it does."""
+        """It prints nothing before the first event, so this opens sessions until it prints one."""
         end = time.monotonic() + SECONDS
         reader = threading.Thread(target=lambda: setattr(self, "first", self.process.stdout.readline()))
         reader.start()
@@ -197,14 +197,14 @@ def test_events_end_with_the_daemon(start_stub):
 
 @pytest.mark.parametrize("words, says", [
     ([], "usage:"),
-    (["nope"], "there is no verb 'nope'"),
+    (["nope"], "unknown verb 'nope'"),
     (["forward"], "forward add"),
     (["forward", "list"], "forward add"),
     (["status", "now"], "too many words"),
     (["forward", "add", "x"], "too few words"),
     (["forward", "remove"], "too few words"),
-    (["reload", "--json"], "takes no --json"),
-    (["sessions", "--note", "x"], "takes no --note"),
+    (["reload", "--json"], "does not accept --json"),
+    (["sessions", "--note", "x"], "does not accept --note"),
     (["sessions", "--nope"], "--help"),
     (["-x"], "--help"),
     (["sessions", "sate=established"], "did you mean 'state='"),
@@ -234,7 +234,7 @@ def test_a_daemon_that_cannot_be_reached(stub, tmp_path):
     assert "is portreeved running?" in done.stderr
 
 
-def test_a_reader_that_has_had_enough(stub):
+def test_a_reader_that_stops_early(stub):
     stub.open_many()
     for extra in ("", " --json"):
         done = subprocess.run(f"{CLIENT} -s {stub.path} sessions{extra} | head -1", shell=True, capture_output=True,
@@ -242,7 +242,7 @@ def test_a_reader_that_has_had_enough(stub):
         assert done.returncode == 0 and done.stderr == "" and len(done.stdout.splitlines()) == 1
 
 
-def test_an_array_too_long_to_be_kept_is_printed_as_it_comes_and_is_whole(stub):
+def test_an_array_too_long_to_be_kept_is_printed_in_parts_and_is_complete(stub):
     stub.open_many()
     done = stub.run("sessions", "--json")
     assert done.returncode == 0 and len(done.stdout) > 4 << 20  # JSON_LIST_KEPT
@@ -250,18 +250,18 @@ def test_an_array_too_long_to_be_kept_is_printed_as_it_comes_and_is_whole(stub):
     assert len(ids) == len(set(ids)) == stub.call("status")["sessions"]["live"]
 
 
-def test_a_full_disk_is_said(stub):
+def test_a_full_disk_is_reported(stub):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([CLIENT, "-s", stub.path, "sessions", "--json"], stdout=full, stderr=subprocess.PIPE,
                               text=True, check=False)
     assert done.returncode == 1 and "cannot write" in done.stderr
 
 
-# A daemon that lies
+# Wrong answers
 
 
 def answer_with(path, *lines):
-    """Answers one request with these lines, whatever they are."""
+    """Answers one request with these lines, valid or not."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen()
@@ -276,8 +276,8 @@ def answer_with(path, *lines):
     threading.Thread(target=serve, daemon=True).start()
 
 
-def ask_liar(tmp_path, verb, *lines):
-    path = tmp_path / f"liar{time.monotonic_ns()}"
+def ask_wrong_daemon(tmp_path, verb, *lines):
+    path = tmp_path / f"wrong{time.monotonic_ns()}"
     answer_with(path, *lines)
     return subprocess.run([CLIENT, "-s", path, verb], capture_output=True, text=True, check=False, timeout=SECONDS)
 
@@ -293,30 +293,30 @@ EVIL = r"\u001b[31m\n\u009bx"
                  '["EVIL"],"expires":"EVIL"},{},5,{"protocols":[7],"listen":"80"}]}'),
     ("status", "{}"), ("status", "5"), ("forwards", "{}"), ("forwards", "[]"), ("sessions", "{}"), ("reload", "7"),
 ])
-def test_nothing_raw_reaches_the_terminal(tmp_path, verb, result):
-    done = ask_liar(tmp_path, verb, f'{{"jsonrpc":"2.0","id":1,"result":{result}}}'.replace("EVIL", EVIL).encode())
+def test_unprintable_text_is_replaced(tmp_path, verb, result):
+    done = ask_wrong_daemon(tmp_path, verb, f'{{"jsonrpc":"2.0","id":1,"result":{result}}}'.replace("EVIL", EVIL).encode())
     assert done.returncode == 0, done.stderr
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout + done.stderr)
 
 
 @pytest.mark.parametrize("verb", ["sessions", "mappings", "events"])
-def test_nothing_raw_in_streams(tmp_path, verb):
+def test_unprintable_text_in_streams_is_replaced(tmp_path, verb):
     evil = ('{"jsonrpc":"2.0","method":"%s","params":{"protocol":"EVIL","state":"EVIL","share":"EVIL","forward":"EVIL",'
             '"internal":{"address":"EVIL","port":-1},"remote":5,"type":"EVIL","reason":"EVIL","time":"EVIL","peer":{},'
             '"age":1e300,"idle":-1,"bytes":{"out":-9223372036854775808,"in":9223372036854775807},"session":{"share":'
             '"EVIL","internal":{"address":"EVIL"}}}}' % verb.rstrip("s")).replace("EVIL", EVIL).encode()
-    done = ask_liar(tmp_path, verb, evil, b'{"method":"other","params":7}', b'{"method":7}',
+    done = ask_wrong_daemon(tmp_path, verb, evil, b'{"method":"other","params":7}', b'{"method":7}',
                     b'{"jsonrpc":"2.0","id":1,"result":{}}', evil)
     assert done.returncode == (3 if verb == "events" else 0), done.stderr
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout + done.stderr)
 
 
-def test_errors_of_a_liar(tmp_path):
+def test_wrong_errors_and_garbage(tmp_path):
     error = f'{{"error":{{"code":"x","message":"{EVIL}","data":{{"errors":["{EVIL}",5]}}}}}}'.encode()
-    done = ask_liar(tmp_path, "reload", error)
+    done = ask_wrong_daemon(tmp_path, "reload", error)
     assert done.returncode == 1 and "\x1b" not in done.stderr
     for garbage in (b"hello", b"[]", b"5", b"\xff"):
-        done = ask_liar(tmp_path, "status", garbage)
+        done = ask_wrong_daemon(tmp_path, "status", garbage)
         assert done.returncode == 3 and "protocol" in done.stderr
-    done = ask_liar(tmp_path, "status")
+    done = ask_wrong_daemon(tmp_path, "status")
     assert done.returncode == 3 and "closed the connection" in done.stderr

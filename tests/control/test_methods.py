@@ -1,4 +1,4 @@
-"""What the methods answer, and what they change"""
+"""The answers of the methods, and what they change"""
 
 import re
 import signal
@@ -117,11 +117,11 @@ def test_forward_add_and_remove(stub, connection):
     assert "forward 'new' removed" in stub.log()
 
 
-def test_a_forward_that_is_removed_takes_its_sessions_with_it(connection):
+def test_the_sessions_of_a_removed_forward_end(connection):
     assert connection.call("forward.remove", name="bastion-ssh") == {"sessions_ended": 1}
 
 
-def test_a_refused_forward_is_told_every_reason(stub, connection):
+def test_a_refused_forward_gets_every_reason(stub, connection):
     error = connection.refusal("forward.add", name="-", listen="2222/tcp", to="nowhere", expires="never")
     assert error["code"] == -32002
     assert len(error["data"]["errors"]) >= 3, error
@@ -142,7 +142,7 @@ def test_many_forwards(connection):
 
 def test_reload(stub, connection):
     stub.config.write_text("[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\nports = 50000-50999\n")
-    assert connection.call("reload") == {"sessions_ended": 2}  # those of forwards, which it does not have
+    assert connection.call("reload") == {"sessions_ended": 2}  # those of forwards, because it has no forwards
     stub.config.write_text("[gateway]\nextrenal = wan0\n[share lab]\nsource = 10.0.0.0/33\n")
     error = connection.refusal("reload")
     assert error["code"] == -32002
@@ -179,7 +179,7 @@ def test_events_of_a_filter(stub):
     stub.call("kill", filter=["tcp"])
     stub.call("kill", filter=["icmp"])
     assert follower.read()["params"]["session"]["protocol"] == "icmp"
-    follower.call("events", filter=["udp"])  # another filter from here on
+    follower.call("events", filter=["udp"])  # another filter from now on
     stub.call("kill", all=True)
     assert follower.read()["params"]["session"]["protocol"] == "udp"
 
@@ -208,7 +208,7 @@ def test_lost_events_are_counted(stub):
     assert lost > 0
 
 
-def test_a_half_closed_follower_goes_on(stub):
+def test_a_half_closed_follower_still_gets_events(stub):
     follower = stub.connect()
     follower.request("events")
     follower.socket.shutdown(1)  # SHUT_WR, as socat does when its input ends

@@ -1,4 +1,4 @@
-"""JSON-RPC's rules: framing, pipelines, errors, limits"""
+"""The rules of JSON-RPC: framing, pipelines, errors, limits"""
 
 import json
 import socket
@@ -30,7 +30,7 @@ def test_a_thousand_requests_at_once(connection):
     assert all(connection.read()["error"]["code"] == -32601 for _ in range(1000))
 
 
-def test_who_has_said_everything_still_gets_the_answers(connection):
+def test_a_client_that_sends_no_more_still_gets_the_answers(connection):
     connection.send(line(id=1, method="sessions") + line(id=2, method="status").rstrip())  # the last without newline
     connection.socket.shutdown(socket.SHUT_WR)
     assert connection.answer()[1]["id"] == 1
@@ -39,12 +39,12 @@ def test_who_has_said_everything_still_gets_the_answers(connection):
 
 
 @pytest.mark.parametrize("request_id", [1, 0, -5, "a", "", "\u00fc\u4e2d\n", 9007199254740993])
-def test_the_id_comes_back_as_it_was(connection, request_id):
+def test_the_answer_has_the_id_of_the_request(connection, request_id):
     connection.send(line(id=request_id, method="status"))
     assert connection.read()["id"] == request_id
 
 
-def test_blank_lines_are_no_requests(connection):
+def test_blank_lines_are_ignored(connection):
     connection.send("\n \r\n\t\n" + line(id=1, method="status"))
     assert connection.read()["id"] == 1
 
@@ -85,7 +85,7 @@ def test_blank_lines_are_no_requests(connection):
      "not both"),
     ('{"jsonrpc":"2.0","id":1,"method":"forward.add","params":{"name":["x"]}}', -32602, "a string"),
 ])
-def test_what_is_wrong_is_said_and_the_connection_goes_on(connection, text, code, says):
+def test_the_error_says_what_is_wrong_and_the_connection_continues(connection, text, code, says):
     connection.send(text)
     connection.send("\n" + line(id=99, method="status"))
     refusal = connection.read()
@@ -95,7 +95,7 @@ def test_what_is_wrong_is_said_and_the_connection_goes_on(connection, text, code
     assert connection.read()["id"] == 99
 
 
-def test_the_longest_line_is_taken_and_a_longer_one_is_not(stub):
+def test_the_longest_line_is_accepted_and_a_longer_one_is_not(stub):
     fits = stub.connect()
     request = line(id=1, method="status").rstrip()
     fits.send(request + " " * (65536 - len(request)) + "\n")
@@ -114,11 +114,11 @@ def test_every_error_text_is_printable(connection):
     assert "\x1b" not in message and "\u009b" not in message and "?[31m" in message
 
 
-def test_a_long_stream_is_complete_and_does_not_hold_up_others(stub):
+def test_a_long_stream_is_complete_and_does_not_delay_others(stub):
     stub.open_many()
     slow, quick = stub.connect(), stub.connect()
     slow.request("sessions")
-    time.sleep(0.5)  # it does not read; both buffers are full by now
+    time.sleep(0.5)  # it does not read: both buffers are now full
     assert quick.call("status")["sessions"]["live"] == 20008
     assert len(quick.call("mappings")) > 20
     stream, response = slow.answer()
@@ -126,12 +126,12 @@ def test_a_long_stream_is_complete_and_does_not_hold_up_others(stub):
     assert len({each["params"]["id"] for each in stream}) == 20008
 
 
-def test_who_does_not_read_is_cut_off(stub):
+def test_the_connection_of_a_client_that_does_not_read_is_closed(stub):
     stub.open_many()
     stuck = stub.connect()
     stuck.request("sessions")
     before = time.monotonic()
-    while "cut off" not in stub.log():
+    while "connection closed" not in stub.log():
         assert time.monotonic() < before + 30
         time.sleep(0.2)
         assert stub.call("forwards")["forwards"]
@@ -139,7 +139,7 @@ def test_who_does_not_read_is_cut_off(stub):
     assert "count" not in stuck.lines.read().decode().splitlines()[-1]
 
 
-def test_who_leaves_in_the_middle_harms_nobody(stub):
+def test_a_client_that_closes_in_the_middle_does_no_harm(stub):
     stub.open_many()
     for method in ("sessions", "mappings", "forwards", "events", "status"):
         leaving = stub.connect()

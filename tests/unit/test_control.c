@@ -163,8 +163,8 @@ START_TEST(a_path_that_no_socket_can_have_is_said)
     memset(longer, 'x', sizeof(longer));
     longer[0] = '/';
     longer[sizeof(longer) - 1] = '\0';
-    assert_refused(longer, "", -ENAMETOOLONG, "at most 107 bytes");
-    assert_refused("", "", -ENAMETOOLONG, "at most 107 bytes");
+    assert_refused(longer, "", -ENAMETOOLONG, "expected 1 to 107 bytes");
+    assert_refused("", "", -ENAMETOOLONG, "expected 1 to 107 bytes");
 }
 END_TEST
 
@@ -189,7 +189,7 @@ START_TEST(a_second_daemon_is_told_of_the_first)
     struct control *first = opened("");
     char says[64];
 
-    snprintf(says, sizeof(says), "another portreeved (process %d) answers on", (int)getpid());
+    snprintf(says, sizeof(says), "another portreeved (process %d) already uses", (int)getpid());
     assert_refused(path, "", -EADDRINUSE, says);
     ck_assert(exists(path));
     close(connected()); /* the first is not disturbed */
@@ -214,7 +214,7 @@ START_TEST(another_programs_socket_is_left_alone)
 {
     int foreign = foreign_socket(true);
 
-    assert_refused(path, "", -EADDRINUSE, "another program answers on");
+    assert_refused(path, "", -EADDRINUSE, "another program already uses");
     ck_assert(exists(path));
     close(foreign);
 }

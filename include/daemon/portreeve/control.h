@@ -2,9 +2,9 @@
  * control.h - the control socket: newline-delimited JSON-RPC 2.0 over a Unix stream socket
  * (doc/control-protocol.md)
  *
- * Runs in the main thread's loop and never waits: a client that does not read is cut off, and
- * nothing here delays a packet. Peer credentials decide: root may change, the configured group may
- * look, nobody else may do anything.
+ * It runs in the loop of the main thread and never waits: it closes the connection of a client that
+ * does not read, and it does not delay packets. The user of a client decides: root may change
+ * everything, members of the configured group may look, and other users may do nothing.
  */
 #ifndef PORTREEVE_CONTROL_H
 #define PORTREEVE_CONTROL_H
@@ -15,28 +15,29 @@
 struct control;
 
 /*
- * Binds the socket (mode 0660, root:group; the directory is made if it is missing). When a daemon
- * answers on it already: -EADDRINUSE and a sentence; a socket nobody listens on is replaced. An
- * empty group: root alone. A group that does not exist is -ENOENT with a sentence.
+ * Creates the socket (mode 0660, root:group) and missing directories of its path. A socket that no
+ * program listens on is replaced. An empty group means that only root may connect (mode 0600).
+ * Returns 0, or -errno with a message: -EADDRINUSE if another program listens there, -ENOENT if the
+ * group does not exist.
  */
 int control_open(struct control **control, const char *path, const char *group,
                  struct error *error);
 
-/* Closes the clients and removes the socket. NULL is fine. */
+/* Closes all connections and removes the socket. NULL is allowed. */
 void control_close(struct control *control);
 
-/* One descriptor to poll for reading (an epoll of its own). */
+/* The descriptor to poll for reading (an epoll instance). */
 int control_descriptor(const struct control *control);
 
 /*
- * Serves whatever is ready, for a bounded time. Call when the descriptor is readable and at least
- * once a second.
+ * Serves the clients that are ready, for a limited time. Call it when the descriptor is readable,
+ * and at least once a second.
  */
 void control_serve(struct control *control, struct gateway *gateway);
 
 /*
- * True while a client follows events: they reach it when control_serve is called, so call it often
- * then.
+ * True while a client follows events. Then call control_serve often, because only control_serve
+ * sends events.
  */
 bool control_has_subscribers(const struct control *control);
 

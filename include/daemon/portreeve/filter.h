@@ -1,19 +1,19 @@
 /*
- * filter.h - FILTER words, as operators type them, and whether a session is meant by them
+ * filter.h - FILTER words, and which sessions match them
  *
  *   tcp | udp | icmp              the protocol
  *   ADDRESS | PREFIX | :PORT | ADDRESS:PORT
- *                                 of any of the session's endpoints; PORT is a number or a service
+ *                                 of any endpoint of the session; PORT is a number or a service
  *                                 name
  *   internal=X external=X remote=X
- *                                 the same, of one endpoint; a hairpin has two internal ones, and
- *                                 either will
+ *                                 the same, only of this endpoint; a hairpin has two internal
+ *                                 endpoints, and one of them must match
  *   state=WORD direction=WORD share=NAME forward=NAME id=NUMBER
  *   offloaded                     sessions that the kernel rewrites by itself
  *
- * All words of a filter must hold; a filter without words means every session. Words come from the
- * control socket, so they are parsed as strictly as the configuration (text.h), and a refusal says
- * what was expected.
+ * A session matches if every word matches; every session matches a filter without words. The words
+ * come from the control socket, so they are parsed as strictly as the configuration (text.h), and
+ * an error says what was expected.
  */
 #ifndef PORTREEVE_FILTER_H
 #define PORTREEVE_FILTER_H
@@ -44,15 +44,14 @@ enum filter_side {
 #define FILTER_NO_PORT (-1)
 
 /*
- * What an endpoint must be: an address of the prefix (::/0 when only the port matters), and the
- * port if one is asked for.
+ * An endpoint matches if its address is in the prefix (::/0 if only the port matters) and, with
+ * has_port, its port is the one of its protocol.
  */
 struct filter_endpoint {
     enum filter_side side;
     struct prefix prefix;
     bool has_port;
-    /* by enum protocol_index: a service name may be another port, or none, for a protocol
-     * (FILTER_NO_PORT) */
+    /* by enum protocol_index: a service name may have different ports; FILTER_NO_PORT: none */
     int32_t port[PROTOCOL_COUNT];
 };
 
@@ -61,7 +60,7 @@ struct filter_term {
     union {
         uint8_t protocol;
         struct filter_endpoint endpoint;
-        const char *state; /* a word of session_state_name */
+        const char *state; /* from session_state_name */
         enum direction direction;
         char name[POLICY_NAME_MAX]; /* of a share or a forward */
         uint64_t id;
@@ -73,10 +72,10 @@ struct filter {
     struct filter_term term[FILTER_WORDS_MAX];
 };
 
-/* No words: everything matches. */
+/* No words: every session matches. */
 void filter_init(struct filter *filter);
 
-/* Adds a word. False with a sentence when it is none, and the filter is as it was. */
+/* Adds a word. False with a message if it is not a FILTER word: then the filter is unchanged. */
 bool filter_add(struct filter *filter, const char *word, struct error *error);
 
 bool filter_matches(const struct filter *filter, const struct session_view *session);

@@ -1,8 +1,9 @@
 /*
  * event.h - what happens to sessions and mappings, in a bounded ring
  *
- * Every change of the table is published here. Readers follow by sequence number. A reader that
- * falls behind by more than the ring holds learns how many events it has lost.
+ * The table has one place that changes sessions, and it publishes each event here. A reader keeps
+ * the number of the next event that it wants. If it reads too slowly and the ring has overwritten
+ * events, it gets the number of the events that it has lost.
  */
 #ifndef PORTREEVE_EVENT_H
 #define PORTREEVE_EVENT_H
@@ -18,13 +19,13 @@ enum event_type {
 /* Why a session ended. */
 enum close_reason {
     CLOSE_NONE,
-    CLOSE_EXPIRED,   /* its timeout */
-    CLOSE_KILLED,    /* an operator */
+    CLOSE_EXPIRED,   /* no packets for the time of its timeout */
+    CLOSE_KILLED,    /* by an operator */
     CLOSE_EVICTED,   /* the table was full */
-    CLOSE_RECLAIMED, /* the pool was dry, and the connection was closed */
+    CLOSE_RECLAIMED, /* its connection was closed, and its port was needed */
     CLOSE_POLICY,    /* the configuration no longer allows it */
-    CLOSE_ADDRESS,   /* the gateway no longer has its external address */
-    CLOSE_ANSWERED,  /* a refused hairpin: a later session of both hosts goes on instead */
+    CLOSE_ADDRESS,   /* its external address no longer exists */
+    CLOSE_REPLACED,  /* a dropped hairpin: one session of both hosts replaces it */
     CLOSE_REASON_COUNT
 };
 

@@ -24,41 +24,41 @@ enum verdict {
 };
 
 /*
- * Why a packet was dropped. Every drop has exactly one; drop_reason_name gives the word that status
- * shows.
+ * Why a packet was dropped: every dropped packet has exactly one reason. The status shows the word
+ * and the text; tests/tables.py checks that portreeved(8) lists them all.
  */
 #define DROP_REASONS(X)                                                                            \
-    X(NONE, "none")                                                                                \
-    X(MALFORMED, "malformed")       /* lengths that contradict each other or the packet */         \
-    X(TRUNCATED, "truncated")       /* longer than what a queue can carry */                       \
-    X(FRAGMENT, "fragment")         /* a fragment that was not put together again */               \
-    X(SOURCE_ROUTE, "source-route") /* IP options LSRR, SSRR */                                    \
-    X(UNSUPPORTED_PROTOCOL,                                                                        \
-      "unsupported-protocol")               /* from a shared source, and not TCP, UDP, ICMP */     \
-    X(UNSUPPORTED_ICMP, "unsupported-icmp") /* an ICMP type that has no translation */             \
-    X(BAD_CHECKSUM, "bad-checksum")         /* ICMP errors, theirs and their embedded packet's */  \
-    X(SPOOFED_SOURCE, "spoofed-source")   /* from outside, with an inside or an external source */ \
-    X(NO_SESSION, "no-session")           /* to a published port that nothing is behind */         \
-    X(ICMP_NO_SESSION, "icmp-no-session") /* an ICMP error about no session */                     \
-    X(FILTERED, "filtered")               /* the mapping's filtering refuses this remote */        \
-    X(NOT_ALLOWED, "not-allowed")         /* the forward's allow list refuses this remote */       \
-    X(NOT_SYN, "tcp-not-syn")             /* TCP without session that does not open one */         \
-    X(POOL_DRY, "pool-dry")               /* no external port left */                              \
-    X(TABLE_FULL, "table-full")           /* no session left, and none that may go */              \
-    X(HOST_LIMIT, "host-limit")           /* sessions-per-host */                                  \
-    X(HOST_RATE, "host-rate")             /* new-sessions-per-host */                              \
-    X(TUPLE_COLLISION, "tuple-collision") /* a session with the same answers exists */             \
-    X(NO_EXTERNAL_ADDRESS,                                                                         \
-      "no-external-address") /* the external interface has none, or not this one */
+    X(NONE, "none", "")                                                                            \
+    X(MALFORMED, "malformed", "lengths in the packet contradict each other")                       \
+    X(TRUNCATED, "truncated", "longer than a queue can carry")                                     \
+    X(FRAGMENT, "fragment", "a fragment that the kernel did not reassemble")                       \
+    X(SOURCE_ROUTE, "source-route", "has an IP source route option")                               \
+    X(UNSUPPORTED_PROTOCOL, "unsupported-protocol", "from a share, but not TCP, UDP or ICMP")      \
+    X(UNSUPPORTED_ICMP, "unsupported-icmp", "an ICMP type that cannot be translated")              \
+    X(BAD_CHECKSUM, "bad-checksum", "an ICMP error with a wrong checksum")                         \
+    X(SPOOFED_SOURCE, "spoofed-source", "from outside, with an internal source address")           \
+    X(NO_SESSION, "no-session", "to a published port that is not in use")                          \
+    X(ICMP_NO_SESSION, "icmp-no-session", "an ICMP error that belongs to no session")              \
+    X(FILTERED, "filtered", "not permitted by the filtering of the share")                         \
+    X(NOT_ALLOWED, "not-allowed", "not permitted by 'allow' of the forward")                       \
+    X(NOT_SYN, "tcp-not-syn", "TCP that has no session and does not open one")                     \
+    X(POOL_DRY, "pool-dry", "no free port in the pool: [share] ports")                             \
+    X(TABLE_FULL, "table-full", "the session table was full: [limits] sessions")                   \
+    X(HOST_LIMIT, "host-limit", "over sessions-per-host or mappings-per-host")                     \
+    X(HOST_RATE, "host-rate", "over new-sessions-per-host")                                        \
+    X(TUPLE_COLLISION, "tuple-collision", "its answers would be those of another session")         \
+    X(NO_EXTERNAL_ADDRESS, "no-external-address", "the external interface had no usable address")
 
 enum drop_reason {
-#define X(symbol, name) DROP_##symbol,
+#define X(symbol, name, text) DROP_##symbol,
     DROP_REASONS(X)
 #undef X
         DROP_REASON_COUNT
 };
 
+/* "pool-dry", and what it means: at most 45 characters, without a full stop. */
 const char *drop_reason_name(enum drop_reason reason);
+const char *drop_reason_text(enum drop_reason reason);
 
 struct packet {
     /* in: */

@@ -1,5 +1,5 @@
 /*
- * answer.c - lines of JSON-RPC 2.0 for a client: what came of a request, and the lines of streams
+ * answer.c - lines of JSON-RPC 2.0 for a client: answers, and the lines of streams
  */
 #include "answer.h"
 
@@ -8,21 +8,23 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define MESSAGE_MAX 512 /* bytes, with the final NUL */
+
 void answer_result(struct output *output, json_t *id, json_t *result)
 {
     if (result == NULL) {
-        answer_refusal(output, id, ANSWER_INTERNAL_ERROR, NULL,
-                       "the daemon is out of memory for this answer");
+        answer_refusal(output, id, CONTROL_ERROR_MEMORY, NULL,
+                       "the daemon has not enough memory for this answer");
         return;
     }
     output_write_line(output,
                       json_pack("{s:s,s:O,s:o}", "jsonrpc", "2.0", "id", id, "result", result));
 }
 
-void answer_refusal(struct output *output, json_t *id, enum answer_code code, json_t *errors,
+void answer_refusal(struct output *output, json_t *id, enum control_error code, json_t *errors,
                     const char *format, ...)
 {
-    char text[512];
+    char text[MESSAGE_MAX];
     va_list arguments;
     json_t *error;
 

@@ -5,24 +5,14 @@
 #define PORTREEVE_CONTROL_ANSWER_H
 
 #include "output.h"
-
-enum answer_code {
-    ANSWER_PARSE_ERROR = -32700,
-    ANSWER_INVALID_REQUEST = -32600,
-    ANSWER_UNKNOWN_METHOD = -32601,
-    ANSWER_INVALID_PARAMS = -32602,
-    ANSWER_INTERNAL_ERROR = -32603,
-    ANSWER_NOT_PERMITTED = -32001,
-    ANSWER_REFUSED = -32002, /* data.errors says why, a line each */
-    ANSWER_BUSY = -32003,
-};
+#include "portreeve/control_protocol.h"
 
 /*
- * `id` may be NULL (null); `result` and `errors` are released; `errors` may be NULL. A result that
- * is NULL: the memory for it was missing, and that is the answer.
+ * `id` may be NULL (null). `result` and `errors` are released; `errors` may be NULL. If `result` is
+ * NULL, there was not enough memory for it, and this is the answer.
  */
 void answer_result(struct output *output, json_t *id, json_t *result);
-void answer_refusal(struct output *output, json_t *id, enum answer_code code, json_t *errors,
+void answer_refusal(struct output *output, json_t *id, enum control_error code, json_t *errors,
                     const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* A line of a stream: {"jsonrpc":"2.0","method":METHOD,"params":PARAMS}. `params` is released. */

@@ -1,5 +1,5 @@
 /*
- * client.c - one connection: lines in, bytes out, when it is cut off
+ * client.c - one connection: it reads lines, sends bytes, and ends if the client does not read
  */
 #include "client.h"
 
@@ -17,23 +17,23 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static void turn_away(int socket)
+#define REFUSAL_MAX 160 /* bytes of the line, with the final NUL */
+
+/* Says why, and closes the socket. */
+static void refuse_connection(int socket)
 {
-    char line[160];
+    char line[REFUSAL_MAX];
     int length = snprintf(line, sizeof(line),
                           "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,\"message\":"
-                          "\"the daemon has as many "
-                          "clients as it takes; try again later\"}}\n",
-                          ANSWER_BUSY);
+                          "\"there are too many connections; try again later\"}}\n",
+                          CONTROL_ERROR_CONNECTIONS);
 
-    /*
-     * A new connection's buffer has room for this; if it had not, there would be nobody to miss it.
-     */
+    /* The buffer of a new connection has room for this line. */
     send(socket, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
     close(socket);
 }
 
-/* Some places are kept for root, so that nobody who may only look can lock the operator out. */
+/* Some connections are reserved for root, so that other users cannot lock root out. */
 static bool has_place(const struct control *control, const struct peer *peer)
 {
     return control->client_count <
@@ -71,9 +71,9 @@ void client_add(struct control *control, int socket)
         return;
     }
     if (!has_place(control, &peer)) {
-        log_info("control socket: no place for another client of user %u",
+        log_info("control socket: too many connections; a client of user %u was refused",
                  (unsigned)peer.credentials.uid);
-        turn_away(socket);
+        refuse_connection(socket);
         return;
     }
     while (control->client[place] != NULL)
@@ -106,17 +106,17 @@ void client_close(struct client *client)
         }
     }
     job_end(client->job);
-    close(client->socket); /* which takes it out of the epoll, too */
+    close(client->socket); /* this also removes it from the epoll set */
     free(client->input);
     output_free(&client->output);
     free(client);
 }
 
 /*
- * The socket is reported writable only when it is nearly empty, which a slow reader may take long
- * to reach. What it has not read yet (SIOCOUTQ) shrinks whenever it reads at all.
+ * epoll reports the socket as writable only when its buffer is nearly empty. A slow reader may need
+ * a long time for that, but the number of unread bytes (SIOCOUTQ) shrinks with each of its reads.
  */
-static void look_for_reading(struct client *client, uint64_t now)
+static void check_reading(struct client *client, uint64_t now)
 {
     int unread;
 
@@ -127,22 +127,23 @@ static void look_for_reading(struct client *client, uint64_t now)
     client->unread = unread;
 }
 
-void client_cut_if_stalled(struct client *client, uint64_t now)
+void client_close_if_stalled(struct client *client, uint64_t now)
 {
     char who[PEER_TEXT_MAX];
 
     if (!(client->interest & EPOLLOUT))
         return;
-    look_for_reading(client, now);
+    check_reading(client, now);
     if (now < client->moved + CONTROL_STALL_MS)
         return;
-    log_info("control socket: %s does not read; cut off", peer_describe(&client->peer, who));
+    log_info("control socket: %s does not read its data; connection closed",
+             peer_describe(&client->peer, who));
     client_close(client);
 }
 
-/* ---- lines in ---- */
+/* ---- reading ---- */
 
-/* Looks for the next line. The last one may lack its newline. */
+/* Finds the next line. The last line may have no newline. */
 static void find_line(struct client *client)
 {
     const char *from = client->input + client->input_start;
@@ -154,8 +155,8 @@ static void find_line(struct client *client)
     if (newline == NULL && waiting > CONTROL_LINE_MAX) {
         client->has_line = false;
         client->closing = true;
-        answer_refusal(&client->output, NULL, ANSWER_INVALID_REQUEST, NULL,
-                       "the request is too long; expected at most %d bytes in a line",
+        answer_refusal(&client->output, NULL, CONTROL_ERROR_REQUEST, NULL,
+                       "the request is too long; expected at most %d bytes per line",
                        CONTROL_LINE_MAX);
     }
 }
@@ -172,9 +173,7 @@ static void serve_line(struct client *client, struct gateway *gateway)
     find_line(client);
 }
 
-/*
- * There is no complete line, so what is left of the input is the beginning of one, and moves to the
- * front.
+/* There is no complete line: the rest of the input is the beginning of one. It moves to the front.
  */
 static void read_input(struct client *client)
 {
@@ -194,7 +193,7 @@ static void read_input(struct client *client)
     find_line(client);
 }
 
-/* ---- turns ---- */
+/* ---- serving ---- */
 
 static void send_output(struct client *client, uint64_t now)
 {
@@ -214,7 +213,7 @@ static uint32_t wanted_interest(const struct client *client)
     return interest;
 }
 
-/* Nothing more will come from it, and nothing more for it. */
+/* There is nothing left to read, to do or to send. */
 static bool is_done(const struct client *client)
 {
     if (!output_is_empty(&client->output))
@@ -236,7 +235,7 @@ void client_settle(struct client *client, uint64_t now)
     if (event.events == client->interest)
         return;
     if (!(client->interest & EPOLLOUT))
-        client->moved = now; /* if it has to read from now on, then from now on */
+        client->moved = now; /* the time limit for reading starts now */
     if (epoll_ctl(client->control->epoll, EPOLL_CTL_MOD, client->socket, &event) < 0) {
         client_close(client);
         return;
@@ -246,7 +245,7 @@ void client_settle(struct client *client, uint64_t now)
 
 void client_turn(struct client *client, struct gateway *gateway, uint32_t ready, uint64_t now)
 {
-    if (ready & (EPOLLHUP | EPOLLERR)) { /* both ways are shut: nobody would read an answer */
+    if (ready & (EPOLLHUP | EPOLLERR)) { /* both directions are closed */
         client_close(client);
         return;
     }

@@ -1,25 +1,22 @@
 /*
- * client.h - one connection: lines in, bytes out, when it is cut off
+ * client.h - one connection: it reads lines, sends bytes, and ends if the client does not read
  */
 #ifndef PORTREEVE_CONTROL_CLIENT_H
 #define PORTREEVE_CONTROL_CLIENT_H
 
 #include "server.h"
 
-/* Accepts one connection. 0, or -errno: -EAGAIN when none waits. */
+/* Accepts one connection. 0, or -errno: -EAGAIN if none is waiting. */
 int client_accept(struct control *control);
-/* Takes over a connected socket; closes it when there is no room. */
+/* Takes over a connected socket; closes it if there are too many connections. */
 void client_add(struct control *control, int socket);
-/* Frees everything; a job in work ends here. */
+/* Closes the connection and frees everything, with a job that is not finished. */
 void client_close(struct client *client);
-/*
- * One bounded step: send, go on with the job, serve a line, or read. The client may be closed by
- * it.
- */
+/* One bounded step: sends, and continues a job, serves a line or reads. It may free the client. */
 void client_turn(struct client *client, struct gateway *gateway, uint32_t ready, uint64_t now);
-/* Closes it when it has not read for too long. */
-void client_cut_if_stalled(struct client *client, uint64_t now);
-/* Sends what waits, as far as it goes, and watches for what comes next. */
+/* Closes the connection if the client has not read for CONTROL_STALL_MS. */
+void client_close_if_stalled(struct client *client, uint64_t now);
+/* Sends as much as possible, and tells epoll what to wait for next. It may free the client. */
 void client_settle(struct client *client, uint64_t now);
 
 #endif

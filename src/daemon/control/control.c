@@ -1,5 +1,5 @@
 /*
- * control.c - the control socket's life, and the loop over whatever is ready
+ * control.c - opens and closes the control socket, and serves the clients that are ready
  */
 #include "portreeve/control.h"
 
@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 #define BACKLOG    64
-#define RETRY_MS   1000 /* until accepting again when descriptors have run out */
+#define RETRY_MS   1000 /* pause of accepting after descriptors have run out */
 #define PID_TEXT   16
-#define GROUP_TEXT (64 * 1024) /* of a group's line, members included */
+#define GROUP_TEXT (64 * 1024) /* bytes of the line of a group, with its members */
 
 static int fail(struct error *error, int code, const char *what, const char *path)
 {
@@ -38,8 +38,8 @@ static int set_paths(struct control *control, const char *path, struct error *er
 
     if (strlen(path) == 0 || strlen(path) > max) {
         error_set(error,
-                  "the control socket's path %s: expected at most %zu bytes, the most that a Unix "
-                  "socket takes",
+                  "the path of the control socket, %s: expected 1 to %zu bytes, the limit of a "
+                  "Unix socket",
                   path, max);
         return -ENAMETOOLONG;
     }
@@ -48,7 +48,7 @@ static int set_paths(struct control *control, const char *path, struct error *er
     return 0;
 }
 
-/* getgrnam_r(3): what is not there is no error, but some sources of names make one of it. */
+/* getgrnam_r(3): a missing group is not an error, but some sources of names report one. */
 static bool is_not_found(int result)
 {
     return result == 0 || result == ENOENT || result == ESRCH;
@@ -68,9 +68,10 @@ static int find_group(struct control *control, const char *name, struct error *e
         control->gid = found->gr_gid;
     free(buffer);
     if (found == NULL && is_not_found(result)) {
-        error_set(error,
-                  "the control socket's group '%s' does not exist; groupadd --system makes one",
-                  name);
+        error_set(
+            error,
+            "the control socket's group '%s' does not exist; create it with groupadd --system",
+            name);
         return -ENOENT;
     }
     if (found == NULL) {
@@ -82,8 +83,8 @@ static int find_group(struct control *control, const char *name, struct error *e
     return 0;
 }
 
-/* Makes every directory on the way to `path` that is missing. */
-static int make_directories(const char *path, struct error *error)
+/* Creates the missing directories of `path`. */
+static int create_directories(const char *path, struct error *error)
 {
     char directory[sizeof(((struct control *)NULL)->path)];
 
@@ -93,12 +94,12 @@ static int make_directories(const char *path, struct error *error)
         memcpy(directory, path, length);
         directory[length] = '\0';
         if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-            return fail(error, -errno, "make the directory", directory);
+            return fail(error, -errno, "create the directory", directory);
     }
     return 0;
 }
 
-/* ---- one daemon a socket ---- */
+/* ---- one daemon per socket ---- */
 
 static int refuse_second(const struct control *control, int lock_file, struct error *error)
 {
@@ -107,14 +108,14 @@ static int refuse_second(const struct control *control, int lock_file, struct er
 
     if (length > 0)
         pid[strspn(pid, "0123456789")] = '\0';
-    error_set(error, "another portreeved (process %s) answers on %s",
-              length > 0 && pid[0] ? pid : "unknown", control->path);
+    error_set(error, "another portreeved (process %s) already uses %s",
+              *pid != '\0' ? pid : "unknown", control->path);
     return -EADDRINUSE;
 }
 
 /*
- * The one before may have removed the file between our open and our flock: then ours is no longer
- * the one at the path.
+ * The previous daemon may have removed the file between our open and our flock. Then the file that
+ * we have locked is no longer the file at the path.
  */
 static bool is_still_there(int file, const char *path)
 {
@@ -125,9 +126,9 @@ static bool is_still_there(int file, const char *path)
 }
 
 /*
- * The lock, not the socket, says who serves this path: the kernel drops it with the process however
- * that ends, and two daemons that start at once cannot both have it. The file holds the process id,
- * for the message above.
+ * The lock decides which daemon serves this path. The kernel releases it when the process ends for
+ * any reason, and two daemons that start at the same time cannot both have it. The file contains
+ * the process id, for the message above.
  */
 static int take_lock(struct control *control, struct error *error)
 {
@@ -162,38 +163,38 @@ static void set_address(struct sockaddr_un *address, const char *path)
     strcpy(address->sun_path, path);
 }
 
-/* Some other program may listen there without our lock: then -EADDRINUSE. */
-static int check_nobody_listens(const char *path, struct error *error)
+/* -EADDRINUSE if another program, which does not use the lock, listens there. */
+static int check_unused(const char *path, struct error *error)
 {
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sockaddr_un address;
     bool answered;
 
     if (probe < 0)
-        return fail(error, -errno, "open a socket to try", path);
+        return fail(error, -errno, "open a socket to check", path);
     set_address(&address, path);
     /* EAGAIN: its backlog is full, but it is there */
     answered = connect(probe, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN;
     close(probe);
     if (!answered)
         return 0;
-    error_set(error, "another program answers on %s", path);
+    error_set(error, "another program already uses %s", path);
     return -EADDRINUSE;
 }
 
-/* Removes what a daemon that was killed left behind, and nothing else. */
+/* Removes the socket of a daemon that was killed, and nothing else. */
 static int clear_path(const char *path, struct error *error)
 {
     struct stat status;
     int result;
 
     if (lstat(path, &status) < 0)
-        return errno == ENOENT ? 0 : fail(error, -errno, "look at", path);
+        return errno == ENOENT ? 0 : fail(error, -errno, "check", path);
     if (!S_ISSOCK(status.st_mode)) {
         error_set(error, "%s exists and is not a socket; it is not removed", path);
         return -EEXIST;
     }
-    result = check_nobody_listens(path, error);
+    result = check_unused(path, error);
     if (result == 0 && unlink(path) < 0)
         result = fail(error, -errno, "remove the old socket", path);
     return result;
@@ -201,7 +202,7 @@ static int clear_path(const char *path, struct error *error)
 
 /* ---- the socket ---- */
 
-/* Nobody can connect before listen, so its mode is right before anybody can. */
+/* Sets owner and mode before listen, because clients can connect from then on. */
 static int open_listener(struct control *control, struct error *error)
 {
     struct sockaddr_un address;
@@ -215,11 +216,11 @@ static int open_listener(struct control *control, struct error *error)
         int result = fail(error, -errno, "bind", control->path);
 
         close(control->listener);
-        control->listener = -1; /* so that the path is not removed as ours */
+        control->listener = -1; /* so that control_close does not remove the path */
         return result;
     }
     if (group && chown(control->path, (uid_t)-1, control->gid) < 0)
-        return fail(error, -errno, "give its group to", control->path);
+        return fail(error, -errno, "set the group of", control->path);
     if (chmod(control->path, group ? 0660 : 0600) < 0)
         return fail(error, -errno, "set the mode of", control->path);
     if (listen(control->listener, BACKLOG) < 0)
@@ -233,7 +234,7 @@ static int open_epoll(struct control *control, struct error *error)
 
     control->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (control->epoll < 0)
-        return fail(error, -errno, "make an epoll for", control->path);
+        return fail(error, -errno, "create an epoll instance for", control->path);
     if (epoll_ctl(control->epoll, EPOLL_CTL_ADD, control->listener, &event) < 0)
         return fail(error, -errno, "watch", control->path);
     return 0;
@@ -254,7 +255,7 @@ int control_open(struct control **out, const char *path, const char *group, stru
     if (result == 0)
         result = find_group(control, group, error);
     if (result == 0)
-        result = make_directories(path, error);
+        result = create_directories(path, error);
     if (result == 0)
         result = take_lock(control, error);
     if (result == 0)
@@ -307,8 +308,8 @@ static void watch_listener(struct control *control, uint32_t events)
 }
 
 /*
- * Without descriptors the waiting connection stays ready; not looking for a second keeps the main
- * loop from spinning.
+ * If descriptors have run out, the waiting connection stays ready. Without a pause, the main loop
+ * would spin.
  */
 static void accept_one(struct control *control, uint64_t now)
 {
@@ -329,11 +330,11 @@ static void listen_again(struct control *control, uint64_t now)
     watch_listener(control, EPOLLIN);
 }
 
-static void cut_stalled(struct control *control, uint64_t now)
+static void close_stalled(struct control *control, uint64_t now)
 {
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         if (control->client[i] != NULL)
-            client_cut_if_stalled(control->client[i], now);
+            client_close_if_stalled(control->client[i], now);
     }
 }
 
@@ -348,8 +349,8 @@ static void pump_events(struct control *control, struct gateway *gateway, uint64
 }
 
 /*
- * One event at a time: the kernel then puts the served one behind the others, so nobody waits for a
- * busy client.
+ * One event at a time: the kernel then puts this client behind the others, so no client waits long
+ * for a busy one.
  */
 void control_serve(struct control *control, struct gateway *gateway)
 {
@@ -365,7 +366,7 @@ void control_serve(struct control *control, struct gateway *gateway)
         now = gateway_now();
     }
     pump_events(control, gateway, now);
-    cut_stalled(control, now);
+    close_stalled(control, now);
 }
 
 bool control_has_subscribers(const struct control *control)

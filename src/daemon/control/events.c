@@ -1,9 +1,9 @@
 /*
- * events.c - who follows events
+ * events.c - clients that follow events
  *
- * The table's ring is read when the main loop comes by. A client that reads slowly keeps its place
- * in the ring; when the ring has gone past it, it is told how many events it has missed and goes on
- * from there.
+ * control_serve reads the ring of the table. A client that reads slowly keeps its position in the
+ * ring. If the ring has overwritten this position, the client gets the number of lost events and
+ * continues with the oldest event that is left.
  */
 #include "events.h"
 
@@ -16,7 +16,7 @@ void events_subscribe(struct request *request, const struct filter *filter)
 {
     struct client *client = request->client;
 
-    if (!client->subscribed) { /* asking again changes the filter, not the place */
+    if (!client->subscribed) { /* a second request changes only the filter */
         client->next_event = nat_next_event(gateway_lock(request->gateway));
         gateway_unlock(request->gateway);
     }
@@ -33,7 +33,7 @@ static int64_t epoch_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Copies the next events to control->event. */
+/* Copies the next events to control->event, and returns their number. */
 static size_t read_slice(struct client *client, struct gateway *gateway, uint64_t *lost)
 {
     const struct nat *nat = gateway_lock(gateway);
@@ -51,7 +51,7 @@ void events_pump(struct client *client, struct gateway *gateway)
     int64_t now_epoch_ms = epoch_ms();
     size_t count;
 
-    /* Events come between lines: a job may be in the middle of one. */
+    /* A job may have written only a part of a line. */
     if (!client->subscribed || client->job != NULL || client->closing ||
         !output_has_room(&client->output))
         return;

@@ -1,16 +1,17 @@
 /*
- * filter.c - FILTER words
+ * filter.c - FILTER words: parsing them, and comparing them with a session
  */
 #include "portreeve/filter.h"
 
 #include "portreeve/names.h"
 #include "portreeve/service.h"
 #include "portreeve/text.h"
+#include "words.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define QUOTE_MAX 64 /* bytes of a refused word that the sentence repeats, with the final NUL */
+#define QUOTE_MAX 64 /* bytes of a wrong word that the error repeats, with the final NUL */
 #define KEY_MAX   16
 
 void filter_init(struct filter *filter)
@@ -18,7 +19,7 @@ void filter_init(struct filter *filter)
     filter->count = 0;
 }
 
-/* The beginning of a word, fit for a sentence: what is not printable becomes '?'. */
+/* The beginning of a word. Unprintable characters become '?'. */
 static const char *quote(const char *word, char buffer[QUOTE_MAX])
 {
     snprintf(buffer, QUOTE_MAX, "%s", word);
@@ -28,7 +29,7 @@ static const char *quote(const char *word, char buffer[QUOTE_MAX])
 
 /* ---- endpoints ---- */
 
-/* The same one for every protocol. */
+/* The same port for every protocol. */
 static void set_port(struct filter_endpoint *out, int32_t port)
 {
     for (enum protocol_index i = 0; i < PROTOCOL_COUNT; i++)
@@ -60,8 +61,8 @@ static bool parse_port(const char *text, struct filter_endpoint *out)
 }
 
 /*
- * "10.0.0.7", "10.0.0.0/24", ":443", ":https", "10.0.0.7:443". An IPv6 address is tried before
- * ":PORT".
+ * "10.0.0.7", "10.0.0.0/24", ":443", ":https", "10.0.0.7:443". An address is tried first, because
+ * an IPv6 address may begin with ':'.
  */
 static bool parse_endpoint(const char *text, struct filter_endpoint *out)
 {
@@ -78,7 +79,7 @@ static bool parse_endpoint(const char *text, struct filter_endpoint *out)
     return text[0] == ':' && parse_port(text + 1, out);
 }
 
-/* Why a word that was to be an endpoint is none. */
+/* Says why a word is not an endpoint. */
 static void refuse_endpoint(const char *word, const char *value, struct error *error)
 {
     char quoted[QUOTE_MAX];
@@ -87,16 +88,15 @@ static void refuse_endpoint(const char *word, const char *value, struct error *e
     quote(word, quoted);
     if (slash != NULL)
         error_set(error,
-                  "filter word '%s': not a prefix; expected an address without host bits and a "
-                  "length, as in "
-                  "10.0.0.0/24",
+                  "filter word '%s': not a prefix; expected a network address without host bits "
+                  "and its length, as in 10.0.0.0/24",
                   quoted);
     else if (value[0] == ':')
-        error_set(error,
-                  "filter word '%s': not a port; expected a number from 1 to 65535 or a service of "
-                  "/etc/services, "
-                  "as in :443 or :https",
-                  quoted);
+        error_set(
+            error,
+            "filter word '%s': not a port; expected a number from 1 to 65535 or a service name "
+            "of /etc/services, as in :443 or :https",
+            quoted);
     else
         error_set(error,
                   "filter word '%s': expected an address, a prefix, :PORT or ADDRESS:PORT, as in "
@@ -138,35 +138,39 @@ static bool take_remote(struct filter_term *term, const char *word, const char *
 static bool take_state(struct filter_term *term, const char *word, const char *value,
                        struct error *error)
 {
-    char quoted[QUOTE_MAX];
+    char quoted[QUOTE_MAX], expected[WORDS_TEXT_MAX];
+    const char *words[STATE_COUNT], *before = "";
+    size_t count = 0;
 
     term->kind = FILTER_STATE;
     for (int state = 0; state < STATE_COUNT; state++) {
         term->state = session_state_name((enum session_state)state);
         if (strcmp(value, term->state) == 0)
             return true;
+        if (strcmp(term->state, before) != 0) /* neighbours share a name */
+            words[count++] = term->state;
+        before = term->state;
     }
-    error_set(error,
-              "filter word '%s': not a state; expected unanswered, answered, opening, established, "
-              "closing, "
-              "closed or reset",
-              quote(word, quoted));
+    error_set(error, "filter word '%s': not a state; expected %s", quote(word, quoted),
+              words_list(words, count, expected));
     return false;
 }
 
 static bool take_direction(struct filter_term *term, const char *word, const char *value,
                            struct error *error)
 {
-    char quoted[QUOTE_MAX];
+    char quoted[QUOTE_MAX], expected[WORDS_TEXT_MAX];
+    const char *words[DIRECTION_COUNT];
 
     term->kind = FILTER_DIRECTION;
-    for (int direction = DIRECTION_OUTBOUND; direction <= DIRECTION_HAIRPIN; direction++) {
+    for (int direction = 0; direction < DIRECTION_COUNT; direction++) {
         term->direction = (enum direction)direction;
-        if (strcmp(value, direction_name(term->direction)) == 0)
+        words[direction] = direction_name(term->direction);
+        if (strcmp(value, words[direction]) == 0)
             return true;
     }
-    error_set(error, "filter word '%s': not a direction; expected outbound, inbound or hairpin",
-              quote(word, quoted));
+    error_set(error, "filter word '%s': not a direction; expected %s", quote(word, quoted),
+              words_list(words, DIRECTION_COUNT, expected));
     return false;
 }
 
@@ -178,9 +182,7 @@ static bool take_name(struct filter_term *term, const char *word, const char *va
     if (!config_name_is_good(value)) {
         error_set(error,
                   "filter word '%s': not a name; expected at most %d letters, digits, '.', '_' and "
-                  "'-', a "
-                  "letter or "
-                  "digit first",
+                  "'-', starting with a letter or digit",
                   quote(word, quoted), POLICY_NAME_MAX - 1);
         return false;
     }
@@ -210,7 +212,7 @@ static bool take_id(struct filter_term *term, const char *word, const char *valu
     term->kind = FILTER_ID;
     if (text_parse_number(value, 1, UINT64_MAX, &term->id))
         return true;
-    error_set(error, "filter word '%s': not a session's id; expected a number, as in id=42",
+    error_set(error, "filter word '%s': not the id of a session; expected a number, as in id=42",
               quote(word, quoted));
     return false;
 }
@@ -222,20 +224,26 @@ static const struct filter_key {
 } filter_keys[] = {
     {"internal=", take_internal},   {"external=", take_external},
     {"remote=", take_remote},       {"state=", take_state},
-    {"share=", take_share},         {"forward=", take_forward},
-    {"direction=", take_direction}, {"id=", take_id},
+    {"direction=", take_direction}, {"share=", take_share},
+    {"forward=", take_forward},     {"id=", take_id},
 };
 
 #define KEY_COUNT (sizeof(filter_keys) / sizeof(filter_keys[0]))
 
+static void list_keys(const char *words[KEY_COUNT])
+{
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        words[i] = filter_keys[i].key;
+}
+
+/* The word has a '=', but not after a known key. */
 static void refuse_key(const char *word, const char *equals, struct error *error)
 {
     const char *words[KEY_COUNT], *meant = NULL;
-    char quoted[QUOTE_MAX], key[KEY_MAX];
+    char quoted[QUOTE_MAX], key[KEY_MAX], expected[WORDS_TEXT_MAX];
     size_t length = (size_t)(equals - word) + 1;
 
-    for (size_t i = 0; i < KEY_COUNT; i++)
-        words[i] = filter_keys[i].key;
+    list_keys(words);
     if (length < sizeof(key)) {
         memcpy(key, word, length);
         key[length] = '\0';
@@ -245,18 +253,18 @@ static void refuse_key(const char *word, const char *equals, struct error *error
     if (meant != NULL)
         error_set(error, "filter word '%s': unknown; did you mean '%s'?", quoted, meant);
     else
-        error_set(error,
-                  "filter word '%s': unknown; expected internal=, external=, remote=, state=, "
-                  "direction=, share=, "
-                  "forward= or id=",
-                  quoted);
+        error_set(error, "filter word '%s': unknown; expected %s", quoted,
+                  words_list(words, KEY_COUNT, expected));
 }
 
 /* ---- words without '=' ---- */
 
+#define OFFLOADED   "offloaded"
+#define PLAIN_COUNT (PROTOCOL_COUNT + 1)
+
 static bool take_plain(struct filter_term *term, const char *word)
 {
-    if (strcmp(word, "offloaded") == 0) {
+    if (strcmp(word, OFFLOADED) == 0) {
         term->kind = FILTER_OFFLOADED;
         return true;
     }
@@ -271,23 +279,25 @@ static bool take_plain(struct filter_term *term, const char *word)
 
 static void refuse_plain(const char *word, struct error *error)
 {
-    static const char *const words[] = {"tcp", "udp", "icmp", "offloaded"};
-    const char *meant = config_suggest(word, words, sizeof(words) / sizeof(words[0]));
-    char quoted[QUOTE_MAX];
+    const char *words[PLAIN_COUNT], *keys[KEY_COUNT], *meant;
+    char quoted[QUOTE_MAX], expected[WORDS_TEXT_MAX], expected_keys[WORDS_TEXT_MAX];
 
+    for (enum protocol_index i = 0; i < PROTOCOL_COUNT; i++)
+        words[i] = protocol_table[i].name;
+    words[PROTOCOL_COUNT] = OFFLOADED;
+    list_keys(keys);
+    meant = config_suggest(word, words, PLAIN_COUNT);
     quote(word, quoted);
     if (strpbrk(word, ":/") != NULL || (word[0] >= '0' && word[0] <= '9'))
         refuse_endpoint(word, word, error);
     else if (meant != NULL)
         error_set(error, "filter word '%s': unknown; did you mean '%s'?", quoted, meant);
     else
-        error_set(
-            error,
-            "filter word '%s': unknown; expected tcp, udp, icmp, an address, a prefix, :PORT, "
-            "offloaded, or one "
-            "of internal=, external=, remote=, state=, direction=, share=, forward=, id= and a "
-            "value",
-            quoted);
+        error_set(error,
+                  "filter word '%s': unknown; expected %s, an address, a prefix, :PORT, "
+                  "ADDRESS:PORT, or %s followed by a value",
+                  quoted, words_list(words, PLAIN_COUNT, expected),
+                  words_list(keys, KEY_COUNT, expected_keys));
 }
 
 static bool parse_word(struct filter_term *term, const char *word, struct error *error)
@@ -347,9 +357,10 @@ static bool any_endpoint_matches(const struct filter_endpoint *wanted,
         {SIDE_INTERNAL, &session->internal},
         {SIDE_EXTERNAL, &session->external},
         {SIDE_REMOTE, &session->remote},
-        {SIDE_INTERNAL, &session->peer}, /* of hairpins; last, so that it can be left out */
+        {SIDE_INTERNAL, &session->peer}, /* only of hairpins */
     };
-    size_t count = session->direction == DIRECTION_HAIRPIN ? 4 : 3;
+    size_t all = sizeof(endpoints) / sizeof(endpoints[0]);
+    size_t count = session->direction == DIRECTION_HAIRPIN ? all : all - 1;
 
     for (size_t i = 0; i < count; i++) {
         if ((wanted->side == SIDE_ANY || wanted->side == endpoints[i].side) &&

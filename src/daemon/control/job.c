@@ -1,10 +1,10 @@
 /*
  * job.c - methods that walk the translation table
  *
- * A job is a cursor over the table's slots. Each step copies one slice under the lock and does the
- * rest without it; how fast the steps follow each other is up to the client, by reading. A session
- * keeps its slot as long as it lives, so one that lives throughout the walk is seen exactly once;
- * one that begins or ends meanwhile may be seen or not.
+ * A job walks over the slots of the table. Each step copies one slice while it holds the lock, and
+ * does the rest without it. The next step follows when the client has read enough. A session keeps
+ * its slot, so a session that exists during the whole walk is seen exactly once. A session that
+ * opens or closes meanwhile may be seen or not.
  */
 #include "job.h"
 
@@ -17,33 +17,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DESCRIBED_MAX 512
-
 struct job {
     const struct job_kind *kind;
     struct client *client;
     struct output *output; /* the client's */
     json_t *id;
     struct filter filter;
-    uint32_t slot;  /* where the next slice begins */
+    uint32_t slot;  /* beginning of the next slice */
     uint64_t count; /* sessions or mappings listed, sessions ended */
     /* of forwards: */
-    json_t *sessions;        /* forward name -> how many live sessions */
-    struct policy *snapshot; /* what is listed, from when the walk was done; a walk ago it may have
-                                been another */
-    size_t forward;          /* the next one to list */
+    json_t *sessions;        /* name of a forward -> number of its sessions */
+    struct policy *snapshot; /* what is listed: the policy at the end of the walk */
+    size_t forward;          /* the next forward to list */
     /* of kill: */
-    char described[DESCRIBED_MAX];
+    char described[JOB_DESCRIBED_MAX];
 };
 
 struct job_kind {
-    /* True when the job is done: its answer is queued. */
+    /* True if the job is done: its answer is queued. */
     bool (*step)(struct job *job, struct gateway *gateway);
-    /* NULL: nothing to do. Called once, done or not. */
+    /* Called once, also for a job that is not done. NULL: nothing to do. */
     void (*end)(struct job *job);
 };
 
-/* Begins a job for the request. NULL after a refusal. */
+/* Begins a job for the request. NULL if there is not enough memory: the answer says so. */
 static struct job *job_begin(struct request *request, const struct job_kind *kind)
 {
     struct job *job = calloc(1, sizeof(*job));
@@ -84,7 +81,7 @@ void job_step(struct client *client, struct gateway *gateway)
 
 /* ---- walking ---- */
 
-/* The end of the slice that begins at job->slot, which then begins the next one. */
+/* Moves job->slot to the end of this slice, and returns it. */
 static uint32_t next_slice(struct job *job, const struct nat *nat)
 {
     uint32_t left = nat_slots(nat) - job->slot;
@@ -92,9 +89,7 @@ static uint32_t next_slice(struct job *job, const struct nat *nat)
     return job->slot += left < CONTROL_SLICE ? left : CONTROL_SLICE;
 }
 
-/*
- * Copies the live sessions of the next slice to control->view. False when there is no slice left.
- */
+/* Copies the sessions of the next slice to control->view. False if no slice is left. */
 static bool walk_sessions(struct job *job, struct gateway *gateway, size_t *count)
 {
     struct control *control = job->client->control;
@@ -181,7 +176,7 @@ void job_begin_mappings(struct request *request)
     job_begin(request, &kind);
 }
 
-/* ---- forwards: first how many sessions each has, then the list ---- */
+/* ---- forwards: counts the sessions of each, then lists them ---- */
 
 static void count_forwards(struct job *job, const struct session_view *view, size_t count)
 {
@@ -198,8 +193,8 @@ static void count_forwards(struct job *job, const struct session_view *view, siz
 }
 
 /*
- * The list is one line, which is written in pieces: it may be much longer than what waits for a
- * client at once.
+ * The list is one line, but it is written in pieces, because it may be much longer than
+ * OUTPUT_MARK.
  */
 static void begin_list(struct job *job)
 {
@@ -261,8 +256,8 @@ void job_begin_forwards(struct request *request)
 /* ---- kill ---- */
 
 /*
- * Of the sessions in `slots`, found under an earlier hold of the lock, ends those that are still
- * the same.
+ * Ends the sessions with these slots and ids, and returns their number. A slot may have another
+ * session by now, because the lock was released after they were found.
  */
 static uint64_t kill_slots(struct gateway *gateway, const uint32_t *slots, const uint64_t *ids,
                            size_t count)
@@ -301,7 +296,7 @@ static bool step_kill(struct job *job, struct gateway *gateway)
     return false;
 }
 
-/* Also when the client has left halfway: what was ended is ended. */
+/* Also if the client has closed the connection before the end: some sessions have ended. */
 static void end_kill(struct job *job)
 {
     char who[PEER_TEXT_MAX];
@@ -319,5 +314,5 @@ void job_begin_kill(struct request *request, const struct filter *filter, const 
         return;
     job->filter = *filter;
     snprintf(job->described, sizeof(job->described), "%s", described);
-    gateway_fold_offloaded(request->gateway); /* what is ended ends with all that is known of it */
+    gateway_fold_offloaded(request->gateway); /* so that the last event has all counters */
 }

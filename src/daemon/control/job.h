@@ -6,14 +6,16 @@
 
 #include "method.h"
 
-/* Begin a job for the request; filters are copied. */
+#define JOB_DESCRIBED_MAX 512 /* bytes of a filter in the log, with the final NUL */
+
+/* Begin a job for the request; the filter is copied. */
 void job_begin_sessions(struct request *request, const struct filter *filter);
 void job_begin_mappings(struct request *request);
 void job_begin_forwards(struct request *request);
 void job_begin_kill(struct request *request, const struct filter *filter, const char *described);
-/* One slice; ends and frees the job when it is done. */
+/* Works on one slice; frees the job when it is done. */
 void job_step(struct client *client, struct gateway *gateway);
-/* Frees it, done or not. NULL is fine. */
+/* Frees the job, done or not. NULL is allowed. */
 void job_end(struct job *job);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * json.c - what the control socket shows, as JSON
+ * json.c - values of the translator as JSON
  *
- * Field names are a contract: doc/control-protocol.md lists them.
+ * The names of the members are an interface: doc/control-protocol.md lists them.
  */
 #include "json.h"
 

@@ -1,5 +1,5 @@
 /*
- * json.h - what the control socket shows, as JSON
+ * json.h - values of the translator as JSON
  */
 #ifndef PORTREEVE_CONTROL_JSON_H
 #define PORTREEVE_CONTROL_JSON_H
@@ -8,9 +8,9 @@
 
 #include <jansson.h>
 
-/* All return new references, NULL without memory. */
+/* All return new references, or NULL if there is not enough memory. */
 
-json_t *json_text(const char *text); /* what is not printable becomes '?' */
+json_t *json_text(const char *text); /* unprintable characters become '?' */
 json_t *json_address(const struct address *address);
 json_t *json_prefixes(const struct prefix *prefixes, size_t count);
 json_t *json_port_range(const struct port_range *range); /* "8000-8099" or "2222" */

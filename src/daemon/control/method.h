@@ -1,5 +1,5 @@
 /*
- * method.h - what a method is, and a request as a method gets it
+ * method.h - a method of the control socket, and a request as the method gets it
  */
 #ifndef PORTREEVE_CONTROL_METHOD_H
 #define PORTREEVE_CONTROL_METHOD_H
@@ -12,7 +12,7 @@ struct request {
     struct gateway *gateway;
     const struct method *method;
     json_t *id;     /* borrowed */
-    json_t *params; /* an object of the method's parameters; borrowed */
+    json_t *params; /* an object with parameters of the method; borrowed */
 };
 
 enum parameter_type {
@@ -30,8 +30,8 @@ struct parameter {
 
 struct method {
     const char *name;
-    bool changes;                                /* for root only, and logged */
-    struct parameter parameters[PARAMETERS_MAX]; /* up to the first without a name */
+    bool changes;                                /* only for root, and logged */
+    struct parameter parameters[PARAMETERS_MAX]; /* ends with one without a name */
     void (*run)(struct request *request);
 };
 

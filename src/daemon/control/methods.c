@@ -1,8 +1,8 @@
 /*
- * methods.c - what a client may ask for
+ * methods.c - the methods of the control socket
  *
- * Every method that changes something leaves a line in the log that says who did what: it is the
- * audit trail.
+ * Each method that changes something writes a line to the log: who did what. This is the audit
+ * trail.
  */
 #include "methods.h"
 
@@ -18,15 +18,13 @@
 #include <string.h>
 #include <time.h>
 
-#define FILTER_TEXT_MAX 512 /* of a filter in the log */
-
-/* NULL for a parameter that is not given. */
+/* NULL: the parameter is not given. */
 static const char *text_parameter(const struct request *request, const char *name)
 {
     return json_string_value(json_object_get(request->params, name));
 }
 
-/* Fills `filter` from the parameter of that name. False after a refusal. */
+/* Fills `filter` from the parameter of this name. False if the request was refused. */
 static bool filter_parameter(struct request *request, struct filter *filter)
 {
     struct error error = {0};
@@ -37,7 +35,7 @@ static bool filter_parameter(struct request *request, struct filter *filter)
     json_array_foreach(json_object_get(request->params, "filter"), index, word)
     {
         if (!filter_add(filter, json_string_value(word), &error)) {
-            answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL, "%s",
+            answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL, "%s",
                            error.text);
             return false;
         }
@@ -45,28 +43,29 @@ static bool filter_parameter(struct request *request, struct filter *filter)
     return true;
 }
 
-/* ---- changes: errors collected, the log told ---- */
+/* ---- refused changes ---- */
 
 static void collect(void *context, const char *message)
 {
     json_array_append_new(context, json_text(message));
 }
 
-/* Refuses with the collected lines; the sentence is the first one, and says when there are more. */
-static void refuse_change(struct request *request, const char *what, json_t *errors)
+/* Refuses with the collected errors. The message is the first one and the number of the others. */
+static void refuse_change(struct request *request, json_t *errors)
 {
     const char *first = json_string_value(json_array_get(errors, 0));
     size_t count = json_array_size(errors);
     char who[PEER_TEXT_MAX];
 
     if (first == NULL)
-        first = "the reason is not known";
-    log_notice("%s: %s refused: %s", peer_describe(&request->client->peer, who), what, first);
+        first = "unknown reason";
+    log_notice("%s: %s refused: %s", peer_describe(&request->client->peer, who),
+               request->method->name, first);
     if (count > 1)
-        answer_refusal(request->output, request->id, ANSWER_REFUSED, errors, "%s (and %zu more)",
-                       first, count - 1);
+        answer_refusal(request->output, request->id, CONTROL_ERROR_REFUSED, errors,
+                       "%s (and %zu more)", first, count - 1);
     else
-        answer_refusal(request->output, request->id, ANSWER_REFUSED, errors, "%s", first);
+        answer_refusal(request->output, request->id, CONTROL_ERROR_REFUSED, errors, "%s", first);
 }
 
 /* ---- the methods ---- */
@@ -103,8 +102,8 @@ static void run_events(struct request *request)
 }
 
 /*
- * The filter's words in one line, cut where it gets long. They have passed filter_add, so they are
- * printable.
+ * The words of the filter in one line, cut to `size` bytes. They are printable, because filter_add
+ * has accepted them.
  */
 static void describe_filter(const struct request *request, char *buffer, size_t size)
 {
@@ -123,14 +122,14 @@ static void describe_filter(const struct request *request, char *buffer, size_t 
 static void run_kill(struct request *request)
 {
     bool all = json_is_true(json_object_get(request->params, "all"));
-    char described[FILTER_TEXT_MAX];
+    char described[JOB_DESCRIBED_MAX];
     struct filter filter;
 
     if (!filter_parameter(request, &filter))
         return;
     if (all == (filter.count > 0)) {
         answer_refusal(
-            request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+            request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
             all ? "expected a 'filter' or \"all\": true, not both"
                 : "expected a 'filter' with at least one word; \"all\": true ends every session");
         return;
@@ -146,7 +145,7 @@ static void run_reload(struct request *request)
     char who[PEER_TEXT_MAX];
 
     if (!gateway_reload(request->gateway, collect, errors, &ended)) {
-        refuse_change(request, "reload", errors);
+        refuse_change(request, errors);
         return;
     }
     json_decref(errors);
@@ -156,7 +155,10 @@ static void run_reload(struct request *request)
                   json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
 }
 
-/* "2h" from now, as the configuration would write that time. False after a refusal. */
+/*
+ * The parameter `expires`, or `for` ("2h") as a time from now, as the configuration writes it.
+ * NULL: never. False if the request was refused.
+ */
 static bool expiry_parameter(struct request *request, char buffer[TIME_TEXT_MAX],
                              const char **expires)
 {
@@ -167,12 +169,12 @@ static bool expiry_parameter(struct request *request, char buffer[TIME_TEXT_MAX]
     if (duration == NULL)
         return true;
     if (*expires != NULL) {
-        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+        answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                        "expected 'for' or 'expires', not both");
         return false;
     }
     if (!text_parse_duration(duration, &seconds)) {
-        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+        answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                        "for = %.64s: expected a duration, as in 30m, 2h or 1d12h", duration);
         return false;
     }
@@ -195,14 +197,15 @@ static void run_forward_add(struct request *request)
         return;
     errors = json_array();
     if (!gateway_add_forward(request->gateway, &text, collect, errors)) {
-        refuse_change(request, "forward.add", errors);
+        refuse_change(request, errors);
         return;
     }
     json_decref(errors);
     log_notice("%s: forward '%s' added: listen %s, to %s, allow %s, owner %s, note %s, expires %s",
                peer_describe(&request->client->peer, who), text.name, text.listen, text.to,
-               text.allow ? text.allow : "anyone", text.owner ? text.owner : "none",
-               text.note ? text.note : "none", text.expires ? text.expires : "never");
+               text.allow != NULL ? text.allow : "anyone", text.owner != NULL ? text.owner : "none",
+               text.note != NULL ? text.note : "none",
+               text.expires != NULL ? text.expires : "never");
     answer_result(request->output, request->id,
                   json_pack("{s:s,s:s?}", "name", text.name, "expires", text.expires));
 }
@@ -215,13 +218,13 @@ static void run_forward_remove(struct request *request)
     char who[PEER_TEXT_MAX];
 
     if (name == NULL) {
-        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+        answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                        "expected 'name', the forward to remove");
         return;
     }
     errors = json_array();
     if (!gateway_remove_forward(request->gateway, name, collect, errors, &ended)) {
-        refuse_change(request, "forward.remove", errors);
+        refuse_change(request, errors);
         return;
     }
     json_decref(errors);
@@ -253,11 +256,22 @@ static const struct method methods[] = {
     {"reload", true, {{0}}, run_reload},
 };
 
+#define METHOD_COUNT (sizeof(methods) / sizeof(methods[0]))
+
 const struct method *methods_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+    for (size_t i = 0; i < METHOD_COUNT; i++) {
         if (strcmp(methods[i].name, name) == 0)
             return &methods[i];
     }
     return NULL;
+}
+
+const char *methods_list(char buffer[WORDS_TEXT_MAX])
+{
+    const char *names[METHOD_COUNT];
+
+    for (size_t i = 0; i < METHOD_COUNT; i++)
+        names[i] = methods[i].name;
+    return words_list(names, METHOD_COUNT, buffer);
 }

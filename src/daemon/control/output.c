@@ -1,15 +1,19 @@
 /*
  * output.c - bytes that wait for a client
  *
- * They are kept in one block that grows. Who makes them asks output_has_room first, so it grows
- * past the mark by one answer or one slice at most.
+ * They are kept in one block that grows. Callers ask output_has_room before they write an answer or
+ * a slice, so the block exceeds OUTPUT_MARK by at most one of them.
  */
 #include "output.h"
+
+#include "portreeve/control_protocol.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#define CAPACITY_MIN 4096
 
 bool output_has_room(const struct output *output)
 {
@@ -21,10 +25,10 @@ bool output_is_empty(const struct output *output)
     return output->start == output->used;
 }
 
-/* Room for `length` more bytes; what was sent makes way first. */
+/* Makes room for `length` more bytes; bytes that were sent are removed first. */
 static bool reserve(struct output *output, size_t length)
 {
-    size_t wanted = output->capacity > 0 ? output->capacity : 4096;
+    size_t wanted = output->capacity > 0 ? output->capacity : CAPACITY_MIN;
     char *grown;
 
     if (output->start > 0 && output->capacity - output->used < length) {
@@ -64,10 +68,10 @@ static int write_piece(const char *bytes, size_t length, void *output)
 
 void output_write_json(struct output *output, const json_t *json)
 {
-    /* An id may be a bare string or number; milliseconds need no more digits. */
-    if (json == NULL ||
-        json_dump_callback(json, write_piece, output,
-                           JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)) < 0)
+    /* JSON_ENCODE_ANY: an id is a string or a number. */
+    if (json == NULL || json_dump_callback(json, write_piece, output,
+                                           JSON_COMPACT | JSON_ENCODE_ANY |
+                                               JSON_REAL_PRECISION(CONTROL_DIGITS)) < 0)
         output->broken = true;
 }
 
@@ -94,7 +98,7 @@ bool output_send(struct output *output, int socket)
     if (!output_is_empty(output))
         return true;
     output->start = output->used = 0;
-    if (output->capacity > 2 * OUTPUT_MARK) /* one answer was that long; the next hardly will be */
+    if (output->capacity > 2 * OUTPUT_MARK) /* such a long answer is rare */
         output_free(output);
     return true;
 }

@@ -1,11 +1,13 @@
 /*
- * peer.c - who is at the other end of a connection
+ * peer.c - the user at the other end of a connection
  */
 #include "peer.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define GROUPS_MAX 64 /* more groups need an allocation */
 
 bool peer_is_root(const struct peer *peer)
 {
@@ -19,15 +21,15 @@ const char *peer_describe(const struct peer *peer, char buffer[PEER_TEXT_MAX])
     return buffer;
 }
 
-/* True when one of the peer's supplementary groups, as they were when it connected, is `gid`. */
+/* True if `gid` was one of the peer's supplementary groups when it connected. */
 static bool has_supplementary_group(int socket, gid_t gid)
 {
-    gid_t some[64], *groups = some, *many = NULL;
+    gid_t some[GROUPS_MAX], *groups = some, *many = NULL;
     socklen_t size = sizeof(some);
     bool found = false;
     int result = getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &size);
 
-    if (result < 0 && errno == ERANGE) { /* the kernel has put the size it needs into `size` */
+    if (result < 0 && errno == ERANGE) { /* the kernel has set `size` to the size it needs */
         groups = many = malloc(size);
         result = many == NULL ? -1 : getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &size);
     }

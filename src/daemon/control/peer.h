@@ -1,5 +1,5 @@
 /*
- * peer.h - who is at the other end of a connection
+ * peer.h - the user at the other end of a connection
  */
 #ifndef PORTREEVE_CONTROL_PEER_H
 #define PORTREEVE_CONTROL_PEER_H
@@ -10,19 +10,19 @@
 #define PEER_TEXT_MAX 64
 
 struct peer {
-    struct ucred credentials; /* as they were when it connected */
+    struct ucred credentials; /* at the time when it connected */
     bool may_look;
 };
 
-/* Who looks besides root; a NULL group: nobody. 0, or -errno. */
+/* `group`: its members may look; NULL: only root may. Returns 0, or -errno. */
 int peer_read(struct peer *peer, int socket, const gid_t *group);
 
 /* Only root may change anything. */
 bool peer_is_root(const struct peer *peer);
 
 /*
- * "user 0 (process 4711)", for the log; the process is 0 when it lives in a pid namespace that ours
- * does not see.
+ * "user 0 (process 4711)", for the log. The process is 0 if it is in a pid namespace that this
+ * process cannot see.
  */
 const char *peer_describe(const struct peer *peer, char buffer[PEER_TEXT_MAX]);
 

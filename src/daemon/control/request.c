@@ -1,15 +1,16 @@
 /*
- * request.c - one line of a client: JSON-RPC's rules, parameters, permission
+ * request.c - one line of a client: the rules of JSON-RPC, parameters, permission
  */
 #include "request.h"
 
 #include "answer.h"
 #include "methods.h"
+#include "words.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define QUOTE "%.64s" /* enough of a client's text to recognize it by */
+#define QUOTE "%.64s" /* the beginning of a client's text */
 
 /* ---- parameters ---- */
 
@@ -22,19 +23,18 @@ static const struct parameter *find_parameter(const struct method *method, const
     return NULL;
 }
 
-/* "filter, all"; "none" for a method without parameters. */
-static const char *list_parameters(const struct method *method, char *buffer, size_t size)
+/* "filter or all"; "none" for a method without parameters. */
+static const char *list_parameters(const struct method *method, char buffer[WORDS_TEXT_MAX])
 {
-    size_t used = 0;
+    const char *names[PARAMETERS_MAX];
+    size_t count = 0;
 
-    snprintf(buffer, size, "none");
-    for (size_t i = 0; i < PARAMETERS_MAX && method->parameters[i].name != NULL && used < size; i++)
-        used += (size_t)snprintf(buffer + used, size - used, "%s%s", i > 0 ? ", " : "",
-                                 method->parameters[i].name);
-    return buffer;
+    for (; count < PARAMETERS_MAX && method->parameters[count].name != NULL; count++)
+        names[count] = method->parameters[count].name;
+    return words_list(names, count, buffer);
 }
 
-/* NULL when the value is of the type; otherwise what was expected. */
+/* What was expected; NULL if the value is of the type. */
 static const char *wrong_type(enum parameter_type type, const json_t *value)
 {
     const json_t *word;
@@ -55,13 +55,13 @@ static const char *wrong_type(enum parameter_type type, const json_t *value)
         }
         return NULL;
     }
-    return "something else";
+    return "another type";
 }
 
 static bool check_params(struct request *request)
 {
     const char *name, *expected;
-    char known[128];
+    char known[WORDS_TEXT_MAX];
     json_t *value;
 
     json_object_foreach(request->params, name, value)
@@ -69,14 +69,14 @@ static bool check_params(struct request *request)
         const struct parameter *parameter = find_parameter(request->method, name);
 
         if (parameter == NULL) {
-            answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+            answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                            "%s has no parameter '" QUOTE "'; expected: %s", request->method->name,
-                           name, list_parameters(request->method, known, sizeof(known)));
+                           name, list_parameters(request->method, known));
             return false;
         }
         expected = wrong_type(parameter->type, value);
         if (expected != NULL) {
-            answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+            answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                            "parameter '%s': expected %s", name, expected);
             return false;
         }
@@ -91,13 +91,12 @@ static bool check_may_look(struct client *client, json_t *id)
     if (client->peer.may_look)
         return true;
     if (client->control->group[0] == '\0')
-        answer_refusal(&client->output, id, ANSWER_NOT_PERMITTED, NULL,
+        answer_refusal(&client->output, id, CONTROL_ERROR_PERMISSION, NULL,
                        "not permitted: only root may use this socket");
     else
-        answer_refusal(&client->output, id, ANSWER_NOT_PERMITTED, NULL,
-                       "not permitted: user %u is not in group '%s', whose members may look; only "
-                       "root may change "
-                       "anything",
+        answer_refusal(&client->output, id, CONTROL_ERROR_PERMISSION, NULL,
+                       "not permitted: user %u is not in group '%s'; members of this group may "
+                       "look, only root may change anything",
                        (unsigned)client->peer.credentials.uid, client->control->group);
     return false;
 }
@@ -106,35 +105,33 @@ static bool check_may_change(struct request *request)
 {
     if (!request->method->changes || peer_is_root(&request->client->peer))
         return true;
-    answer_refusal(request->output, request->id, ANSWER_NOT_PERMITTED, NULL,
-                   "not permitted: %s is for root; user %u may only look", request->method->name,
-                   (unsigned)request->client->peer.credentials.uid);
+    answer_refusal(request->output, request->id, CONTROL_ERROR_PERMISSION, NULL,
+                   "not permitted: only root may use %s; user %u may only look",
+                   request->method->name, (unsigned)request->client->peer.credentials.uid);
     return false;
 }
 
 /* ---- one line ---- */
 
-/* The method is known to be a string, the id to be good. */
+/* `envelope` has a valid id, and its method is a string. */
 static void dispatch(struct request *request, const json_t *envelope)
 {
     const char *name = json_string_value(json_object_get(envelope, "method"));
     json_t *params = json_object_get(envelope, "params"), *none = NULL;
+    char known[WORDS_TEXT_MAX];
 
     if (!check_may_look(request->client, request->id))
         return;
     request->method = methods_find(name);
     if (request->method == NULL) {
-        answer_refusal(request->output, request->id, ANSWER_UNKNOWN_METHOD, NULL,
-                       "there is no method '" QUOTE
-                       "'; expected status, sessions, mappings, forwards, forward.add, "
-                       "forward.remove, events, kill or reload",
-                       name);
+        answer_refusal(request->output, request->id, CONTROL_ERROR_METHOD, NULL,
+                       "unknown method '" QUOTE "'; expected %s", name, methods_list(known));
         return;
     }
     if (!check_may_change(request))
         return;
     if (params != NULL && !json_is_object(params)) {
-        answer_refusal(request->output, request->id, ANSWER_INVALID_PARAMS, NULL,
+        answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                        "'params' must be an object of named parameters");
         return;
     }
@@ -146,21 +143,19 @@ static void dispatch(struct request *request, const json_t *envelope)
     json_decref(none);
 }
 
-/*
- * NULL when the envelope is what JSON-RPC 2.0 wants a request to be; otherwise what was expected.
- */
+/* What was expected; NULL if the envelope is a request of JSON-RPC 2.0. */
 static const char *wrong_envelope(const json_t *envelope)
 {
     const char *version = json_string_value(json_object_get(envelope, "jsonrpc"));
     const json_t *id = json_object_get(envelope, "id");
 
     if (json_is_array(envelope))
-        return "batches are not supported: expected one request, an object, in a line";
+        return "batches are not supported: expected one request (an object) per line";
     if (!json_is_object(envelope))
         return "expected a request: an object with jsonrpc, id, method and params";
     if (version == NULL || strcmp(version, "2.0") != 0)
         return "expected \"jsonrpc\": \"2.0\"";
-    /* A request without id could not be told what came of it, not even that it was refused. */
+    /* Without an id, the client could not find the answer. */
     if (!json_is_integer(id) && !json_is_string(id))
         return "expected an 'id', an integer or a string";
     if (!json_is_string(json_object_get(envelope, "method")))
@@ -188,8 +183,8 @@ void request_serve(struct client *client, struct gateway *gateway, const char *l
         return;
     envelope = json_loadb(line, length, JSON_REJECT_DUPLICATES, &parse_error);
     if (envelope == NULL) {
-        answer_refusal(&client->output, NULL, ANSWER_PARSE_ERROR, NULL,
-                       "not JSON: %s (at byte %d); expected one object in a line", parse_error.text,
+        answer_refusal(&client->output, NULL, CONTROL_ERROR_PARSE, NULL,
+                       "not JSON: %s (at byte %d); expected one object per line", parse_error.text,
                        parse_error.position);
         return;
     }
@@ -198,7 +193,7 @@ void request_serve(struct client *client, struct gateway *gateway, const char *l
         request.id = NULL;
     wrong = wrong_envelope(envelope);
     if (wrong != NULL)
-        answer_refusal(&client->output, request.id, ANSWER_INVALID_REQUEST, NULL, "%s", wrong);
+        answer_refusal(&client->output, request.id, CONTROL_ERROR_REQUEST, NULL, "%s", wrong);
     else
         dispatch(&request, envelope);
     json_decref(envelope);

@@ -6,7 +6,7 @@
 
 #include "server.h"
 
-/* Serves one line; it has no newline and is not NUL-terminated. */
+/* Serves one line, which has no newline and no final NUL. */
 void request_serve(struct client *client, struct gateway *gateway, const char *line, size_t length);
 
 #endif

@@ -31,7 +31,7 @@ static json_t *json_sessions(const struct gateway_status *status)
                      (json_int_t)status->nat.counters.adopted, "closed", closed);
 }
 
-/* Counting a pool's ports takes microseconds, so each share gets a hold of the lock of its own. */
+/* Counting the ports of a pool takes microseconds, so the lock is released between shares. */
 static json_t *json_pool(struct gateway *gateway, uint16_t share)
 {
     uint32_t used[PROTOCOL_COUNT], size[PROTOCOL_COUNT];
@@ -85,7 +85,7 @@ static json_t *json_traffic(const struct gateway_status *status)
                      (json_int_t)status->nat.counters.unchanged);
 }
 
-/* Every reason is there, so that scripts see zeros. */
+/* Every reason is listed, so that scripts see zeros. */
 static json_t *json_drops(const struct gateway_status *status)
 {
     json_t *drops = json_object();

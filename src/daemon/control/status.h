@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-/* A new reference, NULL without memory. */
+/* A new reference, or NULL if there is not enough memory. */
 json_t *status_json(struct gateway *gateway);
 
 #endif

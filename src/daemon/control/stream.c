@@ -1,9 +1,9 @@
 /*
- * stream.c - the lines of streams that go by the million: sessions and events, written and not
- * built as a tree first
+ * stream.c - sessions and events as lines
  *
- * Field names are a contract: doc/control-protocol.md lists them. Nothing here needs escaping:
- * names are letters, digits and a few marks (config_name_is_good).
+ * There may be millions of them, so they are written directly, without a tree of jansson's. The
+ * names of the members are an interface: doc/control-protocol.md lists them. Nothing needs escapes:
+ * names consist of letters, digits and a few marks (config_name_is_good).
  */
 #include "stream.h"
 
@@ -35,8 +35,7 @@ static void add(struct line *line, const char *format, ...)
     length =
         vsnprintf(line->text + line->length, sizeof(line->text) - line->length, format, arguments);
     va_end(arguments);
-    if (length > 0 &&
-        (size_t)length < sizeof(line->text) - line->length) /* which always is the case */
+    if (length > 0 && (size_t)length < sizeof(line->text) - line->length) /* always true */
         line->length += (size_t)length;
 }
 
@@ -95,7 +94,7 @@ void stream_session(struct output *output, const struct session_view *session)
 {
     struct line line;
 
-    line.length = 0; /* the rest need not be cleared */
+    line.length = 0; /* the text needs no initial value */
     add(&line, "{\"jsonrpc\":\"2.0\",\"method\":\"session\",\"params\":");
     add_session(&line, session);
     add(&line, "}\n");
@@ -105,7 +104,8 @@ void stream_session(struct output *output, const struct session_view *session)
 static void add_time(struct line *line, int64_t milliseconds)
 {
     char text[TIME_TEXT_MAX];
-    size_t whole = strlen(text_format_time(milliseconds / 1000, text)) - 1; /* without the Z */
+    size_t whole =
+        strlen(text_format_time(milliseconds / 1000, text)) - 1; /* without the final Z */
 
     add(line, "\"%.*s.%03dZ\"", (int)whole, text, (int)(milliseconds % 1000));
 }
@@ -116,7 +116,7 @@ void stream_event(struct output *output, const struct event *event, uint64_t now
     int64_t age = now > event->time ? (int64_t)(now - event->time) : 0;
     struct line line;
 
-    line.length = 0; /* the rest need not be cleared */
+    line.length = 0; /* the text needs no initial value */
     add(&line, "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{\"type\":\"%s\",\"time\":",
         event_type_name(event->type));
     add_time(&line, now_epoch_ms - age);

@@ -10,8 +10,8 @@
 void stream_session(struct output *output, const struct session_view *session);
 
 /*
- * The core's clock does not go back but knows no dates: both clocks are read now, and the event's
- * age leads back.
+ * The time of an event is on the clock of the core, which has no date. So the caller reads both
+ * clocks now, in milliseconds, and the date is computed from the age of the event.
  */
 void stream_event(struct output *output, const struct event *event, uint64_t now,
                   int64_t now_epoch_ms);
