@@ -35,16 +35,17 @@ static void check_against(struct reading *reading, const struct policy *policy,
     const struct forward *other = policy_find_conflict(policy, forward);
 
     if (policy_find_forward(policy, forward->name) != NULL)
-        config_problem(reading, 0, "name = %s: there is a forward of this name; expected another",
+        config_problem(reading, 0,
+                       "name = %s: a forward with this name already exists; expected another name",
                        forward->name);
     if (other && other->listen.first == other->listen.last)
         config_problem(reading, 0,
-                       "listen: port %u is already that of the forward '%s'; expected a free one",
+                       "listen: port %u is already used by the forward '%s'; expected a free port",
                        other->listen.first, other->name);
     else if (other)
         config_problem(
             reading, 0,
-            "listen: ports %u-%u are already those of the forward '%s'; expected free ones",
+            "listen: ports %u-%u are already used by the forward '%s'; expected free ports",
             other->listen.first, other->listen.last, other->name);
 }
 
@@ -56,13 +57,13 @@ bool config_add_forward(struct policy *policy, const struct forward_text *text, 
     bool added = false;
 
     if (!section) {
-        report(context, "out of memory");
+        report(context, "not enough memory");
         return false;
     }
     if (!text->name || !config_name_is_good(text->name))
         config_problem(&reading, 0,
-                       "name = %.200s: expected at most %d letters, digits, '.', '_' and '-', a "
-                       "letter or digit first",
+                       "name = %.200s: expected at most %d letters, digits, '.', '_' and '-', "
+                       "starting with a letter or digit",
                        text->name ? text->name : "", POLICY_NAME_MAX - 1);
     else
         strcpy(section->forward.name, text->name);
@@ -75,7 +76,8 @@ bool config_add_forward(struct policy *policy, const struct forward_text *text, 
     if (!reading.failed) {
         added = policy_add_forward(policy, &section->forward);
         if (!added)
-            config_problem(&reading, 0, "no room for another forward");
+            config_problem(&reading, 0, "there are too many forwards; expected at most %d",
+                           POLICY_FORWARDS_MAX);
     }
     config_tell(&reading, report, NULL, context);
     config_section_free(section);

@@ -50,12 +50,12 @@ static void check_missing(struct reading *reading)
         }
     }
     if (counts[SECTION_GATEWAY] == 0)
-        config_problem(reading, 0, "[gateway]: this section is missing; expected it, with %s",
+        config_problem(reading, 0, "[gateway]: this section is missing; expected [gateway] with %s",
                        section_kinds[SECTION_GATEWAY].keys[GATEWAY_EXTERNAL].expected);
     if (counts[SECTION_SHARE] + counts[SECTION_FORWARD] == 0)
-        config_problem(
-            reading, 0,
-            "there is nothing to do; expected at least one [share NAME] or [forward NAME] section");
+        config_problem(reading, 0,
+                       "there is no share and no forward; expected at least one [share NAME] or "
+                       "[forward NAME] section");
 }
 
 static void check_limits(struct reading *reading, const struct section *section)
@@ -67,10 +67,9 @@ static void check_limits(struct reading *reading, const struct section *section)
     if (section->key_line[LIMIT_PER_HOST] == 0)
         limits->sessions_per_host = limits->sessions; /* the default follows a small table */
     else if (has(section, LIMIT_PER_HOST))
-        config_conflict(
-            reading, section, LIMIT_PER_HOST, NULL,
-            "%u is more than all sessions; expected at most %u, the value of 'sessions'",
-            limits->sessions_per_host, limits->sessions);
+        config_conflict(reading, section, LIMIT_PER_HOST, NULL,
+                        "%u is more than the value of 'sessions'; expected at most %u",
+                        limits->sessions_per_host, limits->sessions);
 }
 
 static void check_queues(struct reading *reading, const struct section *section)
@@ -80,10 +79,10 @@ static void check_queues(struct reading *reading, const struct section *section)
 
     if (config->queue + workers > UINT16_MAX + 1u && !section->bad)
         config_conflict(reading, section, PERFORMANCE_QUEUE, NULL,
-                        "each worker has a queue, and from %u on there are not %u numbers%s; "
-                        "expected at most %u",
+                        "each worker needs a queue number, and from %u on there are too few for %u "
+                        "workers%s; expected at most %u",
                         config->queue, workers,
-                        config->workers ? "" : " (workers = auto may take so many)",
+                        config->workers ? "" : " (workers = auto may start this many)",
                         UINT16_MAX + 1u - workers);
 }
 
@@ -129,10 +128,11 @@ static void check_sources(struct reading *reading)
     for (size_t i = 1; i < count; i++) {
         if (memcmp(&sources[i].prefix, &sources[i - 1].prefix, sizeof(sources[i].prefix)) != 0)
             continue;
-        config_problem(
-            reading, sources[i].line, "%s source = %s: this is already a source of %s at line %u",
-            config_title(sources[i].section, title), text_format_prefix(&sources[i].prefix, text),
-            config_title(sources[i - 1].section, first), sources[i - 1].line);
+        config_problem(reading, sources[i].line,
+                       "%s source = %s: this prefix is already in the source of %s at line %u",
+                       config_title(sources[i].section, title),
+                       text_format_prefix(&sources[i].prefix, text),
+                       config_title(sources[i - 1].section, first), sources[i - 1].line);
     }
     free(sources);
 }
@@ -150,11 +150,12 @@ static void check_external_addresses(struct reading *reading)
             for (size_t e = 0; e < config->external_address_count; e++) {
                 if (!prefix_contains(&share->share.source[i], &config->external_address[e]))
                     continue;
-                config_problem(
-                    reading, share->source_line[i],
-                    "%s source = %s: holds the external address %s; expected inside networks only",
-                    config_title(share, title), text_format_prefix(&share->share.source[i], prefix),
-                    text_format_address(&config->external_address[e], address));
+                config_problem(reading, share->source_line[i],
+                               "%s source = %s: contains the external address %s; expected "
+                               "internal networks only",
+                               config_title(share, title),
+                               text_format_prefix(&share->share.source[i], prefix),
+                               text_format_address(&config->external_address[e], address));
             }
         }
     }
@@ -210,15 +211,14 @@ static void check_pools(struct reading *reading)
                 !port_sets_meet(&earlier_set, &later_set))
                 continue;
             config_conflict(reading, later, SHARE_PORTS, NULL,
-                            "some but not all ports are also those of %s at line %u; expected the "
-                            "same ports%s or "
-                            "quite others",
+                            "these ports overlap the pool of %s at line "
+                            "%u; expected exactly the same ports%s or no port in common",
                             config_title(earlier, title),
                             earlier->key_line[SHARE_PORTS] ? earlier->key_line[SHARE_PORTS]
                                                            : earlier->line,
                             later->key_line[SHARE_PORTS] && earlier->key_line[SHARE_PORTS]
                                 ? ""
-                                : " (49152-65535 if not said)");
+                                : " (default: 49152-65535)");
         }
     }
 }
@@ -235,7 +235,7 @@ void config_check_target(struct reading *reading, const struct section *section)
     if (last > UINT16_MAX)
         config_conflict(
             reading, section, FORWARD_TO, text_format_endpoint(&forward->target[0], text),
-            "%u ports from there on would end at %u; expected the last one to be at most 65535",
+            "%u ports from this one on would end at %u; expected the last one to be at most 65535",
             forward->listen.last - forward->listen.first + 1u, last);
 }
 
@@ -246,10 +246,10 @@ static void check_target_is_inside(struct reading *reading, const struct section
 
     for (size_t i = 0; i < config->external_address_count; i++) {
         if (address_equal(&config->external_address[i], &section->forward.target[0].address))
-            config_conflict(
-                reading, section, FORWARD_TO,
-                text_format_endpoint(&section->forward.target[0], text),
-                "this is an external address of the gateway; expected a host behind it");
+            config_conflict(reading, section, FORWARD_TO,
+                            text_format_endpoint(&section->forward.target[0], text),
+                            "this is an external address of the gateway; expected the address of "
+                            "an internal host");
     }
 }
 
@@ -264,7 +264,7 @@ static void say_taken(struct reading *reading, const struct section *section,
     char title[TITLE_MAX];
 
     config_conflict(reading, section, FORWARD_LISTEN, NULL,
-                    "port %u/%s is already that of %s at line %u; expected a free one", port,
+                    "port %u/%s is already used by %s at line %u; expected a free port", port,
                     protocol_table[protocol].name, config_title(other, title),
                     other->key_line[FORWARD_LISTEN]);
 }
@@ -333,10 +333,10 @@ static void check_pools_are_left(struct reading *reading, const struct listeners
                    (!(set.words[port / 64] >> (port % 64) & 1) || listeners->owner[p][port]))
                 port++;
             if (port == PORT_COUNT)
-                config_conflict(
-                    reading, share, SHARE_PORTS, NULL,
-                    "every %s port is a forward's; expected some that are left for this share",
-                    protocol_table[p].name);
+                config_conflict(reading, share, SHARE_PORTS, NULL,
+                                "every %s port is used by a forward; expected at least one free "
+                                "port for this share",
+                                protocol_table[p].name);
         }
     }
 }

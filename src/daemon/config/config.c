@@ -36,7 +36,7 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
     *config = defaults;
     config->policy = policy_new();
     if (!config->policy) {
-        report(context, "out of memory");
+        report(context, "not enough memory");
         return false;
     }
     config_read_lines(&reading);

@@ -27,12 +27,12 @@ static enum outcome take_service(struct reading *reading, const char *value, con
         if (own == 0)
             return config_refuse(
                 reading, value,
-                "'%s' is not a %s service in /etc/services; expected one, or a port", service,
-                protocol->name);
+                "'%s' is not a %s service in /etc/services; expected a service name or a port",
+                service, protocol->name);
         if (first != NULL && own != port)
-            return config_refuse(reading, value,
-                                 "'%s' is port %u of %s and %u of %s; expected one port", service,
-                                 port, first->name, own, protocol->name);
+            return config_refuse(
+                reading, value, "'%s' is port %u for %s and port %u for %s; expected a port number",
+                service, port, first->name, own, protocol->name);
         first = protocol;
         port = own;
     }
@@ -56,11 +56,8 @@ static enum outcome take_listen(struct reading *reading, struct section *section
     memcpy(ports, value, length);
     ports[length] = '\0';
     if (!text_parse_protocols(slash + 1, &forward->protocols))
-        return config_refuse(
-            reading, value,
-            "'%s' is no protocol that ports are forwarded of; expected tcp, udp or "
-            "tcp+udp",
-            slash + 1);
+        return config_refuse(reading, value,
+                             "'%s' cannot be forwarded; expected tcp, udp or tcp+udp", slash + 1);
     if (ports[strspn(ports, "0123456789-")] == '\0')
         return config_take_ports(reading, value, ports, &forward->listen);
     return take_service(reading, value, ports, forward);
@@ -139,19 +136,19 @@ static enum outcome take_expires(struct reading *reading, struct section *sectio
     section->expired = expires <= reading->now;
     section->forward.expires = expires;
     if (section->expired && !reading->path)
-        return config_refuse(reading, value, "this time is over; expected one to come");
+        return config_refuse(reading, value,
+                             "this time is in the past; expected a time in the future");
     if (section->expired)
         config_warning(reading, reading->line,
-                       "%s expires = %s: this time is over; the forward is left out",
+                       "%s expires = %s: this time is in the past; the forward is not used",
                        config_title(section, title), value);
     return VALUE_TAKEN;
 }
 
 const struct key forward_keys[FORWARD_KEYS] = {
-    [FORWARD_LISTEN] =
-        {"listen", KEY_REQUIRED, take_listen,
-         "a port, a range or a service, and the protocol, as in 2222/tcp, 8000-8099/udp or "
-         "domain/tcp+udp"},
+    [FORWARD_LISTEN] = {"listen", KEY_REQUIRED, take_listen,
+                        "a port, a range or a service name, and the protocol, as in 2222/tcp, "
+                        "8000-8099/udp or domain/tcp+udp"},
     [FORWARD_TO] = {"to", KEY_REQUIRED, take_to, "an IPv4 address and a port, as in 10.0.0.22:22"},
     [FORWARD_ALLOW] = {"allow", KEY_LIST, take_allow,
                        "IPv4 prefixes, as in 198.51.100.0/24, 203.0.113.7"},

@@ -58,7 +58,7 @@ static enum outcome take_external_address(struct reading *reading, struct sectio
     for (size_t i = 0; i < config->external_address_count; i++) {
         if (address_equal(&config->external_address[i], &address))
             return config_refuse(reading, value,
-                                 "this address is already listed; expected it once");
+                                 "this address is already listed; expected it only once");
     }
     if (config->external_address_count == CONFIG_EXTERNAL_ADDRESSES_MAX)
         return config_refuse(reading, value, "expected at most %d addresses",
@@ -117,11 +117,11 @@ static enum outcome take_source(struct reading *reading, struct section *section
     if (prefix.length == 96)
         return config_refuse(
             reading, value,
-            "this is every address, the outside included; expected the networks of the inside");
+            "this is every address, not only the internal ones; expected the internal networks");
     if (address_to_ipv4(&prefix.address) >> 28 >= 14 ||
         address_to_ipv4(&prefix.address) >> 24 == 127)
         return config_refuse(reading, value,
-                             "no host sends from there; expected the networks of the inside");
+                             "no host sends from such an address; expected the internal networks");
     if (!config_append(reading, &section->source_line, &line_count, sizeof(reading->line),
                        &reading->line) ||
         !config_append(reading, &section->share.source, &section->share.source_count,
@@ -236,8 +236,7 @@ static enum outcome take_exempt(struct reading *reading, struct section *section
     if (prefix.length == 96)
         return config_refuse(reading, value,
                              "this is every address, and nothing would be translated; expected the "
-                             "destinations that are "
-                             "reached without translation");
+                             "destinations that are reached without translation");
     if (!config_append(reading, &share->exempt, &share->exempt_count, sizeof(prefix), &prefix))
         return VALUE_REFUSED;
     return VALUE_TAKEN;
@@ -270,7 +269,7 @@ static enum outcome take_duration(struct reading *reading, const char *value, ui
     if (!text_parse_duration(value, out) || *out > LONGEST_TIMEOUT)
         return VALUE_WRONG;
     if (*out < floor)
-        config_warning(reading, reading->line, "%s %s = %s: %s asks for at least %s",
+        config_warning(reading, reading->line, "%s %s = %s: the minimum of %s is %s",
                        config_title(reading->section, title), reading->key->name, value,
                        requirement, text_format_duration(floor, floor_text));
     return VALUE_TAKEN;
@@ -395,7 +394,7 @@ static enum outcome take_mappings_per_host(struct reading *reading, struct secti
 static const struct key limit_keys[] = {
     [LIMIT_SESSIONS] = {"sessions", 0, take_sessions, "a number from 1024 to 16777216"},
     [LIMIT_PER_HOST] = {"sessions-per-host", 0, take_sessions_per_host,
-                        "a number from 1 to that of 'sessions'"},
+                        "a number from 1 to the value of 'sessions'"},
     [LIMIT_NEW_PER_HOST] = {"new-sessions-per-host", 0, take_new_sessions_per_host,
                             "off or a number from 1 to 1000000"},
     [LIMIT_MAPPINGS] = {"mappings-per-host", 0, take_mappings_per_host,
@@ -526,7 +525,8 @@ static enum outcome take_target(struct reading *reading, struct section *section
 
 static const struct key control_keys[] = {
     {"socket", 0, take_socket, "an absolute path, as in /run/portreeve/control.sock"},
-    {"group", KEY_MAY_BE_EMPTY, take_group, "the name of a group, or nothing for root alone"},
+    {"group", KEY_MAY_BE_EMPTY, take_group,
+     "the name of a group, or nothing (then only root may use the socket)"},
 };
 
 static const struct key state_keys[] = {

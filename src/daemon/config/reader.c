@@ -87,11 +87,10 @@ static void unknown_section(struct reading *reading, const char *header, const c
         config_problem(reading, reading->line, "%s: unknown section; did you mean '%s'?", header,
                        meant);
     else
-        config_problem(
-            reading, reading->line,
-            "%s: unknown section; expected gateway, share NAME, forward NAME, timeouts, limits, "
-            "performance, control, state or log",
-            header);
+        config_problem(reading, reading->line,
+                       "%s: unknown section; expected gateway, share NAME, forward NAME, timeouts, "
+                       "limits, performance, control, state or log",
+                       header);
 }
 
 /*
@@ -105,25 +104,25 @@ static void name_section(struct reading *reading, struct section *section, const
 
     section->ignored = true;
     if (kind->named && *name == '\0') {
-        config_problem(reading, reading->line, "%s: has no name; expected one, as in [%s lab]",
-                       header, kind->name);
+        config_problem(reading, reading->line,
+                       "%s: the name is missing; expected a name, as in [%s lab]", header,
+                       kind->name);
     } else if (!kind->named && *name != '\0') {
-        config_problem(reading, reading->line, "%s: this section has no name; expected [%s]",
+        config_problem(reading, reading->line, "%s: this section takes no name; expected [%s]",
                        header, kind->name);
     } else if (kind->named && !config_name_is_good(name)) {
-        config_problem(
-            reading, reading->line,
-            "%s: '%s' is not a good name; expected at most %d letters, digits, '.', '_' and '-', a "
-            "letter or digit first",
-            header, name, POLICY_NAME_MAX - 1);
+        config_problem(reading, reading->line,
+                       "%s: '%s' is not a valid name; expected at most %d letters, digits, '.', "
+                       "'_' and '-', starting with a letter or digit",
+                       header, name, POLICY_NAME_MAX - 1);
     } else {
         strcpy(section->name, name);
         first = find_duplicate(reading, section);
         section->ignored = first != NULL;
         if (first)
             config_problem(reading, reading->line,
-                           "%s: this section is already at line %u; expected it once", header,
-                           first->line);
+                           "%s: this section already exists at line %u; expected it only once",
+                           header, first->line);
     }
 }
 
@@ -231,7 +230,7 @@ static void begin_key(struct reading *reading, const char *name, const char *val
     }
     reading->key = &kind->keys[index];
     if (reading->section->key_line[index] != 0) {
-        config_refuse(reading, value, "this key is already set at line %u; expected it once",
+        config_refuse(reading, value, "this key is already set at line %u; expected it only once",
                       reading->section->key_line[index]);
         return;
     }
@@ -340,8 +339,8 @@ static void close_list(struct reading *reading)
 
     if (reading->list_open && reading->key)
         config_problem(reading, reading->list_line,
-                       "%s %s: the list ends in a comma; expected another item, here or on the "
-                       "next line, indented",
+                       "%s %s: the list ends with a comma; expected another item, on this line or "
+                       "(indented) on the next one",
                        config_title(reading->section, title), reading->key->name);
     reading->list_open = false;
 }
@@ -356,9 +355,8 @@ static bool is_for_inih(struct reading *reading, const char *text, size_t limit)
 
     if (strlen(text) > limit) {
         config_problem(reading, reading->line,
-                       "the line has %zu bytes without its comment; expected at most %zu (a list "
-                       "may go on, indented, "
-                       "on the line after a comma)",
+                       "the line has %zu bytes without its comment; expected at most %zu (after a "
+                       "comma, a list may continue on the next line, indented)",
                        strlen(text), limit);
         reading->list_open = reading->continuing && ends_in_comma(text);
         return false;
@@ -370,8 +368,10 @@ static bool is_for_inih(struct reading *reading, const char *text, size_t limit)
         return false;
     }
     if (!reading->section_seen)
-        config_problem(reading, reading->line,
-                       "%s: this line is in no section; expected one above it, as [gateway]", text);
+        config_problem(
+            reading, reading->line,
+            "%s: this line belongs to no section; expected a section above it, such as [gateway]",
+            text);
     return reading->section_seen;
 }
 
@@ -426,7 +426,7 @@ static char *next_line(char *buffer, int size, void *stream)
             reading->stop = true;
         } else if (kind == RAW_TOO_LONG && !is_comment(line)) {
             config_problem(reading, reading->line,
-                           "the line is far too long; expected at most %zu bytes", limit);
+                           "the line is too long; expected at most %zu bytes", limit);
         } else if (kind == RAW_LINE && digest(reading, line, limit)) {
             if (*line == '[')
                 strcpy(buffer, "[section]"); /* ends the value above, for inih; the real name may be

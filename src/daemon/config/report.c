@@ -158,7 +158,7 @@ void config_tell(struct reading *reading, config_report *report, config_report *
         free(diagnostic->text);
     }
     if (reading->no_memory)
-        report(context, "out of memory");
+        report(context, "not enough memory");
     free(reading->diagnostics);
     reading->diagnostics = NULL;
     reading->diagnostic_count = reading->diagnostic_capacity = 0;

@@ -44,11 +44,10 @@ enum outcome config_not_an_address(struct reading *reading, const char *value, c
 {
     if (!looks_like_name(text))
         return VALUE_WRONG;
-    return config_refuse(
-        reading, value,
-        "'%s' is not an address; names are not looked up, because what they mean changes; expected "
-        "an IPv4 address",
-        text);
+    return config_refuse(reading, value,
+                         "'%s' is not an address; host names are not looked up, because their "
+                         "addresses may change; expected an IPv4 address",
+                         text);
 }
 
 static enum outcome only_ipv4(struct reading *reading, const char *value)
@@ -79,7 +78,8 @@ static enum outcome corrected_prefix(struct reading *reading, const char *value)
     prefix.address = address_from_ipv4(address_to_ipv4(&prefix.address) &
                                        (bits == 0 ? 0 : UINT32_MAX << (32 - bits)));
     return config_refuse(
-        reading, value, "the address has bits behind the first %u; expected %s, or %s for one host",
+        reading, value,
+        "the address has bits set after the first %u; expected %s, or %s for one host",
         (unsigned)bits, text_format_prefix(&prefix, prefix_text), address_text);
 }
 
@@ -104,15 +104,16 @@ enum outcome config_take_host(struct reading *reading, const char *value,
     if (!address_is_ipv4(address))
         return only_ipv4(reading, value);
     if (ipv4 >> 24 == 0)
-        return config_refuse(reading, value, "0.0.0.0/8 is no address of a host; expected one");
+        return config_refuse(reading, value,
+                             "no host has an address in 0.0.0.0/8; expected the address of a host");
     if (ipv4 >> 24 == 127)
-        return config_refuse(
-            reading, value,
-            "a loopback address stays in its host; expected an address on a network");
+        return config_refuse(reading, value,
+                             "a loopback address cannot be reached from another host; expected the "
+                             "address of a host on a network");
     if (ipv4 >> 28 >= 14)
         return config_refuse(
             reading, value,
-            "a multicast, reserved or broadcast address is not one host's; expected one");
+            "this is a multicast, reserved or broadcast address; expected the address of a host");
     return VALUE_TAKEN;
 }
 
@@ -142,7 +143,7 @@ enum outcome config_take_ports(struct reading *reading, const char *value, const
         return VALUE_WRONG;
     if (first > last)
         return config_refuse(reading, value,
-                             "the range runs backwards; expected the lower port first, %llu-%llu",
+                             "the range is reversed; expected the lower port first, %llu-%llu",
                              (unsigned long long)last, (unsigned long long)first);
     return config_refuse(reading, value, "expected ports from 1 to 65535");
 }
@@ -182,7 +183,7 @@ static void say_expected(struct reading *reading, const char *value)
     const char *hint = "";
 
     if (strstr(value, " #") || strstr(value, "\t#"))
-        hint = " (a comment behind a value begins with ';', not with '#')";
+        hint = " (a comment after a value begins with ';', not with '#')";
     else if (*value == '"' || *value == '\'')
         hint = " (without quotes)";
     config_refuse(reading, value, "expected %s%s", reading->key->expected, hint);
