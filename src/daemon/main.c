@@ -47,14 +47,14 @@ static const char usage[] =
     "\n"
     "The NAT and port-forwarding daemon; runs in the foreground.\n"
     "\n"
-    "  -c, --config FILE  the forwarding table (default " DEFAULT_CONFIG ")\n"
-    "  -t, --test         check the configuration, say what is wrong with it, and exit\n"
+    "  -c, --config FILE  the configuration file (default " DEFAULT_CONFIG ")\n"
+    "  -t, --test         check the configuration, show every error, and exit\n"
     "  -d, --debug        log at level debug, to stderr\n"
-    "  -h, --help         this text\n"
-    "  -V, --version      the version\n"
+    "  -h, --help         show this help\n"
+    "  -V, --version      show the version\n"
     "\n"
-    "SIGHUP reloads the configuration; SIGTERM and SIGINT remove the rules and end.\n"
-    "Exit status: 0 fine, 1 failed, 2 wrong usage. See portreeved(8), portreeve.conf(5).\n";
+    "SIGHUP reloads the configuration; SIGTERM and SIGINT remove the rules and stop the daemon.\n"
+    "Exit status: 0 success, 1 failed, 2 wrong usage. See portreeved(8), portreeve.conf(5).\n";
 
 /* Returns -1 to go on, or the exit code. */
 static int parse_options(int argc, char **argv, struct options *options)
@@ -114,7 +114,7 @@ static int check_config(const struct options *options)
 
     if (!config_load(options->config_path, &config, print_line, print_warning, NULL))
         return EXIT_FAILED;
-    printf("%s is fine: %zu shares, %zu forwards\n", options->config_path,
+    printf("%s has no errors (shares: %zu, forwards: %zu)\n", options->config_path,
            policy_share_count(config.policy), policy_forward_count(config.policy));
     config_free(&config);
     return EXIT_OK;
@@ -143,15 +143,15 @@ static int open_loop(struct daemon *daemon, struct error *error)
     signal(SIGPIPE, SIG_IGN);
     daemon->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (daemon->signals < 0)
-        return fail(error, "make a signalfd");
+        return fail(error, "create a signalfd");
     daemon->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (daemon->timer < 0)
-        return fail(error, "make a timerfd");
+        return fail(error, "create a timerfd");
     if (timerfd_settime(daemon->timer, 0, &every_second, NULL) < 0)
         return fail(error, "set its timer");
     daemon->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (daemon->epoll < 0)
-        return fail(error, "make an epoll");
+        return fail(error, "create an epoll instance");
     return 0;
 }
 
@@ -167,8 +167,8 @@ static int open_control(struct daemon *daemon, const struct config *config, stru
     if (result == -ENOENT && strcmp(config->control_group, DEFAULT_GROUP) == 0) {
         *error = (struct error){0};
         log_info("there is no group '" DEFAULT_GROUP
-                 "': only root may use the control socket (groupadd --system " DEFAULT_GROUP
-                 " to let its members look)");
+                 "': only root may use the control socket (create the group with groupadd "
+                 "--system " DEFAULT_GROUP ", then its members may look)");
         result = control_open(&daemon->control, config->control_socket, "", error);
     }
     return result;
@@ -228,7 +228,7 @@ static void reload(struct daemon *daemon)
     if (gateway_reload(daemon->gateway, report_error, NULL, &ended))
         log_notice("configuration reloaded; %u sessions ended", ended);
     else
-        log_error("reload refused: the running configuration stays as it is");
+        log_error("reload refused: the running configuration has not changed");
     notify_send("READY=1");
 }
 

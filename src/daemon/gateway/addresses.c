@@ -41,13 +41,13 @@ static size_t choose_addresses(struct gateway *gateway, struct address *found, s
             continue;
         }
         error_set(&gateway->address_problem,
-                  "%s on %s is inside a share's source: it is not used as an external address",
+                  "%s on %s is in the source of a share: it is not used as an external address",
                   text_format_address(&found[i], text), gateway->config.external);
         gateway->has_address_problem = true;
     }
     if (chosen == 0 && !gateway->has_address_problem) {
         error_set(&gateway->address_problem,
-                  "%s has no %s address: nothing can be translated until it gets one",
+                  "%s has no %s address: no packet can be translated until it gets one",
                   gateway->config.external,
                   gateway->config.external_address_count > 0 ? "configured external"
                                                              : "global IPv4");
@@ -121,7 +121,7 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
         log_info("external address %s on %s", text_format_address(&found[i], text),
                  gateway->config.external);
     if (ended > 0)
-        log_notice("%u sessions ended: their external address has gone", ended);
+        log_notice("%u sessions ended: their external address no longer exists", ended);
     return gateway->ruleset == NULL ? 0
                                     : gateway_write_rules(gateway, gateway->active, false, error);
 }

@@ -89,7 +89,7 @@ static void adopt_sessions(struct gateway *gateway)
         return;
     adopted = nat_adopt(gateway->nat, gateway_now(), &refused);
     gateway_offload_recall(gateway);
-    log_notice("%u sessions of the last run go on, %u have ended", adopted, refused);
+    log_notice("%u sessions of the previous run continue, %u have ended", adopted, refused);
 }
 
 /*
@@ -149,7 +149,7 @@ static int install_rules(struct gateway *gateway, struct error *error)
         result = gateway_write_rules(gateway, gateway->active, true, error);
     gateway->rules_installed = result == 0;
     if (result == 0)
-        log_info("rules installed with the %s expression, defragmentation by %s",
+        log_info("rules installed: queueing with %s, defragmentation with %s",
                  ruleset_queue_expression(gateway->ruleset),
                  ruleset_defrag_expression(gateway->ruleset));
     return result;
@@ -176,14 +176,12 @@ static int start_offload(struct gateway *gateway, struct error *error)
     if (ruleset_has_offload(gateway->ruleset))
         return gateway_offload_open(&gateway->offload, gateway, gateway->offload_sessions, error);
     if (gateway->config.offload == OFFLOAD_AUTO) {
-        log_info("this kernel cannot rewrite sessions by itself (it has no counters in sets, which "
-                 "Linux 5.7 brought): every "
-                 "packet takes the queue");
+        log_info("offload is off: this kernel has no counters in nf_tables sets (Linux 5.7 or "
+                 "later has them); every packet goes through the queue");
         return 0;
     }
-    error_set(error, "[performance] offload = on: this kernel cannot do it (it has no counters in "
-                     "sets, which Linux 5.7 brought); "
-                     "expected auto or off");
+    error_set(error, "[performance] offload = on: this kernel has no counters in nf_tables sets "
+                     "(Linux 5.7 or later has them); expected auto or off");
     return -EOPNOTSUPP;
 }
 
@@ -205,7 +203,7 @@ static int lock_namespace(struct gateway *gateway, struct error *error)
         return 0;
     result = -errno;
     if (result == -EADDRINUSE)
-        error_set(error, "another portreeved runs in this network namespace");
+        error_set(error, "another portreeved already runs in this network namespace");
     else
         error_set(error, "cannot %s the socket that locks this network namespace: %s",
                   gateway->namespace_lock < 0 ? "open" : "bind", strerror(-result));

@@ -100,7 +100,7 @@ static int open_orders(struct gateway *gateway, struct error *error)
     gateway->orders = eventfd(0, EFD_CLOEXEC);
     if (gateway->orders >= 0)
         return 0;
-    error_set(error, "offload: cannot make an eventfd: %s", strerror(errno));
+    error_set(error, "offload: cannot create an eventfd: %s", strerror(errno));
     return -errno;
 }
 

@@ -49,12 +49,11 @@ static bool carry_runtime(const struct policy *active, struct policy *next, cons
             continue;
         conflict = policy_find_conflict(next, forward);
         if (conflict != NULL || policy_find_forward(next, forward->name) != NULL) {
-            report_format(
-                report, context,
-                "forward '%s' conflicts with forward '%s', which was added at run time: remove "
-                "that one first "
-                "(portreeve forward remove %s)",
-                conflict != NULL ? conflict->name : forward->name, forward->name, forward->name);
+            report_format(report, context,
+                          "forward '%s' conflicts with the run-time forward '%s': remove that one "
+                          "first (portreeve forward remove %s)",
+                          conflict != NULL ? conflict->name : forward->name, forward->name,
+                          forward->name);
             fine = false;
         } else if (!policy_add_forward(next, forward)) {
             report(context, "not enough memory for the forwards");
@@ -74,7 +73,7 @@ static void exclude_local_sockets(struct policy *policy)
     struct error error = {0};
 
     if (host_ports_in_use(exclude_port, policy, &error) < 0)
-        log_warning("the pool may meet ports of the gateway's own sockets: %s", error.text);
+        log_warning("the pool may overlap ports of the gateway's own sockets: %s", error.text);
 }
 
 static bool is_external(const struct gateway *gateway, const struct address *address)
@@ -94,11 +93,10 @@ static bool targets_external(const struct gateway *gateway, const struct policy 
 
     for (size_t i = 0; forward != NULL && i < forward->target_count; i++) {
         if (is_external(gateway, &forward->target[i].address)) {
-            report_format(
-                report, context,
-                "forward '%s' delivers to the gateway's own external address; expected an "
-                "internal host's",
-                name);
+            report_format(report, context,
+                          "forward '%s' leads to the gateway's own external address; expected the "
+                          "address of an internal host",
+                          name);
             return true;
         }
     }
@@ -182,7 +180,7 @@ static bool needs_no_restart(const struct config *now, const struct config *next
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         if (settings[i].changed) {
             report_format(report, context,
-                          "%s: %s has changed, which needs a restart, not a reload", path,
+                          "%s: %s has changed; this needs a restart, a reload is not enough", path,
                           settings[i].key);
             fine = false;
         }
@@ -246,8 +244,8 @@ bool gateway_remove_forward(struct gateway *gateway, const char *name, config_re
     }
     if (policy_find_forward(gateway->config.policy, name) != NULL) {
         report_format(report, context,
-                      "forward '%s' is one of the configuration: take it out of %s and reload",
-                      name, gateway->config_path);
+                      "forward '%s' is in the configuration: delete it in %s, then reload", name,
+                      gateway->config_path);
         return false;
     }
     next = gateway_build_policy(gateway, gateway->config.policy, NULL, name, report, context);

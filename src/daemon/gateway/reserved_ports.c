@@ -50,15 +50,15 @@ static void write_note(const char *directory, const struct port_range *ranges, s
     note_path(path, directory);
     file = fopen(path, "we");
     if (file == NULL) {
-        log_warning("cannot write %s: %s; after a crash, reserved ports would stay", path,
-                    strerror(errno));
+        log_warning("cannot write %s: %s; after a crash, the reserved ports would not be released",
+                    path, strerror(errno));
         return;
     }
     for (size_t i = 0; i < count; i++)
         fprintf(file, "%u-%u\n", ranges[i].first, ranges[i].last);
     if (fclose(file) != 0)
-        log_warning("cannot write %s: %s; after a crash, reserved ports would stay", path,
-                    strerror(errno));
+        log_warning("cannot write %s: %s; after a crash, the reserved ports would not be released",
+                    path, strerror(errno));
 }
 
 void reserved_ports_release(const char *directory)

@@ -109,7 +109,7 @@ int runtime_forwards_save(const char *directory, const struct policy *policy, st
     if (list == NULL || json_dump_file(list, temporary, JSON_INDENT(1)) < 0 ||
         chmod(temporary, 0600) < 0 || rename(temporary, path) < 0) {
         result = errno != 0 ? -errno : -EIO;
-        error_set(error, "run-time forwards are not saved to %s: %s", path, strerror(-result));
+        error_set(error, "cannot save the run-time forwards to %s: %s", path, strerror(-result));
     }
     json_decref(list);
     return result;
@@ -117,7 +117,7 @@ int runtime_forwards_save(const char *directory, const struct policy *policy, st
 
 static void warn(void *context, const char *message)
 {
-    log_warning("saved forward '%s' is left out: %s", (const char *)context, message);
+    log_warning("the saved run-time forward '%s' is not used: %s", (const char *)context, message);
 }
 
 static const char *text_of(const json_t *object, const char *key)
@@ -147,7 +147,7 @@ static void load_one(struct policy *saved, const struct policy *configured, cons
         return;
     if (policy_find_forward(configured, name) != NULL ||
         policy_find_conflict(configured, policy_forward(saved, count)) != NULL) {
-        warn(name, "the configuration has taken its name or its port");
+        warn(name, "the configuration now uses its name or its port");
         policy_remove_forward(saved, name);
     }
 }
@@ -165,7 +165,7 @@ struct policy *runtime_forwards_load(const char *directory, const struct policy 
         return saved;
     list = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
     if (!json_is_array(list))
-        log_warning("%s:%d: no saved forwards: %s", path, problem.line,
+        log_warning("%s:%d: cannot read the saved run-time forwards: %s", path, problem.line,
                     list == NULL ? problem.text : "not a list");
     json_array_foreach(list, index, object) load_one(saved, configured, object);
     json_decref(list);

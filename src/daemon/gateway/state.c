@@ -46,7 +46,8 @@ static void read_boot_id(char *out, size_t size)
     ssize_t length = file < 0 ? -1 : read(file, out, size - 1);
 
     if (length < 0)
-        log_warning("cannot read %s: %s; no earlier run's sessions go on", path, strerror(errno));
+        log_warning("cannot read %s: %s; the sessions of an earlier run end", path,
+                    strerror(errno));
     out[length > 0 ? length : 0] = '\0';
     if (file >= 0)
         close(file);
@@ -78,9 +79,9 @@ static int make_directory(const char *directory, struct error *error)
     struct stat status;
 
     if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-        return fail(error, "make", directory);
+        return fail(error, "create", directory);
     if (stat(directory, &status) < 0)
-        return fail(error, "look at", directory);
+        return fail(error, "check", directory);
     if (!S_ISDIR(status.st_mode)) {
         errno = ENOTDIR;
         return fail(error, "use", directory);
@@ -134,12 +135,12 @@ static int size_file(struct state *state, const char *path, struct error *error)
     struct stat status;
 
     if (fstat(state->file, &status) < 0)
-        return fail(error, "look at", path);
+        return fail(error, "check", path);
     if ((size_t)status.st_size != state->length && ftruncate(state->file, 0) < 0)
         return fail(error, "empty", path);
     errno = posix_fallocate(state->file, 0, (off_t)state->length);
     if (errno != 0)
-        return fail(error, "make room in", path);
+        return fail(error, "reserve space in", path);
     state->map = map_aligned(state->file, state->length);
     if (state->map == MAP_FAILED) {
         state->map = NULL;

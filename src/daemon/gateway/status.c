@@ -105,13 +105,13 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
     if (gateway->has_address_problem)
         add_warning(status, "%.250s", gateway->address_problem.text);
     if (!host_forwards())
-        add_warning(status, "the host does not forward IPv4: sysctl net.ipv4.ip_forward=1");
+        add_warning(status, "IP forwarding is off on this host: set sysctl net.ipv4.ip_forward=1");
     if (status->nat.sessions >= status->nat.sessions_max / 5 * 4)
-        add_warning(status, "the table is %u %% full: [limits] sessions",
+        add_warning(status, "the session table is %u %% full: raise [limits] sessions",
                     (unsigned)((uint64_t)status->nat.sessions * 100 / status->nat.sessions_max));
     if (status->nat.offload.refused > 0)
         add_warning(status,
-                    "the kernel has refused to rewrite %llu sessions by itself: their packets take "
+                    "the kernel could not take %llu sessions for offload: their packets go through "
                     "the queue",
                     (unsigned long long)status->nat.offload.refused);
     if (gateway->rules_restored > 0)
@@ -125,7 +125,8 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
             add_warning(status, "queue %u: %s", number, strerror(-status->queue_error[i]));
         else if (status->queue[i].dropped_full + status->queue[i].dropped_user > 0)
             add_warning(
-                status, "the kernel has dropped %llu packets before queue %u could take them",
+                status,
+                "the kernel has dropped %llu packets because queue %u or its socket was full",
                 (unsigned long long)(status->queue[i].dropped_full + status->queue[i].dropped_user),
                 number);
     }

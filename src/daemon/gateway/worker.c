@@ -115,7 +115,7 @@ int worker_open(struct worker **out, struct gateway *gateway, const struct queue
     worker->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (worker->stop < 0) {
         result = -errno;
-        error_set(error, "queue %u: cannot make an eventfd: %s", options->number,
+        error_set(error, "queue %u: cannot create an eventfd: %s", options->number,
                   strerror(-result));
         free(worker);
         return result;
