@@ -152,10 +152,10 @@ static int explain_held(const struct queue *queue, struct error *error)
     uint32_t owner;
 
     if (queue_find_owner(queue->number, &owner, &unused) == 0)
-        error_set(error, "queue %u is held by another program (netlink port id %u)", queue->number,
+        error_set(error, "queue %u is used by another program (netlink port id %u)", queue->number,
                   owner);
     else
-        error_set(error, "queue %u is held by another program", queue->number);
+        error_set(error, "queue %u is used by another program", queue->number);
     return -EBUSY;
 }
 
@@ -185,10 +185,8 @@ static int open_bound(struct queue *queue, uint32_t length, struct error *error)
         return explain_bind(queue, code, error);
     code = configure(queue, length);
     if (code == -EOPNOTSUPP) {
-        error_set(
-            error,
-            "queue %u: this kernel cannot queue packets of segmentation offload (NFQA_CFG_F_GSO)",
-            queue->number);
+        error_set(error, "queue %u: this kernel cannot queue GSO packets (NFQA_CFG_F_GSO)",
+                  queue->number);
         return code;
     }
     if (code == 0)

@@ -203,7 +203,7 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
     int code;
 
     if (options->queue_count == 0 || options->first_queue + options->queue_count > UINT16_MAX + 1) {
-        error_set(error, "queues %u to %u: there are only 65536", options->first_queue,
+        error_set(error, "queues %u to %u: the highest queue number is 65535", options->first_queue,
                   options->first_queue + options->queue_count - 1u);
         return -EINVAL;
     }

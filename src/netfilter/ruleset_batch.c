@@ -264,10 +264,10 @@ static const char *meaning(const struct nlmsghdr *message, int code)
     if (code == -EOPNOTSUPP || code == -EAFNOSUPPORT)
         return "this kernel's nf_tables has no IPv4 (CONFIG_NF_TABLES_IPV4)";
     if (code == -ENOENT && (type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM))
-        return "table ip " RULESET_TABLE " is gone: somebody has removed the rules";
+        return "table ip " RULESET_TABLE " no longer exists: another program has removed the rules";
     if (code == -ENOENT && type == NFT_MSG_NEWRULE)
-        return "this kernel lacks what the rule needs: to queue packets, CONFIG_NFT_QUEUE, or "
-               "CONFIG_NFT_COMPAT and CONFIG_NETFILTER_XT_TARGET_NFQUEUE";
+        return "this kernel lacks a feature that the rule needs; to queue packets: "
+               "CONFIG_NFT_QUEUE, or CONFIG_NFT_COMPAT and CONFIG_NETFILTER_XT_TARGET_NFQUEUE";
     return NULL;
 }
 

@@ -203,7 +203,8 @@ static void put_sources(struct batch *batch, const struct queueing *queueing)
 {
     struct rule rule;
 
-    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: from a shared source to the outside"))
+    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND,
+                    "queue: from the source of a share to the outside"))
         return;
     match_field(&rule, source, SET_SOURCES);
     queue_packet(&rule, queueing, false);
@@ -304,7 +305,7 @@ static void put_defrag(struct batch *batch, enum defrag_method method)
     if (method == DEFRAG_NONE)
         return;
     if (!rule_begin(&rule, batch, RULESET_CHAIN_DEFRAG,
-                    "never reached: its presence turns defragmentation on"))
+                    "never reached: it is here to switch defragmentation on"))
         return;
     if (method == DEFRAG_TPROXY)
         put_tproxy(&rule);
