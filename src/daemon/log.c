@@ -48,7 +48,7 @@ static bool stderr_is_journal(void)
     struct stat status;
     char own[64];
 
-    if (!stream || fstat(STDERR_FILENO, &status) != 0)
+    if (stream == NULL || fstat(STDERR_FILENO, &status) != 0)
         return false;
     snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
     return strcmp(own, stream) == 0;

@@ -1,3 +1,6 @@
+/*
+ * host_ports.c - the ports that the gateway's own sockets use, listed with sock_diag
+ */
 #include "portreeve/host_ports.h"
 
 #include "netlink.h"
@@ -94,10 +97,10 @@ static int take_socket(const struct nlmsghdr *message, void *context)
  */
 static int list_sockets(struct mnl_socket *netlink, uint8_t family, struct listing *listing)
 {
-    char buffer[256] __attribute__((aligned(8))) = {0};
+    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
     struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
     struct inet_diag_req_v2 *request;
-    int code;
+    int result;
 
     message->nlmsg_type = SOCK_DIAG_BY_FAMILY;
     message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
@@ -105,8 +108,8 @@ static int list_sockets(struct mnl_socket *netlink, uint8_t family, struct listi
     request->sdiag_family = family;
     request->sdiag_protocol = listing->protocol;
     request->idiag_states = ALL_BUT_TIMEWAIT;
-    code = netlink_ask(netlink, message, take_socket, listing);
-    return code == -EINTR ? 0 : code;
+    result = netlink_ask(netlink, message, take_socket, listing);
+    return result == -EINTR ? 0 : result;
 }
 
 static int list_all(struct mnl_socket *netlink, struct listing *listing, struct error *error)
@@ -114,22 +117,22 @@ static int list_all(struct mnl_socket *netlink, struct listing *listing, struct 
     static const uint8_t families[] = {AF_INET, AF_INET6};
 
     for (size_t i = 0; i < 2 * PROTOCOL_PORTS_COUNT; i++) {
-        int code;
+        int result;
 
         listing->protocol = protocol_table[i / 2].number;
-        code = list_sockets(netlink, families[i % 2], listing);
+        result = list_sockets(netlink, families[i % 2], listing);
         /*
          * A kernel without IPv6 has no such sockets. Without a diag module for IPv4 it cannot
          * answer.
          */
-        if (code == -ENOENT && families[i % 2] == AF_INET6)
+        if (result == -ENOENT && families[i % 2] == AF_INET6)
             continue;
-        if (code < 0) {
+        if (result < 0) {
             error_set(
                 error, "cannot list the gateway's %s sockets: %s", protocol_name(listing->protocol),
-                code == -ENOENT ? "this kernel has no CONFIG_INET_DIAG or CONFIG_INET_UDP_DIAG"
-                                : strerror(-code));
-            return code;
+                result == -ENOENT ? "this kernel has no CONFIG_INET_DIAG or CONFIG_INET_UDP_DIAG"
+                                  : strerror(-result));
+            return result;
         }
     }
     return 0;
@@ -140,11 +143,11 @@ int host_ports_in_use(void (*each)(void *context, uint8_t protocol, uint16_t por
 {
     struct listing listing = {.each = each, .context = context};
     struct mnl_socket *netlink;
-    int code = netlink_open(&netlink, NETLINK_SOCK_DIAG, 0, "the gateway's sockets", error);
+    int result = netlink_open(&netlink, NETLINK_SOCK_DIAG, 0, "the gateway's sockets", error);
 
-    if (code < 0)
-        return code;
-    code = list_all(netlink, &listing, error);
+    if (result < 0)
+        return result;
+    result = list_all(netlink, &listing, error);
     mnl_socket_close(netlink);
-    return code;
+    return result;
 }

@@ -1,3 +1,6 @@
+/*
+ * netlink.c - a netlink socket: open it, send a request, read the answer
+ */
 #include "netlink.h"
 
 #include <errno.h>
@@ -11,19 +14,19 @@ int netlink_open(struct mnl_socket **socket, int family, unsigned int groups, co
 {
     struct mnl_socket *opened = mnl_socket_open2(family, SOCK_CLOEXEC);
 
-    if (!opened) {
-        int code = errno;
+    if (opened == NULL) {
+        int result = -errno;
 
-        error_set(error, "%s: cannot open a netlink socket: %s%s", purpose, strerror(code),
-                  code == EPROTONOSUPPORT ? " (the kernel lacks this netlink family)" : "");
-        return -code;
+        error_set(error, "%s: cannot open a netlink socket: %s%s", purpose, strerror(-result),
+                  result == -EPROTONOSUPPORT ? " (the kernel lacks this netlink family)" : "");
+        return result;
     }
     if (mnl_socket_bind(opened, groups, MNL_SOCKET_AUTOPID) < 0) {
-        int code = errno;
+        int result = -errno;
 
-        error_set(error, "%s: cannot bind a netlink socket: %s", purpose, strerror(code));
+        error_set(error, "%s: cannot bind a netlink socket: %s", purpose, strerror(-result));
         mnl_socket_close(opened);
-        return -code;
+        return result;
     }
     *socket = opened;
     return 0;

@@ -13,6 +13,15 @@
 /* Holds one datagram of a dump: the kernel fills up to 32 KiB when it is offered that much. */
 #define NETLINK_BUFFER 32768
 
+/* Holds one request: the headers and a few short attributes. */
+#define NETLINK_REQUEST 256
+
+/*
+ * How often a dump that a change has disturbed is requested again. After that the answer is taken
+ * as it is: where something changes all the time, no answer would be undisturbed.
+ */
+#define NETLINK_DUMP_TRIES 5
+
 /*
  * Opens and binds a close-on-exec socket of this netlink family, told of the multicast groups in
  * `groups` (the old bit mask: 1 << (RTNLGRP_x - 1)). Returns 0, or -errno and a sentence that

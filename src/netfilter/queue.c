@@ -1,4 +1,6 @@
 /*
+ * queue.c - one netfilter queue: bind it, receive batches of packets
+ *
  * Theory of operation
  *
  * Receiving: every packet is a netlink message of its own. recvmmsg copies up to QUEUE_BATCH of
@@ -32,17 +34,19 @@
  */
 #define ATTRIBUTES (NFQA_MAX + 1 > 64 ? NFQA_MAX + 1 : 64)
 
+#define PAGE ((size_t)4096) /* bytes */
+
 /*
  * What one waiting packet costs of the socket's buffer (skb->truesize): a packet of an ordinary
  * link lies in a 2 KiB slab with its bookkeeping beside it, a packet of GRO or GSO in 64 KiB of
  * pages.
  */
-#define COST_OF_A_FRAME  ((size_t)4096)
+#define COST_OF_A_FRAME  PAGE
 #define COST_OF_BULK     ((size_t)72 * 1024)
 #define BULK_PACKETS_MIN 256u
 
 struct request {
-    char bytes[256];
+    char bytes[NETLINK_REQUEST];
 };
 
 static struct nlmsghdr *request_begin(const struct queue *queue, struct request *request,
@@ -118,9 +122,9 @@ static void set_options(struct queue *queue)
 
 static int allocate_buffers(struct queue *queue)
 {
-    char *memory = aligned_alloc(4096, (size_t)QUEUE_BATCH * QUEUE_BUFFER);
+    char *memory = aligned_alloc(PAGE, (size_t)QUEUE_BATCH * QUEUE_BUFFER);
 
-    if (!memory)
+    if (memory == NULL)
         return -ENOMEM;
     memset(memory, 0, (size_t)QUEUE_BATCH * QUEUE_BUFFER); /* no page faults later */
     for (size_t i = 0; i < QUEUE_BATCH; i++) {
@@ -159,59 +163,59 @@ static int explain_held(const struct queue *queue, struct error *error)
     return -EBUSY;
 }
 
-static int explain_bind(const struct queue *queue, int code, struct error *error)
+static int explain_bind(const struct queue *queue, int result, struct error *error)
 {
-    if (code == -EBUSY || (code == -EPERM && has_capability(queue)))
+    if (result == -EBUSY || (result == -EPERM && has_capability(queue)))
         return explain_held(queue, error);
-    if (code == -EPERM)
+    if (result == -EPERM)
         error_set(error, "cannot bind queue %u: needs CAP_NET_ADMIN: run as root", queue->number);
-    else if (code == -EINVAL)
+    else if (result == -EINVAL)
         error_set(error, "this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE)");
     else
-        error_set(error, "cannot bind queue %u: %s", queue->number, strerror(-code));
-    return code;
+        error_set(error, "cannot bind queue %u: %s", queue->number, strerror(-result));
+    return result;
 }
 
 static int open_bound(struct queue *queue, uint32_t length, struct error *error)
 {
-    int code = netlink_open(&queue->socket, NETLINK_NETFILTER, 0, "packet queue", error);
+    int result = netlink_open(&queue->socket, NETLINK_NETFILTER, 0, "packet queue", error);
 
-    if (code < 0)
-        return code;
+    if (result < 0)
+        return result;
     set_options(queue);
     size_buffers(queue, length);
-    code = bind_number(queue);
-    if (code < 0)
-        return explain_bind(queue, code, error);
-    code = configure(queue, length);
-    if (code == -EOPNOTSUPP) {
+    result = bind_number(queue);
+    if (result < 0)
+        return explain_bind(queue, result, error);
+    result = configure(queue, length);
+    if (result == -EOPNOTSUPP) {
         error_set(error, "queue %u: this kernel cannot queue GSO packets (NFQA_CFG_F_GSO)",
                   queue->number);
-        return code;
+        return result;
     }
-    if (code == 0)
-        code = start_copying(queue);
-    if (code < 0)
-        error_set(error, "cannot configure queue %u: %s", queue->number, strerror(-code));
-    return code;
+    if (result == 0)
+        result = start_copying(queue);
+    if (result < 0)
+        error_set(error, "cannot configure queue %u: %s", queue->number, strerror(-result));
+    return result;
 }
 
 int queue_open(struct queue **queue, const struct queue_options *options, struct error *error)
 {
     struct queue *opened = calloc(1, sizeof(*opened));
-    int code;
+    int result;
 
-    if (!opened || allocate_buffers(opened) < 0) {
+    if (opened == NULL || allocate_buffers(opened) < 0) {
         error_set(error, "queue %u: not enough memory", options->number);
         free(opened);
         return -ENOMEM;
     }
     opened->number = options->number;
     opened->hairpin_mark = options->hairpin_mark;
-    code = open_bound(opened, options->length, error);
-    if (code < 0) {
+    result = open_bound(opened, options->length, error);
+    if (result < 0) {
         queue_close(opened);
-        return code;
+        return result;
     }
     *queue = opened;
     return 0;
@@ -219,9 +223,9 @@ int queue_open(struct queue **queue, const struct queue_options *options, struct
 
 void queue_close(struct queue *queue)
 {
-    if (!queue)
+    if (queue == NULL)
         return;
-    if (queue->socket)
+    if (queue->socket != NULL)
         mnl_socket_close(queue->socket);
     free(queue->buffers[0].iov_base);
     free(queue);
@@ -234,7 +238,7 @@ int queue_descriptor(const struct queue *queue)
 
 static uint32_t read_u32(const struct nlattr *attribute)
 {
-    return attribute ? ntohl(mnl_attr_get_u32(attribute)) : 0;
+    return attribute != NULL ? ntohl(mnl_attr_get_u32(attribute)) : 0;
 }
 
 static void fill_packet(const struct queue *queue, struct packet *packet,
@@ -243,8 +247,8 @@ static void fill_packet(const struct queue *queue, struct packet *packet,
     const struct nlattr *payload = attributes[NFQA_PAYLOAD];
     uint32_t flags = read_u32(attributes[NFQA_SKB_INFO]);
 
-    packet->data = payload ? mnl_attr_get_payload(payload) : NULL;
-    packet->length = payload ? mnl_attr_get_payload_len(payload) : 0;
+    packet->data = payload != NULL ? mnl_attr_get_payload(payload) : NULL;
+    packet->length = payload != NULL ? mnl_attr_get_payload_len(payload) : 0;
     packet->in_interface = read_u32(attributes[NFQA_IFINDEX_INDEV]);
     packet->out_interface = read_u32(attributes[NFQA_IFINDEX_OUTDEV]);
     packet->transit = mark & queue->hairpin_mark;
@@ -288,7 +292,7 @@ static void take_message(struct queue *queue, const struct nlmsghdr *message, si
      */
     if (!mnl_nlmsg_ok(message, (int)length) || message->nlmsg_type != PACKET_MESSAGE)
         return;
-    if (nfq_nlmsg_parse(message, attributes) < 0 || !attributes[NFQA_PACKET_HDR])
+    if (nfq_nlmsg_parse(message, attributes) < 0 || attributes[NFQA_PACKET_HDR] == NULL)
         return;
     header = mnl_attr_get_payload(attributes[NFQA_PACKET_HDR]);
     if (!read_hook(header, &hook)) {
@@ -306,9 +310,9 @@ static void take_message(struct queue *queue, const struct nlmsghdr *message, si
     queue->count++;
 }
 
-static bool is_transient(int code)
+static bool is_transient(int error_number)
 {
-    return code == EAGAIN || code == EINTR || code == ENOBUFS;
+    return error_number == EAGAIN || error_number == EINTR || error_number == ENOBUFS;
 }
 
 int queue_receive(struct queue *queue, struct packet **packets)

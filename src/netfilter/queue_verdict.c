@@ -1,4 +1,6 @@
 /*
+ * queue_verdict.c - one netfilter queue: send the verdicts of a batch
+ *
  * Verdicts: one message per packet, all of them in one datagram. The kernel takes the messages of a
  * datagram one after the other and goes on at the next multiple of 4 bytes; the payload attribute
  * must say the packet's real length, or the packet would grow: so the padding is a piece of its own
@@ -127,18 +129,19 @@ void queue_pass(struct queue *queue, uint32_t id)
 static int send_range(const struct queue *queue, struct iovec *pieces, size_t first, size_t count)
 {
     size_t half = count / 2;
-    int code, rest;
+    int result, rest;
 
-    code = send_pieces(queue, pieces + first * QUEUE_VERDICT_PIECES, count * QUEUE_VERDICT_PIECES);
-    if (code == 0)
+    result =
+        send_pieces(queue, pieces + first * QUEUE_VERDICT_PIECES, count * QUEUE_VERDICT_PIECES);
+    if (result == 0)
         return 0;
     if (count == 1) {
         (void)send_small(queue, queue->handles[first].id, NF_DROP);
-        return code;
+        return result;
     }
-    code = send_range(queue, pieces, first, half);
+    result = send_range(queue, pieces, first, half);
     rest = send_range(queue, pieces, first + half, count - half);
-    return code ? code : rest;
+    return result ? result : rest;
 }
 
 int queue_reply(struct queue *queue)

@@ -46,7 +46,7 @@ struct batch {
 
 struct batch_failure {
     uint32_t sequence;
-    int code; /* -errno */
+    int result; /* -errno */
 };
 
 /* What the kernel said about a batch: in the batch's order, the first ones if there are many. */
@@ -83,15 +83,26 @@ const struct nlmsghdr *batch_find(const struct batch *batch, uint32_t sequence);
 const char *batch_rule_chain(const struct nlmsghdr *message);
 
 /* Writes a sentence about the first failure: "<doing>: set tcp_ports: ...". */
-void batch_explain(const struct batch *batch, const struct batch_outcome *outcome, int code,
+void batch_explain(const struct batch *batch, const struct batch_outcome *outcome, int result,
                    const char *doing, struct error *error);
+
+/*
+ * nft's numbers for types. The kernel only stores them, for `nft list`, which then shows 192.0.2.1
+ * for an NFT_ADDRESS.
+ */
+enum nft_type {
+    NFT_ADDRESS = 7,
+    NFT_PROTOCOL = 12,
+    NFT_PORT = 13,
+    NFT_ICMP_TYPE = 14,
+};
 
 enum set_id {
     SET_EXTERNAL,
     SET_SOURCES,
     SET_TARGETS,
-    SET_PUBLISHED, /* + enum protocol_index */
-    SET_PROTOCOLS = SET_PUBLISHED + PROTOCOL_PORTS_COUNT,    /* what is translated */
+    SET_PUBLISHED,                                        /* + enum protocol_index */
+    SET_PROTOCOLS = SET_PUBLISHED + PROTOCOL_PORTS_COUNT, /* what is translated */
     SET_ICMP_INBOUND, /* types that are ours to translate when they come from outside */
     SET_ICMP_ERRORS,
     SET_COUNT

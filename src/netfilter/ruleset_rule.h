@@ -10,6 +10,10 @@
 
 #include "ruleset_internal.h"
 
+#include <linux/ip.h>
+#include <linux/udp.h>
+#include <stddef.h>
+
 #define CHAIN_INBOUND  "inbound"
 #define CHAIN_OUTBOUND "outbound"
 #define CHAIN_INSIDE   "inside"
@@ -28,6 +32,15 @@ struct rule {
 struct field {
     uint32_t base, offset, length;
 };
+
+/* Initialisers of a field: a member of the IPv4 header; a port, which TCP and UDP have at the same
+ * place. */
+#define FIELD_OF(base, header, member)                                                             \
+    {                                                                                              \
+        base, offsetof(struct header, member), sizeof(((struct header *)0)->member)                \
+    }
+#define FIELD_OF_IPV4(member) FIELD_OF(NFT_PAYLOAD_NETWORK_HEADER, iphdr, member)
+#define FIELD_OF_PORT(member) FIELD_OF(NFT_PAYLOAD_TRANSPORT_HEADER, udphdr, member)
 
 /* A new rule at the end of its chain; false without memory. rule_end puts it into the batch. */
 bool rule_begin(struct rule *rule, struct batch *batch, const char *chain, const char *comment);

@@ -1,5 +1,5 @@
 /*
- * Table, chains and rules.
+ * ruleset_rules.c - the table, its chains and its rules
  *
  * Every rule has a comment that says what becomes of the packet: nft shows an xt target as nothing,
  * where the plug-ins of iptables are not installed.
@@ -26,9 +26,9 @@
 /* xt_NFQUEUE's revisions differ in what their data means; 3 is from Linux 3.10. */
 #define NFQUEUE_REVISION 3
 
-static const struct field source = {NFT_PAYLOAD_NETWORK_HEADER, 12, 4};
-static const struct field destination = {NFT_PAYLOAD_NETWORK_HEADER, 16, 4};
-static const struct field destination_port = {NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2};
+static const struct field source = FIELD_OF_IPV4(saddr);
+static const struct field destination = FIELD_OF_IPV4(daddr);
+static const struct field destination_port = FIELD_OF_PORT(dest);
 static const struct field icmp_type = {NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1};
 
 static void look_up(struct rule *rule, enum set_id set)
@@ -61,7 +61,7 @@ static void queue_native(struct rule *rule, const struct ruleset_options *option
 {
     struct nftnl_expr *queue = rule_add(rule, "queue");
 
-    if (!queue)
+    if (queue == NULL)
         return;
     nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_NUM, options->first_queue);
     nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_TOTAL, options->queue_count);
@@ -76,7 +76,7 @@ static void queue_target(struct rule *rule, const struct ruleset_options *option
     struct nftnl_expr *target = rule_add(rule, "target");
     struct xt_NFQ_info_v3 *data = calloc(1, size);
 
-    if (!target || !data) {
+    if (target == NULL || data == NULL) {
         rule->batch->failed = true;
         free(data);
         return;
@@ -275,7 +275,7 @@ static void put_tproxy(struct rule *rule)
     const uint16_t port = htons(1);
     struct nftnl_expr *immediate = rule_add(rule, "immediate"), *tproxy = rule_add(rule, "tproxy");
 
-    if (!immediate || !tproxy)
+    if (immediate == NULL || tproxy == NULL)
         return;
     nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_DREG, NFT_REG_1);
     nftnl_expr_set(immediate, NFTNL_EXPR_IMM_DATA, &port, sizeof(port));
@@ -287,7 +287,7 @@ static void put_ct(struct rule *rule)
 {
     struct nftnl_expr *ct = rule_add(rule, "ct");
 
-    if (!ct)
+    if (ct == NULL)
         return;
     nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
     nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_DREG, NFT_REG_1);
@@ -319,7 +319,7 @@ static void put_table_message(struct batch *batch, uint16_t type, uint16_t flags
 {
     struct nftnl_table *table = nftnl_table_alloc();
 
-    if (!table) {
+    if (table == NULL) {
         batch->failed = true;
         return;
     }
@@ -340,7 +340,7 @@ static void put_chain(struct batch *batch, const char *name, int hook, int32_t p
 {
     struct nftnl_chain *chain = nftnl_chain_alloc();
 
-    if (!chain) {
+    if (chain == NULL) {
         batch->failed = true;
         return;
     }

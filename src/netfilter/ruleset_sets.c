@@ -1,5 +1,5 @@
 /*
- * The sets and their elements.
+ * ruleset_sets.c - the sets and their elements
  *
  * In a set of ranges the kernel (nft_set_rbtree) knows only points: one where a range begins, one
  * flagged INTERVAL_END where it is over, which is the first value behind it. A range up to the
@@ -19,17 +19,6 @@
 
 #include <libnftnl/common.h>
 #include <libnftnl/set.h>
-
-/*
- * nft's numbers for types: the kernel keeps them for `nft list`, which shows 192.0.2.1 for
- * NFT_ADDRESS.
- */
-enum nft_type {
-    NFT_ADDRESS = 7,
-    NFT_PROTOCOL = 12,
-    NFT_PORT = 13,
-    NFT_ICMP_TYPE = 14,
-};
 
 static const struct set_kind {
     const char *name;
@@ -53,6 +42,10 @@ static const struct set_kind {
     [SET_ICMP_ERRORS] = {.name = "icmp_errors", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
 };
 
+/* Lengths of a prefix in the 16-byte form: every IPv4 address, and one. */
+#define EVERY_IPV4  96
+#define ONE_ADDRESS 128
+
 /* Ranges per message: 40 bytes each, far below the 64 KiB that the list of elements may have. */
 #define CHUNK 512
 
@@ -69,10 +62,10 @@ struct nftnl_set *set_begin(const char *name)
 {
     struct nftnl_set *set = nftnl_set_alloc();
 
-    if (set && nftnl_set_set_str(set, NFTNL_SET_TABLE, RULESET_TABLE) == 0 &&
+    if (set != NULL && nftnl_set_set_str(set, NFTNL_SET_TABLE, RULESET_TABLE) == 0 &&
         nftnl_set_set_str(set, NFTNL_SET_NAME, name) == 0)
         return set;
-    if (set)
+    if (set != NULL)
         nftnl_set_free(set);
     return NULL;
 }
@@ -81,7 +74,7 @@ static struct nftnl_set *begin_set(struct batch *batch, enum set_id id)
 {
     struct nftnl_set *set = set_begin(kinds[id].name);
 
-    if (!set)
+    if (set == NULL)
         batch->failed = true;
     return set;
 }
@@ -90,7 +83,7 @@ static void create_set(struct batch *batch, enum set_id id)
 {
     struct nftnl_set *set = begin_set(batch, id);
 
-    if (!set)
+    if (set == NULL)
         return;
     nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_IPV4);
     nftnl_set_set_u32(set, NFTNL_SET_ID, (uint32_t)id + 1);
@@ -121,7 +114,7 @@ static void add_element(struct batch *batch, struct nftnl_set *set, uint32_t val
 {
     struct nftnl_set_elem *element = nftnl_set_elem_alloc();
 
-    if (!element) {
+    if (element == NULL) {
         batch->failed = true;
         return;
     }
@@ -150,7 +143,7 @@ static void put_values(struct batch *batch, enum set_id id, const struct range *
     for (size_t start = 0; start < count; start += CHUNK) {
         struct nftnl_set *set = begin_set(batch, id);
 
-        if (!set)
+        if (set == NULL)
             return;
         for (size_t i = start; i < end_of_chunk(start, count); i++)
             add_element(batch, set, ranges[i].first, kinds[id].width, 0);
@@ -174,7 +167,7 @@ static void put_ranges(struct batch *batch, enum set_id id, const struct range *
     for (size_t start = 0; start < count; start += CHUNK) {
         struct nftnl_set *set = begin_set(batch, id);
 
-        if (!set)
+        if (set == NULL)
             return;
         if (start == 0 && ranges[0].first > 0)
             add_element(batch, set, 0, kinds[id].width, NFT_SET_ELEM_INTERVAL_END);
@@ -228,10 +221,11 @@ static int ranges_of_prefixes(struct range *ranges, const struct prefix *prefixe
     for (size_t i = 0; i < count; i++) {
         uint32_t host_bits;
 
-        if (!address_is_ipv4(&prefixes[i].address) || prefixes[i].length < 96 ||
-            prefixes[i].length > 128)
+        if (!address_is_ipv4(&prefixes[i].address) || prefixes[i].length < EVERY_IPV4 ||
+            prefixes[i].length > ONE_ADDRESS)
             return -EINVAL;
-        host_bits = prefixes[i].length == 128 ? 0 : UINT32_MAX >> (prefixes[i].length - 96);
+        host_bits =
+            prefixes[i].length == ONE_ADDRESS ? 0 : UINT32_MAX >> (prefixes[i].length - EVERY_IPV4);
         ranges[i].first = address_to_ipv4(&prefixes[i].address) & ~host_bits;
         ranges[i].last = ranges[i].first | host_bits;
     }
@@ -284,17 +278,17 @@ static int fill(struct batch *batch, const struct ruleset_contents *contents, st
 int sets_fill(struct batch *batch, const struct ruleset_contents *contents, struct error *error)
 {
     struct range *ranges = calloc(largest_count(contents), sizeof(*ranges));
-    int code;
+    int result;
 
-    if (!ranges) {
+    if (ranges == NULL) {
         error_set(error, "nf_tables rules: not enough memory");
         return -ENOMEM;
     }
-    code = fill(batch, contents, ranges);
+    result = fill(batch, contents, ranges);
     free(ranges);
-    if (code < 0)
+    if (result < 0)
         error_set(error, "nf_tables rules: an address that is not IPv4");
-    return code;
+    return result;
 }
 
 /* A request to delete elements that names none empties the set. */
@@ -306,7 +300,7 @@ void sets_flush(struct batch *batch)
         if (kinds[id].fixed)
             continue;
         set = begin_set(batch, (enum set_id)id);
-        if (!set)
+        if (set == NULL)
             return;
         nftnl_set_elems_nlmsg_build_payload(batch_message(batch, NFT_MSG_DELSETELEM, 0), set);
         nftnl_set_free(set);

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PORT_COUNT 65536u
+#define PORT_COUNT    65536u /* port 0 included */
+#define QUEUE_NUMBERS (UINT16_MAX + 1u)
 
 static const struct port_range default_ports = {49152, 65535};
 
@@ -77,13 +78,13 @@ static void check_queues(struct reading *reading, const struct section *section)
     const struct config *config = reading->config;
     unsigned workers = config->workers ? config->workers : CONFIG_WORKERS_MAX;
 
-    if (config->queue + workers > UINT16_MAX + 1u && !section->bad)
+    if (config->queue + workers > QUEUE_NUMBERS && !section->bad)
         config_conflict(reading, section, PERFORMANCE_QUEUE, NULL,
                         "each worker needs a queue number, and from %u on there are too few for %u "
                         "workers%s; expected at most %u",
                         config->queue, workers,
                         config->workers ? "" : " (workers = auto may start this many)",
-                        UINT16_MAX + 1u - workers);
+                        QUEUE_NUMBERS - workers);
 }
 
 /* ---- shares ---- */
@@ -115,7 +116,7 @@ static void check_sources(struct reading *reading)
     char title[TITLE_MAX], first[TITLE_MAX], text[PREFIX_TEXT_MAX];
     size_t count = 0, at = 0;
 
-    while ((share = next_of(reading, SECTION_SHARE, &at))) {
+    while ((share = next_of(reading, SECTION_SHARE, &at)) != NULL) {
         for (size_t i = 0; i < share->share.source_count; i++) {
             struct source source = {share->share.source[i], share, share->source_line[i]};
 
@@ -145,7 +146,7 @@ static void check_external_addresses(struct reading *reading)
     const struct section *share;
     size_t at = 0;
 
-    while ((share = next_of(reading, SECTION_SHARE, &at))) {
+    while ((share = next_of(reading, SECTION_SHARE, &at)) != NULL) {
         for (size_t i = 0; i < share->share.source_count; i++) {
             for (size_t e = 0; e < config->external_address_count; e++) {
                 if (!prefix_contains(&share->share.source[i], &config->external_address[e]))
@@ -197,13 +198,14 @@ static void check_pools(struct reading *reading)
     char title[TITLE_MAX];
     size_t later_at = 0;
 
-    while ((later = next_of(reading, SECTION_SHARE, &later_at))) {
+    while ((later = next_of(reading, SECTION_SHARE, &later_at)) != NULL) {
         size_t earlier_at = 0;
 
         if (later->bad & 1u << SHARE_PORTS)
             continue;
         port_set_of(later, &later_set);
-        while ((earlier = next_of(reading, SECTION_SHARE, &earlier_at)) && earlier != later) {
+        while ((earlier = next_of(reading, SECTION_SHARE, &earlier_at)) != NULL &&
+               earlier != later) {
             if (earlier->bad & 1u << SHARE_PORTS)
                 continue;
             port_set_of(earlier, &earlier_set);
@@ -322,7 +324,7 @@ static void check_pools_are_left(struct reading *reading, const struct listeners
     struct port_set set;
     size_t at = 0;
 
-    while ((share = next_of(reading, SECTION_SHARE, &at))) {
+    while ((share = next_of(reading, SECTION_SHARE, &at)) != NULL) {
         if (share->bad & 1u << SHARE_PORTS)
             continue;
         port_set_of(share, &set);
@@ -345,7 +347,7 @@ static void check_ports(struct reading *reading)
 {
     struct listeners *listeners = calloc(1, sizeof(*listeners));
 
-    if (!listeners) {
+    if (listeners == NULL) {
         reading->failed = reading->no_memory = true;
         return;
     }
@@ -362,7 +364,7 @@ static bool fill_policy(struct reading *reading)
     struct section *section;
     size_t at = 0;
 
-    while ((section = next_of(reading, SECTION_SHARE, &at))) {
+    while ((section = next_of(reading, SECTION_SHARE, &at)) != NULL) {
         struct share share = section->share;
         struct port_range ports = default_ports;
 
@@ -375,7 +377,7 @@ static bool fill_policy(struct reading *reading)
             return false;
     }
     at = 0;
-    while ((section = next_of(reading, SECTION_FORWARD, &at))) {
+    while ((section = next_of(reading, SECTION_FORWARD, &at)) != NULL) {
         memcpy(section->forward.name, section->name, sizeof(section->forward.name));
         if (!section->expired && !policy_add_forward(policy, &section->forward))
             return false;
@@ -388,7 +390,7 @@ static void check_share_count(struct reading *reading)
     const struct section *share;
     size_t count = 0, at = 0;
 
-    while ((share = next_of(reading, SECTION_SHARE, &at))) {
+    while ((share = next_of(reading, SECTION_SHARE, &at)) != NULL) {
         if (++count == POLICY_SHARES_MAX + 1)
             config_problem(reading, share->line, "there are too many shares; expected at most %d",
                            POLICY_SHARES_MAX);
@@ -401,10 +403,10 @@ bool config_check(struct reading *reading)
     size_t at = 0;
 
     check_missing(reading);
-    if ((section = next_of(reading, SECTION_LIMITS, &at)))
+    if ((section = next_of(reading, SECTION_LIMITS, &at)) != NULL)
         check_limits(reading, section);
     at = 0;
-    if ((section = next_of(reading, SECTION_PERFORMANCE, &at)))
+    if ((section = next_of(reading, SECTION_PERFORMANCE, &at)) != NULL)
         check_queues(reading, section);
     check_share_count(reading);
     check_sources(reading);

@@ -35,7 +35,7 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
 
     *config = defaults;
     config->policy = policy_new();
-    if (!config->policy) {
+    if (config->policy == NULL) {
         report(context, "not enough memory");
         return false;
     }
@@ -61,7 +61,7 @@ static FILE *open_file(const char *path, config_report *report, void *context)
     struct reading reading = {.path = path};
     struct stat status;
 
-    if (!stream) {
+    if (stream == NULL) {
         config_problem(&reading, 0, "cannot be read: %s", strerror(errno));
     } else if (fstat(fileno(stream), &status) == 0 && S_ISDIR(status.st_mode)) {
         config_problem(&reading, 0, "is a directory; expected a file");
@@ -78,7 +78,7 @@ bool config_load(const char *path, struct config *config, config_report *report,
     FILE *stream = open_file(path, report, context);
     bool loaded;
 
-    if (!stream)
+    if (stream == NULL)
         return false;
     loaded = config_load_stream(stream, path, time(NULL), config, report, warn, context);
     fclose(stream);

@@ -45,11 +45,11 @@ static enum outcome take_listen(struct reading *reading, struct section *section
     struct forward *forward = &section->forward;
     const char *slash = strchr(value, '/');
     char ports[SERVICE_NAME_MAX];
-    size_t length = slash ? (size_t)(slash - value) : strlen(value);
+    size_t length = slash != NULL ? (size_t)(slash - value) : strlen(value);
 
     if (length == 0 || length >= sizeof(ports))
         return VALUE_WRONG;
-    if (!slash)
+    if (slash == NULL)
         return config_refuse(reading, value,
                              "the protocol is missing; expected %s/tcp, %s/udp or %s/tcp+udp",
                              value, value, value);
@@ -69,7 +69,7 @@ static enum outcome not_an_endpoint(struct reading *reading, const char *value)
     const char *colon = strrchr(value, ':');
     struct address address;
     char host[80];
-    size_t length = colon ? (size_t)(colon - value) : strlen(value);
+    size_t length = colon != NULL ? (size_t)(colon - value) : strlen(value);
 
     if (text_parse_address(value, &address)) {
         if (!address_is_ipv4(&address))
@@ -135,7 +135,7 @@ static enum outcome take_expires(struct reading *reading, struct section *sectio
         return VALUE_WRONG;
     section->expired = expires <= reading->now;
     section->forward.expires = expires;
-    if (section->expired && !reading->path)
+    if (section->expired && reading->path == NULL)
         return config_refuse(reading, value,
                              "this time is in the past; expected a time in the future");
     if (section->expired)

@@ -22,7 +22,7 @@ bool config_name_is_good(const char *name)
     if (length >= POLICY_NAME_MAX || !is_name_letter(name[0]))
         return false;
     for (size_t i = 0; i < length; i++) {
-        if (!is_name_letter(name[i]) && !strchr("._-", name[i]))
+        if (!is_name_letter(name[i]) && strchr("._-", name[i]) == NULL)
             return false;
     }
     return true;
@@ -69,7 +69,7 @@ const char *config_suggest(const char *typed, const char *const *words, size_t c
     for (size_t i = 0; i < count; i++) {
         size_t cost = distance(typed, words[i]);
 
-        if (cost < best_cost || (cost == best_cost && !best)) {
+        if (cost < best_cost || (cost == best_cost && best == NULL)) {
             best = words[i];
             best_cost = cost;
         }

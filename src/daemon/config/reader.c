@@ -44,7 +44,7 @@ static const struct section *find_duplicate(struct reading *reading, struct sect
     void *node = tsearch(section, &reading->section_tree, compare_sections);
     const struct section *found;
 
-    if (!node) {
+    if (node == NULL) {
         reading->failed = reading->no_memory = true;
         return NULL;
     }
@@ -57,16 +57,16 @@ static struct section *add_section(struct reading *reading, const struct section
     struct section *section = config_section_new(kind, reading->line);
     struct section **moved = reading->sections;
 
-    if (section && reading->section_count == reading->section_capacity) {
+    if (section != NULL && reading->section_count == reading->section_capacity) {
         size_t wanted = reading->section_capacity ? reading->section_capacity * 2 : 16;
 
         moved = realloc(reading->sections, wanted * sizeof(struct section *));
-        if (moved) {
+        if (moved != NULL) {
             reading->sections = moved;
             reading->section_capacity = wanted;
         }
     }
-    if (!section || !moved) {
+    if (section == NULL || moved == NULL) {
         free(section);
         reading->failed = reading->no_memory = reading->stop = true;
         return NULL;
@@ -83,7 +83,7 @@ static void unknown_section(struct reading *reading, const char *header, const c
     for (size_t i = 0; i < SECTION_COUNT; i++)
         names[i] = section_kinds[i].name;
     meant = config_suggest(word, names, SECTION_COUNT);
-    if (meant)
+    if (meant != NULL)
         config_problem(reading, reading->line, "%s: unknown section; did you mean '%s'?", header,
                        meant);
     else
@@ -119,7 +119,7 @@ static void name_section(struct reading *reading, struct section *section, const
         strcpy(section->name, name);
         first = find_duplicate(reading, section);
         section->ignored = first != NULL;
-        if (first)
+        if (first != NULL)
             config_problem(reading, reading->line,
                            "%s: this section already exists at line %u; expected it only once",
                            header, first->line);
@@ -148,7 +148,7 @@ static bool read_header(struct reading *reading, const char *line)
                        "%s: expected a section such as [gateway] or [share lab]", line);
         return false;
     }
-    while (end > copy && strchr(" \t", end[-1]))
+    while (end > copy && strchr(" \t", end[-1]) != NULL)
         end--;
     *end = '\0';
     word = skip_blanks(copy);
@@ -161,7 +161,7 @@ static bool read_header(struct reading *reading, const char *line)
         if (strcmp(word, section_kinds[id].name) != 0)
             continue;
         reading->section = add_section(reading, &section_kinds[id]);
-        if (reading->section)
+        if (reading->section != NULL)
             name_section(reading, reading->section, line, name);
         return true;
     }
@@ -196,10 +196,10 @@ static void unknown_key(struct reading *reading, const char *name, const char *v
         strcat(list, names[i]);
     }
     meant = config_suggest(name, names, kind->key_count);
-    if (other)
+    if (other != NULL)
         config_problem(reading, reading->line, "%s %s = %s: unknown key; it belongs in [%s%s]",
                        title, name, value, other->name, other->named ? " NAME" : "");
-    else if (meant)
+    else if (meant != NULL)
         config_problem(reading, reading->line, "%s %s = %s: unknown key; did you mean '%s'?", title,
                        name, value, meant);
     else
@@ -244,14 +244,14 @@ static int handle(void *user, const char *section, const char *name, const char 
     struct reading *reading = user;
 
     (void)section;
-    if (!reading->section)
+    if (reading->section == NULL)
         return 1;
     if (!reading->continuing)
         begin_key(reading, name, value);
     if (!reading->skip_list)
         config_take_value(reading, reading->section,
                           (size_t)(reading->key - reading->section->kind->keys), value);
-    if (!reading->key || (reading->key->flags & KEY_LIST)) {
+    if (reading->key == NULL || (reading->key->flags & KEY_LIST)) {
         reading->list_open = ends_in_comma(value);
         reading->list_line = reading->line;
     }
@@ -302,9 +302,9 @@ static void cut_comment(char *text)
     size_t length = 0, kept = 0;
 
     for (; text[length] != '\0'; length++) {
-        if (text[length] == ';' && length > 0 && strchr(" \t", text[length - 1]))
+        if (text[length] == ';' && length > 0 && strchr(" \t", text[length - 1]) != NULL)
             break;
-        if (!strchr(" \t", text[length]))
+        if (strchr(" \t", text[length]) == NULL)
             kept = length + 1;
     }
     text[kept] = '\0';
@@ -337,7 +337,7 @@ static void close_list(struct reading *reading)
 {
     char title[TITLE_MAX];
 
-    if (reading->list_open && reading->key)
+    if (reading->list_open && reading->key != NULL)
         config_problem(reading, reading->list_line,
                        "%s %s: the list ends with a comma; expected another item, on this line or "
                        "(indented) on the next one",

@@ -20,14 +20,14 @@ static void keep(struct reading *reading, unsigned line, bool warning, char *tex
 
     if (!warning)
         reading->failed = true;
-    if (!text) {
+    if (text == NULL) {
         reading->no_memory = true;
         return;
     }
     if (reading->diagnostic_count == reading->diagnostic_capacity) {
         struct diagnostic *moved = realloc(reading->diagnostics, wanted * sizeof(*moved));
 
-        if (!moved) {
+        if (moved == NULL) {
             reading->no_memory = true;
             free(text);
             return;
@@ -48,7 +48,7 @@ static char *with_place(const struct reading *reading, unsigned line, const char
     char *text = NULL;
     int length;
 
-    if (!reading->path)
+    if (reading->path == NULL)
         length = asprintf(&text, "%s%s", subject, message);
     else if (line == 0)
         length = asprintf(&text, "%s: %s%s", reading->path, subject, message);
@@ -95,13 +95,13 @@ static void write_subject(const struct reading *reading, const struct section *s
 {
     char title[TITLE_MAX] = "";
 
-    if (reading->path && section) {
+    if (reading->path != NULL && section != NULL) {
         config_title(section, title);
         strcat(title, " ");
     }
-    if (value && *value == '\0')
+    if (value != NULL && *value == '\0')
         snprintf(buffer, size, "%s%s =: ", title, key);
-    else if (value)
+    else if (value != NULL)
         snprintf(buffer, size, "%s%s = %." VALUE_MAX "s: ", title, key, value);
     else
         snprintf(buffer, size, "%s%s: ", title, key);
@@ -153,7 +153,7 @@ void config_tell(struct reading *reading, config_report *report, config_report *
 
         if (!diagnostic->warning)
             report(context, diagnostic->text);
-        else if (warn)
+        else if (warn != NULL)
             warn(context, diagnostic->text);
         free(diagnostic->text);
     }

@@ -18,7 +18,7 @@ bool config_append(struct reading *reading, void *array_pointer, size_t *count, 
     if ((*count & (*count - 1)) == 0) {           /* full: room is always a power of two */
         void *moved = realloc(array, (*count ? *count * 2 : 1) * size);
 
-        if (!moved) {
+        if (moved == NULL) {
             reading->failed = reading->no_memory = true;
             return false;
         }
@@ -36,7 +36,7 @@ bool config_append(struct reading *reading, void *array_pointer, size_t *count, 
  */
 static bool looks_like_name(const char *text)
 {
-    return !strpbrk(text, ": \t") &&
+    return strpbrk(text, ": \t") == NULL &&
            strpbrk(text, "ghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ") != NULL;
 }
 
@@ -70,11 +70,11 @@ static enum outcome corrected_prefix(struct reading *reading, const char *value)
     address_text[length] = '\0';
     if (!text_parse_address(address_text, &prefix.address))
         return config_not_an_address(reading, value, address_text);
-    if (strchr(address_text, ':'))
+    if (strchr(address_text, ':') != NULL)
         return only_ipv4(reading, value);
     if (value[length] != '/' || !text_parse_number(value + length + 1, 0, 32, &bits))
         return VALUE_WRONG;
-    prefix.length = (uint8_t)(96 + bits);
+    prefix.length = (uint8_t)(EVERY_IPV4 + bits);
     prefix.address = address_from_ipv4(address_to_ipv4(&prefix.address) &
                                        (bits == 0 ? 0 : UINT32_MAX << (32 - bits)));
     return config_refuse(
@@ -89,7 +89,7 @@ enum outcome config_take_prefix(struct reading *reading, const char *value, stru
 
     if (!text_parse_prefix(value, &prefix))
         return corrected_prefix(reading, value);
-    if (prefix.length < 96 || !address_is_ipv4(&prefix.address))
+    if (prefix.length < EVERY_IPV4 || !address_is_ipv4(&prefix.address))
         return only_ipv4(reading, value);
     *out = prefix;
     return VALUE_TAKEN;
@@ -106,11 +106,11 @@ enum outcome config_take_host(struct reading *reading, const char *value,
     if (ipv4 >> 24 == 0)
         return config_refuse(reading, value,
                              "no host has an address in 0.0.0.0/8; expected the address of a host");
-    if (ipv4 >> 24 == 127)
+    if (ipv4_is_loopback(ipv4))
         return config_refuse(reading, value,
                              "a loopback address cannot be reached from another host; expected the "
                              "address of a host on a network");
-    if (ipv4 >> 28 >= 14)
+    if (ipv4_is_no_unicast(ipv4))
         return config_refuse(
             reading, value,
             "this is a multicast, reserved or broadcast address; expected the address of a host");
@@ -121,7 +121,7 @@ enum outcome config_take_host(struct reading *reading, const char *value,
 static bool read_loose_range(const char *text, uint64_t *first, uint64_t *last)
 {
     const char *dash = strchr(text, '-');
-    size_t length = dash ? (size_t)(dash - text) : strlen(text);
+    size_t length = dash != NULL ? (size_t)(dash - text) : strlen(text);
     char first_text[21]; /* a 64-bit number */
 
     if (length >= sizeof(first_text))
@@ -129,7 +129,7 @@ static bool read_loose_range(const char *text, uint64_t *first, uint64_t *last)
     memcpy(first_text, text, length);
     first_text[length] = '\0';
     return text_parse_number(first_text, 0, UINT64_MAX, first) &&
-           text_parse_number(dash ? dash + 1 : first_text, 0, UINT64_MAX, last);
+           text_parse_number(dash != NULL ? dash + 1 : first_text, 0, UINT64_MAX, last);
 }
 
 enum outcome config_take_ports(struct reading *reading, const char *value, const char *text,
@@ -165,7 +165,7 @@ enum outcome config_take_text(struct reading *reading, const char *value, char *
         return config_refuse(reading, value, "the text has %zu bytes; expected at most %zu",
                              strlen(value), size - 1);
     for (const char *at = value; *at != '\0';) {
-        size_t length = *at == '\t' && reading->path ? 1 : text_printable(at);
+        size_t length = *at == '\t' && reading->path != NULL ? 1 : text_printable(at);
 
         if (length == 0)
             return config_refuse(reading, value, "expected printable UTF-8 on one line");
@@ -182,7 +182,7 @@ static void say_expected(struct reading *reading, const char *value)
 {
     const char *hint = "";
 
-    if (strstr(value, " #") || strstr(value, "\t#"))
+    if (strstr(value, " #") != NULL || strstr(value, "\t#") != NULL)
         hint = " (a comment after a value begins with ';', not with '#')";
     else if (*value == '"' || *value == '\'')
         hint = " (without quotes)";
@@ -209,22 +209,22 @@ static void take_list(struct reading *reading, struct section *section, size_t i
     size_t length = strlen(value) + 1;
     char *copy = malloc(length), *item;
 
-    if (!copy) {
+    if (copy == NULL) {
         reading->failed = reading->no_memory = true;
         return;
     }
     memcpy(copy, value, length);
     item = copy + strspn(copy, " \t");
     do {
-        char *comma = strchr(item, ','), *end = comma ? comma : item + strlen(item),
+        char *comma = strchr(item, ','), *end = comma != NULL ? comma : item + strlen(item),
              *next = end + 1;
 
-        while (end > item && strchr(" \t", end[-1]))
+        while (end > item && strchr(" \t", end[-1]) != NULL)
             end--;
         *end = '\0';
         take_one(reading, section, index, item);
-        item = comma ? next + strspn(next, " \t") : NULL;
-    } while (item && (*item != '\0' || !reading->path));
+        item = comma != NULL ? next + strspn(next, " \t") : NULL;
+    } while (item != NULL && (*item != '\0' || reading->path == NULL));
     free(copy);
 }
 

@@ -9,6 +9,21 @@
 #include "portreeve/endpoint.h"
 #include "reading.h"
 
+/* The length of a prefix in the 16-byte form that contains every IPv4 address. */
+#define EVERY_IPV4 96
+
+/* Kinds of IPv4 addresses (RFC 6890, RFC 5771), host byte order. */
+static inline bool ipv4_is_loopback(uint32_t address)
+{
+    return address >> 24 == 127;
+}
+
+/* Multicast (224.0.0.0/4), reserved (240.0.0.0/4) and broadcast. */
+static inline bool ipv4_is_no_unicast(uint32_t address)
+{
+    return address >> 28 >= 14;
+}
+
 /* Reads `value`, a list's items one by one, as the value of section->kind->keys[index]. */
 void config_take_value(struct reading *reading, struct section *section, size_t index,
                        const char *value);

@@ -12,6 +12,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* Addresses of the external interface that are looked at. */
+#define FOUND_MAX 64
+
 /* RFC 4787 REQ-7: an external address that lies inside would make answers ambiguous. */
 static bool meets_inside(const struct policy *policy, const struct address *address)
 {
@@ -95,12 +98,13 @@ static uint32_t set_external(struct gateway *gateway, const struct address *addr
 
 int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
 {
-    struct address found[64];
+    struct address found[FOUND_MAX];
     char text[ADDRESS_TEXT_MAX];
     uint32_t ended;
     size_t count;
     bool differs;
-    int read = addresses_read(gateway->addresses, found, 64, &gateway->external_interface, error);
+    int read =
+        addresses_read(gateway->addresses, found, FOUND_MAX, &gateway->external_interface, error);
 
     if (read < 0 && read != -ENODEV)
         return read;

@@ -55,15 +55,16 @@ static void tell_outcomes(struct gateway_offload *offload, struct nat *nat, size
 static size_t carry_out(struct gateway_offload *offload)
 {
     size_t count = nat_offload_take(gateway_lock(offload->gateway), offload->order, OFFLOAD_BATCH);
-    int code;
+    int result;
 
     gateway_unlock(offload->gateway);
     if (count == 0)
         return 0;
-    code = offload_maps_execute(offload->maps, offload->order, offload->outcome, count);
-    if (code < 0 && code != offload->last_error) /* the same one again would only fill the log */
-        log_error("offload: %s", strerror(-code));
-    offload->last_error = code;
+    result = offload_maps_execute(offload->maps, offload->order, offload->outcome, count);
+    if (result < 0 &&
+        result != offload->last_error) /* the same one again would only fill the log */
+        log_error("offload: %s", strerror(-result));
+    offload->last_error = result;
     tell_outcomes(offload, gateway_lock(offload->gateway), count, gateway_now());
     gateway_unlock(offload->gateway);
     return count;
@@ -210,17 +211,17 @@ static void take_listed(void *context, enum packet_hook hook, const struct tuple
 void gateway_offload_fold(struct gateway_offload *offload)
 {
     struct folding folding = {.recall = false};
-    int code;
+    int result;
 
     if (offload == NULL)
         return;
     folding.gateway = offload->gateway;
     pthread_mutex_lock(&offload->lock);
-    code = offload_maps_list(offload->maps, take_listed, &folding);
+    result = offload_maps_list(offload->maps, take_listed, &folding);
     fold_slice(&folding);
     pthread_mutex_unlock(&offload->lock);
-    if (code < 0 && code != -ENOENT)
-        log_error("offload: cannot list the kernel's maps: %s", strerror(-code));
+    if (result < 0 && result != -ENOENT)
+        log_error("offload: cannot list the kernel's maps: %s", strerror(-result));
 }
 
 void gateway_offload_recall(struct gateway *gateway)

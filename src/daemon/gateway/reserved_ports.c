@@ -6,24 +6,24 @@
 #include "portreeve/host_ports.h"
 #include "portreeve/log.h"
 #include "portreeve/text.h"
+#include "state.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define RANGES_MAX 1024
 
-static void note_path(char path[PATH_MAX + 32], const char *directory)
+static void note_path(char path[STATE_PATH_MAX], const char *directory)
 {
-    snprintf(path, PATH_MAX + 32, "%s/reserved-ports", directory);
+    snprintf(path, STATE_PATH_MAX, "%s/reserved-ports", directory);
 }
 
 /* The ranges that the note names, one a line. */
 static size_t read_note(const char *directory, struct port_range *ranges)
 {
-    char path[PATH_MAX + 32], line[64];
+    char path[STATE_PATH_MAX], line[64];
     size_t count = 0;
     FILE *file;
 
@@ -44,7 +44,7 @@ static size_t read_note(const char *directory, struct port_range *ranges)
 
 static void write_note(const char *directory, const struct port_range *ranges, size_t count)
 {
-    char path[PATH_MAX + 32];
+    char path[STATE_PATH_MAX];
     FILE *file;
 
     note_path(path, directory);
@@ -66,7 +66,7 @@ void reserved_ports_release(const char *directory)
     struct port_range noted[RANGES_MAX];
     size_t count = read_note(directory, noted);
     struct error error = {0};
-    char path[PATH_MAX + 32];
+    char path[STATE_PATH_MAX];
 
     if (count > 0 && host_ports_release(noted, count, &error) < 0)
         log_warning("%s", error.text);

@@ -58,7 +58,7 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
 {
     contents->sources = calloc(collect_sources(policy, NULL) + 1, sizeof(struct prefix));
     contents->targets = calloc(collect_targets(policy, NULL) + 1, sizeof(struct address));
-    if (!contents->sources || !contents->targets)
+    if (contents->sources == NULL || contents->targets == NULL)
         return false;
     contents->view = (struct ruleset_contents){
         .external = gateway->external,

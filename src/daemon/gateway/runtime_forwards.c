@@ -6,6 +6,7 @@
 #include "portreeve/config.h"
 #include "portreeve/log.h"
 #include "portreeve/text.h"
+#include "state.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -16,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static void file_path(char path[PATH_MAX + 32], const char *directory, const char *suffix)
+static void file_path(char path[STATE_PATH_MAX], const char *directory, const char *suffix)
 {
-    snprintf(path, PATH_MAX + 32, "%s/forwards.json%s", directory, suffix);
+    snprintf(path, STATE_PATH_MAX, "%s/forwards.json%s", directory, suffix);
 }
 
 /*
@@ -99,7 +100,7 @@ static json_t *list_of(const struct policy *policy)
 
 int runtime_forwards_save(const char *directory, const struct policy *policy, struct error *error)
 {
-    char path[PATH_MAX + 32], temporary[PATH_MAX + 32];
+    char path[STATE_PATH_MAX], temporary[STATE_PATH_MAX];
     json_t *list = list_of(policy);
     int result = 0;
 
@@ -107,7 +108,7 @@ int runtime_forwards_save(const char *directory, const struct policy *policy, st
     file_path(temporary, directory, ".new");
     errno = list == NULL ? ENOMEM : 0;
     if (list == NULL || json_dump_file(list, temporary, JSON_INDENT(1)) < 0 ||
-        chmod(temporary, 0600) < 0 || rename(temporary, path) < 0) {
+        chmod(temporary, STATE_FILE_MODE) < 0 || rename(temporary, path) < 0) {
         result = errno != 0 ? -errno : -EIO;
         error_set(error, "cannot save the run-time forwards to %s: %s", path, strerror(-result));
     }
@@ -155,7 +156,7 @@ static void load_one(struct policy *saved, const struct policy *configured, cons
 struct policy *runtime_forwards_load(const char *directory, const struct policy *configured)
 {
     struct policy *saved = policy_new();
-    char path[PATH_MAX + 32];
+    char path[STATE_PATH_MAX];
     json_error_t problem;
     json_t *list, *object;
     size_t index;

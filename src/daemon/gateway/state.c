@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,10 +88,10 @@ static int make_directory(const char *directory, struct error *error)
     return 0;
 }
 
-/* Opens and locks the file; 0600, since it tells who talks to whom. */
+/* Opens and locks the file. */
 static int open_locked(const char *path, struct error *error)
 {
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, STATE_FILE_MODE);
 
     if (file < 0)
         return fail(error, "open", path);
@@ -154,7 +153,7 @@ int state_open(struct state **out, const char *directory, uint32_t capacity, boo
 {
     struct state *state = calloc(1, sizeof(*state));
     struct state_header header = expected_header(capacity);
-    char path[PATH_MAX + 16];
+    char path[STATE_PATH_MAX];
     int result;
 
     snprintf(path, sizeof(path), "%s/sessions", directory);

@@ -12,6 +12,14 @@
 #include "portreeve/error.h"
 #include "portreeve/nat.h"
 
+#include <limits.h>
+
+/* Room for the path of a file in [state] directory. */
+#define STATE_PATH_MAX (PATH_MAX + 32)
+
+/* The files tell who talks to whom: only root may read them. */
+#define STATE_FILE_MODE 0600
+
 struct state;
 
 /*

@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -32,7 +34,7 @@ static void send_refusal(const struct worker *worker, const struct packet *packe
     uint8_t message[ICMP_REFUSAL_MAX];
     struct sockaddr_in source = {.sin_family = AF_INET};
 
-    memcpy(&source.sin_addr, packet->data + 12,
+    memcpy(&source.sin_addr, packet->data + offsetof(struct iphdr, saddr),
            sizeof(source.sin_addr)); /* the core has parsed this header */
     (void)sendto(worker->icmp, message, icmp_write_refusal(packet, message), MSG_DONTWAIT,
                  (const struct sockaddr *)&source, sizeof(source));
