@@ -20,7 +20,7 @@
 
 #define DEFAULT_CONFIG "/etc/portreeve/portreeve.conf"
 #define DEFAULT_GROUP  "portreeve"
-/* Events reach subscribers this soon. */
+/* Events reach subscribers within this time. */
 #define EVENT_DELAY_MS 100
 
 enum exit_code {
@@ -56,7 +56,7 @@ static const char usage[] =
     "SIGHUP reloads the configuration; SIGTERM and SIGINT remove the rules and stop the daemon.\n"
     "Exit status: 0 success, 1 failed, 2 wrong usage. See portreeved(8), portreeve.conf(5).\n";
 
-/* Returns -1 to go on, or the exit code. */
+/* Returns -1 to continue, or the exit code. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option long_options[] = {
@@ -120,7 +120,7 @@ static int check_config(const struct options *options)
     return EXIT_OK;
 }
 
-/* Of the call that has just failed. */
+/* Describes the call that has just failed. */
 static int fail(struct error *error, const char *what)
 {
     int result = -errno;
@@ -156,7 +156,7 @@ static int open_loop(struct daemon *daemon, struct error *error)
 }
 
 /*
- * A fresh machine has no group "portreeve"; then only root may look, and the log says how to change
+ * A new machine has no group "portreeve". Then only root may look, and the log says how to change
  * that.
  */
 static int open_control(struct daemon *daemon, const struct config *config, struct error *error)
@@ -232,7 +232,7 @@ static void reload(struct daemon *daemon)
     notify_send("READY=1");
 }
 
-/* False when the daemon is to end. */
+/* Returns false if the daemon must stop. */
 static bool take_signal(struct daemon *daemon)
 {
     struct signalfd_siginfo info;
@@ -261,14 +261,14 @@ static bool dispatch(struct daemon *daemon, int descriptor)
 static void run(struct daemon *daemon)
 {
     struct epoll_event events[8];
-    bool go_on = true;
+    bool running = true;
 
-    while (go_on) {
+    while (running) {
         int timeout = control_has_subscribers(daemon->control) ? EVENT_DELAY_MS : -1;
         int ready = epoll_wait(daemon->epoll, events, 8, timeout);
 
-        for (int i = 0; i < ready && go_on; i++)
-            go_on = dispatch(daemon, events[i].data.fd);
+        for (int i = 0; i < ready && running; i++)
+            running = dispatch(daemon, events[i].data.fd);
         control_serve(daemon->control, daemon->gateway);
     }
 }

@@ -1,11 +1,12 @@
 /*
  * addresses.c - the addresses of the external interface, read and watched with rtnetlink
  *
- * Two sockets: one is told of changes, the other asks. On one socket an answer could come behind
- * any number of notifications, and reading it would mean to lose or to keep those.
+ * There are two sockets: one receives notifications of changes, the other one is for requests. On a
+ * single socket, an answer could come after any number of notifications, which would have to be
+ * lost or kept while the answer is read.
  *
- * The interface is known by its name. Its index is looked up again with every reading, since an
- * interface that goes and comes back (a modem's, say) comes back with another.
+ * The interface is identified by its name. Its index is looked up again with every reading, since
+ * an interface that is removed and created again (a modem's, for example) has another index.
  */
 #include "portreeve/addresses.h"
 
@@ -26,7 +27,7 @@ struct addresses {
     struct mnl_socket *notifications;
     struct mnl_socket *requests;
     char interface[IF_NAMESIZE];
-    uint32_t index; /* when it was last read; 0: gone */
+    uint32_t index; /* when it was last read; 0: there was no such interface */
 };
 
 static int take_index(const struct nlmsghdr *message, void *context)
@@ -38,7 +39,7 @@ static int take_index(const struct nlmsghdr *message, void *context)
     return MNL_CB_OK;
 }
 
-/* Asked for without NLM_F_DUMP, the kernel answers with one link or ENODEV. */
+/* Without NLM_F_DUMP, the kernel answers with one link or ENODEV. */
 static int read_index(struct addresses *addresses, struct error *error)
 {
     char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
@@ -120,8 +121,8 @@ static int take_link_name(const struct nlattr *attribute, void *context)
 }
 
 /*
- * A link is ours by its index (it may have been renamed just now) or by its name (it may have come
- * just now).
+ * A link is ours if it has the index (it may just have been renamed) or the name (it may just have
+ * been created).
  */
 static bool is_our_link(const struct addresses *addresses, const struct nlmsghdr *message)
 {
@@ -174,7 +175,7 @@ bool addresses_changed(struct addresses *addresses)
         if (length < 0 && errno == EINTR)
             continue;
         if (length < 0 && errno == ENOBUFS)
-            changed = true; /* notifications were lost, which may have been about us */
+            changed = true; /* notifications were lost; they may have been about our interface */
         else if (length < 0)
             return changed;
         else if (find_change(addresses, buffer, (size_t)length))
@@ -197,7 +198,7 @@ static int take_local(const struct nlattr *attribute, void *context)
     return MNL_CB_OK;
 }
 
-/* IFA_LOCAL is ours; IFA_ADDRESS is the other end's on a point-to-point link. */
+/* IFA_LOCAL is our address; IFA_ADDRESS is the other end's on a point-to-point link. */
 static int take_address(const struct nlmsghdr *message, void *context)
 {
     const struct ifaddrmsg *address = mnl_nlmsg_get_payload(message);

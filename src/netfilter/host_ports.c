@@ -13,9 +13,9 @@
 #include <sys/socket.h>
 
 /*
- * States are a bit each (include/net/tcp_states.h). Time-wait sockets hold no port against others.
- * Sockets that are bound and neither listen nor connect show under a bit of their own since Linux
- * 6.8 (TCP_BOUND_INACTIVE).
+ * One bit per state (include/net/tcp_states.h). A socket in time-wait does not prevent others from
+ * using its port. Since Linux 6.8, sockets that are bound and neither listen nor connect have a bit
+ * of their own (TCP_BOUND_INACTIVE).
  */
 #define STATE_TIME_WAIT  6
 #define ALL_BUT_TIMEWAIT (~(1u << STATE_TIME_WAIT))
@@ -41,7 +41,7 @@ static int take_v6only(const struct nlattr *attribute, void *context)
     return MNL_CB_OK;
 }
 
-/* The kernel's source address as ours; IPv6 addresses are in the 16-byte form as they are. */
+/* Converts the kernel's source address; IPv6 addresses already have the 16-byte form. */
 static struct address local_address(const struct inet_diag_msg *socket)
 {
     struct address address;
@@ -60,11 +60,11 @@ static bool is_any(const struct address *address)
 }
 
 /*
- * Whether an IPv4 packet from outside can meet the socket. An IPv6 socket takes IPv4 when it is
- * bound to a mapped address, or to all addresses and is not v6only (which the kernel tells of
+ * True if an IPv4 packet from outside can reach the socket. An IPv6 socket receives IPv4 if it is
+ * bound to a mapped address, or to all addresses and is not v6only (the kernel says so only about
  * sockets that are not connected).
  */
-static bool meets_ipv4(const struct nlmsghdr *message, const struct inet_diag_msg *socket)
+static bool receives_ipv4(const struct nlmsghdr *message, const struct inet_diag_msg *socket)
 {
     struct address address = local_address(socket);
     struct v6only v6only = {0};
@@ -86,14 +86,14 @@ static int take_socket(const struct nlmsghdr *message, void *context)
     if (mnl_nlmsg_get_payload_len(message) < sizeof(*socket))
         return MNL_CB_OK;
     port = ntohs(socket->id.idiag_sport);
-    if (port != 0 && meets_ipv4(message, socket))
+    if (port != 0 && receives_ipv4(message, socket))
         listing->each(listing->context, listing->protocol, port);
     return MNL_CB_OK;
 }
 
 /*
- * A dump that comings and goings disturbed (-EINTR) has still listed every socket that was there
- * all the time.
+ * A dump that was disturbed by other sockets (-EINTR) has still listed every socket that existed
+ * during the whole dump.
  */
 static int list_sockets(struct mnl_socket *netlink, uint8_t family, struct listing *listing)
 {
@@ -122,8 +122,8 @@ static int list_all(struct mnl_socket *netlink, struct listing *listing, struct 
         listing->protocol = protocol_table[i / 2].number;
         result = list_sockets(netlink, families[i % 2], listing);
         /*
-         * A kernel without IPv6 has no such sockets. Without a diag module for IPv4 it cannot
-         * answer.
+         * -ENOENT: a kernel without IPv6 has no IPv6 sockets, but one without a diag module for
+         * IPv4 cannot answer.
          */
         if (result == -ENOENT && families[i % 2] == AF_INET6)
             continue;

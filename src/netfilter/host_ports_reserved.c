@@ -1,11 +1,11 @@
 /*
- * host_ports_reserved.c - net.ipv4.ip_local_reserved_ports: read it, add to it, take away from it
+ * host_ports_reserved.c - net.ipv4.ip_local_reserved_ports: read, extend and reduce it
  *
- * net.ipv4.ip_local_reserved_ports: "8080,9148-9152", a bit per port in the kernel.
+ * The file's text is like "8080,9148-9152"; in the kernel it is a bit per port.
  *
- * The kernel writes its list into one read, whatever its length; a second read returns nothing. It
- * takes a page per write: the first write replaces the list, those at a later file position add to
- * it, and each says how much of it was taken, so that a number is never cut in two
+ * One read returns the whole list, whatever its length; a second read returns nothing. A write
+ * takes at most one page: the first write replaces the list, writes at a later file position add to
+ * it. Each returns how much of the text the kernel has used, so a number is never cut in two
  * (kernel/sysctl.c, proc_do_large_bitmap).
  */
 #include "portreeve/host_ports.h"
@@ -20,7 +20,7 @@
 
 #define PORTS 65536 /* port 0 included */
 
-/* Every second port: 32768 numbers of at most five digits, and what separates them. */
+/* The longest list is every second port: 32768 numbers of at most five digits, with separators. */
 #define TEXT_MAX (PORTS / 2 * 6 + 2)
 
 struct port_set {
@@ -47,7 +47,7 @@ static int read_text(char *text, size_t size)
     return result;
 }
 
-/* Reads a number where *text stands, and moves on behind it. */
+/* Reads a number at *text, and sets *text to the first character after it. */
 static bool parse_port(const char **text, unsigned int *port)
 {
     const char *from = *text;
@@ -77,7 +77,7 @@ static bool parse_ranges(const char *text, struct port_set *ports)
     return true;
 }
 
-/* Finds the next run of ports that are in the set, from *port on. */
+/* Finds the next range of ports that are in the set, from *port on. */
 static bool next_range(const struct port_set *ports, size_t *port, struct port_range *range)
 {
     while (*port < PORTS && !ports->held[*port])

@@ -166,8 +166,7 @@ static int read_elements(const struct nlmsghdr *message, void *context)
 }
 
 /*
- * Elements come back in the order in which they were named: first all of one map, then all of the
- * other one.
+ * Elements come back in the order of the request: first all of one map, then all of the other one.
  */
 struct matching {
     const struct offload_order *orders;
@@ -228,8 +227,8 @@ static int commit(struct offload_maps *maps, const struct offload_order *orders,
 }
 
 /*
- * One order's own fault: its key is there already, or no more; the map is full. Anything else
- * concerns all of them.
+ * True for an error that only concerns one order: its key already exists or no longer exists, or
+ * the map is full. Any other error concerns all orders.
  */
 static bool is_own_fault(int result)
 {
@@ -261,7 +260,7 @@ static struct nlmsghdr *question(char *buffer, uint16_t flags)
     return nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETSETELEM, NFPROTO_IPV4, flags, 0);
 }
 
-/* What is missing ends an answer: the question goes on behind it. */
+/* The answer ends at the first element that does not exist: the next request continues after it. */
 static int ask_map(struct offload_maps *maps, const struct offload_order *orders,
                    struct offload_outcome *outcomes, size_t count, enum packet_hook hook,
                    char *buffer)
@@ -360,7 +359,10 @@ int offload_maps_list(struct offload_maps *maps, offload_listed *each, void *con
         struct listing listing = {each, context, (enum packet_hook)hook};
         struct reading reading = {list_element, &listing};
 
-        /* A change disturbs a listing; what was listed twice is folded twice, which counts once. */
+        /*
+         * A change disturbs a listing. An element that was listed twice is folded twice, but counts
+         * once.
+         */
         for (int tries = 0; tries < NETLINK_DUMP_TRIES; tries++) {
             struct nlmsghdr *request = question(buffer, NLM_F_DUMP);
 

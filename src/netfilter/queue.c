@@ -3,14 +3,15 @@
  *
  * Theory of operation
  *
- * Receiving: every packet is a netlink message of its own. recvmmsg copies up to QUEUE_BATCH of
- * them, each into a buffer that holds the largest, and the packets stay there: the core rewrites
- * them in place, and queue_verdict.c sends them back from there. So a packet is copied twice, by
- * the kernel, and never by us; and a rewritten one is valid until the next queue_receive.
+ * Every packet is a netlink message of its own. recvmmsg copies up to QUEUE_BATCH of them, each
+ * into a buffer that is large enough for any packet. The packets stay there: the translator
+ * rewrites them in place, and queue_verdict.c sends them from there. So the kernel copies a packet
+ * twice and we never do. A packet is valid until the next queue_receive.
  *
- * Every packet id that was received must be answered, else the packet stays in the kernel's queue,
- * and its place is lost, until the queue is unbound. That is why odd packets are handed out too and
- * why sending splits a batch that does not go through rather than giving it up.
+ * Every received packet id must be answered. Otherwise the packet stays in the kernel's queue, and
+ * its place is lost until the queue is unbound. That is why queue_receive also returns packets that
+ * cannot be translated, and why sending splits a batch that the kernel does not accept instead of
+ * giving it up.
  */
 #include "queue_internal.h"
 
@@ -29,7 +30,7 @@
 #define PACKET_MESSAGE (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET)
 
 /*
- * nfq_nlmsg_parse knows the attributes of the library it came with, which may be newer than this
+ * nfq_nlmsg_parse knows the attributes of the library's version, which may be newer than this
  * header.
  */
 #define ATTRIBUTES (NFQA_MAX + 1 > 64 ? NFQA_MAX + 1 : 64)
@@ -38,7 +39,7 @@
 
 /*
  * What one waiting packet costs of the socket's buffer (skb->truesize): a packet of an ordinary
- * link lies in a 2 KiB slab with its bookkeeping beside it, a packet of GRO or GSO in 64 KiB of
+ * link is in a 2 KiB slab with its bookkeeping next to it, a packet of GRO or GSO in 64 KiB of
  * pages.
  */
 #define COST_OF_A_FRAME  PAGE
@@ -81,8 +82,8 @@ static int configure(struct queue *queue, uint32_t length)
 }
 
 /*
- * Until it knows how much to copy, a bound queue takes no packets. So this comes last, and without
- * asking for an acknowledgement: that would lie in the socket among the first packets.
+ * A bound queue receives no packets until it knows how much to copy. So this comes last, and
+ * without a request for an acknowledgement, which would be in the socket among the first packets.
  */
 static int start_copying(struct queue *queue)
 {
@@ -96,10 +97,10 @@ static int start_copying(struct queue *queue)
 }
 
 /*
- * The queue's length bounds what waits for verdicts, the socket's buffer what waits to be read, and
- * a packet needs a place in both. The buffer counts memory: a full queue of ordinary frames must
- * fit, or the length would be a promise that the buffer breaks; and some hundred packets of bulk
- * TCP must fit beside it. It is no reservation: memory is spent only while packets wait.
+ * The queue's length limits the packets that wait for verdicts, the socket's buffer those that wait
+ * to be read, and a packet needs a place in both. The buffer counts memory. It must hold a full
+ * queue of ordinary frames, otherwise the length could not be used, and besides some hundred
+ * packets of bulk TCP. This does not reserve memory: it is used only while packets wait.
  */
 static void size_buffers(struct queue *queue, uint32_t length)
 {
@@ -110,13 +111,16 @@ static void size_buffers(struct queue *queue, uint32_t length)
     netlink_size_buffer(queue->socket, SO_SNDBUF, (size_t)QUEUE_BATCH * QUEUE_BUFFER);
 }
 
-/* NO_ENOBUFS: a burst that overruns the buffer costs the packets of the burst, not the socket. */
+/*
+ * NO_ENOBUFS: a burst that does not fit into the buffer loses packets, but the socket does not
+ * fail.
+ */
 static void set_options(struct queue *queue)
 {
     int on = 1;
 
     (void)mnl_socket_setsockopt(queue->socket, NETLINK_NO_ENOBUFS, &on, sizeof(on));
-    /* An error message need not bring back the 64 KiB that caused it. */
+    /* An error message need not contain the 64 KiB that caused it. */
     (void)mnl_socket_setsockopt(queue->socket, NETLINK_CAP_ACK, &on, sizeof(on));
 }
 
@@ -126,7 +130,7 @@ static int allocate_buffers(struct queue *queue)
 
     if (memory == NULL)
         return -ENOMEM;
-    memset(memory, 0, (size_t)QUEUE_BATCH * QUEUE_BUFFER); /* no page faults later */
+    memset(memory, 0, (size_t)QUEUE_BATCH * QUEUE_BUFFER); /* so that no page faults occur later */
     for (size_t i = 0; i < QUEUE_BATCH; i++) {
         queue->buffers[i].iov_base = memory + i * QUEUE_BUFFER;
         queue->buffers[i].iov_len = QUEUE_BUFFER;
@@ -137,9 +141,9 @@ static int allocate_buffers(struct queue *queue)
 }
 
 /*
- * The kernel answers EPERM both to the unprivileged and to whoever touches a queue of another
- * socket (nfqnl_recv_config compares port ids before it looks at the command). An obsolete command
- * that does nothing tells them apart: it asks for the capability, but names no queue.
+ * The kernel answers EPERM both to an unprivileged process and to a process that addresses another
+ * socket's queue (nfqnl_recv_config compares port ids before it looks at the command). An obsolete
+ * command that does nothing tells the two apart: it needs the capability, but names no queue.
  */
 static bool has_capability(const struct queue *queue)
 {
@@ -260,8 +264,8 @@ static void fill_packet(const struct queue *queue, struct packet *packet,
 }
 
 /*
- * The gateway's own packets take the same two steps: destination where they are made, source where
- * they arrive.
+ * The gateway's own packets are rewritten in the same two steps: the destination when they are
+ * sent, the source when they are delivered.
  */
 static bool read_hook(const struct nfqnl_msg_packet_hdr *header, enum packet_hook *hook)
 {
@@ -287,8 +291,8 @@ static void take_message(struct queue *queue, const struct nlmsghdr *message, si
     uint32_t mark;
 
     /*
-     * Other messages are errors about verdicts: about packets that are gone (their device went,
-     * say).
+     * Other messages are errors about verdicts, for packets that no longer exist (after their
+     * device was removed, for example).
      */
     if (!mnl_nlmsg_ok(message, (int)length) || message->nlmsg_type != PACKET_MESSAGE)
         return;
@@ -302,9 +306,9 @@ static void take_message(struct queue *queue, const struct nlmsghdr *message, si
     mark = read_u32(attributes[NFQA_MARK]);
     fill_packet(queue, &queue->packets[queue->count], attributes, mark);
     queue->packets[queue->count].hook = hook;
-    if (header->hook == NF_INET_LOCAL_IN)
-        queue->packets[queue->count].gso =
-            false; /* nobody will segment it: the whole checksum is ours */
+    if (header->hook ==
+        NF_INET_LOCAL_IN) /* it will not be segmented, so we compute the whole checksum */
+        queue->packets[queue->count].gso = false;
     queue->handles[queue->count] =
         (struct queue_handle){.id = ntohl(header->packet_id), .mark = mark};
     queue->count++;

@@ -21,8 +21,8 @@ struct ruleset {
     struct mnl_socket *socket;
     uint32_t sequence; /* of the next batch */
     struct ruleset_plan plan;
-    uint32_t generation; /* of nf_tables, when the rules were last seen to be intact */
-    uint32_t rules;      /* how many we installed */
+    uint32_t generation; /* of nf_tables, when the rules were last known to be complete */
+    uint32_t rules;      /* how many rules we have installed */
 };
 
 int ruleset_open(struct ruleset **ruleset, struct error *error)
@@ -70,8 +70,8 @@ static int commit(struct ruleset *ruleset, struct batch *batch, struct batch_out
 }
 
 /*
- * True when nothing but rules or the maps of offload failed, and for each there is another way;
- * *plan becomes that.
+ * True if only rules or the offload maps failed, and there is an alternative for each; then *plan
+ * contains it.
  */
 static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
                       const struct batch_outcome *outcome)
@@ -83,7 +83,7 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
 
         if (message != NULL &&
             message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSET) && plan->offload) {
-            plan->offload = false; /* no expressions of sets */
+            plan->offload = false; /* this kernel has no expressions in sets */
             return true;
         }
         if (message == NULL || message->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
@@ -102,7 +102,7 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
     return true;
 }
 
-/* One try. 1: failed, but *plan has become another that may do. */
+/* Tries one plan. Returns 1 if it failed, but *plan now contains another one. */
 static int install(struct ruleset *ruleset, struct ruleset_plan *plan,
                    const struct ruleset_options *options, const struct ruleset_contents *contents,
                    struct error *error)
@@ -130,7 +130,7 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan,
     return result;
 }
 
-/* Watching. */
+/* Watching the rules. */
 
 static struct nlmsghdr *question(char *buffer, uint16_t type, uint16_t flags)
 {
@@ -174,7 +174,7 @@ static int list_rules(struct ruleset *ruleset, mnl_cb_t each, void *context)
 }
 
 /*
- * How many rules our table has. False when it cannot be told now (a dump that a change disturbed).
+ * Counts the rules of our table. False if the number is unknown (a change has disturbed the dump).
  */
 static bool count_rules(struct ruleset *ruleset, uint32_t *count)
 {
@@ -218,7 +218,7 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
     if (result == 0) {
         ruleset->plan = plan;
         if (!count_rules(ruleset, &ruleset->rules))
-            ruleset->rules = 0; /* not watched, then */
+            ruleset->rules = 0; /* then the rules are not watched */
     }
     return result;
 }

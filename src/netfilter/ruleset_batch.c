@@ -1,13 +1,13 @@
 /*
  * ruleset_batch.c - one nf_tables transaction, and what the kernel answers to it
  *
- * An nf_tables transaction is one datagram: BATCH_BEGIN, messages, BATCH_END. The kernel works
- * through all of it, collects what failed, commits only if nothing did, and has queued its answers
- * when sendmsg returns. So the batch must be contiguous, the send buffer as large as the batch, and
+ * A transaction is one datagram: BATCH_BEGIN, messages, BATCH_END. The kernel handles all of it,
+ * collects the errors, commits only if there is none, and has queued its answers when sendmsg
+ * returns. So the batch must be contiguous, the send buffer must be as large as the batch, and
  * reading never waits.
  *
- * Only the last message asks for an acknowledgement: it proves that the kernel came to the end.
- * Errors come unasked.
+ * Only the last message requests an acknowledgement: it proves that the kernel has handled all
+ * messages. The kernel sends errors without a request.
  */
 #include "ruleset_internal.h"
 
@@ -24,8 +24,8 @@
 #include <libnftnl/common.h>
 
 /*
- * Every message of a batch may be answered; the answers wait in the socket until the batch is
- * through.
+ * There may be an answer to every message of a batch; the answers wait in the socket until all of
+ * it is handled.
  */
 #define ANSWERS (1u << 20)
 
@@ -36,7 +36,7 @@ int batch_socket_open(struct mnl_socket **socket, const char *purpose, struct er
     if (result < 0)
         return result;
     netlink_size_buffer(*socket, SO_RCVBUF, ANSWERS);
-    /* An error need not bring the message back: batch_find has it. */
+    /* An error message need not contain the request: batch_find finds it. */
     (void)mnl_socket_setsockopt(*socket, NETLINK_CAP_ACK, &on, sizeof(on));
     return 0;
 }
@@ -67,8 +67,8 @@ static void finish_message(struct batch *batch)
 }
 
 /*
- * Room for one more message, all zero since libmnl leaves the padding between attributes as it is.
- * Without memory the batch starts over: it will not be sent.
+ * Room for one more message. It is all zero, because libmnl does not set the padding between
+ * attributes. Without memory the batch starts again from the beginning: it will not be sent.
  */
 static char *make_room(struct batch *batch)
 {
@@ -117,7 +117,7 @@ static bool belongs_to(const struct batch *batch, uint32_t sequence)
     return sequence - batch->first_sequence <= batch->last_sequence - batch->first_sequence;
 }
 
-/* True when the messages hold an acknowledgement; failures are noted. */
+/* True if the messages contain an acknowledgement. Failures are noted. */
 static bool read_answers(const struct batch *batch, const char *buffer, size_t length,
                          struct batch_outcome *outcome)
 {
@@ -224,7 +224,10 @@ struct object {
     char name[96];
 };
 
-/* Writes what the message is about, "set tcp_ports"; leaves alone what it cannot say better. */
+/*
+ * Writes what the message is about, such as "set tcp_ports". Does not change the name if that is
+ * unknown.
+ */
 static void name_object(const struct nlmsghdr *message, struct object *object)
 {
     static const struct {
@@ -250,7 +253,7 @@ static void name_object(const struct nlmsghdr *message, struct object *object)
     }
 }
 
-/* What errno means here, where strerror would puzzle. NULL: strerror says it. */
+/* What the errno means here, if strerror would be misleading. NULL: use strerror. */
 static const char *meaning(const struct nlmsghdr *message, int result)
 {
     unsigned int type;
@@ -259,7 +262,7 @@ static const char *meaning(const struct nlmsghdr *message, int result)
         return "the kernel's answer was lost";
     if (message == NULL)
         return NULL;
-    /* nfnetlink_rcv_batch: nobody has registered for nf_tables */
+    /* nfnetlink_rcv_batch: the kernel has no nf_tables */
     if (NFNL_SUBSYS_ID(message->nlmsg_type) != NFNL_SUBSYS_NFTABLES)
         return result == -EOPNOTSUPP ? "this kernel has no nf_tables (CONFIG_NF_TABLES)" : NULL;
     type = NFNL_MSG_TYPE(message->nlmsg_type);

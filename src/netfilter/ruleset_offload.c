@@ -1,19 +1,17 @@
 /*
  * ruleset_offload.c - the maps of offloaded sessions, and the rules that look them up
  *
- * The maps of sessions that the kernel rewrites by itself, and the rules that ask them.
+ * One lookup with the whole tuple gives address and port together. Packets that the daemon must see
+ * do not match and continue with the next rules: packets with IP options; SYN, FIN and RST; UDP
+ * without a checksum (nft_payload would give it a wrong one); and packets to the outside that may
+ * be fragmented (they need a new IP id). Fragments never get here, because the kernel has
+ * reassembled them.
  *
- * One lookup by the whole tuple gives address and port together. What needs the daemon's eye is
- * sent on to the rules behind: packets with IP options, SYN, FIN and RST, UDP without a checksum
- * (nft_payload would give it a wrong one), and what goes outside and may be fragmented (its IP id
- * has to be renewed). The fragments themselves never get this far: the kernel has put them
- * together.
+ * Registers: the key is in 32_00 (NFT_REG_1) to 32_04, values to compare are in NFT_REG_3, the
+ * result of the lookup is in NFT_REG_4 (address, then port).
  *
- * Registers: the key from 32_00 (NFT_REG_1) to 32_04, what is compared in NFT_REG_3, the answer in
- * NFT_REG_4 (address, then port).
- *
- * Rejected: `last`, the time of an element's last packet, beside its counter: the nft of Debian 12
- * dies of it when it lists the table.
+ * Rejected: `last`, the time of an element's last packet, next to its counter. The nft of Debian 12
+ * crashes when it lists such a table.
  */
 #include "offload_internal.h"
 #include "ruleset_rule.h"
@@ -34,7 +32,7 @@
      NFT_PROTOCOL)
 #define VALUE_TYPE (NFT_ADDRESS << 6 | NFT_PORT)
 
-/* IP header length in words, version 4: a header without options. */
+/* Version 4, and a header of 5 words: no options. */
 #define PLAIN_HEADER 0x45
 
 static const char *const comments[] = {
@@ -77,9 +75,10 @@ static void create_map(struct batch *batch, enum packet_hook hook, uint32_t size
     nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, sizeof(struct offload_key));
     nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, VALUE_TYPE);
     nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, sizeof(struct offload_value));
-    nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE,
-                      size);               /* a hash of this size, which never has to grow */
-    add_expression(batch, set, "counter"); /* of each element */
+    /* a hash table of this size never has to grow */
+    nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, size);
+    /* in each element */
+    add_expression(batch, set, "counter");
     nftnl_set_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSET, NLM_F_CREATE), set);
     nftnl_set_free(set);
 }
@@ -99,7 +98,7 @@ static void match_bytes(struct rule *rule, struct field field, const void *mask,
     rule_compare(rule, NFT_REG_3, operation, data, field.length);
 }
 
-/* Whatever has to be seen by the daemon leaves the rule here. */
+/* Packets that the daemon must see do not match. */
 static void match_plain(struct rule *rule, enum packet_hook hook, const struct protocol *protocol)
 {
     const struct field version = {NFT_PAYLOAD_NETWORK_HEADER, 0, 1},
@@ -122,7 +121,10 @@ static void match_plain(struct rule *rule, enum packet_hook hook, const struct p
         match_bytes(rule, checksum, NULL, NFT_CMP_NEQ, &none);
 }
 
-/* Writes a register into the packet and updates the checksum at `checksum` in the same header. */
+/*
+ * Writes a register into the packet and updates the checksum at offset `checksum` of the same
+ * header.
+ */
 static void write_field(struct rule *rule, uint32_t from, struct field field, uint32_t checksum,
                         uint32_t flags)
 {
@@ -171,7 +173,7 @@ void offload_create_rules(struct batch *batch, enum packet_hook hook)
         put_rule(batch, hook, &protocol_table[p]);
 }
 
-/* What one rule has counted, and which map it asks. */
+/* What one rule has counted, and which map it looks up. */
 struct rule_hits {
     const char *map;
     uint64_t packets, bytes;

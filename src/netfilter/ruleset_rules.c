@@ -1,11 +1,11 @@
 /*
  * ruleset_rules.c - the table, its chains and its rules
  *
- * Every rule has a comment that says what becomes of the packet: nft shows an xt target as nothing,
- * where the plug-ins of iptables are not installed.
+ * Every rule has a comment that says what happens to the packet: nft does not show an xt target if
+ * the plug-ins of iptables are not installed.
  *
- * Registers: every match loads register 1, compares it at once and leaves it. The queue statement
- * comes last: it is the rule's verdict.
+ * Registers: every match loads register 1 and compares it at once. The queue statement comes last,
+ * because it is the verdict of the rule.
  */
 #include "offload_internal.h"
 #include "ruleset_rule.h"
@@ -23,7 +23,7 @@
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
 
-/* xt_NFQUEUE's revisions differ in what their data means; 3 is from Linux 3.10. */
+/* The revisions of xt_NFQUEUE differ in the meaning of their data; 3 exists since Linux 3.10. */
 #define NFQUEUE_REVISION 3
 
 static const struct field source = FIELD_OF_IPV4(saddr);
@@ -104,7 +104,7 @@ static void queue_packet(struct rule *rule, const struct queueing *queueing, boo
         queue_target(rule, queueing->options, bypass);
 }
 
-/* First of all: what is not for us shall not cost more than this. */
+/* The first rule, so that a packet that is not for us costs no more than this. */
 static void put_others(struct batch *batch)
 {
     struct rule rule;
@@ -118,7 +118,7 @@ static void put_others(struct batch *batch)
 }
 
 /*
- * And what does not leave by the external interface needs no look into the map of offloaded
+ * A packet that does not leave by the external interface needs no lookup in the map of offloaded
  * sessions.
  */
 static void put_inside(struct batch *batch, const struct ruleset_options *options)
@@ -136,9 +136,9 @@ static void put_inside(struct batch *batch, const struct ruleset_options *option
 }
 
 /*
- * The gateway talking to itself is not traffic from outside. Behind the maps, whose packets then
- * needn't pass it: no session in them comes by this interface, whose index is 1 in every namespace
- * (LOOPBACK_IFINDEX).
+ * Packets of the gateway to itself are not from outside. This rule comes after the lookup of
+ * offloaded sessions, because none of their packets arrives by this interface: so they need not
+ * pass this rule. The index of the loopback interface is 1 in every namespace (LOOPBACK_IFINDEX).
  */
 static void put_loopback(struct batch *batch)
 {
@@ -156,7 +156,7 @@ static void put_loopback(struct batch *batch)
 static void put_published(struct batch *batch, const struct queueing *queueing, const char *chain,
                           enum protocol_index protocol)
 {
-    /* What the gateway sends to itself cannot leave: without the daemon it stays. */
+    /* Bypass for the gateway's packets to itself: they cannot leave it untranslated. */
     bool own = strcmp(chain, CHAIN_OWN_OUT) == 0;
     struct rule rule;
 
@@ -172,7 +172,8 @@ static void put_published(struct batch *batch, const struct queueing *queueing, 
 }
 
 /*
- * Bypass: without the daemon they reach the gateway itself, whose own pings and path MTUs live on.
+ * Bypass: without the daemon these packets reach the gateway itself, so its own pings and path MTU
+ * discovery still work.
  */
 static void put_inbound_icmp(struct batch *batch, const struct queueing *queueing)
 {
@@ -225,8 +226,8 @@ static void put_targets(struct batch *batch, const struct queueing *queueing, co
 }
 
 /*
- * Answers to the gateway's own packets. Bypass: without the daemon they reach the gateway as they
- * are.
+ * Answers to the gateway's own packets. Bypass: without the daemon they reach the gateway
+ * unchanged.
  */
 static void put_own_answers(struct batch *batch, const struct queueing *queueing)
 {
@@ -254,8 +255,8 @@ static void put_outbound_icmp(struct batch *batch, const struct queueing *queuei
 }
 
 /*
- * The kernel's own about hairpins, which it saw between their two passes. Bypass: nothing leaves by
- * this.
+ * ICMP errors of the kernel itself about hairpins, between their two passes through the queue.
+ * Bypass: they do not leave by the external interface.
  */
 static void put_inside_icmp(struct batch *batch, const struct queueing *queueing)
 {
@@ -269,7 +270,10 @@ static void put_inside_icmp(struct batch *batch, const struct queueing *queueing
     rule_end(&rule);
 }
 
-/* An expression may only read a register that was written before; the port itself is never used. */
+/*
+ * The kernel refuses an expression that reads a register which was not written before. The port is
+ * never used.
+ */
 static void put_tproxy(struct rule *rule)
 {
     const uint16_t port = htons(1);
@@ -294,9 +298,9 @@ static void put_ct(struct rule *rule)
 }
 
 /*
- * The kernel switches defragmentation on (priority -400) for as long as such an expression exists,
- * from its initialisation on (nft_tproxy_init: nf_defrag_ipv4_enable). No packet has to meet it:
- * the chain has no hook and nobody jumps to it, so it costs nothing.
+ * The kernel switches defragmentation on (priority -400) as long as such an expression exists, from
+ * its initialisation on (nft_tproxy_init: nf_defrag_ipv4_enable). No packet reaches it: the chain
+ * has no hook and no rule jumps to it, so it costs nothing.
  */
 static void put_defrag(struct batch *batch, enum defrag_method method)
 {
@@ -335,7 +339,7 @@ void rules_remove_table(struct batch *batch)
     put_table_message(batch, NFT_MSG_DELTABLE, 0);
 }
 
-/* `hook` < 0: a chain that packets reach by a jump only. */
+/* `hook` < 0: a chain without a hook, which packets reach only from another chain. */
 static void put_chain(struct batch *batch, const char *name, int hook, int32_t priority)
 {
     struct nftnl_chain *chain = nftnl_chain_alloc();
@@ -360,8 +364,8 @@ static void put_chain(struct batch *batch, const char *name, int hook, int32_t p
 }
 
 /*
- * Created, removed, created: the removal must find something, and what it finds may be a former
- * run's.
+ * Creates the table, removes it and creates it again: removing fails if there is no table, and
+ * there may be one of an earlier run.
  */
 void rules_create_chains(struct batch *batch)
 {

@@ -1,12 +1,12 @@
 /*
  * ruleset_sets.c - the sets and their elements
  *
- * In a set of ranges the kernel (nft_set_rbtree) knows only points: one where a range begins, one
- * flagged INTERVAL_END where it is over, which is the first value behind it. A range up to the
- * largest value has no such point. An end at 0 stands before the first range, as nft puts it there.
- * Ranges that touch would put a begin and an end at the same value: they are merged first. Both
- * points of a range go into the same message, the beginning first: newer kernels pair them as they
- * come.
+ * In a set of ranges, the kernel (nft_set_rbtree) only has points: one where a range begins, and
+ * one with the flag INTERVAL_END at the first value after the range. A range up to the largest
+ * value has no end point. An end point at 0 comes before the first range, as in nft. Two ranges
+ * without a gap would have a begin and an end at the same value, so they are merged first. Both
+ * points of a range are in the same message, the begin first: newer kernels pair them in this
+ * order.
  */
 #include "ruleset_internal.h"
 
@@ -25,9 +25,9 @@ static const struct set_kind {
     enum nft_type type;
     uint32_t width; /* of a key, in bytes */
     bool ranges;
-    /* of elements, at most, where that is known: the kernel has a faster hash then */
+    /* the largest number of elements, if it is known: the kernel then uses a faster hash */
     uint32_t size;
-    bool fixed; /* not of ruleset_contents: filled when it is created */
+    bool fixed; /* not in ruleset_contents: filled when it is created */
 } kinds[SET_COUNT] = {
     [SET_EXTERNAL] = {.name = "external", .type = NFT_ADDRESS, .width = 4, .size = 64},
     [SET_SOURCES] = {.name = "sources", .type = NFT_ADDRESS, .width = 4, .ranges = true},
@@ -46,7 +46,7 @@ static const struct set_kind {
 #define EVERY_IPV4  96
 #define ONE_ADDRESS 128
 
-/* Ranges per message: 40 bytes each, far below the 64 KiB that the list of elements may have. */
+/* Ranges per message, 40 bytes each: far less than the 64 KiB of a list of elements. */
 #define CHUNK 512
 
 struct range {
@@ -136,7 +136,7 @@ static size_t end_of_chunk(size_t start, size_t count)
     return count - start < CHUNK ? count : start + CHUNK;
 }
 
-/* Values of a plain set; the kernel takes repeated ones for one. */
+/* Adds values to a plain set; the kernel accepts duplicates. */
 static void put_values(struct batch *batch, enum set_id id, const struct range *ranges,
                        size_t count)
 {
@@ -185,7 +185,7 @@ static int compare_ranges(const void *one, const void *other)
     return (first > second) - (first < second);
 }
 
-/* Sorts and joins what overlaps or touches; returns how many are left. */
+/* Sorts the ranges and merges those that overlap or touch; returns how many are left. */
 static size_t merge_ranges(struct range *ranges, size_t count)
 {
     size_t kept = 0;
@@ -291,7 +291,7 @@ int sets_fill(struct batch *batch, const struct ruleset_contents *contents, stru
     return result;
 }
 
-/* A request to delete elements that names none empties the set. */
+/* A request to delete elements that names no element empties the set. */
 void sets_flush(struct batch *batch)
 {
     for (int id = 0; id < SET_COUNT; id++) {

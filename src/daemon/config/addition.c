@@ -1,5 +1,5 @@
 /*
- * addition.c - one forward from the control socket, by the keys, checks and words of the file
+ * addition.c - one forward from the control socket, with the keys, checks and messages of the file
  */
 #include "check.h"
 #include "forward.h"
@@ -79,7 +79,7 @@ bool config_add_forward(struct policy *policy, const struct forward_text *text, 
             config_problem(&reading, 0, "there are too many forwards; expected at most %d",
                            POLICY_FORWARDS_MAX);
     }
-    config_tell(&reading, report, NULL, context);
+    config_report_all(&reading, report, NULL, context);
     config_section_free(section);
     return added;
 }

@@ -1,5 +1,5 @@
 /*
- * check.c - what no line can know alone: what is missing, and what conflicts
+ * check.c - checks across lines and sections: what is missing, what conflicts
  */
 #include "check.h"
 
@@ -23,7 +23,7 @@ static bool has(const struct section *section, size_t key)
     return section->key_line[key] != 0 && !(section->bad & 1u << key);
 }
 
-/* The next section of a kind that counts, from *at on, or NULL. */
+/* The next section of this kind that is not ignored, from *at on, or NULL. */
 static struct section *next_of(const struct reading *reading, enum section_id id, size_t *at)
 {
     while (*at < reading->section_count) {
@@ -66,7 +66,7 @@ static void check_limits(struct reading *reading, const struct section *section)
     if (limits->sessions_per_host <= limits->sessions)
         return;
     if (section->key_line[LIMIT_PER_HOST] == 0)
-        limits->sessions_per_host = limits->sessions; /* the default follows a small table */
+        limits->sessions_per_host = limits->sessions; /* the default is limited to a small table */
     else if (has(section, LIMIT_PER_HOST))
         config_conflict(reading, section, LIMIT_PER_HOST, NULL,
                         "%u is more than the value of 'sessions'; expected at most %u",
@@ -106,8 +106,8 @@ static int compare_sources(const void *left, const void *right)
 }
 
 /*
- * The same prefix twice: one of the shares would never be used. Nested ones are fine, the longest
- * wins.
+ * Refuses a prefix that two shares have: one of the shares would never be used. A prefix inside
+ * another one is allowed; the longest one is used.
  */
 static void check_sources(struct reading *reading)
 {
@@ -138,7 +138,9 @@ static void check_sources(struct reading *reading)
     free(sources);
 }
 
-/* From outside, packets with an inside source are dropped: the public address must not be one. */
+/*
+ * Packets from outside with an internal source are dropped, so no external address may be internal.
+ */
 static void check_external_addresses(struct reading *reading)
 {
     const struct config *config = reading->config;
@@ -181,7 +183,7 @@ static void port_set_of(const struct section *share, struct port_set *set)
         port_set_add(set, &share->share.ports[i]);
 }
 
-static bool port_sets_meet(const struct port_set *one, const struct port_set *other)
+static bool port_sets_overlap(const struct port_set *one, const struct port_set *other)
 {
     for (size_t i = 0; i < PORT_COUNT / 64; i++) {
         if (one->words[i] & other->words[i])
@@ -190,7 +192,7 @@ static bool port_sets_meet(const struct port_set *one, const struct port_set *ot
     return false;
 }
 
-/* Pools are either the same or have no port in common. */
+/* Pools are either equal or have no port in common. */
 static void check_pools(struct reading *reading)
 {
     const struct section *later, *earlier;
@@ -210,7 +212,7 @@ static void check_pools(struct reading *reading)
                 continue;
             port_set_of(earlier, &earlier_set);
             if (memcmp(&earlier_set, &later_set, sizeof(later_set)) == 0 ||
-                !port_sets_meet(&earlier_set, &later_set))
+                !port_sets_overlap(&earlier_set, &later_set))
                 continue;
             config_conflict(reading, later, SHARE_PORTS, NULL,
                             "these ports overlap the pool of %s at line "
@@ -255,7 +257,7 @@ static void check_target_is_inside(struct reading *reading, const struct section
     }
 }
 
-/* Who listens where; an index of reading->sections plus 1, 0: nobody. */
+/* Which forward listens on which port: an index of reading->sections plus 1; 0: none. */
 struct listeners {
     uint32_t owner[PROTOCOL_PORTS_COUNT][PORT_COUNT];
 };
@@ -271,7 +273,10 @@ static void say_taken(struct reading *reading, const struct section *section,
                     other->key_line[FORWARD_LISTEN]);
 }
 
-/* Takes the ports of sections[index]; each other forward that has one of them is named once. */
+/*
+ * Marks the ports of sections[index] as used; each other forward that already uses one of them is
+ * named once.
+ */
 static void claim_ports(struct reading *reading, struct listeners *listeners, size_t index)
 {
     const struct section *section = reading->sections[index];
@@ -317,7 +322,7 @@ static void check_forwards(struct reading *reading, struct listeners *listeners)
     }
 }
 
-/* A share whose ports are all forwards' could translate nothing. */
+/* A share whose ports are all used by forwards could translate nothing. */
 static void check_pools_are_left(struct reading *reading, const struct listeners *listeners)
 {
     const struct section *share;

@@ -1,5 +1,5 @@
 /*
- * config.c - the configuration file: open, read, check, tell
+ * config.c - the configuration file: open, read, check, report
  */
 #include "config.h"
 
@@ -44,7 +44,7 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
         config_problem(&reading, 0, "cannot be read: %s", strerror(errno));
     else if (!reading.stop)
         config_check(&reading);
-    config_tell(&reading, report, warn, context);
+    config_report_all(&reading, report, warn, context);
     tdestroy(reading.section_tree, keep_node);
     for (size_t i = 0; i < reading.section_count; i++)
         config_section_free(reading.sections[i]);
@@ -54,7 +54,7 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
     return !reading.failed;
 }
 
-/* Opens the file, or reports why that cannot be. */
+/* Opens the file, or reports why it cannot be opened. */
 static FILE *open_file(const char *path, config_report *report, void *context)
 {
     FILE *stream = fopen(path, "re");
@@ -68,7 +68,7 @@ static FILE *open_file(const char *path, config_report *report, void *context)
         fclose(stream);
         stream = NULL;
     }
-    config_tell(&reading, report, NULL, context);
+    config_report_all(&reading, report, NULL, context);
     return stream;
 }
 

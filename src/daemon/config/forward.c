@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-/* "ssh" of "ssh/tcp": one port, and for tcp+udp the same one. */
+/* "ssh" of "ssh/tcp": one port, which must be the same for both protocols of tcp+udp. */
 static enum outcome take_service(struct reading *reading, const char *value, const char *service,
                                  struct forward *forward)
 {
@@ -63,7 +63,7 @@ static enum outcome take_listen(struct reading *reading, struct section *section
     return take_service(reading, value, ports, forward);
 }
 
-/* Says what is wrong with a value that is not ADDRESS:PORT. */
+/* Reports what is wrong with a value that is not ADDRESS:PORT. */
 static enum outcome not_an_endpoint(struct reading *reading, const char *value)
 {
     const char *colon = strrchr(value, ':');

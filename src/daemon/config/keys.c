@@ -1,5 +1,5 @@
 /*
- * keys.c - the tables of sections and keys, and the keys of every section but [forward]
+ * keys.c - the tables of sections and keys, and the keys of all sections but [forward]
  */
 #include "keys.h"
 
@@ -12,25 +12,25 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Limits that a message shows: AS_TEXT(MSS_MIN) is "536". */
+/* Limits that messages show: AS_TEXT(MSS_MIN) is "536". */
 #define AS_TEXT(macro)   AS_TEXT_2(macro)
 #define AS_TEXT_2(value) #value
 
 #define MSS_MIN           536   /* RFC 9293 section 3.7.1: what every host accepts */
-#define MSS_MAX           65495 /* an IPv4 packet of 65535 bytes, less its headers */
+#define MSS_MAX           65495 /* an IPv4 packet of 65535 bytes, without its headers */
 #define SESSIONS_MIN      1024
 #define SESSIONS_MAX      16777216
 #define NEW_SESSIONS_MAX  1000000
 #define OFFLOAD_AFTER_MAX 1000000
 
-/* What the RFCs require at least, in seconds. */
+/* The minimum that the RFCs require, in seconds. */
 #define FLOOR_UDP             120
 #define FLOOR_TCP_ESTABLISHED 7440
 #define FLOOR_TCP_TRANSITORY  240
 #define FLOOR_ICMP            60
 #define FLOOR_PORT_HOLD       120
 
-/* The place of `value` among `words`, or -1. */
+/* The index of `value` in `words`, or -1. */
 static int choose(const char *value, const char *const *words, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -43,8 +43,8 @@ static int choose(const char *value, const char *const *words, size_t count)
 /* ---- [gateway] ---- */
 
 /*
- * What the kernel accepts as a name (dev_valid_name), less quotes: they are a habit from other
- * files.
+ * Takes what the kernel accepts as a name (dev_valid_name), but no quotes: users who write them are
+ * used to other files.
  */
 static enum outcome take_external(struct reading *reading, struct section *section,
                                   const char *value)
@@ -182,7 +182,7 @@ static enum outcome take_filtering(struct reading *reading, struct section *sect
     return choose_filtering(value, &section->share.filtering);
 }
 
-/* Of one protocol: 0 is kept for "as filtering". */
+/* The filtering of one protocol: 0 means "as filtering". */
 static enum outcome choose_own_filtering(const char *value, uint8_t *out)
 {
     enum filtering filtering;
@@ -207,7 +207,7 @@ static enum outcome take_filtering_udp(struct reading *reading, struct section *
     return choose_own_filtering(value, &section->share.filtering_of[PROTOCOL_INDEX_UDP]);
 }
 
-/* One of two words: *out is whether it is `yes`. */
+/* Takes one of two words: *out is true for `yes`. */
 static enum outcome choose_bool(const char *value, const char *no, const char *yes, bool *out)
 {
     const char *const words[] = {no, yes};

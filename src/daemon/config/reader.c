@@ -1,13 +1,13 @@
 /*
  * reader.c - from lines to sections, keys and values
  *
- * inih splits keys from values. It has traps that this reader keeps away from it: a line longer
- * than its buffer is cut in silence; sections and keys over 49 bytes are cut; an empty section is
- * never reported and sections of one name merge; an indented line always continues the value above
- * it, even when it is `key = value`, and keeps its comment; `key: value` is taken as well; only the
- * first line that makes no sense is reported, and no handler is told its line. So inih sees only
- * lines without comment that are short enough and have an '=', one at a time, and an indented line
- * only where a list goes on.
+ * inih splits keys from values. It has traps, and this reader avoids them: inih cuts a line that is
+ * longer than its buffer without a message; it cuts sections and keys over 49 bytes; it never
+ * reports an empty section, and merges sections of the same name; an indented line always continues
+ * the value above it, even if it is `key = value`, and keeps its comment; it accepts `key: value`;
+ * it reports only the first line that it does not understand, and never gives the line number to a
+ * handler. So inih gets only lines without a comment that are short enough and have an '=', one at
+ * a time, and an indented line only if it continues a list.
  */
 #include "reader.h"
 
@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RAW_LINE_MAX 4096 /* with a comment; a line that is nothing but a comment may be longer */
+#define RAW_LINE_MAX 4096 /* with a comment; a line that is only a comment may be longer */
 
 static const char bom[3] =
     "\xef\xbb\xbf"; /* UTF-8's byte order mark, which some editors put first */
@@ -38,7 +38,7 @@ static int compare_sections(const void *left, const void *right)
     return strcmp(one->name, other->name);
 }
 
-/* The section that was there first, or NULL. */
+/* The first section of the same kind and name, or NULL. */
 static const struct section *find_duplicate(struct reading *reading, struct section *section)
 {
     void *node = tsearch(section, &reading->section_tree, compare_sections);
@@ -94,7 +94,8 @@ static void unknown_section(struct reading *reading, const char *header, const c
 }
 
 /*
- * The name behind the kind. A section whose name is of no use stays, so that its keys are checked.
+ * Reads the name after the kind. A section with an invalid name is kept, so that its keys are
+ * checked.
  */
 static void name_section(struct reading *reading, struct section *section, const char *header,
                          const char *name)
@@ -132,8 +133,8 @@ static char *skip_blanks(char *text)
 }
 
 /*
- * `line` is all of a line that begins with '['. True when it is well formed, even when it is not
- * known.
+ * `line` is the whole text of a line that begins with '['. True if it is well formed, even if the
+ * section is unknown.
  */
 static bool read_header(struct reading *reading, const char *line)
 {
@@ -214,7 +215,7 @@ static bool ends_in_comma(const char *value)
     return length > 0 && value[length - 1] == ',';
 }
 
-/* A new key. Leaves reading->key NULL and skip_list set when its value is of no interest. */
+/* Begins a new key. Leaves reading->key NULL and skip_list set if its value is not used. */
 static void begin_key(struct reading *reading, const char *name, const char *value)
 {
     const struct section_kind *kind = reading->section->kind;
@@ -238,7 +239,10 @@ static void begin_key(struct reading *reading, const char *name, const char *val
     reading->skip_list = false;
 }
 
-/* inih's handler. Its section is not used: it is cut at 49 bytes, and the reader knows better. */
+/*
+ * inih's handler. It does not use inih's section name, which is cut at 49 bytes; reading->section
+ * is exact.
+ */
 static int handle(void *user, const char *section, const char *name, const char *value)
 {
     struct reading *reading = user;
@@ -269,7 +273,7 @@ enum raw_line {
 
 /*
  * Reads one line without its end into `line`. What does not fit is skipped. A NUL byte ends the
- * reading: no text file has one, and /dev/zero would never end.
+ * reading: no text file contains one, and /dev/zero would never end.
  */
 static enum raw_line read_raw(struct reading *reading, char line[RAW_LINE_MAX])
 {
@@ -296,7 +300,7 @@ static enum raw_line read_raw(struct reading *reading, char line[RAW_LINE_MAX])
     return too_long ? RAW_TOO_LONG : RAW_LINE;
 }
 
-/* Cuts a comment (';' behind a blank, as inih has it) and blanks at the end. */
+/* Removes a comment (';' after a blank, as in inih) and blanks at the end. */
 static void cut_comment(char *text)
 {
     size_t length = 0, kept = 0;
@@ -310,7 +314,7 @@ static void cut_comment(char *text)
     text[kept] = '\0';
 }
 
-/* Says what is wrong with the bytes of a line, if anything. */
+/* Reports what is wrong with the bytes of a line, if anything. */
 static bool is_text(struct reading *reading, const char *text)
 {
     while (*text != '\0') {
@@ -345,10 +349,7 @@ static void close_list(struct reading *reading)
     reading->list_open = false;
 }
 
-/*
- * True for a line that inih is to see: short enough, and `key = value` where it is not more of a
- * list.
- */
+/* True for a line that inih gets: short enough, and `key = value` unless it continues a list. */
 static bool is_for_inih(struct reading *reading, const char *text, size_t limit)
 {
     size_t equals = strcspn(text, "=:");
@@ -382,7 +383,7 @@ static bool is_comment(char *line)
     return *text == ';' || *text == '#';
 }
 
-/* Handles what can be handled here; true when `line` (in place) is a line for inih. */
+/* Handles what needs no inih. True if `line` (changed in place) is a line for inih. */
 static bool digest(struct reading *reading, char *line, size_t limit)
 {
     char *text = skip_blanks(line);
@@ -405,13 +406,12 @@ static bool digest(struct reading *reading, char *line, size_t limit)
     return true;
 }
 
-/* inih's reader: the next line that is for it, in `buffer` of `size` bytes. */
+/* inih's reader: the next line for it, in `buffer` of `size` bytes. */
 static char *next_line(char *buffer, int size, void *stream)
 {
     struct reading *reading = stream;
-    size_t limit =
-        (size_t)size -
-        3; /* indentation, NUL, and one to spare: to inih a full buffer has more to come */
+    /* indentation, NUL, and one more: inih takes a full buffer for a line that continues */
+    size_t limit = (size_t)size - 3;
     char line[RAW_LINE_MAX];
 
     if (limit > CONFIG_LINE_MAX)
@@ -429,8 +429,8 @@ static char *next_line(char *buffer, int size, void *stream)
                            "the line is too long; expected at most %zu bytes", limit);
         } else if (kind == RAW_LINE && digest(reading, line, limit)) {
             if (*line == '[')
-                strcpy(buffer, "[section]"); /* ends the value above, for inih; the real name may be
-                                                too long */
+                strcpy(buffer,
+                       "[section]"); /* ends the value above; the real name may be too long */
             else
                 snprintf(buffer, (size_t)size, "%s%s", reading->continuing ? " " : "", line);
             return buffer;

@@ -1,7 +1,7 @@
 /*
  * report.c - errors and warnings about the configuration
  *
- * They are kept until the file is read and checked, because checks between sections find errors of
+ * They are kept until the file is read and checked, because checks across sections find errors in
  * earlier lines.
  */
 #include "report.h"
@@ -89,7 +89,7 @@ void config_warning(struct reading *reading, unsigned line, const char *format, 
     va_end(arguments);
 }
 
-/* "[title] key = value: ", the title only of a file. */
+/* "[title] key = value: ", the title only for a file. */
 static void write_subject(const struct reading *reading, const struct section *section,
                           const char *key, const char *value, char *buffer, size_t size)
 {
@@ -132,7 +132,7 @@ void config_conflict(struct reading *reading, const struct section *section, siz
     va_end(arguments);
 }
 
-/* By line; what is about the whole file comes last. */
+/* By line; messages about the whole file come last. */
 static int compare_diagnostics(const void *left, const void *right)
 {
     const struct diagnostic *one = left, *other = right;
@@ -143,7 +143,8 @@ static int compare_diagnostics(const void *left, const void *right)
     return one->order < other->order ? -1 : 1;
 }
 
-void config_tell(struct reading *reading, config_report *report, config_report *warn, void *context)
+void config_report_all(struct reading *reading, config_report *report, config_report *warn,
+                       void *context)
 {
     if (reading->diagnostic_count > 0)
         qsort(reading->diagnostics, reading->diagnostic_count, sizeof(*reading->diagnostics),

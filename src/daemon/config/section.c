@@ -1,5 +1,5 @@
 /*
- * section.c - a section's life, and its title
+ * section.c - creating and freeing a section, and its title
  */
 #include "section.h"
 

@@ -1,5 +1,5 @@
 /*
- * value.c - reading values: of any key, and of the kinds that several keys have
+ * value.c - reading values: of any key, and of the types that several keys have
  */
 #include "value.h"
 
@@ -31,8 +31,8 @@ bool config_append(struct reading *reading, void *array_pointer, size_t *count, 
 }
 
 /*
- * One word with letters beyond hexadecimal digits in what ought to be an address: somebody wrote a
- * name.
+ * True for one word, with letters beyond hexadecimal digits, in the place of an address: probably a
+ * host name.
  */
 static bool looks_like_name(const char *text)
 {
@@ -56,7 +56,7 @@ static enum outcome only_ipv4(struct reading *reading, const char *value)
                          "this is IPv6, and only IPv4 is translated; expected an IPv4 address");
 }
 
-/* A prefix that would be good without its host bits: names the two things that may be meant. */
+/* Refuses a prefix that has host bits set; the message shows both values that the user may mean. */
 static enum outcome corrected_prefix(struct reading *reading, const char *value)
 {
     char address_text[ADDRESS_TEXT_MAX], prefix_text[PREFIX_TEXT_MAX];
@@ -117,7 +117,7 @@ enum outcome config_take_host(struct reading *reading, const char *value,
     return VALUE_TAKEN;
 }
 
-/* Reads "a-b" and "a" whatever their order and size. */
+/* Reads "a-b" or "a", in any order and of any size. */
 static bool read_loose_range(const char *text, uint64_t *first, uint64_t *last)
 {
     const char *dash = strchr(text, '-');
@@ -177,7 +177,7 @@ enum outcome config_take_text(struct reading *reading, const char *value, char *
 
 /* ---- of any key ---- */
 
-/* What the key expects, with a hint at two frequent habits. */
+/* Says what the key expects, with a hint at two frequent mistakes. */
 static void say_expected(struct reading *reading, const char *value)
 {
     const char *hint = "";
@@ -202,7 +202,7 @@ static void take_one(struct reading *reading, struct section *section, size_t in
         section->bad |= 1u << index;
 }
 
-/* The items of a list. A comma at the end opens the list for the next line. */
+/* Takes the items of a list. A comma at the end continues the list on the next line. */
 static void take_list(struct reading *reading, struct section *section, size_t index,
                       const char *value)
 {

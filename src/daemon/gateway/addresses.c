@@ -1,5 +1,5 @@
 /*
- * addresses.c - which external addresses are in use, and the MSS that their interface takes
+ * addresses.c - choosing the external addresses, and the MSS that fits their interface
  */
 #include "addresses.h"
 
@@ -12,11 +12,11 @@
 #include <errno.h>
 #include <string.h>
 
-/* Addresses of the external interface that are looked at. */
+/* At most this many addresses of the external interface are considered. */
 #define FOUND_MAX 64
 
-/* RFC 4787 REQ-7: an external address that lies inside would make answers ambiguous. */
-static bool meets_inside(const struct policy *policy, const struct address *address)
+/* RFC 4787 REQ-7: an external address inside a share's source would make answers ambiguous. */
+static bool is_internal(const struct policy *policy, const struct address *address)
 {
     return policy_share_of(policy, address) != POLICY_NONE;
 }
@@ -39,7 +39,7 @@ static size_t choose_addresses(struct gateway *gateway, struct address *found, s
     for (size_t i = 0; i < count; i++) {
         if (!is_configured(&gateway->config, &found[i]))
             continue;
-        if (!meets_inside(gateway->active, &found[i])) {
+        if (!is_internal(gateway->active, &found[i])) {
             found[chosen++] = found[i];
             continue;
         }
@@ -62,7 +62,7 @@ static size_t choose_addresses(struct gateway *gateway, struct address *found, s
 bool gateway_addresses_fit(const struct gateway *gateway)
 {
     for (size_t i = 0; i < gateway->external_count; i++) {
-        if (meets_inside(gateway->active, &gateway->external[i]))
+        if (is_internal(gateway->active, &gateway->external[i]))
             return false;
     }
     return !gateway->has_address_problem;
@@ -89,7 +89,7 @@ static uint32_t set_external(struct gateway *gateway, const struct address *addr
 
     gateway_unlock(gateway);
     ended = gateway_review(gateway);
-    if (!complete) { /* new addresses need the slots of former ones, which are free now */
+    if (!complete) { /* new addresses need the slots of earlier ones, which are free now */
         nat_set_external(gateway_lock(gateway), gateway->external_interface, addresses, count);
         gateway_unlock(gateway);
     }
@@ -108,7 +108,7 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
 
     if (read < 0 && read != -ENODEV)
         return read;
-    if (read < 0) /* it may come back, and we shall be told */
+    if (read < 0) /* it may come back; then a notification arrives */
         *error = (struct error){0};
     count = choose_addresses(gateway, found, read < 0 ? 0 : (size_t)read);
     if (count > EXTERNAL_ADDRESSES_MAX)

@@ -1,5 +1,5 @@
 /*
- * gateway.c - the life of a gateway: start in order, undo in the opposite order
+ * gateway.c - the life of a gateway: start in order, stop in the opposite order
  */
 #include "addresses.h"
 #include "offload.h"
@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Packets that may wait in one queue; the socket's buffer is sized for it. */
+/* Packets that may wait in one queue; the socket's buffer has room for them. */
 #define QUEUE_LENGTH 4096
 
 /* Keeps the first of several reports. */
@@ -44,7 +44,7 @@ static void keep_first(void *context, const char *message)
     first->is_there = true;
 }
 
-static int make_translator(struct gateway *gateway, struct error *error)
+static int create_translator(struct gateway *gateway, struct error *error)
 {
     struct first_report first = {.error = error};
     struct policy *saved;
@@ -80,7 +80,7 @@ static int make_translator(struct gateway *gateway, struct error *error)
     return 0;
 }
 
-/* Nobody else uses the table yet: the lock is for form's sake. */
+/* No other thread uses the table yet; the functions still need the lock to be held. */
 static void adopt_sessions(struct gateway *gateway)
 {
     uint32_t adopted, refused;
@@ -93,13 +93,13 @@ static void adopt_sessions(struct gateway *gateway)
 }
 
 /*
- * Half of the processors, unless it is said: the kernel's part of a packet runs on the others. Two
- * workers on two processors make bulk TCP faster by the queue, and new connections slower
- * (doc/performance.md); bulk leaves the queue early.
+ * Half of the processors by default: the kernel's part of a packet runs on the others. On two
+ * processors, two workers make bulk TCP through the queue faster and new connections slower
+ * (doc/performance.md), and bulk TCP leaves the queue soon.
  */
 static uint16_t worker_count(const struct config *config)
 {
-    cpu_set_t ours; /* a service manager or a container may leave us less than there are */
+    cpu_set_t ours; /* a service manager or a container may allow us fewer than there are */
     unsigned processors =
         sched_getaffinity(0, sizeof(ours), &ours) < 0 ? 1 : (unsigned)CPU_COUNT(&ours);
 
@@ -156,8 +156,8 @@ static int install_rules(struct gateway *gateway, struct error *error)
 }
 
 /*
- * With room for what may be busy at once; an element of the kernel's maps takes some 200 bytes of
- * its memory.
+ * Enough for the sessions that may be busy at the same time. An element of the kernel's maps takes
+ * about 200 bytes of its memory.
  */
 static uint32_t offload_sessions(const struct gateway *gateway)
 {
@@ -211,7 +211,8 @@ static int lock_namespace(struct gateway *gateway, struct error *error)
 }
 
 /*
- * Queues are bound before the rules send packets there: a rule without a listener would drop them.
+ * The queues are bound before the rules send packets to them: without a program that has bound the
+ * queue, the kernel drops its packets.
  */
 static int start(struct gateway *gateway, struct error *error)
 {
@@ -220,7 +221,7 @@ static int start(struct gateway *gateway, struct error *error)
     if (result == 0)
         result = addresses_open(&gateway->addresses, gateway->config.external, error);
     if (result == 0)
-        result = make_translator(gateway, error);
+        result = create_translator(gateway, error);
     if (result == 0)
         gateway->offload_sessions = offload_sessions(gateway);
     if (result == 0)
@@ -280,12 +281,12 @@ void gateway_close(struct gateway *gateway)
 {
     if (gateway == NULL)
         return;
-    gateway_offload_fold(gateway->offload); /* the maps go with the rules */
+    gateway_offload_fold(gateway->offload); /* the maps are removed with the rules */
     remove_rules(gateway);
     for (uint16_t i = 0; i < gateway->worker_count; i++)
         worker_close(gateway->worker[i]);
     gateway_offload_close(gateway->offload);
-    if (gateway->state != NULL) /* otherwise they are not ours */
+    if (gateway->state != NULL) /* otherwise they belong to another daemon */
         reserved_ports_release(gateway->config.state_directory);
     if (gateway->namespace_lock >= 0)
         close(gateway->namespace_lock);
@@ -313,8 +314,8 @@ void gateway_addresses_ready(struct gateway *gateway)
 }
 
 /*
- * Another tool may flush the whole ruleset; then nothing would be translated, and nobody would
- * notice.
+ * Another tool may flush the whole ruleset. Then nothing would be translated, and no message would
+ * say so.
  */
 static void restore_rules(struct gateway *gateway)
 {

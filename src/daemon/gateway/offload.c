@@ -1,5 +1,6 @@
 /*
- * offload.c - carries the core's orders about offloaded sessions to the kernel and its answers back
+ * offload.c - takes the translator's orders about offloaded sessions to the kernel, and the answers
+ * back
  */
 #include "offload.h"
 
@@ -14,7 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Elements of a listing that are folded under one hold of the gateway's lock. */
+/* Elements of a listing that are folded before the gateway's lock is released. */
 #define FOLD_SLICE 256
 
 struct gateway_offload {
@@ -29,8 +30,8 @@ struct gateway_offload {
 };
 
 /* Needs both locks. */
-static void tell_outcomes(struct gateway_offload *offload, struct nat *nat, size_t count,
-                          uint64_t now)
+static void report_outcomes(struct gateway_offload *offload, struct nat *nat, size_t count,
+                            uint64_t now)
 {
     for (size_t i = 0; i < count; i++) {
         const struct offload_outcome *outcome = &offload->outcome[i];
@@ -61,11 +62,10 @@ static size_t carry_out(struct gateway_offload *offload)
     if (count == 0)
         return 0;
     result = offload_maps_execute(offload->maps, offload->order, offload->outcome, count);
-    if (result < 0 &&
-        result != offload->last_error) /* the same one again would only fill the log */
+    if (result < 0 && result != offload->last_error) /* do not repeat an error */
         log_error("offload: %s", strerror(-result));
     offload->last_error = result;
-    tell_outcomes(offload, gateway_lock(offload->gateway), count, gateway_now());
+    report_outcomes(offload, gateway_lock(offload->gateway), count, gateway_now());
     gateway_unlock(offload->gateway);
     return count;
 }
@@ -114,7 +114,7 @@ static int start_thread(struct gateway_offload *offload, struct error *error)
     return result;
 }
 
-/* What is left when the thread has ended, or has not begun. */
+/* Frees everything. The thread has ended, or was never started. */
 static void free_all(struct gateway_offload *offload)
 {
     struct gateway *gateway = offload->gateway;
@@ -160,8 +160,8 @@ void gateway_offload_close(struct gateway_offload *offload)
     if (offload == NULL)
         return;
     __atomic_store_n(&offload->stop, true, __ATOMIC_RELEASE);
-    __atomic_store_n(&offload->gateway->carrier_is_awake, false, __ATOMIC_SEQ_CST);
-    gateway_wake_carrier(offload->gateway);
+    __atomic_store_n(&offload->gateway->offload_is_awake, false, __ATOMIC_SEQ_CST);
+    gateway_wake_offload(offload->gateway);
     pthread_join(offload->thread, NULL);
     free_all(offload);
 }
@@ -176,7 +176,7 @@ struct listed {
 
 struct folding {
     struct gateway *gateway;
-    bool recall; /* the run that counted is over */
+    bool recall; /* the counters are of an earlier run */
     size_t count;
     struct listed listed[FOLD_SLICE];
 };
@@ -234,7 +234,7 @@ void gateway_offload_recall(struct gateway *gateway)
         log_error("%s", error.text);
         return;
     }
-    (void)offload_maps_list(maps, take_listed, &folding); /* none are there in most cases */
+    (void)offload_maps_list(maps, take_listed, &folding); /* in most cases there are no maps */
     fold_slice(&folding);
     offload_maps_close(maps);
 }

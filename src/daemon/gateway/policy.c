@@ -1,8 +1,8 @@
 /*
- * policy.c - which policy applies, and making the kernel and the translator agree on it
+ * policy.c - the policy in use, and how the kernel and the translator get it
  *
- * The active policy is always built anew from the configured one, so that there is one way to get
- * there: a reload, a forward added or removed by an operator, a forward that expires.
+ * The active policy is always built again from the configured one, so that a reload, a run-time
+ * forward that is added or removed, and a forward that expires all take the same way.
  */
 #include "policy.h"
 
@@ -35,7 +35,9 @@ static void remove_expired(struct policy *policy)
     }
 }
 
-/* The run-time forwards of the active policy go on, if the configuration leaves them room. */
+/*
+ * Copies the run-time forwards of the active policy, unless the configuration conflicts with one.
+ */
 static bool carry_runtime(const struct policy *active, struct policy *next, const char *removal,
                           config_report *report, void *context)
 {
@@ -85,7 +87,7 @@ static bool is_external(const struct gateway *gateway, const struct address *add
     return false;
 }
 
-/* A forward to the gateway's own external address would come back to it for ever. */
+/* A forward that leads to the gateway's own external address would come back to it forever. */
 static bool targets_external(const struct gateway *gateway, const struct policy *policy,
                              const char *name, config_report *report, void *context)
 {
@@ -130,8 +132,8 @@ struct policy *gateway_build_policy(struct gateway *gateway, const struct policy
 }
 
 /*
- * Makes `next` the active policy, in the kernel's rules and in the translator. False: reported,
- * nothing changed, `next` freed.
+ * Makes `next` the active policy, in the kernel's rules and in the translator. On false, errors
+ * were reported, nothing has changed and `next` is freed.
  */
 static bool apply_policy(struct gateway *gateway, struct policy *next, config_report *report,
                          void *context, uint32_t *sessions_ended)
@@ -155,7 +157,7 @@ static bool apply_policy(struct gateway *gateway, struct policy *next, config_re
     return true;
 }
 
-/* Reports each setting that only a restart can change. */
+/* Reports each changed setting that needs a restart. True if there is none. */
 static bool needs_no_restart(const struct config *now, const struct config *next, const char *path,
                              config_report *report, void *context)
 {

@@ -1,5 +1,5 @@
 /*
- * reserved_ports.c - keeps the host from choosing the pool's ports for its own connections
+ * reserved_ports.c - prevents the host from choosing ports of the pool for its own connections
  */
 #include "reserved_ports.h"
 
@@ -20,7 +20,7 @@ static void note_path(char path[STATE_PATH_MAX], const char *directory)
     snprintf(path, STATE_PATH_MAX, "%s/reserved-ports", directory);
 }
 
-/* The ranges that the note names, one a line. */
+/* Reads the ranges from the file, one per line. */
 static size_t read_note(const char *directory, struct port_range *ranges)
 {
     char path[STATE_PATH_MAX], line[64];

@@ -1,5 +1,5 @@
 /*
- * rules.c - the kernel's rules, as a policy and the external addresses want them
+ * rules.c - the contents of the kernel's rules, from a policy and the external addresses
  */
 #include "rules.h"
 
@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the sets of the ruleset hold, for one policy. Arrays are allocated; contents_free. */
+/*
+ * What the sets of the ruleset contain, for one policy. The arrays are allocated; free them with
+ * contents_free.
+ */
 struct contents {
     struct prefix *sources;
     struct address *targets;

@@ -1,5 +1,5 @@
 /*
- * runtime_forwards.c - forwards that an operator added, kept across restarts of the daemon
+ * runtime_forwards.c - run-time forwards, kept across restarts of the daemon
  */
 #include "runtime_forwards.h"
 
@@ -23,8 +23,8 @@ static void file_path(char path[STATE_PATH_MAX], const char *directory, const ch
 }
 
 /*
- * The texts that a [forward] section would have, so that loading is the configuration's own
- * parsing.
+ * The values are the texts that a [forward] section would have, so the configuration's own code
+ * reads them.
  */
 
 static json_t *listen_text(const struct forward *forward)
@@ -61,7 +61,10 @@ static json_t *expires_text(const struct forward *forward)
     return json_string(text_format_time(forward->expires, text));
 }
 
-/* NULL without memory: a forward that is saved in part would be another one, open to anyone. */
+/*
+ * NULL without memory: a forward that is saved only in part would be another forward, possibly open
+ * to anyone.
+ */
 static json_t *to_json(const struct forward *forward)
 {
     char to[ENDPOINT_TEXT_MAX];
@@ -142,7 +145,7 @@ static void load_one(struct policy *saved, const struct policy *configured, cons
     int64_t expires;
 
     if (text.expires != NULL && text_parse_time(text.expires, &expires) && expires <= time(NULL))
-        return; /* it ended while nobody was there */
+        return; /* it has expired while no daemon was running */
     snprintf(name, sizeof(name), "%s", text.name != NULL ? text.name : "?");
     if (!config_add_forward(saved, &text, true, warn, name) || policy_forward_count(saved) == count)
         return;

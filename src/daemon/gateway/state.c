@@ -1,5 +1,5 @@
 /*
- * state.c - the sessions' memory as a file, so that they outlive the process
+ * state.c - the memory of the sessions is a file, so that sessions survive the process
  */
 #include "state.h"
 
@@ -18,12 +18,12 @@
 
 #define MAGIC "portreeve table 3"
 
-/* The first page of the file. All of it must be equal for the rest to be believed. */
+/* The first page of the file. Sessions are adopted only if all of it is as expected. */
 struct state_header {
     char magic[32];
     char version[32];
     char boot_id[64];
-    uint64_t length; /* of what follows */
+    uint64_t length; /* of the memory after this page */
     uint32_t capacity;
 };
 
@@ -73,7 +73,7 @@ static int fail(struct error *error, const char *what, const char *path)
     return result;
 }
 
-static int make_directory(const char *directory, struct error *error)
+static int create_directory(const char *directory, struct error *error)
 {
     struct stat status;
 
@@ -109,9 +109,9 @@ static int open_locked(const char *path, struct error *error)
 }
 
 /*
- * Maps the file where large pages can be put below it: at a multiple of their size. The kernel
- * chooses such a place by itself only where tmpfs is set to use them; the address is a wish, which
- * it grants where nothing else is.
+ * Maps the file at a multiple of the large page size, so that large pages can be used for it. The
+ * kernel chooses such an address by itself only if tmpfs is configured to use large pages. The
+ * address here is a hint, which the kernel follows if nothing else is there.
  */
 static void *map_aligned(int file, size_t length)
 {
@@ -126,8 +126,8 @@ static void *map_aligned(int file, size_t length)
 }
 
 /*
- * Gives the file its length; memory for it is reserved now, so that no packet meets a full tmpfs
- * (SIGBUS).
+ * Sets the length of the file. Its memory is reserved now, so that the translator never writes to a
+ * full tmpfs (SIGBUS).
  */
 static int size_file(struct state *state, const char *path, struct error *error)
 {
@@ -162,7 +162,7 @@ int state_open(struct state **out, const char *directory, uint32_t capacity, boo
         return -ENOMEM;
     }
     state->length = HEADER_ROOM + nat_memory_needed(capacity);
-    result = make_directory(directory, error);
+    result = create_directory(directory, error);
     state->file = result < 0 ? result : open_locked(path, error);
     result = state->file;
     if (result >= 0)

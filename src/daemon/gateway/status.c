@@ -1,5 +1,5 @@
 /*
- * status.c - how it goes: numbers, rates, and what an admin should look at
+ * status.c - the state of the gateway: numbers, rates, and warnings for the administrator
  */
 #include "status.h"
 
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A listing that fails leaves what was read before. */
+/* If the listing fails, the last numbers stay. */
 static void read_hits(struct gateway *gateway)
 {
     struct ruleset_hits hits;
@@ -86,7 +86,7 @@ static void add_warning(struct gateway_status *status, const char *format, ...)
     va_end(arguments);
 }
 
-/* True when the host forwards IPv4, or when nobody can tell. */
+/* True if the host forwards IPv4, or if that is unknown. */
 static bool host_forwards(void)
 {
     char value = '1';
