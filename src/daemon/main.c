@@ -238,6 +238,7 @@ static bool take_signal(struct daemon *daemon)
     struct signalfd_siginfo info;
 
     while (read(daemon->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        log_debug("signal %s received", strsignal((int)info.ssi_signo));
         if (info.ssi_signo != SIGHUP)
             return false;
         reload(daemon);

@@ -30,6 +30,15 @@ static bool is_configured(const struct config *config, const struct address *add
     return config->external_address_count == 0;
 }
 
+static void log_choice(const struct gateway *gateway, const struct address *address,
+                       const char *choice)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    log_debug("address %s on %s: %s", text_format_address(address, text), gateway->config.external,
+              choice);
+}
+
 static size_t choose_addresses(struct gateway *gateway, struct address *found, size_t count)
 {
     char text[ADDRESS_TEXT_MAX];
@@ -37,12 +46,16 @@ static size_t choose_addresses(struct gateway *gateway, struct address *found, s
 
     gateway->has_address_problem = false;
     for (size_t i = 0; i < count; i++) {
-        if (!is_configured(&gateway->config, &found[i]))
+        if (!is_configured(&gateway->config, &found[i])) {
+            log_choice(gateway, &found[i], "not used, it is not in external-address");
             continue;
+        }
         if (!is_internal(gateway->active, &found[i])) {
+            log_choice(gateway, &found[i], "used as an external address");
             found[chosen++] = found[i];
             continue;
         }
+        log_choice(gateway, &found[i], "not used, it is in the source of a share");
         error_set(&gateway->address_problem,
                   "%s on %s is in the source of a share: it is not used as an external address",
                   text_format_address(&found[i], text), gateway->config.external);
@@ -78,6 +91,7 @@ static void limit_mss(struct gateway *gateway)
         limit = (uint16_t)(mtu - headers);
     nat_set_mss_limit(gateway_lock(gateway), limit);
     gateway_unlock(gateway);
+    log_debug("%s: MTU %u, limit of the MSS %u (0: none)", gateway->config.external, mtu, limit);
 }
 
 /* Returns how many sessions have ended. */

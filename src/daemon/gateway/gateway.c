@@ -2,6 +2,7 @@
  * gateway.c - the life of a gateway: start in order, stop in the opposite order
  */
 #include "addresses.h"
+#include "describe.h"
 #include "offload.h"
 #include "policy.h"
 #include "portreeve/addresses.h"
@@ -71,6 +72,8 @@ static int create_translator(struct gateway *gateway, struct error *error)
     if (result < 0)
         return result;
     gateway->has_left_sessions = !is_fresh;
+    log_debug("%s: %s", gateway->config.state_directory,
+              is_fresh ? "no sessions of an earlier run" : "sessions of an earlier run");
     gateway->nat = nat_new(gateway->active, secret, state_sessions(gateway->state), gateway_now());
     if (gateway->nat == NULL) {
         error_set(error, "not enough memory for %u sessions ([limits] sessions)", sessions);
@@ -123,6 +126,8 @@ static int open_workers(struct gateway *gateway, struct error *error)
 
         if (result < 0)
             return result;
+        log_debug("queue %u: bound, for at most %u waiting packets", options.number,
+                  options.length);
         gateway->worker_count++;
     }
     return 0;
@@ -138,6 +143,7 @@ static int start_workers(struct gateway *gateway, struct error *error)
             return result;
         }
     }
+    log_debug("worker threads started: %u", gateway->worker_count);
     return 0;
 }
 
@@ -173,8 +179,11 @@ static int start_offload(struct gateway *gateway, struct error *error)
 {
     if (gateway->config.offload == OFFLOAD_OFF)
         return 0;
-    if (ruleset_has_offload(gateway->ruleset))
+    if (ruleset_has_offload(gateway->ruleset)) {
+        log_debug("offload: the kernel's maps have room for %u sessions",
+                  gateway->offload_sessions);
         return gateway_offload_open(&gateway->offload, gateway, gateway->offload_sessions, error);
+    }
     if (gateway->config.offload == OFFLOAD_AUTO) {
         log_info("offload is off: this kernel has no counters in nf_tables sets (Linux 5.7 or "
                  "later has them); every packet goes through the queue");
@@ -238,6 +247,8 @@ static int start(struct gateway *gateway, struct error *error)
     }
     if (result == 0)
         result = start_offload(gateway, error);
+    if (result == 0)
+        gateway_describe(gateway);
     return result;
 }
 
@@ -309,7 +320,10 @@ void gateway_addresses_ready(struct gateway *gateway)
 {
     struct error error = {0};
 
-    if (addresses_changed(gateway->addresses) && gateway_refresh_addresses(gateway, &error) < 0)
+    if (!addresses_changed(gateway->addresses))
+        return;
+    log_debug("%s or one of its addresses has changed", gateway->config.external);
+    if (gateway_refresh_addresses(gateway, &error) < 0)
         log_error("%s", error.text);
 }
 

@@ -9,6 +9,7 @@
  * offload.c    takes orders about offloaded sessions to the kernel
  * worker.c     one thread per queue
  * status.c     numbers, rates and warnings
+ * describe.c   the configuration in effect, for the log at level debug
  * lock.c       the lock, and the wake-up of the offload thread; used by all of these
  * state.c, runtime_forwards.c, reserved_ports.c   what survives the process
  * large_pages.c   pages of 2 MiB for the table

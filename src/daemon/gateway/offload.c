@@ -64,6 +64,8 @@ static size_t carry_out(struct gateway_offload *offload)
     result = offload_maps_execute(offload->maps, offload->order, offload->outcome, count);
     if (result < 0 && result != offload->last_error) /* do not repeat an error */
         log_error("offload: %s", strerror(-result));
+    if (result < 0)
+        log_debug("offload: a batch of %zu orders failed in part: %s", count, strerror(-result));
     offload->last_error = result;
     report_outcomes(offload, gateway_lock(offload->gateway), count, gateway_now());
     gateway_unlock(offload->gateway);

@@ -7,6 +7,7 @@
 #include "policy.h"
 
 #include "addresses.h"
+#include "describe.h"
 #include "portreeve/host_ports.h"
 #include "portreeve/log.h"
 #include "portreeve/report.h"
@@ -65,17 +66,27 @@ static bool carry_runtime(const struct policy *active, struct policy *next, cons
     return fine;
 }
 
+struct exclusion {
+    struct policy *policy;
+    size_t sockets;
+};
+
 static void exclude_port(void *context, uint8_t protocol, uint16_t port)
 {
-    policy_exclude_port(context, protocol, port);
+    struct exclusion *exclusion = context;
+
+    policy_exclude_port(exclusion->policy, protocol, port);
+    exclusion->sockets++;
 }
 
 static void exclude_local_sockets(struct policy *policy)
 {
+    struct exclusion exclusion = {.policy = policy};
     struct error error = {0};
 
-    if (host_ports_in_use(exclude_port, policy, &error) < 0)
+    if (host_ports_in_use(exclude_port, &exclusion, &error) < 0)
         log_warning("the pool may overlap ports of the gateway's own sockets: %s", error.text);
+    log_debug("sockets of the gateway whose ports are not in the pool: %zu", exclusion.sockets);
 }
 
 static bool is_external(const struct gateway *gateway, const struct address *address)
@@ -222,6 +233,7 @@ bool gateway_reload(struct gateway *gateway, config_report *report, void *contex
         return false;
     }
     adopt_config(gateway, &next);
+    gateway_describe(gateway);
     return true;
 }
 

@@ -70,6 +70,8 @@ void reserved_ports_release(const char *directory)
 
     if (count > 0 && host_ports_release(noted, count, &error) < 0)
         log_warning("%s", error.text);
+    else if (count > 0)
+        log_debug("reserved ports released: ranges %zu", count);
     note_path(path, directory);
     unlink(path);
 }
@@ -103,4 +105,7 @@ void reserved_ports_exchange(const char *directory, const struct policy *policy)
                     error.text);
     else
         write_note(directory, added, (size_t)result);
+    if (result >= 0)
+        log_debug("reserved ports: ranges of the pools %zu, of these not reserved before %d", count,
+                  result);
 }

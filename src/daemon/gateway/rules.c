@@ -3,6 +3,8 @@
  */
 #include "rules.h"
 
+#include "portreeve/log.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +86,16 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
     return true;
 }
 
+static void log_contents(const struct ruleset_contents *contents, bool install)
+{
+    log_debug("rules %s: external addresses %zu, sources %zu, targets %zu",
+              install ? "installed" : "updated", contents->external_count, contents->source_count,
+              contents->target_count);
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
+        log_debug("published %s ports: ranges %zu", protocol_table[p].name,
+                  contents->published[p].count);
+}
+
 int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install,
                         struct error *error)
 {
@@ -101,6 +113,8 @@ int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bo
         result = ruleset_install(gateway->ruleset, &options, &contents.view, error);
     else
         result = ruleset_update(gateway->ruleset, &contents.view, error);
+    if (result == 0)
+        log_contents(&contents.view, install);
     contents_free(&contents);
     return result;
 }
