@@ -154,6 +154,10 @@ static int explain(int result, const char *doing, struct error *error)
         error_set(error, "cannot %s " RESERVED ": needs CAP_NET_ADMIN: run as root", doing);
     else if (result == -EROFS)
         error_set(error, "cannot %s " RESERVED ": it is mounted read-only (a container?)", doing);
+    else if (result == -E2BIG)
+        error_set(error, "cannot %s " RESERVED ": the pools have too many ranges of ports", doing);
+    else if (result == -EBADMSG)
+        error_set(error, "cannot %s " RESERVED ": its text is not a list of ports", doing);
     else
         error_set(error, "cannot %s " RESERVED ": %s", doing, strerror(-result));
     return result;
@@ -168,7 +172,7 @@ static int reserved_read(struct reserved **reserved, struct error *error)
         return explain(-ENOMEM, "read", error);
     result = read_text(read->text, sizeof(read->text));
     if (result == 0 && !parse_ranges(read->text, &read->ports))
-        result = -EINVAL;
+        result = -EBADMSG;
     if (result < 0) {
         free(read);
         return explain(result, "read", error);

@@ -22,6 +22,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -174,7 +175,9 @@ static int explain_bind(const struct queue *queue, int result, struct error *err
     if (result == -EPERM)
         error_set(error, "cannot bind queue %u: needs CAP_NET_ADMIN: run as root", queue->number);
     else if (result == -EINVAL)
-        error_set(error, "this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE)");
+        error_set(error,
+                  "queue %u: this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE)",
+                  queue->number);
     else
         error_set(error, "cannot bind queue %u: %s", queue->number, strerror(-result));
     return result;
@@ -182,8 +185,11 @@ static int explain_bind(const struct queue *queue, int result, struct error *err
 
 static int open_bound(struct queue *queue, uint32_t length, struct error *error)
 {
-    int result = netlink_open(&queue->socket, NETLINK_NETFILTER, 0, "packet queue", error);
+    char purpose[sizeof("queue 65535")];
+    int result;
 
+    snprintf(purpose, sizeof(purpose), "queue %hu", queue->number);
+    result = netlink_open(&queue->socket, NETLINK_NETFILTER, 0, purpose, error);
     if (result < 0)
         return result;
     set_options(queue);

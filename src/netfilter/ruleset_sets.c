@@ -206,24 +206,33 @@ static size_t merge_ranges(struct range *ranges, size_t count)
     return kept + 1;
 }
 
-static int ranges_of_addresses(struct range *ranges, const struct address *addresses, size_t count)
+static int not_ipv4(enum set_id id, struct error *error)
+{
+    error_set(error, "nf_tables rules: set %s: an element is not IPv4", kinds[id].name);
+    return -EINVAL;
+}
+
+/* For the set `id`. 0, or -EINVAL and a sentence. */
+static int ranges_of_addresses(enum set_id id, struct range *ranges,
+                               const struct address *addresses, size_t count, struct error *error)
 {
     for (size_t i = 0; i < count; i++) {
         if (!address_is_ipv4(&addresses[i]))
-            return -EINVAL;
+            return not_ipv4(id, error);
         ranges[i].first = ranges[i].last = address_to_ipv4(&addresses[i]);
     }
     return 0;
 }
 
-static int ranges_of_prefixes(struct range *ranges, const struct prefix *prefixes, size_t count)
+static int ranges_of_prefixes(enum set_id id, struct range *ranges, const struct prefix *prefixes,
+                              size_t count, struct error *error)
 {
     for (size_t i = 0; i < count; i++) {
         uint32_t host_bits;
 
         if (!address_is_ipv4(&prefixes[i].address) || prefixes[i].length < EVERY_IPV4 ||
             prefixes[i].length > ONE_ADDRESS)
-            return -EINVAL;
+            return not_ipv4(id, error);
         host_bits =
             prefixes[i].length == ONE_ADDRESS ? 0 : UINT32_MAX >> (prefixes[i].length - EVERY_IPV4);
         ranges[i].first = address_to_ipv4(&prefixes[i].address) & ~host_bits;
@@ -255,15 +264,19 @@ static size_t largest_count(const struct ruleset_contents *contents)
     return largest;
 }
 
-static int fill(struct batch *batch, const struct ruleset_contents *contents, struct range *ranges)
+static int fill(struct batch *batch, const struct ruleset_contents *contents, struct range *ranges,
+                struct error *error)
 {
-    if (ranges_of_addresses(ranges, contents->external, contents->external_count) < 0)
+    if (ranges_of_addresses(SET_EXTERNAL, ranges, contents->external, contents->external_count,
+                            error) < 0)
         return -EINVAL;
     put_values(batch, SET_EXTERNAL, ranges, contents->external_count);
-    if (ranges_of_addresses(ranges, contents->targets, contents->target_count) < 0)
+    if (ranges_of_addresses(SET_TARGETS, ranges, contents->targets, contents->target_count, error) <
+        0)
         return -EINVAL;
     put_values(batch, SET_TARGETS, ranges, contents->target_count);
-    if (ranges_of_prefixes(ranges, contents->sources, contents->source_count) < 0)
+    if (ranges_of_prefixes(SET_SOURCES, ranges, contents->sources, contents->source_count, error) <
+        0)
         return -EINVAL;
     put_ranges(batch, SET_SOURCES, ranges, merge_ranges(ranges, contents->source_count));
     for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
@@ -284,10 +297,8 @@ int sets_fill(struct batch *batch, const struct ruleset_contents *contents, stru
         error_set(error, "nf_tables rules: not enough memory");
         return -ENOMEM;
     }
-    result = fill(batch, contents, ranges);
+    result = fill(batch, contents, ranges, error);
     free(ranges);
-    if (result < 0)
-        error_set(error, "nf_tables rules: an address that is not IPv4");
     return result;
 }
 

@@ -126,7 +126,7 @@ def starts_with(daemon, descriptors):
 
 def test_too_few_descriptors_are_blamed_on_nothing_else(lab):
     """Wherever the start stops: the default group's being missing is no error, and forgotten by then."""
-    daemon, limit = Daemon(lab, SHARE), 6
+    daemon, limit, errors = Daemon(lab, SHARE), 6, []
     try:
         while not starts_with(daemon, limit):
             words = daemon.process.stderr()
@@ -135,11 +135,13 @@ def test_too_few_descriptors_are_blamed_on_nothing_else(lab):
             assert "Too many open files" in error, f"{limit} descriptors: {words}"
             assert "does not exist" not in error and "no group" not in error, f"{limit} descriptors: {words}"
             assert not tables(lab)
+            errors.append(error)
             limit += 1
         daemon.stop()
     finally:
         daemon.abandon()
     assert limit > 18
+    assert any("queue 0: cannot open a netlink socket" in error for error in errors), errors
 
 
 def test_a_file_where_the_socket_should_be_is_left_alone(lab):

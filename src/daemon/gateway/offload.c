@@ -63,7 +63,7 @@ static size_t carry_out(struct gateway_offload *offload)
         return 0;
     result = offload_maps_execute(offload->maps, offload->order, offload->outcome, count);
     if (result < 0 && result != offload->last_error) /* do not repeat an error */
-        log_error("offload: %s", strerror(-result));
+        log_error("offload: cannot change or read the kernel's maps: %s", strerror(-result));
     if (result < 0)
         log_debug("offload: a batch of %zu orders failed in part: %s", count, strerror(-result));
     offload->last_error = result;

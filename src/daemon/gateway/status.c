@@ -122,7 +122,8 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
         unsigned number = (unsigned)gateway->config.queue + i;
 
         if (status->queue_error[i] != 0)
-            add_warning(status, "queue %u: %s", number, strerror(-status->queue_error[i]));
+            add_warning(status, "queue %u: cannot read its statistics: %s", number,
+                        strerror(-status->queue_error[i]));
         else if (status->queue[i].dropped_full + status->queue[i].dropped_user > 0)
             add_warning(
                 status,

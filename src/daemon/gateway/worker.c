@@ -79,7 +79,8 @@ static void *run(void *argument)
         result = serve_batch(worker);
         /* Only a new error is logged: repeating the same one would only fill the log. */
         if (result < 0 && result != last_error)
-            log_error("queue %u: %s", worker->number, strerror(-result));
+            log_error("queue %u: cannot receive packets or send verdicts: %s", worker->number,
+                      strerror(-result));
         last_error = result < 0 ? result : 0;
     }
     return NULL;
