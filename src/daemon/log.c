@@ -1,10 +1,9 @@
 /*
- * log.c - what the daemon says, and where
+ * log.c - the daemon's messages, and where they go
  *
- * A line is put together on the stack and leaves with one write, so lines of several threads never
- * mix and no lock is held. What a message quotes may come from the network or the control socket:
- * bytes that are not printable leave as \xNN, so nobody outside can forge a line or send a terminal
- * its commands.
+ * A line is built on the stack and written with one call, so lines of several threads never mix and
+ * no lock is held. A message may quote text from the network or the control socket: bytes that are
+ * not printable are written as \xNN, so no one can forge a line or send commands to a terminal.
  */
 #include "portreeve/log.h"
 
@@ -22,7 +21,7 @@
 #include <unistd.h>
 
 #define PROGRAM     "portreeved"
-#define MESSAGE_MAX 1024 /* bytes of a message before unprintable ones are spelled out */
+#define MESSAGE_MAX 1024 /* bytes of a message before unprintable ones are replaced */
 #define LINE_SIZE   (4 * MESSAGE_MAX + 64)
 #define CUT_MARK    " [cut]"
 
@@ -48,7 +47,7 @@ static bool stderr_is_journal(void)
     struct stat status;
     char own[64];
 
-    if (!stream || fstat(STDERR_FILENO, &status) != 0)
+    if (stream == NULL || fstat(STDERR_FILENO, &status) != 0)
         return false;
     snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
     return strcmp(own, stream) == 0;
@@ -60,16 +59,15 @@ void log_open(const struct log_options *options)
 
     if (target == LOG_TARGET_AUTO)
         target = stderr_is_journal() ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR;
-    if (target == LOG_TARGET_SYSLOG)
-        openlog(PROGRAM, LOG_PID | LOG_NDELAY,
-                LOG_DAEMON); /* now: later /dev/log may be out of reach */
+    if (target == LOG_TARGET_SYSLOG) /* at once: later /dev/log may not be reachable */
+        openlog(PROGRAM, LOG_PID | LOG_NDELAY, LOG_DAEMON);
     atomic_store(&chosen_level, options->level);
     atomic_store(&chosen_target, target);
 }
 
 /*
- * Copies `message`, spelling out what is not printable. `line` has room for four bytes for each,
- * and a NUL.
+ * Copies `message` and replaces what is not printable. `line` has room for four bytes per byte, and
+ * a NUL.
  */
 static char *escape(char *line, const char *message)
 {
@@ -96,7 +94,7 @@ static void write_line(const char *line, size_t length)
     do {
         written = write(STDERR_FILENO, line, length);
     } while (written < 0 && errno == EINTR);
-    /* Where stderr is full or gone there is nowhere to say so. */
+    /* If stderr is full or closed, the message is lost: there is no other place for it. */
 }
 
 __attribute__((format(printf, 2, 0))) static void log_message(enum log_level level,

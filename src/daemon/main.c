@@ -20,7 +20,7 @@
 
 #define DEFAULT_CONFIG "/etc/portreeve/portreeve.conf"
 #define DEFAULT_GROUP  "portreeve"
-/* Events reach subscribers this soon. */
+/* Events reach subscribers within this time. */
 #define EVENT_DELAY_MS 100
 
 enum exit_code {
@@ -47,16 +47,16 @@ static const char usage[] =
     "\n"
     "The NAT and port-forwarding daemon; runs in the foreground.\n"
     "\n"
-    "  -c, --config FILE  the forwarding table (default " DEFAULT_CONFIG ")\n"
-    "  -t, --test         check the configuration, say what is wrong with it, and exit\n"
+    "  -c, --config FILE  the configuration file (default " DEFAULT_CONFIG ")\n"
+    "  -t, --test         check the configuration, show every error, and exit\n"
     "  -d, --debug        log at level debug, to stderr\n"
-    "  -h, --help         this text\n"
-    "  -V, --version      the version\n"
+    "  -h, --help         show this help\n"
+    "  -V, --version      show the version\n"
     "\n"
-    "SIGHUP reloads the configuration; SIGTERM and SIGINT remove the rules and end.\n"
-    "Exit status: 0 fine, 1 failed, 2 wrong usage. See portreeved(8), portreeve.conf(5).\n";
+    "SIGHUP reloads the configuration; SIGTERM and SIGINT remove the rules and stop the daemon.\n"
+    "Exit status: 0 success, 1 failed, 2 wrong usage. See portreeved(8), portreeve.conf(5).\n";
 
-/* Returns -1 to go on, or the exit code. */
+/* Returns -1 to continue, or the exit code. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option long_options[] = {
@@ -114,13 +114,13 @@ static int check_config(const struct options *options)
 
     if (!config_load(options->config_path, &config, print_line, print_warning, NULL))
         return EXIT_FAILED;
-    printf("%s is fine: %zu shares, %zu forwards\n", options->config_path,
+    printf("%s has no errors (shares: %zu, forwards: %zu)\n", options->config_path,
            policy_share_count(config.policy), policy_forward_count(config.policy));
     config_free(&config);
     return EXIT_OK;
 }
 
-/* Of the call that has just failed. */
+/* Describes the call that has just failed. */
 static int fail(struct error *error, const char *what)
 {
     int result = -errno;
@@ -143,20 +143,20 @@ static int open_loop(struct daemon *daemon, struct error *error)
     signal(SIGPIPE, SIG_IGN);
     daemon->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (daemon->signals < 0)
-        return fail(error, "make a signalfd");
+        return fail(error, "create a signalfd");
     daemon->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (daemon->timer < 0)
-        return fail(error, "make a timerfd");
+        return fail(error, "create a timerfd");
     if (timerfd_settime(daemon->timer, 0, &every_second, NULL) < 0)
         return fail(error, "set its timer");
     daemon->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (daemon->epoll < 0)
-        return fail(error, "make an epoll");
+        return fail(error, "create an epoll instance");
     return 0;
 }
 
 /*
- * A fresh machine has no group "portreeve"; then only root may look, and the log says how to change
+ * A new machine has no group "portreeve". Then only root may look, and the log says how to change
  * that.
  */
 static int open_control(struct daemon *daemon, const struct config *config, struct error *error)
@@ -167,8 +167,8 @@ static int open_control(struct daemon *daemon, const struct config *config, stru
     if (result == -ENOENT && strcmp(config->control_group, DEFAULT_GROUP) == 0) {
         *error = (struct error){0};
         log_info("there is no group '" DEFAULT_GROUP
-                 "': only root may use the control socket (groupadd --system " DEFAULT_GROUP
-                 " to let its members look)");
+                 "': only root may use the control socket (create the group with groupadd "
+                 "--system " DEFAULT_GROUP ", then its members may look)");
         result = control_open(&daemon->control, config->control_socket, "", error);
     }
     return result;
@@ -228,16 +228,17 @@ static void reload(struct daemon *daemon)
     if (gateway_reload(daemon->gateway, report_error, NULL, &ended))
         log_notice("configuration reloaded; %u sessions ended", ended);
     else
-        log_error("reload refused: the running configuration stays as it is");
+        log_error("reload refused: the running configuration has not changed");
     notify_send("READY=1");
 }
 
-/* False when the daemon is to end. */
+/* Returns false if the daemon must stop. */
 static bool take_signal(struct daemon *daemon)
 {
     struct signalfd_siginfo info;
 
     while (read(daemon->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        log_debug("signal %s received", strsignal((int)info.ssi_signo));
         if (info.ssi_signo != SIGHUP)
             return false;
         reload(daemon);
@@ -261,14 +262,14 @@ static bool dispatch(struct daemon *daemon, int descriptor)
 static void run(struct daemon *daemon)
 {
     struct epoll_event events[8];
-    bool go_on = true;
+    bool running = true;
 
-    while (go_on) {
+    while (running) {
         int timeout = control_has_subscribers(daemon->control) ? EVENT_DELAY_MS : -1;
         int ready = epoll_wait(daemon->epoll, events, 8, timeout);
 
-        for (int i = 0; i < ready && go_on; i++)
-            go_on = dispatch(daemon, events[i].data.fd);
+        for (int i = 0; i < ready && running; i++)
+            running = dispatch(daemon, events[i].data.fd);
         control_serve(daemon->control, daemon->gateway);
     }
 }

@@ -1,5 +1,5 @@
 /*
- * notify.c - telling the service manager what state the daemon is in
+ * notify.c - tells the service manager the state of the daemon
  */
 #include "notify.h"
 
@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* One datagram to a Unix socket: less than a dependency on libsystemd would be. */
+/* One datagram to a Unix socket needs less than a dependency on libsystemd. */
 void notify_send(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");
@@ -25,12 +25,13 @@ void notify_send(const char *state)
         return;
     memcpy(address.sun_path, path, length);
     if (path[0] == '@')
-        address.sun_path[0] = '\0'; /* abstract */
+        address.sun_path[0] = '\0'; /* an abstract address */
     socket_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (socket_fd < 0 ||
         sendto(socket_fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
-        log_warning("cannot tell the service manager at %s '%s': %s", path, state, strerror(errno));
+        log_warning("cannot send '%s' to the service manager at %s: %s", state, path,
+                    strerror(errno));
     if (socket_fd >= 0)
         close(socket_fd);
 }

@@ -1,12 +1,12 @@
 /*
- * notify.h - telling the service manager what state the daemon is in (sd_notify(3)'s protocol)
+ * notify.h - tells the service manager the state of the daemon (the protocol of sd_notify(3))
  */
 #ifndef PORTREEVE_NOTIFY_H
 #define PORTREEVE_NOTIFY_H
 
 /*
  * Sends `state` ("READY=1", "RELOADING=1\nMONOTONIC_USEC=...", "STOPPING=1") to $NOTIFY_SOCKET.
- * Does nothing without one; an error does not matter to the daemon's work, and is logged.
+ * Does nothing if it is not set. An error does not affect the daemon's work, so it is only logged.
  */
 void notify_send(const char *state);
 

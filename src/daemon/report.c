@@ -1,5 +1,5 @@
 /*
- * report.c - functions for those who want to be told what is wrong, and telling them
+ * report.c - functions of type config_report, and reporting a formatted line
  */
 #include "portreeve/report.h"
 

@@ -1,5 +1,5 @@
 /*
- * service.c - names of ports in /etc/services
+ * service.c - service names in /etc/services
  */
 #include "portreeve/service.h"
 

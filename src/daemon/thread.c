@@ -1,5 +1,5 @@
 /*
- * thread.c - starting a thread beside the main one
+ * thread.c - starting a thread next to the main thread
  */
 #include "portreeve/thread.h"
 

@@ -1,9 +1,12 @@
 /*
- * Two sockets: one is told of changes, the other asks. On one socket an answer could come behind
- * any number of notifications, and reading it would mean to lose or to keep those.
+ * addresses.c - the addresses of the external interface, read and watched with rtnetlink
  *
- * The interface is known by its name. Its index is looked up again with every reading, since an
- * interface that goes and comes back (a modem's, say) comes back with another.
+ * There are two sockets: one receives notifications of changes, the other one is for requests. On a
+ * single socket, an answer could come after any number of notifications, which would have to be
+ * lost or kept while the answer is read.
+ *
+ * The interface is identified by its name. Its index is looked up again with every reading, since
+ * an interface that is removed and created again (a modem's, for example) has another index.
  */
 #include "portreeve/addresses.h"
 
@@ -20,17 +23,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-/*
- * A dump that a change disturbs is asked for again; an interface that changes all the time is read
- * as it is.
- */
-#define DUMP_TRIES 5
-
 struct addresses {
     struct mnl_socket *notifications;
     struct mnl_socket *requests;
     char interface[IF_NAMESIZE];
-    uint32_t index; /* when it was last read; 0: gone */
+    uint32_t index; /* when it was last read; 0: there was no such interface */
 };
 
 static int take_index(const struct nlmsghdr *message, void *context)
@@ -42,31 +39,32 @@ static int take_index(const struct nlmsghdr *message, void *context)
     return MNL_CB_OK;
 }
 
-/* Asked for without NLM_F_DUMP, the kernel answers with one link or ENODEV. */
+/* Without NLM_F_DUMP, the kernel answers with one link or ENODEV. */
 static int read_index(struct addresses *addresses, struct error *error)
 {
-    char buffer[256] __attribute__((aligned(8))) = {0};
+    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
     struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
     uint32_t index = 0;
-    int code;
+    int result;
 
     request->nlmsg_type = RTM_GETLINK;
     request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
     mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
     mnl_attr_put_strz(request, IFLA_IFNAME, addresses->interface);
-    code = netlink_ask(addresses->requests, request, take_index, &index);
-    addresses->index = code == 0 ? index : 0;
-    if (code == -ENODEV)
+    result = netlink_ask(addresses->requests, request, take_index, &index);
+    addresses->index = result == 0 ? index : 0;
+    if (result == -ENODEV)
         error_set(error, "there is no interface %s", addresses->interface);
-    else if (code < 0)
-        error_set(error, "cannot look up interface %s: %s", addresses->interface, strerror(-code));
-    return code;
+    else if (result < 0)
+        error_set(error, "cannot look up interface %s: %s", addresses->interface,
+                  strerror(-result));
+    return result;
 }
 
 int addresses_open(struct addresses **addresses, const char *interface, struct error *error)
 {
     struct addresses *opened;
-    int code;
+    int result;
 
     if (strlen(interface) >= IF_NAMESIZE) {
         error_set(error, "there is no interface %s: a name has at most %d characters", interface,
@@ -74,20 +72,20 @@ int addresses_open(struct addresses **addresses, const char *interface, struct e
         return -ENODEV;
     }
     opened = calloc(1, sizeof(*opened));
-    if (!opened) {
+    if (opened == NULL) {
         error_set(error, "interface %s: not enough memory", interface);
         return -ENOMEM;
     }
     memcpy(opened->interface, interface, strlen(interface));
-    code = netlink_open(&opened->notifications, NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_IFADDR,
-                        "changes of addresses", error);
-    if (code == 0)
-        code = netlink_open(&opened->requests, NETLINK_ROUTE, 0, "addresses", error);
-    if (code == 0)
-        code = read_index(opened, error);
-    if (code < 0) {
+    result = netlink_open(&opened->notifications, NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_IFADDR,
+                          "changes of addresses", error);
+    if (result == 0)
+        result = netlink_open(&opened->requests, NETLINK_ROUTE, 0, "addresses", error);
+    if (result == 0)
+        result = read_index(opened, error);
+    if (result < 0) {
         addresses_close(opened);
-        return code;
+        return result;
     }
     *addresses = opened;
     return 0;
@@ -95,11 +93,11 @@ int addresses_open(struct addresses **addresses, const char *interface, struct e
 
 void addresses_close(struct addresses *addresses)
 {
-    if (!addresses)
+    if (addresses == NULL)
         return;
-    if (addresses->notifications)
+    if (addresses->notifications != NULL)
         mnl_socket_close(addresses->notifications);
-    if (addresses->requests)
+    if (addresses->requests != NULL)
         mnl_socket_close(addresses->requests);
     free(addresses);
 }
@@ -123,8 +121,8 @@ static int take_link_name(const struct nlattr *attribute, void *context)
 }
 
 /*
- * A link is ours by its index (it may have been renamed just now) or by its name (it may have come
- * just now).
+ * A link is ours if it has the index (it may just have been renamed) or the name (it may just have
+ * been created).
  */
 static bool is_our_link(const struct addresses *addresses, const struct nlmsghdr *message)
 {
@@ -134,7 +132,7 @@ static bool is_our_link(const struct addresses *addresses, const struct nlmsghdr
     if ((uint32_t)link->ifi_index == addresses->index)
         return true;
     (void)mnl_attr_parse(message, sizeof(*link), take_link_name, &found);
-    return found.name && strcmp(found.name, addresses->interface) == 0;
+    return found.name != NULL && strcmp(found.name, addresses->interface) == 0;
 }
 
 static bool is_about_us(const struct addresses *addresses, const struct nlmsghdr *message)
@@ -177,7 +175,7 @@ bool addresses_changed(struct addresses *addresses)
         if (length < 0 && errno == EINTR)
             continue;
         if (length < 0 && errno == ENOBUFS)
-            changed = true; /* notifications were lost, which may have been about us */
+            changed = true; /* notifications were lost; they may have been about our interface */
         else if (length < 0)
             return changed;
         else if (find_change(addresses, buffer, (size_t)length))
@@ -200,7 +198,7 @@ static int take_local(const struct nlattr *attribute, void *context)
     return MNL_CB_OK;
 }
 
-/* IFA_LOCAL is ours; IFA_ADDRESS is the other end's on a point-to-point link. */
+/* IFA_LOCAL is our address; IFA_ADDRESS is the other end's on a point-to-point link. */
 static int take_address(const struct nlmsghdr *message, void *context)
 {
     const struct ifaddrmsg *address = mnl_nlmsg_get_payload(message);
@@ -212,14 +210,14 @@ static int take_address(const struct nlmsghdr *message, void *context)
     if (address->ifa_scope != RT_SCOPE_UNIVERSE || reading->count == reading->max)
         return MNL_CB_OK;
     (void)mnl_attr_parse(message, sizeof(*address), take_local, &local);
-    if (local && mnl_attr_get_payload_len(local) == 4)
+    if (local != NULL && mnl_attr_get_payload_len(local) == 4)
         reading->out[reading->count++] = address_from_ipv4(ntohl(mnl_attr_get_u32(local)));
     return MNL_CB_OK;
 }
 
 static int dump_addresses(struct addresses *addresses, struct reading *reading)
 {
-    char buffer[256] __attribute__((aligned(8))) = {0};
+    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
     struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
     struct ifaddrmsg *address;
 
@@ -235,20 +233,20 @@ int addresses_read(struct addresses *addresses, struct address *out, size_t max,
                    uint32_t *interface_index, struct error *error)
 {
     struct reading reading = {.out = out, .max = max};
-    int code = read_index(addresses, error);
+    int result = read_index(addresses, error);
 
-    if (code < 0)
-        return code;
+    if (result < 0)
+        return result;
     reading.index = *interface_index = addresses->index;
-    for (int tries = 0; tries < DUMP_TRIES; tries++) {
-        code = dump_addresses(addresses, &reading);
-        if (code != -EINTR)
+    for (int tries = 0; tries < NETLINK_DUMP_TRIES; tries++) {
+        result = dump_addresses(addresses, &reading);
+        if (result != -EINTR)
             break;
     }
-    if (code < 0 && code != -EINTR) {
+    if (result < 0 && result != -EINTR) {
         error_set(error, "cannot read the addresses of %s: %s", addresses->interface,
-                  strerror(-code));
-        return code;
+                  strerror(-result));
+        return result;
     }
     return (int)reading.count;
 }

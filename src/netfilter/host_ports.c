@@ -1,3 +1,6 @@
+/*
+ * host_ports.c - the ports that the gateway's own sockets use, listed with sock_diag
+ */
 #include "portreeve/host_ports.h"
 
 #include "netlink.h"
@@ -10,9 +13,9 @@
 #include <sys/socket.h>
 
 /*
- * States are a bit each (include/net/tcp_states.h). Time-wait sockets hold no port against others.
- * Sockets that are bound and neither listen nor connect show under a bit of their own since Linux
- * 6.8 (TCP_BOUND_INACTIVE).
+ * One bit per state (include/net/tcp_states.h). A socket in time-wait does not prevent others from
+ * using its port. Since Linux 6.8, sockets that are bound and neither listen nor connect have a bit
+ * of their own (TCP_BOUND_INACTIVE).
  */
 #define STATE_TIME_WAIT  6
 #define ALL_BUT_TIMEWAIT (~(1u << STATE_TIME_WAIT))
@@ -38,7 +41,7 @@ static int take_v6only(const struct nlattr *attribute, void *context)
     return MNL_CB_OK;
 }
 
-/* The kernel's source address as ours; IPv6 addresses are in the 16-byte form as they are. */
+/* Converts the kernel's source address; IPv6 addresses already have the 16-byte form. */
 static struct address local_address(const struct inet_diag_msg *socket)
 {
     struct address address;
@@ -57,11 +60,11 @@ static bool is_any(const struct address *address)
 }
 
 /*
- * Whether an IPv4 packet from outside can meet the socket. An IPv6 socket takes IPv4 when it is
- * bound to a mapped address, or to all addresses and is not v6only (which the kernel tells of
+ * True if an IPv4 packet from outside can reach the socket. An IPv6 socket receives IPv4 if it is
+ * bound to a mapped address, or to all addresses and is not v6only (the kernel says so only about
  * sockets that are not connected).
  */
-static bool meets_ipv4(const struct nlmsghdr *message, const struct inet_diag_msg *socket)
+static bool receives_ipv4(const struct nlmsghdr *message, const struct inet_diag_msg *socket)
 {
     struct address address = local_address(socket);
     struct v6only v6only = {0};
@@ -83,21 +86,21 @@ static int take_socket(const struct nlmsghdr *message, void *context)
     if (mnl_nlmsg_get_payload_len(message) < sizeof(*socket))
         return MNL_CB_OK;
     port = ntohs(socket->id.idiag_sport);
-    if (port != 0 && meets_ipv4(message, socket))
+    if (port != 0 && receives_ipv4(message, socket))
         listing->each(listing->context, listing->protocol, port);
     return MNL_CB_OK;
 }
 
 /*
- * A dump that comings and goings disturbed (-EINTR) has still listed every socket that was there
- * all the time.
+ * A dump that was disturbed by other sockets (-EINTR) has still listed every socket that existed
+ * during the whole dump.
  */
 static int list_sockets(struct mnl_socket *netlink, uint8_t family, struct listing *listing)
 {
-    char buffer[256] __attribute__((aligned(8))) = {0};
+    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
     struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
     struct inet_diag_req_v2 *request;
-    int code;
+    int result;
 
     message->nlmsg_type = SOCK_DIAG_BY_FAMILY;
     message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
@@ -105,8 +108,8 @@ static int list_sockets(struct mnl_socket *netlink, uint8_t family, struct listi
     request->sdiag_family = family;
     request->sdiag_protocol = listing->protocol;
     request->idiag_states = ALL_BUT_TIMEWAIT;
-    code = netlink_ask(netlink, message, take_socket, listing);
-    return code == -EINTR ? 0 : code;
+    result = netlink_ask(netlink, message, take_socket, listing);
+    return result == -EINTR ? 0 : result;
 }
 
 static int list_all(struct mnl_socket *netlink, struct listing *listing, struct error *error)
@@ -114,22 +117,22 @@ static int list_all(struct mnl_socket *netlink, struct listing *listing, struct 
     static const uint8_t families[] = {AF_INET, AF_INET6};
 
     for (size_t i = 0; i < 2 * PROTOCOL_PORTS_COUNT; i++) {
-        int code;
+        int result;
 
         listing->protocol = protocol_table[i / 2].number;
-        code = list_sockets(netlink, families[i % 2], listing);
+        result = list_sockets(netlink, families[i % 2], listing);
         /*
-         * A kernel without IPv6 has no such sockets. Without a diag module for IPv4 it cannot
-         * answer.
+         * -ENOENT: a kernel without IPv6 has no IPv6 sockets, but one without a diag module for
+         * IPv4 cannot answer.
          */
-        if (code == -ENOENT && families[i % 2] == AF_INET6)
+        if (result == -ENOENT && families[i % 2] == AF_INET6)
             continue;
-        if (code < 0) {
+        if (result < 0) {
             error_set(
                 error, "cannot list the gateway's %s sockets: %s", protocol_name(listing->protocol),
-                code == -ENOENT ? "this kernel has no CONFIG_INET_DIAG or CONFIG_INET_UDP_DIAG"
-                                : strerror(-code));
-            return code;
+                result == -ENOENT ? "this kernel has no CONFIG_INET_DIAG or CONFIG_INET_UDP_DIAG"
+                                  : strerror(-result));
+            return result;
         }
     }
     return 0;
@@ -140,11 +143,11 @@ int host_ports_in_use(void (*each)(void *context, uint8_t protocol, uint16_t por
 {
     struct listing listing = {.each = each, .context = context};
     struct mnl_socket *netlink;
-    int code = netlink_open(&netlink, NETLINK_SOCK_DIAG, 0, "the gateway's sockets", error);
+    int result = netlink_open(&netlink, NETLINK_SOCK_DIAG, 0, "the gateway's sockets", error);
 
-    if (code < 0)
-        return code;
-    code = list_all(netlink, &listing, error);
+    if (result < 0)
+        return result;
+    result = list_all(netlink, &listing, error);
     mnl_socket_close(netlink);
-    return code;
+    return result;
 }

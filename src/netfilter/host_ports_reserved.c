@@ -1,9 +1,11 @@
 /*
- * net.ipv4.ip_local_reserved_ports: "8080,9148-9152", a bit per port in the kernel.
+ * host_ports_reserved.c - net.ipv4.ip_local_reserved_ports: read, extend and reduce it
  *
- * The kernel writes its list into one read, whatever its length; a second read returns nothing. It
- * takes a page per write: the first write replaces the list, those at a later file position add to
- * it, and each says how much of it was taken, so that a number is never cut in two
+ * The file's text is like "8080,9148-9152"; in the kernel it is a bit per port.
+ *
+ * One read returns the whole list, whatever its length; a second read returns nothing. A write
+ * takes at most one page: the first write replaces the list, writes at a later file position add to
+ * it. Each returns how much of the text the kernel has used, so a number is never cut in two
  * (kernel/sysctl.c, proc_do_large_bitmap).
  */
 #include "portreeve/host_ports.h"
@@ -16,9 +18,9 @@
 
 #define RESERVED "/proc/sys/net/ipv4/ip_local_reserved_ports"
 
-#define PORTS 65536
+#define PORTS 65536 /* port 0 included */
 
-/* Every second port: 32768 numbers of at most five digits, and what separates them. */
+/* The longest list is every second port: 32768 numbers of at most five digits, with separators. */
 #define TEXT_MAX (PORTS / 2 * 6 + 2)
 
 struct port_set {
@@ -34,18 +36,18 @@ static int read_text(char *text, size_t size)
 {
     int file = open(RESERVED, O_RDONLY | O_CLOEXEC);
     ssize_t length;
-    int code;
+    int result;
 
     if (file < 0)
         return -errno;
     length = read(file, text, size - 1);
-    code = length < 0 ? -errno : 0;
+    result = length < 0 ? -errno : 0;
     close(file);
     text[length > 0 ? length : 0] = '\0';
-    return code;
+    return result;
 }
 
-/* Reads a number where *text stands, and moves on behind it. */
+/* Reads a number at *text, and sets *text to the first character after it. */
 static bool parse_port(const char **text, unsigned int *port)
 {
     const char *from = *text;
@@ -75,7 +77,7 @@ static bool parse_ranges(const char *text, struct port_set *ports)
     return true;
 }
 
-/* Finds the next run of ports that are in the set, from *port on. */
+/* Finds the next range of ports that are in the set, from *port on. */
 static bool next_range(const struct port_set *ports, size_t *port, struct port_range *range)
 {
     while (*port < PORTS && !ports->held[*port])
@@ -126,7 +128,7 @@ static size_t format_ranges(const struct port_set *ports, char *text)
 static int write_text(const char *text, size_t length)
 {
     int file = open(RESERVED, O_WRONLY | O_CLOEXEC);
-    int code = 0;
+    int result = 0;
 
     if (file < 0)
         return -errno;
@@ -136,40 +138,44 @@ static int write_text(const char *text, size_t length)
         if (taken < 0 && errno == EINTR)
             continue;
         if (taken <= 0) {
-            code = taken < 0 ? -errno : -EIO;
+            result = taken < 0 ? -errno : -EIO;
             break;
         }
         text += taken;
         length -= (size_t)taken;
     }
     close(file);
-    return code;
+    return result;
 }
 
-static int explain(int code, const char *doing, struct error *error)
+static int explain(int result, const char *doing, struct error *error)
 {
-    if (code == -EPERM || code == -EACCES)
+    if (result == -EPERM || result == -EACCES)
         error_set(error, "cannot %s " RESERVED ": needs CAP_NET_ADMIN: run as root", doing);
-    else if (code == -EROFS)
+    else if (result == -EROFS)
         error_set(error, "cannot %s " RESERVED ": it is mounted read-only (a container?)", doing);
+    else if (result == -E2BIG)
+        error_set(error, "cannot %s " RESERVED ": the pools have too many ranges of ports", doing);
+    else if (result == -EBADMSG)
+        error_set(error, "cannot %s " RESERVED ": its text is not a list of ports", doing);
     else
-        error_set(error, "cannot %s " RESERVED ": %s", doing, strerror(-code));
-    return code;
+        error_set(error, "cannot %s " RESERVED ": %s", doing, strerror(-result));
+    return result;
 }
 
 static int reserved_read(struct reserved **reserved, struct error *error)
 {
     struct reserved *read = calloc(1, sizeof(*read));
-    int code;
+    int result;
 
-    if (!read)
+    if (read == NULL)
         return explain(-ENOMEM, "read", error);
-    code = read_text(read->text, sizeof(read->text));
-    if (code == 0 && !parse_ranges(read->text, &read->ports))
-        code = -EINVAL;
-    if (code < 0) {
+    result = read_text(read->text, sizeof(read->text));
+    if (result == 0 && !parse_ranges(read->text, &read->ports))
+        result = -EBADMSG;
+    if (result < 0) {
         free(read);
-        return explain(code, "read", error);
+        return explain(result, "read", error);
     }
     *reserved = read;
     return 0;
@@ -177,9 +183,9 @@ static int reserved_read(struct reserved **reserved, struct error *error)
 
 static int reserved_write(struct reserved *reserved, struct error *error)
 {
-    int code = write_text(reserved->text, format_ranges(&reserved->ports, reserved->text));
+    int result = write_text(reserved->text, format_ranges(&reserved->ports, reserved->text));
 
-    return code < 0 ? explain(code, "write", error) : 0;
+    return result < 0 ? explain(result, "write", error) : 0;
 }
 
 /* The ports of `ranges` that are not held yet. */
@@ -216,9 +222,9 @@ static int reserve(struct reserved *reserved, const struct port_range *ranges, s
                    struct port_range *added, size_t max, struct error *error)
 {
     struct port_set *fresh = calloc(1, sizeof(*fresh));
-    int code, new_ranges;
+    int result, new_ranges;
 
-    if (!fresh)
+    if (fresh == NULL)
         return explain(-ENOMEM, "extend", error);
     find_new(&reserved->ports, ranges, count, fresh);
     new_ranges = list_ranges(fresh, added, max);
@@ -228,35 +234,35 @@ static int reserve(struct reserved *reserved, const struct port_range *ranges, s
     if (new_ranges == 0)
         return 0;
     set_held(&reserved->ports, added, (size_t)new_ranges, true);
-    code = reserved_write(reserved, error);
-    return code < 0 ? code : new_ranges;
+    result = reserved_write(reserved, error);
+    return result < 0 ? result : new_ranges;
 }
 
 int host_ports_reserve(const struct port_range *ranges, size_t count, struct port_range *added,
                        size_t max, struct error *error)
 {
     struct reserved *reserved;
-    int code = reserved_read(&reserved, error);
+    int result = reserved_read(&reserved, error);
 
-    if (code < 0)
-        return code;
-    code = reserve(reserved, ranges, count, added, max, error);
+    if (result < 0)
+        return result;
+    result = reserve(reserved, ranges, count, added, max, error);
     free(reserved);
-    return code;
+    return result;
 }
 
 int host_ports_release(const struct port_range *added, size_t count, struct error *error)
 {
     struct reserved *reserved;
-    int code;
+    int result;
 
     if (count == 0)
         return 0;
-    code = reserved_read(&reserved, error);
-    if (code < 0)
-        return code;
+    result = reserved_read(&reserved, error);
+    if (result < 0)
+        return result;
     set_held(&reserved->ports, added, count, false);
-    code = reserved_write(reserved, error);
+    result = reserved_write(reserved, error);
     free(reserved);
-    return code;
+    return result;
 }

@@ -1,3 +1,6 @@
+/*
+ * netlink.c - a netlink socket: open it, send a request, read the answer
+ */
 #include "netlink.h"
 
 #include <errno.h>
@@ -11,28 +14,28 @@ int netlink_open(struct mnl_socket **socket, int family, unsigned int groups, co
 {
     struct mnl_socket *opened = mnl_socket_open2(family, SOCK_CLOEXEC);
 
-    if (!opened) {
-        int code = errno;
+    if (opened == NULL) {
+        int result = -errno;
 
-        error_set(error, "%s: cannot open a netlink socket: %s%s", purpose, strerror(code),
-                  code == EPROTONOSUPPORT ? " (the kernel lacks this netlink family)" : "");
-        return -code;
+        error_set(error, "%s: cannot open a netlink socket: %s%s", purpose, strerror(-result),
+                  result == -EPROTONOSUPPORT ? " (the kernel lacks this netlink family)" : "");
+        return result;
     }
     if (mnl_socket_bind(opened, groups, MNL_SOCKET_AUTOPID) < 0) {
-        int code = errno;
+        int result = -errno;
 
-        error_set(error, "%s: cannot bind a netlink socket: %s", purpose, strerror(code));
+        error_set(error, "%s: cannot bind a netlink socket: %s", purpose, strerror(-result));
         mnl_socket_close(opened);
-        return -code;
+        return result;
     }
     *socket = opened;
     return 0;
 }
 
 /*
- * A dump that a change disturbed is marked in its messages. mnl_cb_run would stop at the first such
- * message and leave the rest in the socket, where it refuses the next dump; so the mark is taken
- * off and remembered.
+ * The messages of a dump that a change has disturbed are marked. mnl_cb_run would stop at the first
+ * such message and leave the rest in the socket, which then refuses the next dump. So the mark is
+ * removed and remembered.
  */
 static bool take_disturbed_mark(char *buffer, size_t length)
 {
@@ -88,8 +91,8 @@ void netlink_size_buffer(const struct mnl_socket *socket, int option, size_t byt
     int value = bytes < INT_MAX / 2 ? (int)bytes : INT_MAX / 2;
 
     /*
-     * Either may fail; a small buffer costs speed or packets, which the statistics show, but not
-     * correctness.
+     * Either call may fail. A small buffer costs speed or packets (the statistics show them), but
+     * not correctness.
      */
     if (setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, forced, &value, sizeof(value)) < 0)
         (void)setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, option, &value, sizeof(value));

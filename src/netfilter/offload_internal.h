@@ -1,7 +1,7 @@
 /*
- * offload_internal.h - the maps of offloaded sessions, as nf_tables sees them
+ * offload_internal.h - the maps of offloaded sessions in the format of nf_tables
  *
- * ruleset_offload.c makes the maps and the rules that ask them, offload_maps.c fills the maps.
+ * ruleset_offload.c creates the maps and the rules that use them, offload_maps.c fills the maps.
  * Internal to src/netfilter.
  */
 #ifndef PORTREEVE_OFFLOAD_INTERNAL_H
@@ -11,8 +11,8 @@
 #include "ruleset_internal.h"
 
 /*
- * Registers are of 32 bits; nft takes a concatenation's fields one by one from there, which makes
- * listings readable.
+ * Registers have 32 bits. Each field of a concatenation starts in a new one, as nft expects it, so
+ * that nft's listings are readable.
  */
 struct offload_port {
     uint16_t number; /* network byte order */
@@ -27,7 +27,7 @@ struct offload_key {
     uint8_t zero[3];
 };
 
-/* What it gets instead of its destination (inbound) or its source (outbound). */
+/* What the packet gets instead of its destination (inbound) or its source (outbound). */
 struct offload_value {
     uint32_t address;
     struct offload_port port;
@@ -36,17 +36,17 @@ struct offload_value {
 _Static_assert(sizeof(struct offload_key) == 20 && sizeof(struct offload_value) == 8,
                "whole registers");
 
-/* The name of the map that is asked at this hook. */
+/* The name of the map that is used at this hook. */
 const char *offload_map_name(enum packet_hook hook);
 
 /*
- * Creates the maps, for `size` elements each; then the rules that ask one of them, once the chains
- * exist.
+ * First creates the maps, with room for `size` elements each; then, when the chains exist, the
+ * rules that use one of the maps.
  */
 void offload_create_maps(struct batch *batch, uint32_t size);
 void offload_create_rules(struct batch *batch, enum packet_hook hook);
 
-/* For a listing of rules: adds what those of offload have counted to a struct ruleset_hits. */
+/* For a listing of rules: adds the counters of the offload rules to a struct ruleset_hits. */
 int offload_count_hits(const struct nlmsghdr *rule, void *hits);
 
 #endif

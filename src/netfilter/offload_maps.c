@@ -1,3 +1,6 @@
+/*
+ * offload_maps.c - elements of the maps of offloaded sessions: add, read, remove, list
+ */
 #include "portreeve/offload_maps.h"
 
 #include "netlink.h"
@@ -24,16 +27,16 @@ struct offload_maps {
 int offload_maps_open(struct offload_maps **maps, struct error *error)
 {
     struct offload_maps *opened = calloc(1, sizeof(*opened));
-    int code;
+    int result;
 
-    if (!opened) {
+    if (opened == NULL) {
         error_set(error, "offload: not enough memory");
         return -ENOMEM;
     }
-    code = batch_socket_open(&opened->socket, "offload", error);
-    if (code < 0) {
+    result = batch_socket_open(&opened->socket, "offload", error);
+    if (result < 0) {
         free(opened);
-        return code;
+        return result;
     }
     opened->sequence = 1;
     *maps = opened;
@@ -42,7 +45,7 @@ int offload_maps_open(struct offload_maps **maps, struct error *error)
 
 void offload_maps_close(struct offload_maps *maps)
 {
-    if (!maps)
+    if (maps == NULL)
         return;
     mnl_socket_close(maps->socket);
     free(maps);
@@ -81,7 +84,7 @@ static bool add_element(struct nftnl_set *set, const struct offload_flow *flow,
     const struct offload_value value = value_of(flow, hook);
     struct nftnl_set_elem *element = nftnl_set_elem_alloc();
 
-    if (!element)
+    if (element == NULL)
         return false;
     nftnl_set_elem_add(set, element);
     return nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, &key, sizeof(key)) == 0 &&
@@ -100,7 +103,7 @@ static bool put_elements(struct nlmsghdr *message, const struct offload_order *o
         fine = add_element(set, &orders[i].flow, hook, with_values);
     if (fine)
         nftnl_set_elems_nlmsg_build_payload(message, set);
-    if (set)
+    if (set != NULL)
         nftnl_set_free(set);
     return fine;
 }
@@ -155,16 +158,15 @@ static int read_elements(const struct nlmsghdr *message, void *context)
         type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELSETELEM))
         return MNL_CB_OK;
     set = nftnl_set_alloc();
-    if (set && nftnl_set_elems_nlmsg_parse(message, set) == 0)
+    if (set != NULL && nftnl_set_elems_nlmsg_parse(message, set) == 0)
         nftnl_set_elem_foreach(set, read_element, context);
-    if (set)
+    if (set != NULL)
         nftnl_set_free(set);
     return MNL_CB_OK;
 }
 
 /*
- * Elements come back in the order in which they were named: first all of one map, then all of the
- * other one.
+ * Elements come back in the order of the request: first all of one map, then all of the other one.
  */
 struct matching {
     const struct offload_order *orders;
@@ -205,49 +207,52 @@ static int commit(struct offload_maps *maps, const struct offload_order *orders,
     struct reading reading = {match_element, &matching};
     struct batch_outcome failures;
     struct batch batch;
-    int code = batch_begin(&batch, maps->sequence);
+    int result = batch_begin(&batch, maps->sequence);
 
     batch.echo = read_elements;
     batch.echo_context = &reading;
-    for (int hook = 0; code == 0 && hook < 2; hook++) {
+    for (int hook = 0; result == 0 && hook < 2; hook++) {
         struct nlmsghdr *message =
             batch_message(&batch, adding ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
                           adding ? NLM_F_CREATE : NLM_F_ECHO);
 
         if (!put_elements(message, orders, count, (enum packet_hook)hook, adding))
-            code = -ENOMEM;
+            result = -ENOMEM;
     }
-    if (code == 0)
-        code = batch_commit(&batch, maps->socket, &failures);
+    if (result == 0)
+        result = batch_commit(&batch, maps->socket, &failures);
     maps->sequence = batch.last_sequence + 1;
     batch_free(&batch);
-    return code;
+    return result;
 }
 
 /*
- * One order's own fault: its key is there already, or no more; the map is full. Anything else
- * concerns all of them.
+ * True for an error that only concerns one order: its key already exists or no longer exists, or
+ * the map is full. Any other error concerns all orders.
  */
-static bool is_own_fault(int code)
+static bool is_own_fault(int result)
 {
-    return code == 0 || code == -ENOENT || code == -EEXIST || code == -EBUSY || code == -ENFILE;
+    return result == 0 || result == -ENOENT || result == -EEXIST || result == -EBUSY ||
+           result == -ENFILE;
 }
 
 static int change(struct offload_maps *maps, const struct offload_order *orders,
                   struct offload_outcome *outcomes, size_t count, bool adding)
 {
-    int code = count == 0 ? 0 : commit(maps, orders, outcomes, count, adding), result = 0;
+    int together = count == 0 ? 0 : commit(maps, orders, outcomes, count, adding), result = 0;
 
     for (size_t i = 0; i < count; i++)
-        outcomes[i].done = code == 0;
-    for (size_t i = 0; code != 0 && count > 1 && i < count; i++) {
-        int own = commit(maps, &orders[i], &outcomes[i], 1, adding);
+        outcomes[i].done = together == 0;
+    if (count == 1 && !is_own_fault(together))
+        return together;
+    for (size_t i = 0; together != 0 && count > 1 && i < count; i++) {
+        int alone = commit(maps, &orders[i], &outcomes[i], 1, adding);
 
-        outcomes[i].done = own == 0;
-        if (!is_own_fault(own))
-            result = own;
+        outcomes[i].done = alone == 0;
+        if (!is_own_fault(alone))
+            result = alone;
     }
-    return count > 1 || is_own_fault(code) ? result : code;
+    return result;
 }
 
 static struct nlmsghdr *question(char *buffer, uint16_t flags)
@@ -255,7 +260,7 @@ static struct nlmsghdr *question(char *buffer, uint16_t flags)
     return nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETSETELEM, NFPROTO_IPV4, flags, 0);
 }
 
-/* What is missing ends an answer: the question goes on behind it. */
+/* The answer ends at the first element that does not exist: the next request continues after it. */
 static int ask_map(struct offload_maps *maps, const struct offload_order *orders,
                    struct offload_outcome *outcomes, size_t count, enum packet_hook hook,
                    char *buffer)
@@ -267,15 +272,15 @@ static int ask_map(struct offload_maps *maps, const struct offload_order *orders
                                     .hook = hook};
         struct reading reading = {match_element, &matching};
         struct nlmsghdr *request = question(buffer, NLM_F_ACK);
-        int code;
+        int result;
 
         if (!put_elements(request, orders + start, count - start, hook, false))
             return -ENOMEM;
-        code = netlink_ask(maps->socket, request, read_elements, &reading);
-        if (code == 0)
+        result = netlink_ask(maps->socket, request, read_elements, &reading);
+        if (result == 0)
             return 0;
-        if (code != -ENOENT)
-            return code;
+        if (result != -ENOENT)
+            return result;
         start += matching.hook == hook ? matching.next + 1 : count - start;
     }
     return 0;
@@ -285,12 +290,12 @@ static int ask(struct offload_maps *maps, const struct offload_order *orders,
                struct offload_outcome *outcomes, size_t count)
 {
     char *buffer = calloc(1, BATCH_MESSAGE_MAX);
-    int code = buffer ? 0 : -ENOMEM;
+    int result = buffer != NULL ? 0 : -ENOMEM;
 
-    for (int hook = 0; code == 0 && count > 0 && hook < 2; hook++)
-        code = ask_map(maps, orders, outcomes, count, (enum packet_hook)hook, buffer);
+    for (int hook = 0; result == 0 && count > 0 && hook < 2; hook++)
+        result = ask_map(maps, orders, outcomes, count, (enum packet_hook)hook, buffer);
     free(buffer);
-    return code;
+    return result;
 }
 
 static size_t count_of(const struct offload_order *orders, size_t count, enum offload_task task)
@@ -309,17 +314,17 @@ int offload_maps_execute(struct offload_maps *maps, const struct offload_order *
 
     for (size_t start = 0, same; start < count; start += same) {
         enum offload_task task = orders[start].task;
-        int code;
+        int done;
 
         same = count_of(orders + start, count - start, task);
         for (size_t i = start; i < start + same; i++)
             outcomes[i] = (struct offload_outcome){0};
         if (task == OFFLOAD_ASK)
-            code = ask(maps, orders + start, outcomes + start, same);
+            done = ask(maps, orders + start, outcomes + start, same);
         else
-            code = change(maps, orders + start, outcomes + start, same, task == OFFLOAD_ADD);
-        if (code < 0)
-            result = code;
+            done = change(maps, orders + start, outcomes + start, same, task == OFFLOAD_ADD);
+        if (done < 0)
+            result = done;
     }
     return result;
 }
@@ -347,24 +352,27 @@ static void list_element(void *context, const struct element *element)
 
 int offload_maps_list(struct offload_maps *maps, offload_listed *each, void *context)
 {
-    char buffer[512];
-    int code = 0;
+    char buffer[NETLINK_REQUEST] __attribute__((aligned(8)));
+    int result = 0;
 
-    for (int hook = 0; code == 0 && hook < 2; hook++) {
+    for (int hook = 0; result == 0 && hook < 2; hook++) {
         struct listing listing = {each, context, (enum packet_hook)hook};
         struct reading reading = {list_element, &listing};
 
-        /* A change disturbs a listing; what was listed twice is folded twice, which counts once. */
-        for (int tries = 0; tries < 3; tries++) {
+        /*
+         * A change disturbs a listing. An element that was listed twice is folded twice, but counts
+         * once.
+         */
+        for (int tries = 0; tries < NETLINK_DUMP_TRIES; tries++) {
             struct nlmsghdr *request = question(buffer, NLM_F_DUMP);
 
             mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, RULESET_TABLE);
             mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET,
                               offload_map_name((enum packet_hook)hook));
-            code = netlink_ask(maps->socket, request, read_elements, &reading);
-            if (code != -EINTR)
+            result = netlink_ask(maps->socket, request, read_elements, &reading);
+            if (result != -EINTR)
                 break;
         }
     }
-    return code == -EINTR ? 0 : code;
+    return result == -EINTR ? 0 : result;
 }

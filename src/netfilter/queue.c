@@ -1,14 +1,17 @@
 /*
+ * queue.c - one netfilter queue: bind it, receive batches of packets
+ *
  * Theory of operation
  *
- * Receiving: every packet is a netlink message of its own. recvmmsg copies up to QUEUE_BATCH of
- * them, each into a buffer that holds the largest, and the packets stay there: the core rewrites
- * them in place, and queue_verdict.c sends them back from there. So a packet is copied twice, by
- * the kernel, and never by us; and a rewritten one is valid until the next queue_receive.
+ * Every packet is a netlink message of its own. recvmmsg copies up to QUEUE_BATCH of them, each
+ * into a buffer that is large enough for any packet. The packets stay there: the translator
+ * rewrites them in place, and queue_verdict.c sends them from there. So the kernel copies a packet
+ * twice and we never do. A packet is valid until the next queue_receive.
  *
- * Every packet id that was received must be answered, else the packet stays in the kernel's queue,
- * and its place is lost, until the queue is unbound. That is why odd packets are handed out too and
- * why sending splits a batch that does not go through rather than giving it up.
+ * Every received packet id must be answered. Otherwise the packet stays in the kernel's queue, and
+ * its place is lost until the queue is unbound. That is why queue_receive also returns packets that
+ * cannot be translated, and why sending splits a batch that the kernel does not accept instead of
+ * giving it up.
  */
 #include "queue_internal.h"
 
@@ -19,6 +22,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,22 +31,24 @@
 #define PACKET_MESSAGE (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET)
 
 /*
- * nfq_nlmsg_parse knows the attributes of the library it came with, which may be newer than this
+ * nfq_nlmsg_parse knows the attributes of the library's version, which may be newer than this
  * header.
  */
 #define ATTRIBUTES (NFQA_MAX + 1 > 64 ? NFQA_MAX + 1 : 64)
 
+#define PAGE ((size_t)4096) /* bytes */
+
 /*
  * What one waiting packet costs of the socket's buffer (skb->truesize): a packet of an ordinary
- * link lies in a 2 KiB slab with its bookkeeping beside it, a packet of GRO or GSO in 64 KiB of
+ * link is in a 2 KiB slab with its bookkeeping next to it, a packet of GRO or GSO in 64 KiB of
  * pages.
  */
-#define COST_OF_A_FRAME  ((size_t)4096)
+#define COST_OF_A_FRAME  PAGE
 #define COST_OF_BULK     ((size_t)72 * 1024)
 #define BULK_PACKETS_MIN 256u
 
 struct request {
-    char bytes[256];
+    char bytes[NETLINK_REQUEST];
 };
 
 static struct nlmsghdr *request_begin(const struct queue *queue, struct request *request,
@@ -77,8 +83,8 @@ static int configure(struct queue *queue, uint32_t length)
 }
 
 /*
- * Until it knows how much to copy, a bound queue takes no packets. So this comes last, and without
- * asking for an acknowledgement: that would lie in the socket among the first packets.
+ * A bound queue receives no packets until it knows how much to copy. So this comes last, and
+ * without a request for an acknowledgement, which would be in the socket among the first packets.
  */
 static int start_copying(struct queue *queue)
 {
@@ -92,10 +98,10 @@ static int start_copying(struct queue *queue)
 }
 
 /*
- * The queue's length bounds what waits for verdicts, the socket's buffer what waits to be read, and
- * a packet needs a place in both. The buffer counts memory: a full queue of ordinary frames must
- * fit, or the length would be a promise that the buffer breaks; and some hundred packets of bulk
- * TCP must fit beside it. It is no reservation: memory is spent only while packets wait.
+ * The queue's length limits the packets that wait for verdicts, the socket's buffer those that wait
+ * to be read, and a packet needs a place in both. The buffer counts memory. It must hold a full
+ * queue of ordinary frames, otherwise the length could not be used, and besides some hundred
+ * packets of bulk TCP. This does not reserve memory: it is used only while packets wait.
  */
 static void size_buffers(struct queue *queue, uint32_t length)
 {
@@ -106,23 +112,26 @@ static void size_buffers(struct queue *queue, uint32_t length)
     netlink_size_buffer(queue->socket, SO_SNDBUF, (size_t)QUEUE_BATCH * QUEUE_BUFFER);
 }
 
-/* NO_ENOBUFS: a burst that overruns the buffer costs the packets of the burst, not the socket. */
+/*
+ * NO_ENOBUFS: a burst that does not fit into the buffer loses packets, but the socket does not
+ * fail.
+ */
 static void set_options(struct queue *queue)
 {
     int on = 1;
 
     (void)mnl_socket_setsockopt(queue->socket, NETLINK_NO_ENOBUFS, &on, sizeof(on));
-    /* An error message need not bring back the 64 KiB that caused it. */
+    /* An error message need not contain the 64 KiB that caused it. */
     (void)mnl_socket_setsockopt(queue->socket, NETLINK_CAP_ACK, &on, sizeof(on));
 }
 
 static int allocate_buffers(struct queue *queue)
 {
-    char *memory = aligned_alloc(4096, (size_t)QUEUE_BATCH * QUEUE_BUFFER);
+    char *memory = aligned_alloc(PAGE, (size_t)QUEUE_BATCH * QUEUE_BUFFER);
 
-    if (!memory)
+    if (memory == NULL)
         return -ENOMEM;
-    memset(memory, 0, (size_t)QUEUE_BATCH * QUEUE_BUFFER); /* no page faults later */
+    memset(memory, 0, (size_t)QUEUE_BATCH * QUEUE_BUFFER); /* so that no page faults occur later */
     for (size_t i = 0; i < QUEUE_BATCH; i++) {
         queue->buffers[i].iov_base = memory + i * QUEUE_BUFFER;
         queue->buffers[i].iov_len = QUEUE_BUFFER;
@@ -133,9 +142,9 @@ static int allocate_buffers(struct queue *queue)
 }
 
 /*
- * The kernel answers EPERM both to the unprivileged and to whoever touches a queue of another
- * socket (nfqnl_recv_config compares port ids before it looks at the command). An obsolete command
- * that does nothing tells them apart: it asks for the capability, but names no queue.
+ * The kernel answers EPERM both to an unprivileged process and to a process that addresses another
+ * socket's queue (nfqnl_recv_config compares port ids before it looks at the command). An obsolete
+ * command that does nothing tells the two apart: it needs the capability, but names no queue.
  */
 static bool has_capability(const struct queue *queue)
 {
@@ -152,68 +161,71 @@ static int explain_held(const struct queue *queue, struct error *error)
     uint32_t owner;
 
     if (queue_find_owner(queue->number, &owner, &unused) == 0)
-        error_set(error, "queue %u is held by another program (netlink port id %u)", queue->number,
+        error_set(error, "queue %u is used by another program (netlink port id %u)", queue->number,
                   owner);
     else
-        error_set(error, "queue %u is held by another program", queue->number);
+        error_set(error, "queue %u is used by another program", queue->number);
     return -EBUSY;
 }
 
-static int explain_bind(const struct queue *queue, int code, struct error *error)
+static int explain_bind(const struct queue *queue, int result, struct error *error)
 {
-    if (code == -EBUSY || (code == -EPERM && has_capability(queue)))
+    if (result == -EBUSY || (result == -EPERM && has_capability(queue)))
         return explain_held(queue, error);
-    if (code == -EPERM)
+    if (result == -EPERM)
         error_set(error, "cannot bind queue %u: needs CAP_NET_ADMIN: run as root", queue->number);
-    else if (code == -EINVAL)
-        error_set(error, "this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE)");
+    else if (result == -EINVAL)
+        error_set(error,
+                  "queue %u: this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE)",
+                  queue->number);
     else
-        error_set(error, "cannot bind queue %u: %s", queue->number, strerror(-code));
-    return code;
+        error_set(error, "cannot bind queue %u: %s", queue->number, strerror(-result));
+    return result;
 }
 
 static int open_bound(struct queue *queue, uint32_t length, struct error *error)
 {
-    int code = netlink_open(&queue->socket, NETLINK_NETFILTER, 0, "packet queue", error);
+    char purpose[sizeof("queue 65535")];
+    int result;
 
-    if (code < 0)
-        return code;
+    snprintf(purpose, sizeof(purpose), "queue %hu", queue->number);
+    result = netlink_open(&queue->socket, NETLINK_NETFILTER, 0, purpose, error);
+    if (result < 0)
+        return result;
     set_options(queue);
     size_buffers(queue, length);
-    code = bind_number(queue);
-    if (code < 0)
-        return explain_bind(queue, code, error);
-    code = configure(queue, length);
-    if (code == -EOPNOTSUPP) {
-        error_set(
-            error,
-            "queue %u: this kernel cannot queue packets of segmentation offload (NFQA_CFG_F_GSO)",
-            queue->number);
-        return code;
+    result = bind_number(queue);
+    if (result < 0)
+        return explain_bind(queue, result, error);
+    result = configure(queue, length);
+    if (result == -EOPNOTSUPP) {
+        error_set(error, "queue %u: this kernel cannot queue GSO packets (NFQA_CFG_F_GSO)",
+                  queue->number);
+        return result;
     }
-    if (code == 0)
-        code = start_copying(queue);
-    if (code < 0)
-        error_set(error, "cannot configure queue %u: %s", queue->number, strerror(-code));
-    return code;
+    if (result == 0)
+        result = start_copying(queue);
+    if (result < 0)
+        error_set(error, "cannot configure queue %u: %s", queue->number, strerror(-result));
+    return result;
 }
 
 int queue_open(struct queue **queue, const struct queue_options *options, struct error *error)
 {
     struct queue *opened = calloc(1, sizeof(*opened));
-    int code;
+    int result;
 
-    if (!opened || allocate_buffers(opened) < 0) {
+    if (opened == NULL || allocate_buffers(opened) < 0) {
         error_set(error, "queue %u: not enough memory", options->number);
         free(opened);
         return -ENOMEM;
     }
     opened->number = options->number;
     opened->hairpin_mark = options->hairpin_mark;
-    code = open_bound(opened, options->length, error);
-    if (code < 0) {
+    result = open_bound(opened, options->length, error);
+    if (result < 0) {
         queue_close(opened);
-        return code;
+        return result;
     }
     *queue = opened;
     return 0;
@@ -221,9 +233,9 @@ int queue_open(struct queue **queue, const struct queue_options *options, struct
 
 void queue_close(struct queue *queue)
 {
-    if (!queue)
+    if (queue == NULL)
         return;
-    if (queue->socket)
+    if (queue->socket != NULL)
         mnl_socket_close(queue->socket);
     free(queue->buffers[0].iov_base);
     free(queue);
@@ -236,7 +248,7 @@ int queue_descriptor(const struct queue *queue)
 
 static uint32_t read_u32(const struct nlattr *attribute)
 {
-    return attribute ? ntohl(mnl_attr_get_u32(attribute)) : 0;
+    return attribute != NULL ? ntohl(mnl_attr_get_u32(attribute)) : 0;
 }
 
 static void fill_packet(const struct queue *queue, struct packet *packet,
@@ -245,8 +257,8 @@ static void fill_packet(const struct queue *queue, struct packet *packet,
     const struct nlattr *payload = attributes[NFQA_PAYLOAD];
     uint32_t flags = read_u32(attributes[NFQA_SKB_INFO]);
 
-    packet->data = payload ? mnl_attr_get_payload(payload) : NULL;
-    packet->length = payload ? mnl_attr_get_payload_len(payload) : 0;
+    packet->data = payload != NULL ? mnl_attr_get_payload(payload) : NULL;
+    packet->length = payload != NULL ? mnl_attr_get_payload_len(payload) : 0;
     packet->in_interface = read_u32(attributes[NFQA_IFINDEX_INDEV]);
     packet->out_interface = read_u32(attributes[NFQA_IFINDEX_OUTDEV]);
     packet->transit = mark & queue->hairpin_mark;
@@ -258,8 +270,8 @@ static void fill_packet(const struct queue *queue, struct packet *packet,
 }
 
 /*
- * The gateway's own packets take the same two steps: destination where they are made, source where
- * they arrive.
+ * The gateway's own packets are rewritten in the same two steps: the destination when they are
+ * sent, the source when they are delivered.
  */
 static bool read_hook(const struct nfqnl_msg_packet_hdr *header, enum packet_hook *hook)
 {
@@ -285,12 +297,12 @@ static void take_message(struct queue *queue, const struct nlmsghdr *message, si
     uint32_t mark;
 
     /*
-     * Other messages are errors about verdicts: about packets that are gone (their device went,
-     * say).
+     * Other messages are errors about verdicts, for packets that no longer exist (after their
+     * device was removed, for example).
      */
     if (!mnl_nlmsg_ok(message, (int)length) || message->nlmsg_type != PACKET_MESSAGE)
         return;
-    if (nfq_nlmsg_parse(message, attributes) < 0 || !attributes[NFQA_PACKET_HDR])
+    if (nfq_nlmsg_parse(message, attributes) < 0 || attributes[NFQA_PACKET_HDR] == NULL)
         return;
     header = mnl_attr_get_payload(attributes[NFQA_PACKET_HDR]);
     if (!read_hook(header, &hook)) {
@@ -300,17 +312,17 @@ static void take_message(struct queue *queue, const struct nlmsghdr *message, si
     mark = read_u32(attributes[NFQA_MARK]);
     fill_packet(queue, &queue->packets[queue->count], attributes, mark);
     queue->packets[queue->count].hook = hook;
-    if (header->hook == NF_INET_LOCAL_IN)
-        queue->packets[queue->count].gso =
-            false; /* nobody will segment it: the whole checksum is ours */
+    if (header->hook ==
+        NF_INET_LOCAL_IN) /* it will not be segmented, so we compute the whole checksum */
+        queue->packets[queue->count].gso = false;
     queue->handles[queue->count] =
         (struct queue_handle){.id = ntohl(header->packet_id), .mark = mark};
     queue->count++;
 }
 
-static bool is_transient(int code)
+static bool is_transient(int error_number)
 {
-    return code == EAGAIN || code == EINTR || code == ENOBUFS;
+    return error_number == EAGAIN || error_number == EINTR || error_number == ENOBUFS;
 }
 
 int queue_receive(struct queue *queue, struct packet **packets)

@@ -1,5 +1,5 @@
 /*
- * queue_internal.h - the memory of a queue: where a batch lies while its packets are decided
+ * queue_internal.h - the memory of a queue: where a batch is stored until its verdicts are sent
  *
  * Internal to src/netfilter/queue*.c and the kernel tests.
  */
@@ -13,18 +13,18 @@
 #include <sys/uio.h>
 
 /*
- * A packet of 65531 bytes (the most that fits an attribute) and everything the kernel says about
- * it. The attributes add up to less than 400 bytes.
+ * Holds a packet of 65531 bytes (the most that fits into an attribute) and everything that the
+ * kernel sends with it. The other attributes have less than 400 bytes.
  */
 #define QUEUE_BUFFER (65536 + 4096)
 
 /* Netlink header, nfgenmsg, verdict, mark, and the header of the payload attribute. */
 #define QUEUE_VERDICT_HEAD 64
 
-/* A verdict message is three pieces: head, payload where it lies, padding. */
+/* A verdict message has three pieces: head, payload (not copied), padding. */
 #define QUEUE_VERDICT_PIECES 3
 
-/* What the kernel wants back with the verdict. */
+/* What the kernel needs back with the verdict. */
 struct queue_handle {
     uint32_t id;
     uint32_t mark;
@@ -50,7 +50,7 @@ struct queue {
  */
 int queue_find_owner(uint16_t number, uint32_t *owner, struct queue_statistics *statistics);
 
-/* Lets a packet pass that none of our rules sent here. */
+/* Accepts a packet that none of our rules has queued. */
 void queue_pass(struct queue *queue, uint32_t id);
 
 #endif

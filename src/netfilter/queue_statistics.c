@@ -1,4 +1,6 @@
 /*
+ * queue_statistics.c - the kernel's counters of a queue, and which program it belongs to
+ *
  * /proc/net/netfilter/nfnetlink_queue: a line per bound queue (net/netfilter/nfnetlink_queue.c,
  * seq_show)
  *
@@ -15,12 +17,12 @@
 int queue_find_owner(uint16_t number, uint32_t *owner, struct queue_statistics *statistics)
 {
     FILE *file = fopen(STATISTICS, "re");
-    int code = -ENOENT;
+    int result = -ENOENT;
     char line[256];
 
-    if (!file)
+    if (file == NULL)
         return -errno;
-    while (code == -ENOENT && fgets(line, sizeof(line), file)) {
+    while (result == -ENOENT && fgets(line, sizeof(line), file) != NULL) {
         unsigned int found, port, waiting, full, user;
 
         if (sscanf(line, "%u %u %u %*u %*u %u %u", &found, &port, &waiting, &full, &user) != 5 ||
@@ -29,10 +31,10 @@ int queue_find_owner(uint16_t number, uint32_t *owner, struct queue_statistics *
         *owner = port;
         *statistics = (struct queue_statistics){
             .waiting = waiting, .dropped_full = full, .dropped_user = user};
-        code = 0;
+        result = 0;
     }
     fclose(file);
-    return code;
+    return result;
 }
 
 int queue_read_statistics(uint16_t number, struct queue_statistics *statistics)

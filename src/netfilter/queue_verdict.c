@@ -1,8 +1,10 @@
 /*
- * Verdicts: one message per packet, all of them in one datagram. The kernel takes the messages of a
- * datagram one after the other and goes on at the next multiple of 4 bytes; the payload attribute
- * must say the packet's real length, or the packet would grow: so the padding is a piece of its own
- * behind it.
+ * queue_verdict.c - one netfilter queue: send the verdicts of a batch
+ *
+ * There is one message per packet, and all messages are in one datagram. The kernel handles the
+ * messages of a datagram one after the other, each at the next multiple of 4 bytes. The payload
+ * attribute must have the packet's real length, otherwise the packet would grow. So the padding is
+ * a separate piece after it.
  */
 #include "queue_internal.h"
 
@@ -18,8 +20,8 @@ _Static_assert(sizeof(struct nlmsghdr) + 4 + 12 + 8 + sizeof(struct nlattr) <= Q
 _Static_assert(QUEUE_BATCH *QUEUE_VERDICT_PIECES <= 1024, "a batch is one iovec (IOV_MAX)");
 
 /*
- * How often sending is tried again, and how long is waited before (milliseconds), while the kernel
- * is short.
+ * How often sending is tried again, and how long it waits before that (milliseconds), if the kernel
+ * is short of memory.
  */
 #define RETRIES   20
 #define RETRY_GAP 5
@@ -40,7 +42,7 @@ static void put_mark(const struct queue *queue, struct nlmsghdr *message,
         nfq_nlmsg_verdict_put_mark(message, mark ^ queue->hairpin_mark);
 }
 
-/* The attribute's header goes to the end of the head; the packet itself is the next piece. */
+/* The attribute's header is at the end of the head; the packet itself is the next piece. */
 static void put_payload(struct nlmsghdr *message, const struct packet *packet, struct iovec *pieces)
 {
     struct nlattr *attribute = mnl_nlmsg_get_payload_tail(message);
@@ -55,7 +57,8 @@ static void put_payload(struct nlmsghdr *message, const struct packet *packet, s
 }
 
 /*
- * A packet of which only the beginning came must not go back, or the kernel would cut it to that.
+ * A packet that did not arrive as a whole must not be sent back, because the kernel would cut it to
+ * that.
  */
 static bool is_dropped(const struct packet *packet)
 {
@@ -82,7 +85,7 @@ static void put_verdict(struct queue *queue, size_t index)
 }
 
 /*
- * The kernel takes a datagram whole and acts on it before sendmsg returns, or refuses it untouched.
+ * The kernel takes the whole datagram and handles it before sendmsg returns, or refuses all of it.
  */
 static int send_pieces(const struct queue *queue, struct iovec *pieces, size_t count)
 {
@@ -119,26 +122,27 @@ void queue_pass(struct queue *queue, uint32_t id)
 }
 
 /*
- * A datagram needs its size in kernel memory at once. Where that fails (ENOBUFS, or EMSGSIZE with a
- * send buffer that could not be enlarged), halves may go through; a single packet that does not is
- * dropped, so that its place in the queue is free again. Returns the first error, 0 when all
- * verdicts arrived as they were meant.
+ * The kernel needs memory of a datagram's size at once. If that fails (ENOBUFS, or EMSGSIZE if the
+ * send buffer could not be enlarged), each half may still succeed. A single packet that fails is
+ * dropped, so that its place in the queue is free again. Returns the first error, or 0 if all
+ * verdicts were sent as decided.
  */
 static int send_range(const struct queue *queue, struct iovec *pieces, size_t first, size_t count)
 {
     size_t half = count / 2;
-    int code, rest;
+    int result, rest;
 
-    code = send_pieces(queue, pieces + first * QUEUE_VERDICT_PIECES, count * QUEUE_VERDICT_PIECES);
-    if (code == 0)
+    result =
+        send_pieces(queue, pieces + first * QUEUE_VERDICT_PIECES, count * QUEUE_VERDICT_PIECES);
+    if (result == 0)
         return 0;
     if (count == 1) {
         (void)send_small(queue, queue->handles[first].id, NF_DROP);
-        return code;
+        return result;
     }
-    code = send_range(queue, pieces, first, half);
+    result = send_range(queue, pieces, first, half);
     rest = send_range(queue, pieces, first + half, count - half);
-    return code ? code : rest;
+    return result ? result : rest;
 }
 
 int queue_reply(struct queue *queue)

@@ -1,3 +1,6 @@
+/*
+ * ruleset.c - the rules as a whole: install, update, watch, remove
+ */
 #include "ruleset_internal.h"
 
 #include "netlink.h"
@@ -12,27 +15,29 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define QUEUE_NUMBERS (UINT16_MAX + 1u)
+
 struct ruleset {
     struct mnl_socket *socket;
     uint32_t sequence; /* of the next batch */
     struct ruleset_plan plan;
-    uint32_t generation; /* of nf_tables, when the rules were last seen to be intact */
-    uint32_t rules;      /* how many we installed */
+    uint32_t generation; /* of nf_tables, when the rules were last known to be complete */
+    uint32_t rules;      /* how many rules we have installed */
 };
 
 int ruleset_open(struct ruleset **ruleset, struct error *error)
 {
     struct ruleset *opened = calloc(1, sizeof(*opened));
-    int code;
+    int result;
 
-    if (!opened) {
+    if (opened == NULL) {
         error_set(error, "nf_tables rules: not enough memory");
         return -ENOMEM;
     }
-    code = batch_socket_open(&opened->socket, "nf_tables rules", error);
-    if (code < 0) {
+    result = batch_socket_open(&opened->socket, "nf_tables rules", error);
+    if (result < 0) {
         free(opened);
-        return code;
+        return result;
     }
     opened->sequence = 1;
     *ruleset = opened;
@@ -41,7 +46,7 @@ int ruleset_open(struct ruleset **ruleset, struct error *error)
 
 void ruleset_close(struct ruleset *ruleset)
 {
-    if (!ruleset)
+    if (ruleset == NULL)
         return;
     mnl_socket_close(ruleset->socket);
     free(ruleset);
@@ -49,24 +54,24 @@ void ruleset_close(struct ruleset *ruleset)
 
 static int begin(struct ruleset *ruleset, struct batch *batch, struct error *error)
 {
-    int code = batch_begin(batch, ruleset->sequence);
+    int result = batch_begin(batch, ruleset->sequence);
 
-    if (code < 0)
+    if (result < 0)
         error_set(error, "nf_tables rules: not enough memory");
-    return code;
+    return result;
 }
 
 static int commit(struct ruleset *ruleset, struct batch *batch, struct batch_outcome *outcome)
 {
-    int code = batch_commit(batch, ruleset->socket, outcome);
+    int result = batch_commit(batch, ruleset->socket, outcome);
 
     ruleset->sequence = batch->last_sequence + 1;
-    return code;
+    return result;
 }
 
 /*
- * True when nothing but rules or the maps of offload failed, and for each there is another way;
- * *plan becomes that.
+ * True if only rules or the offload maps failed, and there is an alternative for each; then *plan
+ * contains it.
  */
 static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
                       const struct batch_outcome *outcome)
@@ -76,12 +81,12 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
     for (size_t i = 0; i < outcome->count; i++) {
         const struct nlmsghdr *message = batch_find(batch, outcome->failures[i].sequence);
 
-        if (message && message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSET) &&
-            plan->offload) {
-            plan->offload = false; /* no expressions of sets */
+        if (message != NULL &&
+            message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSET) && plan->offload) {
+            plan->offload = false; /* this kernel has no expressions in sets */
             return true;
         }
-        if (!message || message->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
+        if (message == NULL || message->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
             return false;
         if (strcmp(batch_rule_chain(message), RULESET_CHAIN_DEFRAG) == 0)
             defrag = true;
@@ -97,35 +102,35 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
     return true;
 }
 
-/* One try. 1: failed, but *plan has become another that may do. */
+/* Tries one plan. Returns 1 if it failed, but *plan now contains another one. */
 static int install(struct ruleset *ruleset, struct ruleset_plan *plan,
                    const struct ruleset_options *options, const struct ruleset_contents *contents,
                    struct error *error)
 {
     struct batch_outcome outcome;
     struct batch batch;
-    int code = begin(ruleset, &batch, error);
+    int result = begin(ruleset, &batch, error);
 
-    if (code < 0)
-        return code;
+    if (result < 0)
+        return result;
     rules_create_chains(&batch);
     sets_create(&batch);
     if (plan->offload)
         offload_create_maps(&batch, options->offload_sessions);
-    code = sets_fill(&batch, contents, error);
-    if (code == 0) {
+    result = sets_fill(&batch, contents, error);
+    if (result == 0) {
         rules_create(&batch, options, *plan);
-        code = commit(ruleset, &batch, &outcome);
-        if (code < 0 && next_plan(plan, &batch, &outcome))
-            code = 1;
-        else if (code < 0)
-            batch_explain(&batch, &outcome, code, "cannot install the nf_tables rules", error);
+        result = commit(ruleset, &batch, &outcome);
+        if (result < 0 && next_plan(plan, &batch, &outcome))
+            result = 1;
+        else if (result < 0)
+            batch_explain(&batch, &outcome, result, "cannot install the nf_tables rules", error);
     }
     batch_free(&batch);
-    return code;
+    return result;
 }
 
-/* Watching. */
+/* Watching the rules. */
 
 static struct nlmsghdr *question(char *buffer, uint16_t type, uint16_t flags)
 {
@@ -161,7 +166,7 @@ static int count_one(const struct nlmsghdr *message, void *count)
 
 static int list_rules(struct ruleset *ruleset, mnl_cb_t each, void *context)
 {
-    char buffer[256] = {0};
+    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
     struct nlmsghdr *request = question(buffer, NFT_MSG_GETRULE, NLM_F_DUMP);
 
     mnl_attr_put_strz(request, NFTA_RULE_TABLE, RULESET_TABLE);
@@ -169,20 +174,20 @@ static int list_rules(struct ruleset *ruleset, mnl_cb_t each, void *context)
 }
 
 /*
- * How many rules our table has. False when it cannot be told now (a dump that a change disturbed).
+ * Counts the rules of our table. False if the number is unknown (a change has disturbed the dump).
  */
 static bool count_rules(struct ruleset *ruleset, uint32_t *count)
 {
-    int code;
+    int result;
 
     *count = 0;
-    code = list_rules(ruleset, count_one, count);
-    return code == 0 || code == -ENOENT; /* no such table: no rules */
+    result = list_rules(ruleset, count_one, count);
+    return result == 0 || result == -ENOENT; /* no such table: no rules */
 }
 
 bool ruleset_is_intact(struct ruleset *ruleset)
 {
-    char buffer[256] = {0};
+    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
     struct nlmsghdr *request = question(buffer, NFT_MSG_GETGEN, NLM_F_ACK);
     uint32_t generation = 0, rules;
 
@@ -200,22 +205,22 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
 {
     struct ruleset_plan plan = {
         .queue = QUEUE_NATIVE, .defrag = DEFRAG_TPROXY, .offload = options->offload_sessions > 0};
-    int code;
+    int result;
 
-    if (options->queue_count == 0 || options->first_queue + options->queue_count > UINT16_MAX + 1) {
-        error_set(error, "queues %u to %u: there are only 65536", options->first_queue,
-                  options->first_queue + options->queue_count - 1u);
+    if (options->queue_count == 0 || options->first_queue + options->queue_count > QUEUE_NUMBERS) {
+        error_set(error, "queues %u to %u: the highest queue number is %u", options->first_queue,
+                  options->first_queue + options->queue_count - 1u, QUEUE_NUMBERS - 1);
         return -EINVAL;
     }
     do {
-        code = install(ruleset, &plan, options, contents, error);
-    } while (code == 1);
-    if (code == 0) {
+        result = install(ruleset, &plan, options, contents, error);
+    } while (result == 1);
+    if (result == 0) {
         ruleset->plan = plan;
         if (!count_rules(ruleset, &ruleset->rules))
-            ruleset->rules = 0; /* not watched, then */
+            ruleset->rules = 0; /* then the rules are not watched */
     }
-    return code;
+    return result;
 }
 
 int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *contents,
@@ -223,37 +228,37 @@ int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *conte
 {
     struct batch_outcome outcome;
     struct batch batch;
-    int code = begin(ruleset, &batch, error);
+    int result = begin(ruleset, &batch, error);
 
-    if (code < 0)
-        return code;
+    if (result < 0)
+        return result;
     sets_flush(&batch);
-    code = sets_fill(&batch, contents, error);
-    if (code == 0) {
-        code = commit(ruleset, &batch, &outcome);
-        if (code < 0)
-            batch_explain(&batch, &outcome, code, "cannot update the nf_tables rules", error);
+    result = sets_fill(&batch, contents, error);
+    if (result == 0) {
+        result = commit(ruleset, &batch, &outcome);
+        if (result < 0)
+            batch_explain(&batch, &outcome, result, "cannot update the nf_tables rules", error);
     }
     batch_free(&batch);
-    return code;
+    return result;
 }
 
 int ruleset_remove(struct ruleset *ruleset, struct error *error)
 {
     struct batch_outcome outcome;
     struct batch batch;
-    int code = begin(ruleset, &batch, error);
+    int result = begin(ruleset, &batch, error);
 
-    if (code < 0)
-        return code;
+    if (result < 0)
+        return result;
     rules_remove_table(&batch);
-    code = commit(ruleset, &batch, &outcome);
-    if (code == -ENOENT)
-        code = 0;
-    if (code < 0)
-        batch_explain(&batch, &outcome, code, "cannot remove the nf_tables rules", error);
+    result = commit(ruleset, &batch, &outcome);
+    if (result == -ENOENT)
+        result = 0;
+    if (result < 0)
+        batch_explain(&batch, &outcome, result, "cannot remove the nf_tables rules", error);
     batch_free(&batch);
-    return code;
+    return result;
 }
 
 const char *ruleset_queue_expression(const struct ruleset *ruleset)

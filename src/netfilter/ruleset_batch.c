@@ -1,11 +1,13 @@
 /*
- * An nf_tables transaction is one datagram: BATCH_BEGIN, messages, BATCH_END. The kernel works
- * through all of it, collects what failed, commits only if nothing did, and has queued its answers
- * when sendmsg returns. So the batch must be contiguous, the send buffer as large as the batch, and
+ * ruleset_batch.c - one nf_tables transaction, and what the kernel answers to it
+ *
+ * A transaction is one datagram: BATCH_BEGIN, messages, BATCH_END. The kernel handles all of it,
+ * collects the errors, commits only if there is none, and has queued its answers when sendmsg
+ * returns. So the batch must be contiguous, the send buffer must be as large as the batch, and
  * reading never waits.
  *
- * Only the last message asks for an acknowledgement: it proves that the kernel came to the end.
- * Errors come unasked.
+ * Only the last message requests an acknowledgement: it proves that the kernel has handled all
+ * messages. The kernel sends errors without a request.
  */
 #include "ruleset_internal.h"
 
@@ -22,19 +24,19 @@
 #include <libnftnl/common.h>
 
 /*
- * Every message of a batch may be answered; the answers wait in the socket until the batch is
- * through.
+ * There may be an answer to every message of a batch; the answers wait in the socket until all of
+ * it is handled.
  */
 #define ANSWERS (1u << 20)
 
 int batch_socket_open(struct mnl_socket **socket, const char *purpose, struct error *error)
 {
-    int code = netlink_open(socket, NETLINK_NETFILTER, 0, purpose, error), on = 1;
+    int result = netlink_open(socket, NETLINK_NETFILTER, 0, purpose, error), on = 1;
 
-    if (code < 0)
-        return code;
+    if (result < 0)
+        return result;
     netlink_size_buffer(*socket, SO_RCVBUF, ANSWERS);
-    /* An error need not bring the message back: batch_find has it. */
+    /* An error message need not contain the request: batch_find finds it. */
     (void)mnl_socket_setsockopt(*socket, NETLINK_CAP_ACK, &on, sizeof(on));
     return 0;
 }
@@ -45,7 +47,7 @@ int batch_begin(struct batch *batch, uint32_t sequence)
                             .first_sequence = sequence,
                             .last_sequence = sequence};
     batch->data = calloc(1, batch->capacity);
-    if (!batch->data)
+    if (batch->data == NULL)
         return -ENOMEM;
     batch->open = nftnl_batch_begin(batch->data, sequence);
     return 0;
@@ -59,21 +61,21 @@ void batch_free(struct batch *batch)
 
 static void finish_message(struct batch *batch)
 {
-    if (batch->open)
+    if (batch->open != NULL)
         batch->length += ((size_t)batch->open->nlmsg_len + 3) / 4 * 4;
     batch->open = NULL;
 }
 
 /*
- * Room for one more message, all zero since libmnl leaves the padding between attributes as it is.
- * Without memory the batch starts over: it will not be sent.
+ * Room for one more message. It is all zero, because libmnl does not set the padding between
+ * attributes. Without memory the batch starts again from the beginning: it will not be sent.
  */
 static char *make_room(struct batch *batch)
 {
     if (batch->capacity - batch->length < BATCH_MESSAGE_MAX) {
         char *larger = realloc(batch->data, batch->capacity * 2);
 
-        if (larger) {
+        if (larger != NULL) {
             memset(larger + batch->capacity, 0, batch->capacity);
             batch->data = larger;
             batch->capacity *= 2;
@@ -95,7 +97,7 @@ struct nlmsghdr *batch_message(struct batch *batch, uint16_t type, uint16_t flag
 
 void batch_end(struct batch *batch)
 {
-    if (!batch->open)
+    if (batch->open == NULL)
         return;
     batch->open->nlmsg_flags |= NLM_F_ACK;
     finish_message(batch);
@@ -103,11 +105,11 @@ void batch_end(struct batch *batch)
     finish_message(batch);
 }
 
-static void note_failure(struct batch_outcome *outcome, uint32_t sequence, int code)
+static void note_failure(struct batch_outcome *outcome, uint32_t sequence, int result)
 {
     if (outcome->count < sizeof(outcome->failures) / sizeof(outcome->failures[0]))
         outcome->failures[outcome->count++] =
-            (struct batch_failure){.sequence = sequence, .code = code};
+            (struct batch_failure){.sequence = sequence, .result = result};
 }
 
 static bool belongs_to(const struct batch *batch, uint32_t sequence)
@@ -115,7 +117,7 @@ static bool belongs_to(const struct batch *batch, uint32_t sequence)
     return sequence - batch->first_sequence <= batch->last_sequence - batch->first_sequence;
 }
 
-/* True when the messages hold an acknowledgement; failures are noted. */
+/* True if the messages contain an acknowledgement. Failures are noted. */
 static bool read_answers(const struct batch *batch, const char *buffer, size_t length,
                          struct batch_outcome *outcome)
 {
@@ -126,7 +128,7 @@ static bool read_answers(const struct batch *batch, const char *buffer, size_t l
     for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
         const struct nlmsgerr *answer = mnl_nlmsg_get_payload(message);
 
-        if (batch->echo && message->nlmsg_type >= NLMSG_MIN_TYPE)
+        if (batch->echo != NULL && message->nlmsg_type >= NLMSG_MIN_TYPE)
             (void)batch->echo(message,
                               batch->echo_context); /* some kernels give it sequence number 0 */
         if (message->nlmsg_type != NLMSG_ERROR ||
@@ -161,7 +163,7 @@ static int receive_outcome(const struct batch *batch, struct mnl_socket *socket,
             acknowledged |= read_answers(batch, buffer, (size_t)length, outcome);
     }
     if (outcome->count > 0)
-        return outcome->failures[0].code;
+        return outcome->failures[0].result;
     return acknowledged && !lost ? 0 : -EIO;
 }
 
@@ -222,7 +224,10 @@ struct object {
     char name[96];
 };
 
-/* Writes what the message is about, "set tcp_ports"; leaves alone what it cannot say better. */
+/*
+ * Writes what the message is about, such as "set tcp_ports". Does not change the name if that is
+ * unknown.
+ */
 static void name_object(const struct nlmsghdr *message, struct object *object)
 {
     static const struct {
@@ -239,7 +244,7 @@ static void name_object(const struct nlmsghdr *message, struct object *object)
         {NFT_MSG_DELSETELEM, "elements of set", NFTA_SET_ELEM_LIST_SET},
     };
 
-    if (!message || NFNL_SUBSYS_ID(message->nlmsg_type) != NFNL_SUBSYS_NFTABLES)
+    if (message == NULL || NFNL_SUBSYS_ID(message->nlmsg_type) != NFNL_SUBSYS_NFTABLES)
         return;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (kinds[i].type == NFNL_MSG_TYPE(message->nlmsg_type))
@@ -248,43 +253,43 @@ static void name_object(const struct nlmsghdr *message, struct object *object)
     }
 }
 
-/* What errno means here, where strerror would puzzle. NULL: strerror says it. */
-static const char *meaning(const struct nlmsghdr *message, int code)
+/* What the errno means here, if strerror would be misleading. NULL: use strerror. */
+static const char *meaning(const struct nlmsghdr *message, int result)
 {
     unsigned int type;
 
-    if (code == -EIO)
+    if (result == -EIO)
         return "the kernel's answer was lost";
-    if (!message)
+    if (message == NULL)
         return NULL;
-    /* nfnetlink_rcv_batch: nobody has registered for nf_tables */
+    /* nfnetlink_rcv_batch: the kernel has no nf_tables */
     if (NFNL_SUBSYS_ID(message->nlmsg_type) != NFNL_SUBSYS_NFTABLES)
-        return code == -EOPNOTSUPP ? "this kernel has no nf_tables (CONFIG_NF_TABLES)" : NULL;
+        return result == -EOPNOTSUPP ? "this kernel has no nf_tables (CONFIG_NF_TABLES)" : NULL;
     type = NFNL_MSG_TYPE(message->nlmsg_type);
-    if (code == -EOPNOTSUPP || code == -EAFNOSUPPORT)
+    if (result == -EOPNOTSUPP || result == -EAFNOSUPPORT)
         return "this kernel's nf_tables has no IPv4 (CONFIG_NF_TABLES_IPV4)";
-    if (code == -ENOENT && (type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM))
-        return "table ip " RULESET_TABLE " is gone: somebody has removed the rules";
-    if (code == -ENOENT && type == NFT_MSG_NEWRULE)
-        return "this kernel lacks what the rule needs: to queue packets, CONFIG_NFT_QUEUE, or "
-               "CONFIG_NFT_COMPAT and CONFIG_NETFILTER_XT_TARGET_NFQUEUE";
+    if (result == -ENOENT && (type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM))
+        return "table ip " RULESET_TABLE " no longer exists: another program has removed the rules";
+    if (result == -ENOENT && type == NFT_MSG_NEWRULE)
+        return "this kernel lacks a feature that the rule needs; to queue packets: "
+               "CONFIG_NFT_QUEUE, or CONFIG_NFT_COMPAT and CONFIG_NETFILTER_XT_TARGET_NFQUEUE";
     return NULL;
 }
 
-void batch_explain(const struct batch *batch, const struct batch_outcome *outcome, int code,
+void batch_explain(const struct batch *batch, const struct batch_outcome *outcome, int result,
                    const char *doing, struct error *error)
 {
     const struct nlmsghdr *message = NULL;
     struct object object = {"the batch"};
     const char *text;
 
-    if (code == -EPERM) {
+    if (result == -EPERM) {
         error_set(error, "%s: needs CAP_NET_ADMIN: run as root", doing);
         return;
     }
     if (outcome->count > 0)
         message = batch_find(batch, outcome->failures[0].sequence);
     name_object(message, &object);
-    text = meaning(message, code);
-    error_set(error, "%s: %s: %s", doing, object.name, text ? text : strerror(-code));
+    text = meaning(message, result);
+    error_set(error, "%s: %s: %s", doing, object.name, text != NULL ? text : strerror(-result));
 }

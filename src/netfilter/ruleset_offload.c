@@ -1,17 +1,17 @@
 /*
- * The maps of sessions that the kernel rewrites by itself, and the rules that ask them.
+ * ruleset_offload.c - the maps of offloaded sessions, and the rules that look them up
  *
- * One lookup by the whole tuple gives address and port together. What needs the daemon's eye is
- * sent on to the rules behind: packets with IP options, SYN, FIN and RST, UDP without a checksum
- * (nft_payload would give it a wrong one), and what goes outside and may be fragmented (its IP id
- * has to be renewed). The fragments themselves never get this far: the kernel has put them
- * together.
+ * One lookup with the whole tuple gives address and port together. Packets that the daemon must see
+ * do not match and continue with the next rules: packets with IP options; SYN, FIN and RST; UDP
+ * without a checksum (nft_payload would give it a wrong one); and packets to the outside that may
+ * be fragmented (they need a new IP id). Fragments never get here, because the kernel has
+ * reassembled them.
  *
- * Registers: the key from 32_00 (NFT_REG_1) to 32_04, what is compared in NFT_REG_3, the answer in
- * NFT_REG_4 (address, then port).
+ * Registers: the key is in 32_00 (NFT_REG_1) to 32_04, values to compare are in NFT_REG_3, the
+ * result of the lookup is in NFT_REG_4 (address, then port).
  *
- * Rejected: `last`, the time of an element's last packet, beside its counter: the nft of Debian 12
- * dies of it when it lists the table.
+ * Rejected: `last`, the time of an element's last packet, next to its counter. The nft of Debian 12
+ * crashes when it lists such a table.
  */
 #include "offload_internal.h"
 #include "ruleset_rule.h"
@@ -26,15 +26,13 @@
 #include <libnftnl/rule.h>
 #include <libnftnl/set.h>
 
-/* nft's numbers for types, and for concatenations of them, which the kernel keeps for listings. */
-#define NFT_ADDRESS  7u
-#define NFT_PROTOCOL 12u
-#define NFT_PORT     13u
+/* A concatenation of types, as nft numbers it: six bits per type. */
 #define KEY_TYPE                                                                                   \
-    (NFT_ADDRESS << 24 | NFT_ADDRESS << 18 | NFT_PORT << 12 | NFT_PORT << 6 | NFT_PROTOCOL)
+    ((uint32_t)NFT_ADDRESS << 24 | NFT_ADDRESS << 18 | NFT_PORT << 12 | NFT_PORT << 6 |            \
+     NFT_PROTOCOL)
 #define VALUE_TYPE (NFT_ADDRESS << 6 | NFT_PORT)
 
-/* IP header length in words, version 4: a header without options. */
+/* Version 4, and a header of 5 words: no options. */
 #define PLAIN_HEADER 0x45
 
 static const char *const comments[] = {
@@ -56,7 +54,7 @@ static void add_expression(struct batch *batch, struct nftnl_set *set, const cha
 {
     struct nftnl_expr *expression = nftnl_expr_alloc(name);
 
-    if (expression)
+    if (expression != NULL)
         nftnl_set_add_expr(set, expression);
     else
         batch->failed = true;
@@ -66,7 +64,7 @@ static void create_map(struct batch *batch, enum packet_hook hook, uint32_t size
 {
     struct nftnl_set *set = set_begin(offload_map_name(hook));
 
-    if (!set) {
+    if (set == NULL) {
         batch->failed = true;
         return;
     }
@@ -77,9 +75,10 @@ static void create_map(struct batch *batch, enum packet_hook hook, uint32_t size
     nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, sizeof(struct offload_key));
     nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, VALUE_TYPE);
     nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, sizeof(struct offload_value));
-    nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE,
-                      size);               /* a hash of this size, which never has to grow */
-    add_expression(batch, set, "counter"); /* of each element */
+    /* a hash table of this size never has to grow */
+    nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, size);
+    /* in each element */
+    add_expression(batch, set, "counter");
     nftnl_set_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSET, NLM_F_CREATE), set);
     nftnl_set_free(set);
 }
@@ -94,41 +93,44 @@ static void match_bytes(struct rule *rule, struct field field, const void *mask,
                         const void *data)
 {
     rule_load_field(rule, NFT_REG_3, field);
-    if (mask)
+    if (mask != NULL)
         rule_mask(rule, NFT_REG_3, mask, field.length);
     rule_compare(rule, NFT_REG_3, operation, data, field.length);
 }
 
-/* Whatever has to be seen by the daemon leaves the rule here. */
-static void match_plain(struct rule *rule, enum packet_hook hook, uint8_t protocol)
+/* Packets that the daemon must see do not match. */
+static void match_plain(struct rule *rule, enum packet_hook hook, const struct protocol *protocol)
 {
     const struct field version = {NFT_PAYLOAD_NETWORK_HEADER, 0, 1},
-                       fragments = {NFT_PAYLOAD_NETWORK_HEADER, 6, 1},
+                       fragments = {NFT_PAYLOAD_NETWORK_HEADER, offsetof(struct iphdr, frag_off),
+                                    1},
                        tcp_flags = {NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1},
-                       checksum = {NFT_PAYLOAD_TRANSPORT_HEADER,
-                                   protocol_of(protocol)->checksum_offset, 2};
+                       checksum = {NFT_PAYLOAD_TRANSPORT_HEADER, protocol->checksum_offset, 2};
     static const uint8_t plain = PLAIN_HEADER, dont_fragment = 0x40,
                          syn_fin_rst = TCP_SYN | TCP_FIN | TCP_RST;
     static const uint16_t none = 0;
 
     rule_load_meta(rule, NFT_REG32_04, NFT_META_L4PROTO);
-    rule_compare(rule, NFT_REG32_04, NFT_CMP_EQ, &protocol, sizeof(protocol));
+    rule_compare(rule, NFT_REG32_04, NFT_CMP_EQ, &protocol->number, sizeof(protocol->number));
     match_bytes(rule, version, NULL, NFT_CMP_EQ, &plain);
     if (hook == HOOK_OUTBOUND)
         match_bytes(rule, fragments, &dont_fragment, NFT_CMP_NEQ, &none);
-    if (protocol == PROTOCOL_TCP)
+    if (protocol->number == PROTOCOL_TCP)
         match_bytes(rule, tcp_flags, &syn_fin_rst, NFT_CMP_EQ, &none);
-    if (protocol_of(protocol)->may_lack_checksum)
+    if (protocol->may_lack_checksum)
         match_bytes(rule, checksum, NULL, NFT_CMP_NEQ, &none);
 }
 
-/* Writes a register into the packet and updates the checksum at `checksum` in the same header. */
+/*
+ * Writes a register into the packet and updates the checksum at offset `checksum` of the same
+ * header.
+ */
 static void write_field(struct rule *rule, uint32_t from, struct field field, uint32_t checksum,
                         uint32_t flags)
 {
     struct nftnl_expr *payload = rule_add(rule, "payload");
 
-    if (!payload)
+    if (payload == NULL)
         return;
     nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_SREG, from);
     nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_BASE, field.base);
@@ -139,16 +141,17 @@ static void write_field(struct rule *rule, uint32_t from, struct field field, ui
     nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_FLAGS, flags);
 }
 
-static void put_rule(struct batch *batch, enum packet_hook hook, uint8_t protocol)
+static void put_rule(struct batch *batch, enum packet_hook hook, const struct protocol *protocol)
 {
-    /* One load a field: the kernel has a short way for up to four bytes (nft_payload_fast_eval). */
-    static const struct field key[] = {{NFT_PAYLOAD_NETWORK_HEADER, 12, 4},
-                                       {NFT_PAYLOAD_NETWORK_HEADER, 16, 4},
-                                       {NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2},
-                                       {NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2}};
-    const struct field address = {NFT_PAYLOAD_NETWORK_HEADER, hook == HOOK_INBOUND ? 16 : 12, 4},
-                       port = {NFT_PAYLOAD_TRANSPORT_HEADER, hook == HOOK_INBOUND ? 2 : 0, 2};
-    const uint32_t ip_checksum = 10, l4_checksum = protocol_of(protocol)->checksum_offset;
+    /* One load per field: the kernel is faster for up to four bytes (nft_payload_fast_eval). */
+    static const struct field source = FIELD_OF_IPV4(saddr), destination = FIELD_OF_IPV4(daddr),
+                              source_port = FIELD_OF_PORT(source),
+                              destination_port = FIELD_OF_PORT(dest);
+    const struct field key[] = {source, destination, source_port, destination_port};
+    const struct field address = hook == HOOK_INBOUND ? destination : source;
+    const struct field port = hook == HOOK_INBOUND ? destination_port : source_port;
+    const uint32_t ip_checksum = offsetof(struct iphdr, check);
+    const uint32_t l4_checksum = protocol->checksum_offset;
     struct rule rule;
 
     if (!rule_begin(&rule, batch, hook == HOOK_INBOUND ? CHAIN_INBOUND : CHAIN_OUTBOUND,
@@ -167,10 +170,10 @@ static void put_rule(struct batch *batch, enum packet_hook hook, uint8_t protoco
 void offload_create_rules(struct batch *batch, enum packet_hook hook)
 {
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
-        put_rule(batch, hook, protocol_table[p].number);
+        put_rule(batch, hook, &protocol_table[p]);
 }
 
-/* What one rule has counted, and which map it asks. */
+/* What one rule has counted, and which map it looks up. */
 struct rule_hits {
     const char *map;
     uint64_t packets, bytes;
@@ -196,15 +199,15 @@ int offload_count_hits(const struct nlmsghdr *message, void *context)
     struct ruleset_hits *sum = context;
     struct rule_hits hits = {0};
 
-    if (rule && nftnl_rule_nlmsg_parse(message, rule) == 0)
+    if (rule != NULL && nftnl_rule_nlmsg_parse(message, rule) == 0)
         nftnl_expr_foreach(rule, read_expression, &hits);
-    for (int hook = 0; hits.map && hook < 2; hook++) {
+    for (int hook = 0; hits.map != NULL && hook < 2; hook++) {
         if (strcmp(hits.map, offload_map_name((enum packet_hook)hook)) == 0) {
             sum->packets[hook] += hits.packets;
             sum->bytes[hook] += hits.bytes;
         }
     }
-    if (rule)
+    if (rule != NULL)
         nftnl_rule_free(rule);
     return MNL_CB_OK;
 }

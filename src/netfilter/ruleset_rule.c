@@ -1,3 +1,6 @@
+/*
+ * ruleset_rule.c - the expressions that rules consist of
+ */
 #include "ruleset_rule.h"
 
 #include <linux/netfilter.h>
@@ -11,7 +14,7 @@ static void put_comment(struct rule *rule, const char *comment)
 {
     struct nftnl_udata_buf *data = nftnl_udata_buf_alloc(NFTNL_UDATA_COMMENT_MAXLEN);
 
-    if (!data) {
+    if (data == NULL) {
         rule->batch->failed = true;
         return;
     }
@@ -25,7 +28,7 @@ static void put_comment(struct rule *rule, const char *comment)
 bool rule_begin(struct rule *rule, struct batch *batch, const char *chain, const char *comment)
 {
     *rule = (struct rule){.batch = batch, .nftnl = nftnl_rule_alloc()};
-    if (!rule->nftnl) {
+    if (rule->nftnl == NULL) {
         batch->failed = true;
         return false;
     }
@@ -48,7 +51,7 @@ struct nftnl_expr *rule_add(struct rule *rule, const char *name)
 {
     struct nftnl_expr *expression = nftnl_expr_alloc(name);
 
-    if (expression)
+    if (expression != NULL)
         nftnl_rule_add_expr(rule->nftnl, expression);
     else
         rule->batch->failed = true;
@@ -59,7 +62,7 @@ void rule_load_meta(struct rule *rule, uint32_t to, uint32_t key)
 {
     struct nftnl_expr *meta = rule_add(rule, "meta");
 
-    if (!meta)
+    if (meta == NULL)
         return;
     nftnl_expr_set_u32(meta, NFTNL_EXPR_META_KEY, key);
     nftnl_expr_set_u32(meta, NFTNL_EXPR_META_DREG, to);
@@ -69,7 +72,7 @@ void rule_load_field(struct rule *rule, uint32_t to, struct field field)
 {
     struct nftnl_expr *payload = rule_add(rule, "payload");
 
-    if (!payload)
+    if (payload == NULL)
         return;
     nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_DREG, to);
     nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_BASE, field.base);
@@ -82,7 +85,7 @@ void rule_mask(struct rule *rule, uint32_t in, const void *mask, uint32_t length
     const uint32_t none = 0;
     struct nftnl_expr *bitwise = rule_add(rule, "bitwise");
 
-    if (!bitwise)
+    if (bitwise == NULL)
         return;
     nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_SREG, in);
     nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_DREG, in);
@@ -96,7 +99,7 @@ void rule_compare(struct rule *rule, uint32_t in, uint32_t operation, const void
 {
     struct nftnl_expr *cmp = rule_add(rule, "cmp");
 
-    if (!cmp)
+    if (cmp == NULL)
         return;
     nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_SREG, in);
     nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP, operation);
@@ -107,7 +110,7 @@ static struct nftnl_expr *add_lookup(struct rule *rule, uint32_t in, const char 
 {
     struct nftnl_expr *lookup = rule_add(rule, "lookup");
 
-    if (!lookup)
+    if (lookup == NULL)
         return NULL;
     nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SREG, in);
     nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SET_ID, id);
@@ -120,7 +123,7 @@ void rule_lookup(struct rule *rule, uint32_t in, const char *set, uint32_t id, u
 {
     struct nftnl_expr *lookup = add_lookup(rule, in, set, id);
 
-    if (lookup && to != 0)
+    if (lookup != NULL && to != 0)
         nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_DREG, to);
 }
 
@@ -128,21 +131,21 @@ void rule_lookup_none(struct rule *rule, uint32_t in, const char *set, uint32_t 
 {
     struct nftnl_expr *lookup = add_lookup(rule, in, set, id);
 
-    if (lookup)
+    if (lookup != NULL)
         nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
 }
 
-static struct nftnl_expr *end_with(struct rule *rule, uint32_t code)
+static struct nftnl_expr *end_with(struct rule *rule, uint32_t verdict)
 {
-    struct nftnl_expr *verdict;
+    struct nftnl_expr *immediate;
 
     rule_add(rule, "counter");
-    verdict = rule_add(rule, "immediate");
-    if (!verdict)
+    immediate = rule_add(rule, "immediate");
+    if (immediate == NULL)
         return NULL;
-    nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
-    nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_VERDICT, code);
-    return verdict;
+    nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
+    nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_VERDICT, verdict);
+    return immediate;
 }
 
 void rule_accept(struct rule *rule)
@@ -152,8 +155,8 @@ void rule_accept(struct rule *rule)
 
 void rule_goto(struct rule *rule, const char *chain)
 {
-    struct nftnl_expr *verdict = end_with(rule, (uint32_t)NFT_GOTO);
+    struct nftnl_expr *immediate = end_with(rule, (uint32_t)NFT_GOTO);
 
-    if (verdict && nftnl_expr_set_str(verdict, NFTNL_EXPR_IMM_CHAIN, chain) < 0)
+    if (immediate != NULL && nftnl_expr_set_str(immediate, NFTNL_EXPR_IMM_CHAIN, chain) < 0)
         rule->batch->failed = true;
 }

@@ -1,11 +1,11 @@
 /*
- * Table, chains and rules.
+ * ruleset_rules.c - the table, its chains and its rules
  *
- * Every rule has a comment that says what becomes of the packet: nft shows an xt target as nothing,
- * where the plug-ins of iptables are not installed.
+ * Every rule has a comment that says what happens to the packet: nft does not show an xt target if
+ * the plug-ins of iptables are not installed.
  *
- * Registers: every match loads register 1, compares it at once and leaves it. The queue statement
- * comes last: it is the rule's verdict.
+ * Registers: every match loads register 1 and compares it at once. The queue statement comes last,
+ * because it is the verdict of the rule.
  */
 #include "offload_internal.h"
 #include "ruleset_rule.h"
@@ -23,12 +23,12 @@
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
 
-/* xt_NFQUEUE's revisions differ in what their data means; 3 is from Linux 3.10. */
+/* The revisions of xt_NFQUEUE differ in the meaning of their data; 3 exists since Linux 3.10. */
 #define NFQUEUE_REVISION 3
 
-static const struct field source = {NFT_PAYLOAD_NETWORK_HEADER, 12, 4};
-static const struct field destination = {NFT_PAYLOAD_NETWORK_HEADER, 16, 4};
-static const struct field destination_port = {NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2};
+static const struct field source = FIELD_OF_IPV4(saddr);
+static const struct field destination = FIELD_OF_IPV4(daddr);
+static const struct field destination_port = FIELD_OF_PORT(dest);
 static const struct field icmp_type = {NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1};
 
 static void look_up(struct rule *rule, enum set_id set)
@@ -61,7 +61,7 @@ static void queue_native(struct rule *rule, const struct ruleset_options *option
 {
     struct nftnl_expr *queue = rule_add(rule, "queue");
 
-    if (!queue)
+    if (queue == NULL)
         return;
     nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_NUM, options->first_queue);
     nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_TOTAL, options->queue_count);
@@ -76,7 +76,7 @@ static void queue_target(struct rule *rule, const struct ruleset_options *option
     struct nftnl_expr *target = rule_add(rule, "target");
     struct xt_NFQ_info_v3 *data = calloc(1, size);
 
-    if (!target || !data) {
+    if (target == NULL || data == NULL) {
         rule->batch->failed = true;
         free(data);
         return;
@@ -104,7 +104,7 @@ static void queue_packet(struct rule *rule, const struct queueing *queueing, boo
         queue_target(rule, queueing->options, bypass);
 }
 
-/* First of all: what is not for us shall not cost more than this. */
+/* The first rule, so that a packet that is not for us costs no more than this. */
 static void put_others(struct batch *batch)
 {
     struct rule rule;
@@ -118,7 +118,7 @@ static void put_others(struct batch *batch)
 }
 
 /*
- * And what does not leave by the external interface needs no look into the map of offloaded
+ * A packet that does not leave by the external interface needs no lookup in the map of offloaded
  * sessions.
  */
 static void put_inside(struct batch *batch, const struct ruleset_options *options)
@@ -136,9 +136,9 @@ static void put_inside(struct batch *batch, const struct ruleset_options *option
 }
 
 /*
- * The gateway talking to itself is not traffic from outside. Behind the maps, whose packets then
- * needn't pass it: no session in them comes by this interface, whose index is 1 in every namespace
- * (LOOPBACK_IFINDEX).
+ * Packets of the gateway to itself are not from outside. This rule comes after the lookup of
+ * offloaded sessions, because none of their packets arrives by this interface: so they need not
+ * pass this rule. The index of the loopback interface is 1 in every namespace (LOOPBACK_IFINDEX).
  */
 static void put_loopback(struct batch *batch)
 {
@@ -156,7 +156,7 @@ static void put_loopback(struct batch *batch)
 static void put_published(struct batch *batch, const struct queueing *queueing, const char *chain,
                           enum protocol_index protocol)
 {
-    /* What the gateway sends to itself cannot leave: without the daemon it stays. */
+    /* Bypass for the gateway's packets to itself: they cannot leave it untranslated. */
     bool own = strcmp(chain, CHAIN_OWN_OUT) == 0;
     struct rule rule;
 
@@ -172,7 +172,8 @@ static void put_published(struct batch *batch, const struct queueing *queueing, 
 }
 
 /*
- * Bypass: without the daemon they reach the gateway itself, whose own pings and path MTUs live on.
+ * Bypass: without the daemon these packets reach the gateway itself, so its own pings and path MTU
+ * discovery still work.
  */
 static void put_inbound_icmp(struct batch *batch, const struct queueing *queueing)
 {
@@ -203,7 +204,8 @@ static void put_sources(struct batch *batch, const struct queueing *queueing)
 {
     struct rule rule;
 
-    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: from a shared source to the outside"))
+    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND,
+                    "queue: from the source of a share to the outside"))
         return;
     match_field(&rule, source, SET_SOURCES);
     queue_packet(&rule, queueing, false);
@@ -224,8 +226,8 @@ static void put_targets(struct batch *batch, const struct queueing *queueing, co
 }
 
 /*
- * Answers to the gateway's own packets. Bypass: without the daemon they reach the gateway as they
- * are.
+ * Answers to the gateway's own packets. Bypass: without the daemon they reach the gateway
+ * unchanged.
  */
 static void put_own_answers(struct batch *batch, const struct queueing *queueing)
 {
@@ -253,8 +255,8 @@ static void put_outbound_icmp(struct batch *batch, const struct queueing *queuei
 }
 
 /*
- * The kernel's own about hairpins, which it saw between their two passes. Bypass: nothing leaves by
- * this.
+ * ICMP errors of the kernel itself about hairpins, between their two passes through the queue.
+ * Bypass: they do not leave by the external interface.
  */
 static void put_inside_icmp(struct batch *batch, const struct queueing *queueing)
 {
@@ -268,13 +270,16 @@ static void put_inside_icmp(struct batch *batch, const struct queueing *queueing
     rule_end(&rule);
 }
 
-/* An expression may only read a register that was written before; the port itself is never used. */
+/*
+ * The kernel refuses an expression that reads a register which was not written before. The port is
+ * never used.
+ */
 static void put_tproxy(struct rule *rule)
 {
     const uint16_t port = htons(1);
     struct nftnl_expr *immediate = rule_add(rule, "immediate"), *tproxy = rule_add(rule, "tproxy");
 
-    if (!immediate || !tproxy)
+    if (immediate == NULL || tproxy == NULL)
         return;
     nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_DREG, NFT_REG_1);
     nftnl_expr_set(immediate, NFTNL_EXPR_IMM_DATA, &port, sizeof(port));
@@ -286,16 +291,16 @@ static void put_ct(struct rule *rule)
 {
     struct nftnl_expr *ct = rule_add(rule, "ct");
 
-    if (!ct)
+    if (ct == NULL)
         return;
     nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
     nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_DREG, NFT_REG_1);
 }
 
 /*
- * The kernel switches defragmentation on (priority -400) for as long as such an expression exists,
- * from its initialisation on (nft_tproxy_init: nf_defrag_ipv4_enable). No packet has to meet it:
- * the chain has no hook and nobody jumps to it, so it costs nothing.
+ * The kernel switches defragmentation on (priority -400) as long as such an expression exists, from
+ * its initialisation on (nft_tproxy_init: nf_defrag_ipv4_enable). No packet reaches it: the chain
+ * has no hook and no rule jumps to it, so it costs nothing.
  */
 static void put_defrag(struct batch *batch, enum defrag_method method)
 {
@@ -304,7 +309,7 @@ static void put_defrag(struct batch *batch, enum defrag_method method)
     if (method == DEFRAG_NONE)
         return;
     if (!rule_begin(&rule, batch, RULESET_CHAIN_DEFRAG,
-                    "never reached: its presence turns defragmentation on"))
+                    "never reached: it is here to switch defragmentation on"))
         return;
     if (method == DEFRAG_TPROXY)
         put_tproxy(&rule);
@@ -318,7 +323,7 @@ static void put_table_message(struct batch *batch, uint16_t type, uint16_t flags
 {
     struct nftnl_table *table = nftnl_table_alloc();
 
-    if (!table) {
+    if (table == NULL) {
         batch->failed = true;
         return;
     }
@@ -334,12 +339,12 @@ void rules_remove_table(struct batch *batch)
     put_table_message(batch, NFT_MSG_DELTABLE, 0);
 }
 
-/* `hook` < 0: a chain that packets reach by a jump only. */
+/* `hook` < 0: a chain without a hook, which packets reach only from another chain. */
 static void put_chain(struct batch *batch, const char *name, int hook, int32_t priority)
 {
     struct nftnl_chain *chain = nftnl_chain_alloc();
 
-    if (!chain) {
+    if (chain == NULL) {
         batch->failed = true;
         return;
     }
@@ -359,8 +364,8 @@ static void put_chain(struct batch *batch, const char *name, int hook, int32_t p
 }
 
 /*
- * Created, removed, created: the removal must find something, and what it finds may be a former
- * run's.
+ * Creates the table, removes it and creates it again: removing fails if there is no table, and
+ * there may be one of an earlier run.
  */
 void rules_create_chains(struct batch *batch)
 {

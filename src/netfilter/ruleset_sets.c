@@ -1,12 +1,12 @@
 /*
- * The sets and their elements.
+ * ruleset_sets.c - the sets and their elements
  *
- * In a set of ranges the kernel (nft_set_rbtree) knows only points: one where a range begins, one
- * flagged INTERVAL_END where it is over, which is the first value behind it. A range up to the
- * largest value has no such point. An end at 0 stands before the first range, as nft puts it there.
- * Ranges that touch would put a begin and an end at the same value: they are merged first. Both
- * points of a range go into the same message, the beginning first: newer kernels pair them as they
- * come.
+ * In a set of ranges, the kernel (nft_set_rbtree) only has points: one where a range begins, and
+ * one with the flag INTERVAL_END at the first value after the range. A range up to the largest
+ * value has no end point. An end point at 0 comes before the first range, as in nft. Two ranges
+ * without a gap would have a begin and an end at the same value, so they are merged first. Both
+ * points of a range are in the same message, the begin first: newer kernels pair them in this
+ * order.
  */
 #include "ruleset_internal.h"
 
@@ -20,25 +20,14 @@
 #include <libnftnl/common.h>
 #include <libnftnl/set.h>
 
-/*
- * nft's numbers for types: the kernel keeps them for `nft list`, which shows 192.0.2.1 for
- * NFT_ADDRESS.
- */
-enum nft_type {
-    NFT_ADDRESS = 7,
-    NFT_PROTOCOL = 12,
-    NFT_PORT = 13,
-    NFT_ICMP_TYPE = 14,
-};
-
 static const struct set_kind {
     const char *name;
     enum nft_type type;
     uint32_t width; /* of a key, in bytes */
     bool ranges;
-    /* of elements, at most, where that is known: the kernel has a faster hash then */
+    /* the largest number of elements, if it is known: the kernel then uses a faster hash */
     uint32_t size;
-    bool fixed; /* not of ruleset_contents: filled when it is created */
+    bool fixed; /* not in ruleset_contents: filled when it is created */
 } kinds[SET_COUNT] = {
     [SET_EXTERNAL] = {.name = "external", .type = NFT_ADDRESS, .width = 4, .size = 64},
     [SET_SOURCES] = {.name = "sources", .type = NFT_ADDRESS, .width = 4, .ranges = true},
@@ -53,7 +42,11 @@ static const struct set_kind {
     [SET_ICMP_ERRORS] = {.name = "icmp_errors", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
 };
 
-/* Ranges per message: 40 bytes each, far below the 64 KiB that the list of elements may have. */
+/* Lengths of a prefix in the 16-byte form: every IPv4 address, and one. */
+#define EVERY_IPV4  96
+#define ONE_ADDRESS 128
+
+/* Ranges per message, 40 bytes each: far less than the 64 KiB of a list of elements. */
 #define CHUNK 512
 
 struct range {
@@ -69,10 +62,10 @@ struct nftnl_set *set_begin(const char *name)
 {
     struct nftnl_set *set = nftnl_set_alloc();
 
-    if (set && nftnl_set_set_str(set, NFTNL_SET_TABLE, RULESET_TABLE) == 0 &&
+    if (set != NULL && nftnl_set_set_str(set, NFTNL_SET_TABLE, RULESET_TABLE) == 0 &&
         nftnl_set_set_str(set, NFTNL_SET_NAME, name) == 0)
         return set;
-    if (set)
+    if (set != NULL)
         nftnl_set_free(set);
     return NULL;
 }
@@ -81,7 +74,7 @@ static struct nftnl_set *begin_set(struct batch *batch, enum set_id id)
 {
     struct nftnl_set *set = set_begin(kinds[id].name);
 
-    if (!set)
+    if (set == NULL)
         batch->failed = true;
     return set;
 }
@@ -90,7 +83,7 @@ static void create_set(struct batch *batch, enum set_id id)
 {
     struct nftnl_set *set = begin_set(batch, id);
 
-    if (!set)
+    if (set == NULL)
         return;
     nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_IPV4);
     nftnl_set_set_u32(set, NFTNL_SET_ID, (uint32_t)id + 1);
@@ -121,7 +114,7 @@ static void add_element(struct batch *batch, struct nftnl_set *set, uint32_t val
 {
     struct nftnl_set_elem *element = nftnl_set_elem_alloc();
 
-    if (!element) {
+    if (element == NULL) {
         batch->failed = true;
         return;
     }
@@ -143,14 +136,14 @@ static size_t end_of_chunk(size_t start, size_t count)
     return count - start < CHUNK ? count : start + CHUNK;
 }
 
-/* Values of a plain set; the kernel takes repeated ones for one. */
+/* Adds values to a plain set; the kernel accepts duplicates. */
 static void put_values(struct batch *batch, enum set_id id, const struct range *ranges,
                        size_t count)
 {
     for (size_t start = 0; start < count; start += CHUNK) {
         struct nftnl_set *set = begin_set(batch, id);
 
-        if (!set)
+        if (set == NULL)
             return;
         for (size_t i = start; i < end_of_chunk(start, count); i++)
             add_element(batch, set, ranges[i].first, kinds[id].width, 0);
@@ -174,7 +167,7 @@ static void put_ranges(struct batch *batch, enum set_id id, const struct range *
     for (size_t start = 0; start < count; start += CHUNK) {
         struct nftnl_set *set = begin_set(batch, id);
 
-        if (!set)
+        if (set == NULL)
             return;
         if (start == 0 && ranges[0].first > 0)
             add_element(batch, set, 0, kinds[id].width, NFT_SET_ELEM_INTERVAL_END);
@@ -192,7 +185,7 @@ static int compare_ranges(const void *one, const void *other)
     return (first > second) - (first < second);
 }
 
-/* Sorts and joins what overlaps or touches; returns how many are left. */
+/* Sorts the ranges and merges those that overlap or touch; returns how many are left. */
 static size_t merge_ranges(struct range *ranges, size_t count)
 {
     size_t kept = 0;
@@ -213,25 +206,35 @@ static size_t merge_ranges(struct range *ranges, size_t count)
     return kept + 1;
 }
 
-static int ranges_of_addresses(struct range *ranges, const struct address *addresses, size_t count)
+static int not_ipv4(enum set_id id, struct error *error)
+{
+    error_set(error, "nf_tables rules: set %s: an element is not IPv4", kinds[id].name);
+    return -EINVAL;
+}
+
+/* For the set `id`. 0, or -EINVAL and a sentence. */
+static int ranges_of_addresses(enum set_id id, struct range *ranges,
+                               const struct address *addresses, size_t count, struct error *error)
 {
     for (size_t i = 0; i < count; i++) {
         if (!address_is_ipv4(&addresses[i]))
-            return -EINVAL;
+            return not_ipv4(id, error);
         ranges[i].first = ranges[i].last = address_to_ipv4(&addresses[i]);
     }
     return 0;
 }
 
-static int ranges_of_prefixes(struct range *ranges, const struct prefix *prefixes, size_t count)
+static int ranges_of_prefixes(enum set_id id, struct range *ranges, const struct prefix *prefixes,
+                              size_t count, struct error *error)
 {
     for (size_t i = 0; i < count; i++) {
         uint32_t host_bits;
 
-        if (!address_is_ipv4(&prefixes[i].address) || prefixes[i].length < 96 ||
-            prefixes[i].length > 128)
-            return -EINVAL;
-        host_bits = prefixes[i].length == 128 ? 0 : UINT32_MAX >> (prefixes[i].length - 96);
+        if (!address_is_ipv4(&prefixes[i].address) || prefixes[i].length < EVERY_IPV4 ||
+            prefixes[i].length > ONE_ADDRESS)
+            return not_ipv4(id, error);
+        host_bits =
+            prefixes[i].length == ONE_ADDRESS ? 0 : UINT32_MAX >> (prefixes[i].length - EVERY_IPV4);
         ranges[i].first = address_to_ipv4(&prefixes[i].address) & ~host_bits;
         ranges[i].last = ranges[i].first | host_bits;
     }
@@ -261,15 +264,19 @@ static size_t largest_count(const struct ruleset_contents *contents)
     return largest;
 }
 
-static int fill(struct batch *batch, const struct ruleset_contents *contents, struct range *ranges)
+static int fill(struct batch *batch, const struct ruleset_contents *contents, struct range *ranges,
+                struct error *error)
 {
-    if (ranges_of_addresses(ranges, contents->external, contents->external_count) < 0)
+    if (ranges_of_addresses(SET_EXTERNAL, ranges, contents->external, contents->external_count,
+                            error) < 0)
         return -EINVAL;
     put_values(batch, SET_EXTERNAL, ranges, contents->external_count);
-    if (ranges_of_addresses(ranges, contents->targets, contents->target_count) < 0)
+    if (ranges_of_addresses(SET_TARGETS, ranges, contents->targets, contents->target_count, error) <
+        0)
         return -EINVAL;
     put_values(batch, SET_TARGETS, ranges, contents->target_count);
-    if (ranges_of_prefixes(ranges, contents->sources, contents->source_count) < 0)
+    if (ranges_of_prefixes(SET_SOURCES, ranges, contents->sources, contents->source_count, error) <
+        0)
         return -EINVAL;
     put_ranges(batch, SET_SOURCES, ranges, merge_ranges(ranges, contents->source_count));
     for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
@@ -284,20 +291,18 @@ static int fill(struct batch *batch, const struct ruleset_contents *contents, st
 int sets_fill(struct batch *batch, const struct ruleset_contents *contents, struct error *error)
 {
     struct range *ranges = calloc(largest_count(contents), sizeof(*ranges));
-    int code;
+    int result;
 
-    if (!ranges) {
+    if (ranges == NULL) {
         error_set(error, "nf_tables rules: not enough memory");
         return -ENOMEM;
     }
-    code = fill(batch, contents, ranges);
+    result = fill(batch, contents, ranges, error);
     free(ranges);
-    if (code < 0)
-        error_set(error, "nf_tables rules: an address that is not IPv4");
-    return code;
+    return result;
 }
 
-/* A request to delete elements that names none empties the set. */
+/* A request to delete elements that names no element empties the set. */
 void sets_flush(struct batch *batch)
 {
     for (int id = 0; id < SET_COUNT; id++) {
@@ -306,7 +311,7 @@ void sets_flush(struct batch *batch)
         if (kinds[id].fixed)
             continue;
         set = begin_set(batch, (enum set_id)id);
-        if (!set)
+        if (set == NULL)
             return;
         nftnl_set_elems_nlmsg_build_payload(batch_message(batch, NFT_MSG_DELSETELEM, 0), set);
         nftnl_set_free(set);

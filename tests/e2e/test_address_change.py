@@ -211,7 +211,7 @@ def test_rfc4787_req7_an_external_address_of_the_inside_is_not_used_and_status_s
     with lab.out.udp(7) as server, lab.lab1.udp() as client:
         lab.gw.ip("address", "add", f"{INSIDE}/32", "dev", "wan0")
         eventually(lambda: daemon.status()["warnings"], "status warns")
-        assert f"warning: {INSIDE} on wan0 is inside a share's source" in daemon.client("status").stdout
+        assert f"warning: {INSIDE} on wan0 is in the source of a share" in daemon.client("status").stdout
         assert uplink.used() == [EXTERNAL]
         assert udp_round_trip(client, server, lab.out.address)[0] == EXTERNAL
         lab.gw.ip("address", "del", f"{INSIDE}/32", "dev", "wan0")
@@ -224,7 +224,7 @@ def test_rfc4787_req7_only_an_address_of_the_inside_is_no_external_address(lab, 
         lab.gw.ip("address", "add", f"{INSIDE}/32", "dev", "wan0")
         uplink.until_used()
         uplink.route_without_address()
-        eventually(lambda: f"{INSIDE} on wan0 is inside" in daemon.client("status").stdout, "status says why")
+        eventually(lambda: f"{INSIDE} on wan0 is in the source" in daemon.client("status").stdout, "status says why")
         with daemon.dropping("no-external-address"):
             client.sendto(b"nowhere to go", (lab.out.address, 7))
         assert_silent(server)
@@ -234,7 +234,7 @@ def test_a_reload_that_makes_an_address_one_of_the_inside_or_no_longer_is_follow
     try:
         daemon.reload(CONFIG + f"[share near]\nsource = {EXTERNAL}/32\nports = 60000-60099\n")
         assert uplink.used() == []
-        assert any(f"{EXTERNAL} on wan0 is inside" in warning for warning in daemon.status()["warnings"])
+        assert any(f"{EXTERNAL} on wan0 is in the source" in warning for warning in daemon.status()["warnings"])
     finally:
         daemon.reload(CONFIG)
     assert uplink.used() == [EXTERNAL]

@@ -126,7 +126,7 @@ def starts_with(daemon, descriptors):
 
 def test_too_few_descriptors_are_blamed_on_nothing_else(lab):
     """Wherever the start stops: the default group's being missing is no error, and forgotten by then."""
-    daemon, limit = Daemon(lab, SHARE), 6
+    daemon, limit, errors = Daemon(lab, SHARE), 6, []
     try:
         while not starts_with(daemon, limit):
             words = daemon.process.stderr()
@@ -135,11 +135,13 @@ def test_too_few_descriptors_are_blamed_on_nothing_else(lab):
             assert "Too many open files" in error, f"{limit} descriptors: {words}"
             assert "does not exist" not in error and "no group" not in error, f"{limit} descriptors: {words}"
             assert not tables(lab)
+            errors.append(error)
             limit += 1
         daemon.stop()
     finally:
         daemon.abandon()
     assert limit > 18
+    assert any("queue 0: cannot open a netlink socket" in error for error in errors), errors
 
 
 def test_a_file_where_the_socket_should_be_is_left_alone(lab):
@@ -160,6 +162,40 @@ def test_a_configuration_with_errors(refused):
     words = refused(SHARE + "[forward x]\nlisten = 1/sctp\nto = 10.0.0.2\n")
     assert "1/sctp" in words
     assert "10.0.0.2" in words
+
+
+def log_of(lab, level):
+    """What a daemon with this log level says from its start over a reload to its end."""
+    daemon = Daemon(lab, FORWARD)
+    try:
+        daemon.LOG_LEVEL = level
+        daemon.write(FORWARD)
+        daemon.start()
+        daemon.reload(FORWARD.replace("8080/tcp", "8081/udp"))
+        daemon.stop()
+    finally:
+        daemon.abandon()
+    return daemon.log
+
+
+def test_level_debug_shows_what_is_in_effect_and_what_was_decided(lab):
+    log = log_of(lab, "debug")
+    for words in ("share 'lab': source 10.0.0.0/24, free ports in the pool: tcp 10000",
+                  "forward 'web' (configuration): listen 8080-8080/tcp, to 10.0.0.2:80, allow any",
+                  "forward 'web' (configuration): listen 8081-8081/udp, to 10.0.0.2:80, allow any",
+                  f"address {EXTERNAL} on wan0: used as an external address",
+                  "rules installed: external addresses 1, sources 1, targets 1",
+                  "rules updated: external addresses 1, sources 1, targets 1",
+                  "reserved ports: ranges of the pools 1",
+                  "worker threads started: 2",
+                  "signal Terminated received"):
+        assert f"portreeved: debug: {words}" in log, log
+
+
+def test_level_info_shows_no_details(lab):
+    log = log_of(lab, "info")
+    assert "portreeved: info: rules installed" in log
+    assert "debug" not in log
 
 
 # What an admin may get wrong, each with what the message must name. The line is where "@" stands.

@@ -152,11 +152,11 @@ def test_a_second_bind_says_who_has_the_queue(lab):
     serve = lab.serve("number=3")
     said = lab.drive("queue", "number=3")[-1]
     assert said["code"] == -16
-    assert "queue 3 is held by another program" in said["error"]
+    assert "queue 3 is used by another program" in said["error"]
     assert f"port id {serve.process.pid}" in said["error"]
     unseen = lab.drive("queue", "number=3", prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                                                     "--inh-caps=+net_admin", "--ambient-caps=+net_admin"))[-1]
-    assert unseen == {"code": -16, "error": "queue 3 is held by another program"}
+    assert unseen == {"code": -16, "error": "queue 3 is used by another program"}
     lab.serve("number=4")
 
 

@@ -168,7 +168,7 @@ def test_a_failing_object_is_named(lab):
     said = lab.drive("ruleset", "update", "tcp=22")[-1]
     assert said["code"] == -2
     assert "elements of set external" in said["error"]
-    assert "table ip portreeve is gone" in said["error"]
+    assert "table ip portreeve no longer exists" in said["error"]
 
 
 @pytest.mark.parametrize("defrag, expression", [(0, "tproxy"), (1, "ct"), (2, None)])

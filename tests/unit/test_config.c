@@ -291,8 +291,8 @@ START_TEST(an_expired_forward_is_left_out_with_a_warning)
     ck_assert_str_eq(forward(0)->name, "new");
     ck_assert_uint_eq(config_warning_count, 1);
     ck_assert_str_eq(config_without_path(config_warnings[0]),
-                     "8: [forward old] expires = 2001-01-01T00:00:00Z: this time is over; the "
-                     "forward is left out");
+                     "8: [forward old] expires = 2001-01-01T00:00:00Z: this time is in the past; "
+                     "the forward is not used");
     config_free(&loaded);
 }
 END_TEST
@@ -304,13 +304,13 @@ START_TEST(a_timeout_below_the_rfcs_floor_is_a_warning)
         "[timeouts]\nudp = 119s\ntcp-established = 2h3m\ntcp-transitory = 1s\nicmp = 59s\n");
     ck_assert_uint_eq(config_warning_count, 4);
     ck_assert_str_eq(config_without_path(config_warnings[0]),
-                     "6: [timeouts] udp = 119s: RFC 4787 REQ-5 asks for at least 2m");
+                     "6: [timeouts] udp = 119s: the minimum of RFC 4787 REQ-5 is 2m");
     ck_assert_str_eq(config_without_path(config_warnings[1]),
-                     "7: [timeouts] tcp-established = 2h3m: RFC 5382 REQ-5 asks for at least 2h4m");
+                     "7: [timeouts] tcp-established = 2h3m: the minimum of RFC 5382 REQ-5 is 2h4m");
     ck_assert_str_eq(config_without_path(config_warnings[2]),
-                     "8: [timeouts] tcp-transitory = 1s: RFC 5382 REQ-5 asks for at least 4m");
+                     "8: [timeouts] tcp-transitory = 1s: the minimum of RFC 5382 REQ-5 is 4m");
     ck_assert_str_eq(config_without_path(config_warnings[3]),
-                     "9: [timeouts] icmp = 59s: RFC 5508 REQ-2 asks for at least 1m");
+                     "9: [timeouts] icmp = 59s: the minimum of RFC 5508 REQ-2 is 1m");
     ck_assert_uint_eq(policy_timeouts(loaded.policy)->udp, 119);
     config_free(&loaded);
 }
@@ -337,9 +337,8 @@ START_TEST(a_line_may_have_197_bytes_without_its_comment)
     config_free(&loaded);
     text[start + 190] = 'n';
     config_must_fail(text,
-                     "8: the line has 198 bytes without its comment; expected at most 197 (a list "
-                     "may go on, indented, on "
-                     "the line after a comma)",
+                     "8: the line has 198 bytes without its comment; expected at most 197 (after a "
+                     "comma, a list may continue on the next line, indented)",
                      NULL);
 }
 END_TEST
@@ -415,16 +414,15 @@ START_TEST(a_forward_at_run_time_is_refused_in_the_same_words)
     ck_assert_str_eq(config_errors[2],
                      "allow =: expected IPv4 prefixes, as in 198.51.100.0/24, 203.0.113.7");
     ck_assert_str_eq(config_errors[3], "note = two?lines: expected printable UTF-8 on one line");
-    ck_assert_str_eq(config_errors[4],
-                     "expires = 2001-01-01T00:00:00Z: this time is over; expected one to come");
+    ck_assert_str_eq(
+        config_errors[4],
+        "expires = 2001-01-01T00:00:00Z: this time is in the past; expected a time in the future");
     ck_assert(!add("a b", "8080/tcp", "10.0.0.2:80", NULL, NULL, NULL));
     ck_assert_str_eq(config_errors[5], "name = a b: expected at most 63 letters, digits, '.', '_' "
-                                       "and '-', a letter or digit first");
+                                       "and '-', starting with a letter or digit");
     ck_assert(!add("web", "8000-8099/tcp", "10.0.0.2:65500", NULL, NULL, NULL));
-    ck_assert_str_eq(
-        config_errors[6],
-        "to = 10.0.0.2:65500: 100 ports from there on would end at 65599; expected the last one "
-        "to be at most 65535");
+    ck_assert_str_eq(config_errors[6], "to = 10.0.0.2:65500: 100 ports from this one on would end "
+                                       "at 65599; expected the last one to be at most 65535");
     ck_assert_uint_eq(config_error_count, 7);
     ck_assert_uint_eq(policy_forward_count(policy), 0);
     policy_free(policy);
@@ -438,10 +436,10 @@ START_TEST(a_forward_at_run_time_takes_nobodys_name_or_port)
     ck_assert(!add("web", "8090/tcp", "10.0.0.2:80", NULL, NULL, NULL));
     ck_assert_uint_eq(config_error_count, 2);
     ck_assert_str_eq(config_errors[0],
-                     "name = web: there is a forward of this name; expected another");
+                     "name = web: a forward with this name already exists; expected another name");
     ck_assert_str_eq(
         config_errors[1],
-        "listen: ports 8080-8099 are already those of the forward 'web'; expected free ones");
+        "listen: ports 8080-8099 are already used by the forward 'web'; expected free ports");
     policy_free(policy);
 }
 END_TEST

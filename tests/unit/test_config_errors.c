@@ -23,15 +23,12 @@ START_TEST(all_errors_are_told_in_the_order_of_their_lines)
         "1: [gateway] external: this key is missing; expected an interface name, as in external = "
         "wan0",
         "2: [gateway] extrenal = wan0: unknown key; did you mean 'external'?",
-        "4: [share lab] source = 10.0.0.7/24: the address has bits behind the first 24; expected "
-        "10.0.0.0/24, "
-        "or 10.0.0.7 for one host",
+        "4: [share lab] source = 10.0.0.7/24: the address has bits set after the first 24; "
+        "expected 10.0.0.0/24, or 10.0.0.7 for one host",
         "5: [share lab] filtering = full-cone: expected endpoint-independent, address-dependent or "
         "address-and-port-dependent",
-        "6: [forward web] listen: this key is missing; expected a port, a range or a service, and "
-        "the "
-        "protocol, "
-        "as in 2222/tcp, 8000-8099/udp or domain/tcp+udp",
+        "6: [forward web] listen: this key is missing; expected a port, a range or a service name, "
+        "and the protocol, as in 2222/tcp, 8000-8099/udp or domain/tcp+udp",
         "8: [forwrad x]: unknown section; did you mean 'forward'?", NULL);
 }
 END_TEST
@@ -41,10 +38,10 @@ START_TEST(an_empty_file_says_what_a_file_needs)
     ck_assert(!config_load_text(""));
     ck_assert_uint_eq(config_error_count, 2);
     ck_assert_str_eq(config_without_path(config_errors[0]),
-                     " [gateway]: this section is missing; expected it, with an interface "
+                     " [gateway]: this section is missing; expected [gateway] with an interface "
                      "name, as in external = wan0");
     ck_assert_str_eq(config_without_path(config_errors[1]),
-                     " there is nothing to do; expected at least one [share NAME] or "
+                     " there is no share and no forward; expected at least one [share NAME] or "
                      "[forward NAME] section");
 }
 END_TEST
@@ -52,13 +49,11 @@ END_TEST
 START_TEST(sections_come_once_even_when_they_are_empty)
 {
     config_must_fail(MINIMAL "[gateway]\n[log]\n[log]\n[share lab]\nsource = 10.9.0.0/16\n[what]\n",
-                     "5: [gateway]: this section is already at line 1; expected it once",
-                     "7: [log]: this section is already at line 6; expected it once",
-                     "8: [share lab]: this section is already at line 3; expected it once",
+                     "5: [gateway]: this section already exists at line 1; expected it only once",
+                     "7: [log]: this section already exists at line 6; expected it only once",
+                     "8: [share lab]: this section already exists at line 3; expected it only once",
                      "10: [what]: unknown section; expected gateway, share NAME, forward NAME, "
-                     "timeouts, limits, "
-                     "performance, "
-                     "control, state or log",
+                     "timeouts, limits, performance, control, state or log",
                      NULL);
 }
 END_TEST
@@ -68,24 +63,17 @@ START_TEST(names_are_where_they_belong)
     config_must_fail(
         MINIMAL
         "[forward]\n[limits big]\n[share my lab]\n[share -x]\n[share \"a\"]\n[share x\n[]\n",
-        "5: [forward]: has no name; expected one, as in [forward lab]",
-        "6: [limits big]: this section has no name; expected [limits]",
-        "7: [share my lab]: 'my lab' is not a good name; expected at most 63 letters, digits, '.', "
-        "'_' and "
-        "'-', "
-        "a letter or digit first",
-        "8: [share -x]: '-x' is not a good name; expected at most 63 letters, digits, '.', '_' and "
-        "'-', a "
-        "letter "
-        "or digit first",
-        "9: [share \"a\"]: '\"a\"' is not a good name; expected at most 63 letters, digits, '.', "
-        "'_' and "
-        "'-', a "
-        "letter or digit first",
+        "5: [forward]: the name is missing; expected a name, as in [forward lab]",
+        "6: [limits big]: this section takes no name; expected [limits]",
+        "7: [share my lab]: 'my lab' is not a valid name; expected at most 63 letters, digits, "
+        "'.', '_' and '-', starting with a letter or digit",
+        "8: [share -x]: '-x' is not a valid name; expected at most 63 letters, digits, '.', '_' "
+        "and '-', starting with a letter or digit",
+        "9: [share \"a\"]: '\"a\"' is not a valid name; expected at most 63 letters, digits, '.', "
+        "'_' and '-', starting with a letter or digit",
         "10: [share x: expected a section such as [gateway] or [share lab]",
         "11: []: unknown section; expected gateway, share NAME, forward NAME, timeouts, limits, "
-        "performance, "
-        "control, state or log",
+        "performance, control, state or log",
         NULL);
 }
 END_TEST
@@ -95,8 +83,10 @@ START_TEST(keys_come_once_and_in_their_section)
     config_must_fail(
         "udp = 5m\n" MINIMAL
         "source = 10.1.0.0/16,\n  10.2.0.0/16\nlisten = 80/tcp\nfrobnicate = 3\n",
-        "1: udp = 5m: this line is in no section; expected one above it, as [gateway]",
-        "6: [share lab] source = 10.1.0.0/16,: this key is already set at line 5; expected it once",
+        "1: udp = 5m: this line belongs to no section; expected a section above it, such as "
+        "[gateway]",
+        "6: [share lab] source = 10.1.0.0/16,: this key is already set at line 5; expected it only "
+        "once",
         "8: [share lab] listen = 80/tcp: unknown key; it belongs in [forward NAME]",
         "9: [share lab] frobnicate = 3: unknown key; expected one of source, ports, filtering, "
         "filtering-tcp, filtering-udp, overload, parity, pairing, inbound-refresh, exempt",
@@ -113,25 +103,23 @@ START_TEST(keys_of_a_share_are_guessed_and_sent_back_to_it)
         "5: [share lab] filtring-tcp = address-dependent: unknown key; did you mean "
         "'filtering-tcp'?",
         "6: [share lab] excempt = 192.0.2.1: unknown key; did you mean 'exempt'?",
-        "8: [share lab] parity = on: this key is already set at line 7; expected it once",
+        "8: [share lab] parity = on: this key is already set at line 7; expected it only once",
         "10: [limits] paring = soft: unknown key; expected one of sessions, sessions-per-host, "
         "new-sessions-per-host, mappings-per-host",
         "11: [limits] pairing = soft: unknown key; it belongs in [share NAME]",
-        "12: [limits] new-session-per-host = 5: unknown key; did you mean "
-        "'new-sessions-per-host'?",
+        "12: [limits] new-session-per-host = 5: unknown key; did you mean 'new-sessions-per-host'?",
         NULL);
 }
 END_TEST
 
 START_TEST(lines_that_are_no_keys_are_errors_not_silence)
 {
-    config_must_fail(
-        MINIMAL "just words\n= 5\nports: 50000\nfiltering =\n  continued\n",
-        "5: just words: expected key = value", "6: = 5: expected key = value",
-        "7: ports: 50000: expected key = value",
-        "8: [share lab] filtering =: expected endpoint-independent, address-dependent or "
-        "address-and-port-dependent",
-        "9: continued: expected key = value", NULL);
+    config_must_fail(MINIMAL "just words\n= 5\nports: 50000\nfiltering =\n  continued\n",
+                     "5: just words: expected key = value", "6: = 5: expected key = value",
+                     "7: ports: 50000: expected key = value",
+                     "8: [share lab] filtering =: expected endpoint-independent, address-dependent "
+                     "or address-and-port-dependent",
+                     "9: continued: expected key = value", NULL);
 }
 END_TEST
 
@@ -141,8 +129,8 @@ START_TEST(lists_have_no_holes)
         GATEWAY "[share a]\nsource = 10.0.0.0/24,,10.1.0.0/16\n[share b]\nsource = "
                 "10.3.0.0/24,\nports = 5\n",
         "4: [share a] source =: expected IPv4 prefixes, as in 10.0.0.0/24, 10.1.0.0/16",
-        "6: [share b] source: the list ends in a comma; expected another item, here or on the next "
-        "line, indented",
+        "6: [share b] source: the list ends with a comma; expected another item, on this line or "
+        "(indented) on the next one",
         NULL);
 }
 END_TEST
@@ -170,7 +158,7 @@ START_TEST(a_line_that_never_ends_is_one_error)
     memset(text, 'x', length);
     memcpy(text, MINIMAL, strlen(MINIMAL));
     text[length] = '\0';
-    config_must_fail(text, "5: the line is far too long; expected at most 197 bytes", NULL);
+    config_must_fail(text, "5: the line is too long; expected at most 197 bytes", NULL);
     text[strlen(MINIMAL)] = '#';
     config_must_load(text);
     config_free(&loaded);
@@ -201,10 +189,8 @@ static const struct {
      "expected an interface name, as in external = wan0 (without quotes)"},
     {"[gateway]", "external =", "expected an interface name, as in external = wan0"},
     {"[gateway]", "external-address = gw.example",
-     "'gw.example' is not an address; names are not looked up, because what they mean changes; "
-     "expected an "
-     "IPv4 "
-     "address"},
+     "'gw.example' is not an address; host names are not looked up, because their addresses may "
+     "change; expected an IPv4 address"},
     {"[gateway]", "external-address = 2001:db8::1",
      "this is IPv6, and only IPv4 is translated; expected an IPv4 address"},
     {"[gateway]", "external-address = 203.0.113.0/24",
@@ -214,24 +200,21 @@ static const struct {
     {"[gateway]", "hairpin-mark = 0",
      "expected a packet mark with exactly one bit set, as in 0x10000000"},
     {"[share b]", "source = lab.lan",
-     "'lab.lan' is not an address; names are not looked up, because what they mean changes; "
-     "expected an IPv4 "
-     "address"},
+     "'lab.lan' is not an address; host names are not looked up, because their addresses may "
+     "change; expected an IPv4 address"},
     {"[share b]", "source = 0.0.0.0/0",
-     "this is every address, the outside included; expected the networks of the inside"},
+     "this is every address, not only the internal ones; expected the internal networks"},
     {"[share b]", "source = fd00::/8",
      "this is IPv6, and only IPv4 is translated; expected an IPv4 address"},
     {"[share b]", "source = 224.0.0.0/8",
-     "no host sends from there; expected the networks of the inside"},
+     "no host sends from such an address; expected the internal networks"},
     {"[share b]", "source = 10.0.0.0/255.255.255.0",
      "expected IPv4 prefixes, as in 10.0.0.0/24, 10.1.0.0/16"},
     {"[share b]", "source = 10.0.0.1 # gate",
-     "expected IPv4 prefixes, as in 10.0.0.0/24, 10.1.0.0/16 (a comment behind a value begins with "
-     "';', not "
-     "with "
-     "'#')"},
+     "expected IPv4 prefixes, as in 10.0.0.0/24, 10.1.0.0/16 (a comment after a value begins with "
+     "';', not with '#')"},
     {"[share b]", "ports = 60000-50000",
-     "the range runs backwards; expected the lower port first, 50000-60000"},
+     "the range is reversed; expected the lower port first, 50000-60000"},
     {"[share b]", "ports = 0-10", "expected ports from 1 to 65535"},
     {"[share b]", "ports = all", "expected ports or ranges of ports, as in 49152-65535"},
     {"[share b]", "filtering-tcp = full-cone",
@@ -242,41 +225,38 @@ static const struct {
      "expected endpoint-independent, address-dependent or address-and-port-dependent"},
     {"[share b]", "overload = always", "expected when-exhausted or never"},
     {"[share b]", "overload = never # tcp",
-     "expected when-exhausted or never (a comment behind a value begins with ';', not with '#')"},
+     "expected when-exhausted or never (a comment after a value begins with ';', not with '#')"},
     {"[share b]", "parity = yes", "expected on or off"},
     {"[share b]", "pairing = off", "expected hard or soft"},
     {"[share b]", "inbound-refresh = \"off\"", "expected on or off (without quotes)"},
     {"[share b]", "exempt = 192.0.2.7/24",
-     "the address has bits behind the first 24; expected 192.0.2.0/24, or 192.0.2.7 for one host"},
+     "the address has bits set after the first 24; expected 192.0.2.0/24, or 192.0.2.7 for one "
+     "host"},
     {"[share b]", "exempt = vpn.example",
-     "'vpn.example' is not an address; names are not looked up, because what they mean changes; "
-     "expected an "
-     "IPv4 address"},
+     "'vpn.example' is not an address; host names are not looked up, because their addresses may "
+     "change; expected an IPv4 address"},
     {"[share b]", "exempt = 2001:db8::/32",
      "this is IPv6, and only IPv4 is translated; expected an IPv4 address"},
     {"[share b]", "exempt = 0.0.0.0/0",
      "this is every address, and nothing would be translated; expected the destinations that are "
-     "reached "
-     "without translation"},
+     "reached without translation"},
     {"[share b]", "exempt =", "expected IPv4 prefixes, as in 192.0.2.0/24, 198.51.100.7"},
     {"[share b]", "exempt = 192.0.2.1-192.0.2.9",
      "expected IPv4 prefixes, as in 192.0.2.0/24, 198.51.100.7"},
     {"[forward w]", "listen = 80",
      "the protocol is missing; expected 80/tcp, 80/udp or 80/tcp+udp"},
-    {"[forward w]", "listen = 80/sctp",
-     "'sctp' is no protocol that ports are forwarded of; expected tcp, udp or tcp+udp"},
+    {"[forward w]", "listen = 80/sctp", "'sctp' cannot be forwarded; expected tcp, udp or tcp+udp"},
     {"[forward w]", "listen = 8099-8000/tcp",
-     "the range runs backwards; expected the lower port first, 8000-8099"},
+     "the range is reversed; expected the lower port first, 8000-8099"},
     {"[forward w]", "listen = 65536/tcp", "expected ports from 1 to 65535"},
     {"[forward w]", "listen = 080/tcp",
-     "expected a port, a range or a service, and the protocol, as in 2222/tcp, 8000-8099/udp or "
-     "domain/tcp+udp"},
+     "expected a port, a range or a service name, and the protocol, as in 2222/tcp, 8000-8099/udp "
+     "or domain/tcp+udp"},
     {"[forward w]", "listen = shh/tcp",
-     "'shh' is not a tcp service in /etc/services; expected one, or a port"},
+     "'shh' is not a tcp service in /etc/services; expected a service name or a port"},
     {"[forward w]", "to = web.lan:80",
-     "'web.lan' is not an address; names are not looked up, because what they mean changes; "
-     "expected an IPv4 "
-     "address"},
+     "'web.lan' is not an address; host names are not looked up, because their addresses may "
+     "change; expected an IPv4 address"},
     {"[forward w]", "to = 10.0.0.2",
      "the port is missing; expected an address and a port, as in 10.0.0.2:80"},
     {"[forward w]", "to = 10.0.0.2:http",
@@ -284,10 +264,12 @@ static const struct {
     {"[forward w]", "to = [2001:db8::1]:80",
      "this is IPv6, and only IPv4 is translated; expected an IPv4 address"},
     {"[forward w]", "to = 127.0.0.1:80",
-     "a loopback address stays in its host; expected an address on a network"},
+     "a loopback address cannot be reached from another host; expected the address of a host on a "
+     "network"},
     {"[forward w]", "to = 255.255.255.255:80",
-     "a multicast, reserved or broadcast address is not one host's; expected one"},
-    {"[forward w]", "to = 0.0.0.0:80", "0.0.0.0/8 is no address of a host; expected one"},
+     "this is a multicast, reserved or broadcast address; expected the address of a host"},
+    {"[forward w]", "to = 0.0.0.0:80",
+     "no host has an address in 0.0.0.0/8; expected the address of a host"},
     {"[forward w]", "allow = 10.0.0.1-10.0.0.9",
      "expected IPv4 prefixes, as in 198.51.100.0/24, 203.0.113.7"},
     {"[forward w]", "expires = tomorrow", "expected a time in UTC, as in 2026-12-31T18:00:00Z"},
@@ -295,7 +277,7 @@ static const struct {
     {"[timeouts]", "udp = 5", "expected a time from 1s to 30d, as in 90s, 5m or 2h4m"},
     {"[timeouts]", "icmp = 0s", "expected a time from 1s to 30d, as in 90s, 5m or 2h4m"},
     {"[limits]", "sessions = 1000", "expected a number from 1024 to 16777216"},
-    {"[limits]", "sessions-per-host = 0", "expected a number from 1 to that of 'sessions'"},
+    {"[limits]", "sessions-per-host = 0", "expected a number from 1 to the value of 'sessions'"},
     {"[limits]", "new-sessions-per-host = 0", "expected off or a number from 1 to 1000000"},
     {"[limits]", "new-sessions-per-host = 1000001", "expected off or a number from 1 to 1000000"},
     {"[limits]", "new-sessions-per-host = 10/s", "expected off or a number from 1 to 1000000"},
@@ -306,7 +288,8 @@ static const struct {
     {"[performance]", "queue = -1", "expected a number from 0 to 65535"},
     {"[control]", "socket = control.sock",
      "expected an absolute path, as in /run/portreeve/control.sock"},
-    {"[control]", "group = a b", "expected the name of a group, or nothing for root alone"},
+    {"[control]", "group = a b",
+     "expected the name of a group, or nothing (then only root may use the socket)"},
     {"[control]", "group = abcdefghijabcdefghijabcdefghijabc",
      "the text has 33 bytes; expected at most 32"},
     {"[state]", "directory =", "expected an absolute path, as in /run/portreeve"},
@@ -339,48 +322,45 @@ START_TEST(two_forwards_on_one_port_are_both_named)
     config_must_fail(GATEWAY "[forward a]\nlisten = 80/tcp\nto = 10.0.0.2:80\n"
                              "[forward b]\nlisten = 90-99/tcp+udp\nto = 10.0.0.2:90\n"
                              "[forward c]\nlisten = 70-95/tcp+udp\nto = 10.0.0.3:70\n",
-                     "10: [forward c] listen: port 80/tcp is already that of [forward a] at line "
-                     "4; expected a free one",
-                     "10: [forward c] listen: port 90/tcp is already that of [forward b] at line "
-                     "7; expected a free one",
+                     "10: [forward c] listen: port 80/tcp is already used by [forward a] at line "
+                     "4; expected a free port",
+                     "10: [forward c] listen: port 90/tcp is already used by [forward b] at line "
+                     "7; expected a free port",
                      NULL);
 }
 END_TEST
 
 START_TEST(a_source_is_one_shares)
 {
-    config_must_fail(
-        GATEWAY "[share a]\nsource = 10.0.0.0/24\n"
-                "[share b]\nsource = 10.1.0.0/24,\n  10.0.0.0/24\n",
-        "7: [share b] source = 10.0.0.0/24: this is already a source of [share a] at line 4", NULL);
+    config_must_fail(GATEWAY "[share a]\nsource = 10.0.0.0/24\n"
+                             "[share b]\nsource = 10.1.0.0/24,\n  10.0.0.0/24\n",
+                     "7: [share b] source = 10.0.0.0/24: this prefix is already in the source of "
+                     "[share a] at line 4",
+                     NULL);
 }
 END_TEST
 
 START_TEST(pools_are_the_same_or_have_nothing_in_common)
 {
-    config_must_fail(GATEWAY "[share a]\nsource = 10.0.0.0/24\nports = 50000-50999\n"
-                             "[share b]\nsource = 10.1.0.0/24\nports = 50999-51999\n"
-                             "[share c]\nsource = 10.2.0.0/24\n",
-                     "8: [share b] ports: some but not all ports are also those of [share a] at "
-                     "line 5; expected the same "
-                     "ports or quite others",
-                     "9: [share c] ports: some but not all ports are also those of [share a] at "
-                     "line 5; expected the same "
-                     "ports (49152-65535 if not said) or quite others",
-                     "9: [share c] ports: some but not all ports are also those of [share b] at "
-                     "line 8; expected the same "
-                     "ports (49152-65535 if not said) or quite others",
-                     NULL);
+    config_must_fail(
+        GATEWAY "[share a]\nsource = 10.0.0.0/24\nports = 50000-50999\n"
+                "[share b]\nsource = 10.1.0.0/24\nports = 50999-51999\n"
+                "[share c]\nsource = 10.2.0.0/24\n",
+        "8: [share b] ports: these ports overlap the pool of [share a] "
+        "at line 5; expected exactly the same ports or no port in common",
+        "9: [share c] ports: these ports overlap the pool of [share a] "
+        "at line 5; expected exactly the same ports (default: 49152-65535) or no port in common",
+        "9: [share c] ports: these ports overlap the pool of [share b] "
+        "at line 8; expected exactly the same ports (default: 49152-65535) or no port in common",
+        NULL);
 }
 END_TEST
 
 START_TEST(a_range_of_targets_ends_by_65535)
 {
     config_must_fail(GATEWAY "[forward a]\nlisten = 8000-8099/tcp\nto = 10.0.0.9:65500\n",
-                     "5: [forward a] to = 10.0.0.9:65500: 100 ports from there on would end at "
-                     "65599; expected the "
-                     "last one "
-                     "to be at most 65535",
+                     "5: [forward a] to = 10.0.0.9:65500: 100 ports from this one on would end at "
+                     "65599; expected the last one to be at most 65535",
                      NULL);
     config_must_load(GATEWAY "[forward a]\nlisten = 8000-8099/tcp\nto = 10.0.0.9:65436\n");
     config_free(&loaded);
@@ -389,15 +369,13 @@ END_TEST
 
 START_TEST(the_external_address_is_neither_a_target_nor_inside)
 {
-    config_must_fail(
-        GATEWAY "external-address = 10.0.0.5\n" SHARE
-                "[forward a]\nlisten = 80/tcp\nto = 10.0.0.5:80\n",
-        "5: [share lab] source = 10.0.0.0/24: holds the external address 10.0.0.5; expected inside "
-        "networks only",
-        "8: [forward a] to = 10.0.0.5:80: this is an external address of the gateway; expected a "
-        "host "
-        "behind it",
-        NULL);
+    config_must_fail(GATEWAY "external-address = 10.0.0.5\n" SHARE
+                             "[forward a]\nlisten = 80/tcp\nto = 10.0.0.5:80\n",
+                     "5: [share lab] source = 10.0.0.0/24: contains the external address 10.0.0.5; "
+                     "expected internal networks only",
+                     "8: [forward a] to = 10.0.0.5:80: this is an external address of the gateway; "
+                     "expected the address of an internal host",
+                     NULL);
 }
 END_TEST
 
@@ -406,8 +384,8 @@ START_TEST(a_pool_that_forwards_take_whole_is_an_error)
     config_must_fail(
         GATEWAY
         "[share a]\nsource = 10.0.0.0/24\n[forward all]\nlisten = 1-65535/udp\nto = 10.0.0.2:1\n",
-        "3: [share a] ports: every udp port is a forward's; expected some that are left for this "
-        "share",
+        "3: [share a] ports: every udp port is used by a forward; expected at least one free port "
+        "for this share",
         NULL);
 }
 END_TEST
@@ -416,13 +394,10 @@ START_TEST(limits_and_queues_fit_together)
 {
     config_must_fail(MINIMAL "[limits]\nsessions = 2048\nsessions-per-host = "
                              "2049\n[performance]\nqueue = 65535\nworkers = 2\n",
-                     "7: [limits] sessions-per-host: 2049 is more than all sessions; expected at "
-                     "most 2048, the value of "
-                     "'sessions'",
-                     "9: [performance] queue: each worker has a queue, and from 65535 on there are "
-                     "not 2 numbers; "
-                     "expected at "
-                     "most 65534",
+                     "7: [limits] sessions-per-host: 2049 is more than the value of 'sessions'; "
+                     "expected at most 2048",
+                     "9: [performance] queue: each worker needs a queue number, and from 65535 on "
+                     "there are too few for 2 workers; expected at most 65534",
                      NULL);
 }
 END_TEST

@@ -17,9 +17,9 @@
 #define CONFIG_EXTERNAL_ADDRESSES_MAX 16
 #define CONFIG_WORKERS_MAX            64
 /*
- * Bytes of a line without indentation, comment and end. It is what fits into the line buffer of an
- * inih that is built with its defaults (200 bytes, less indentation, newline and NUL); past it inih
- * would cut in silence.
+ * Bytes of a line without indentation, comment and end. This is what fits into the line buffer of
+ * an inih that was built with its defaults (200 bytes, less indentation, newline and NUL). inih
+ * cuts a longer line without a message.
  */
 #define CONFIG_LINE_MAX 197
 
@@ -29,9 +29,9 @@ enum offload_mode {
     OFFLOAD_OFF,
 };
 
-/* What becomes of the MSS that TCP offers. */
+/* What happens to the MSS that TCP offers. */
 enum mss_mode {
-    MSS_AUTO, /* lowered to what the external interface's MTU takes */
+    MSS_AUTO, /* reduced to what fits the MTU of the external interface */
     MSS_OFF,
     MSS_FIXED,
 };
@@ -43,10 +43,10 @@ struct config {
     uint32_t hairpin_mark;         /* one bit of the packet mark */
     enum mss_mode mss;
     uint16_t mss_limit; /* of MSS_FIXED, bytes */
-    uint16_t workers;   /* 0: auto, as many as processors */
+    uint16_t workers;   /* 0: auto (half of the processors) */
     uint16_t queue;     /* number of the first queue */
     enum offload_mode offload;
-    uint32_t offload_after; /* packets of a session that take the queue first */
+    uint32_t offload_after; /* packets of a session before it is offloaded */
     char control_socket[108];
     char control_group[33]; /* empty: root only */
     char state_directory[PATH_MAX];
@@ -55,13 +55,15 @@ struct config {
 };
 
 /*
- * Told every error, one call each: "FILE:LINE: what is wrong, what was expected", without newline.
+ * Receives every error, one call each: "FILE:LINE: what is wrong, what was expected", without
+ * newline.
  */
 typedef void config_report(void *context, const char *message);
 
 /*
- * Reads `path`. Returns false after reporting every error; then *config is not to be used and owns
- * nothing. Warnings (a timeout below the RFC's floor) are reported through `warn` and do not fail.
+ * Reads `path`. Returns false after reporting every error; then *config must not be used and owns
+ * nothing. Warnings (a timeout below the RFC's minimum, for example) are reported through `warn`
+ * and are not errors.
  */
 bool config_load(const char *path, struct config *config, config_report *report,
                  config_report *warn, void *context);
@@ -70,14 +72,15 @@ bool config_load(const char *path, struct config *config, config_report *report,
 void config_free(struct config *config);
 
 /*
- * One forward from the texts that a [forward] section has, for the control socket: the same checks,
- * the same words. NULL for a key that is not given. `expires` is a time (RFC 3339).
+ * The texts of one forward from the control socket, as in a [forward] section: the same checks and
+ * the same messages apply. NULL for a key that is not given. `expires` is a time (RFC 3339).
  */
 struct forward_text {
     const char *name, *listen, *to, *allow, *owner, *note, *expires;
 };
 /*
- * Adds it to the (unsealed) policy, or reports and returns false. Reports name the key, not a file.
+ * Adds the forward to the (unsealed) policy, or reports errors and returns false. Messages name the
+ * key, not a file.
  */
 bool config_add_forward(struct policy *policy, const struct forward_text *text, bool runtime,
                         config_report *report, void *context);

@@ -1,9 +1,9 @@
 /*
  * large_pages.h - pages of 2 MiB for the translation table
  *
- * A lookup among a million sessions reads two lines somewhere in 150 MB. With pages of 4 KiB, what
- * tells where those lines are (37,000 page table entries) doesn't fit the caches either, and is a
- * third of what a lookup pays for the table's size.
+ * A lookup among a million sessions reads two cache lines somewhere in 150 MB. With pages of 4 KiB,
+ * the 37,000 page table entries for this memory do not fit into the caches either, and reading them
+ * is a third of what a lookup costs because of the table's size.
  */
 #ifndef PORTREEVE_LARGE_PAGES_H
 #define PORTREEVE_LARGE_PAGES_H
@@ -13,12 +13,12 @@
 #define LARGE_PAGE ((size_t)2 << 20)
 
 /*
- * Has the kernel put large pages below as much of this memory as whole ones fit in, now, contents
- * and all. It should have been written to before: what was not is not there to be collected. Memory
- * that is a file's must be mapped at an address that is as far from a multiple of LARGE_PAGE as the
- * file's offset is. Where it can't be done (Linux before 6.1, no free large page), all stays as it
- * is: it costs time, not correctness, and needs no message. For nat_each_array: a table that is
- * complete, and that nobody else uses yet.
+ * Asks the kernel to replace the pages of this memory by large pages at once, as far as whole large
+ * pages fit, and to keep the contents. The memory must have been written before: the kernel can
+ * only collect pages that exist. Memory of a file must be mapped at an address with the same
+ * distance from a multiple of LARGE_PAGE as the offset in the file. If it is not possible (Linux
+ * before 6.1, no free large page), nothing changes: that costs time, not correctness, and needs no
+ * message. For nat_each_array, with a table that is complete and not yet in use.
  */
 void large_pages_below(void *start, size_t length);
 

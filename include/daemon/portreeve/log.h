@@ -1,5 +1,5 @@
 /*
- * log.h - what the daemon says, and where
+ * log.h - the daemon's messages, and where they go
  *
  * One line per event, never one per packet. The journal gets the level as the "<N>" prefix of
  * sd-daemon(3), so no library is needed for it.
@@ -30,8 +30,8 @@ struct log_options {
 };
 
 /*
- * Until log_open is called, messages up to notice go to stderr. May be called again (a reload).
- * Thread-safe.
+ * Until log_open is called, messages from error to notice go to stderr. May be called again (a
+ * reload). Thread-safe.
  */
 void log_open(const struct log_options *options);
 

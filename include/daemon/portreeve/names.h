@@ -1,6 +1,5 @@
 /*
- * names.h - words that people choose and type: names of shares and forwards, and what a mistyped
- * word most likely means
+ * names.h - names of shares and forwards, and suggestions for mistyped words
  */
 #ifndef PORTREEVE_NAMES_H
 #define PORTREEVE_NAMES_H
@@ -9,8 +8,8 @@
 #include <stddef.h>
 
 /*
- * Fewer than POLICY_NAME_MAX letters, digits, dots, underscores and dashes; begins with a letter or
- * digit. So a name needs no quotes and no escapes, wherever it is shown.
+ * Fewer than POLICY_NAME_MAX letters, digits, dots, underscores and dashes, starting with a letter
+ * or digit. So a name needs no quotes and no escapes wherever it is shown.
  */
 bool config_name_is_good(const char *name);
 

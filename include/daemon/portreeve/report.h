@@ -1,13 +1,12 @@
 /*
- * report.h - functions for those who want to be told what is wrong (config_report), and telling
- * them
+ * report.h - functions of type config_report, and reporting a formatted line
  */
 #ifndef PORTREEVE_REPORT_H
 #define PORTREEVE_REPORT_H
 
 #include "portreeve/config.h"
 
-/* Each line goes to the log; the context is not used. */
+/* Each line goes to the log. The context is not used. */
 void report_error(void *context, const char *message);
 void report_warning(void *context, const char *message);
 

@@ -1,5 +1,5 @@
 /*
- * thread.h - starting a thread beside the main one
+ * thread.h - starting a thread next to the main thread
  */
 #ifndef PORTREEVE_THREAD_H
 #define PORTREEVE_THREAD_H
@@ -7,8 +7,8 @@
 #include <pthread.h>
 
 /*
- * Starts `run`, with all signals blocked: they are the main thread's, which takes them from a
- * signalfd. 0 or -errno.
+ * Starts `run` with all signals blocked: the main thread reads them from a signalfd. Returns 0 or
+ * -errno.
  */
 int thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
 

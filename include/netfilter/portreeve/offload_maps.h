@@ -1,9 +1,9 @@
 /*
- * offload_maps.h - the kernel's maps of offloaded sessions: adding, asking, removing, listing
+ * offload_maps.h - the kernel's maps of offloaded sessions: add, read, remove and list elements
  *
- * The ruleset makes the maps (ruleset.h, offload_sessions); this fills them. One element for each
- * direction: its key is what packets of that direction carry, its value what they get instead, and
- * it has a counter. Not thread-safe: one caller at a time.
+ * The ruleset creates the maps (ruleset.h, offload_sessions); this module fills them. A session has
+ * one element per direction. The element's key is what packets of that direction carry, its value
+ * is what they get instead, and it has a counter. Not thread-safe: one caller at a time.
  */
 #ifndef PORTREEVE_OFFLOAD_MAPS_H
 #define PORTREEVE_OFFLOAD_MAPS_H
@@ -17,20 +17,20 @@
 
 struct offload_maps;
 
-/* A netlink socket in the caller's network namespace. 0 or -errno and a sentence. */
+/* Opens a netlink socket in the caller's network namespace. Returns 0, or -errno and a sentence. */
 int offload_maps_open(struct offload_maps **maps, struct error *error);
 void offload_maps_close(struct offload_maps *maps); /* NULL is fine; elements stay */
 
 struct offload_outcome {
-    bool done;        /* OFFLOAD_ADD: the kernel rewrites it now */
-    bool has_traffic; /* OFFLOAD_ASK, OFFLOAD_REMOVE: the kernel has told */
+    bool done;        /* OFFLOAD_ADD: the kernel now rewrites it */
+    bool has_traffic; /* OFFLOAD_ASK, OFFLOAD_REMOVE: the kernel has sent its counters */
     struct offload_traffic traffic;
 };
 
 /*
  * Carries out up to OFFLOAD_BATCH orders, each kind in a transaction of its own: removals,
- * questions, additions. What fails in a transaction is tried again one by one. Returns 0, or -errno
- * when something failed that is not an element's own fault.
+ * questions, additions. If a transaction fails, its orders are tried again one by one. Returns 0,
+ * or -errno if an order failed for a reason other than its own element.
  */
 int offload_maps_execute(struct offload_maps *maps, const struct offload_order *orders,
                          struct offload_outcome *outcomes, size_t count);
@@ -39,7 +39,7 @@ int offload_maps_execute(struct offload_maps *maps, const struct offload_order *
 typedef void offload_listed(void *context, enum packet_hook hook, const struct tuple *tuple,
                             uint64_t packets, uint64_t bytes);
 
-/* Lists both maps. 0 or -errno (-ENOENT: there are no maps). */
+/* Lists both maps. Returns 0 or -errno (-ENOENT: there are no maps). */
 int offload_maps_list(struct offload_maps *maps, offload_listed *each, void *context);
 
 #endif

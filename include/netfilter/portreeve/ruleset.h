@@ -5,41 +5,41 @@
  * Chains
  *
  *   inbound   prerouting, priority raw (-300), policy accept
- *             - to another than an external address                       -> accept
- *             - a tuple of the map offload_in: established sessions       -> a new destination,
+ *             - not to an external address                                -> accept
+ *             - a tuple of the map offload_in: offloaded sessions         -> new destination,
  * accept
- *             - comes by the loopback interface                           -> accept
+ *             - arrives by the loopback interface                         -> accept
  *             - TCP or UDP, to a published port                           -> queue
  *             - ICMP 0, 3, 11, 12, 14                                     -> queue, bypass
  *               (bypass: without the daemon they reach the gateway itself, as they would without
  *               these rules)
  *   outbound  postrouting, priority 300, policy accept
- *             - leaves by another interface than the external one         -> inside
- *             - a tuple of the map offload_out                            -> a new source, accept
+ *             - does not leave by the external interface                  -> inside
+ *             - a tuple of the map offload_out: offloaded sessions        -> new source, accept
  *             - the hairpin mark is set                                   -> queue
- *             - from a shared source (every protocol: what cannot be translated must not leave with
- *               a private source)                                         -> queue
+ *             - from the source of a share (every protocol: what cannot be translated must not
+ *               leave with a private source)                              -> queue
  *             - TCP, UDP or ICMP from the address of a forward's target   -> queue
  *             - ICMP 3, 11, 12                                            -> queue
- *   inside    by outbound
+ *   inside    without a hook: packets from outbound
  *             - the hairpin mark is set                                   -> queue
  *             - TCP, UDP or ICMP from the address of a forward's target   -> queue
- *             - ICMP 3, 11, 12: the kernel's own about hairpins           -> queue, bypass
+ *             - ICMP 3, 11, 12: errors of the kernel about hairpins       -> queue, bypass
  *   own_out   output, priority -300: the gateway's own packets to a published port -> queue, bypass
  *   own_in    input, priority 300: from a forward's target to an external address -> queue, bypass
- *             The two together let the gateway reach its own forwards: it is a remote like any
- *             other, only that its packets never pass prerouting.
- *   defrag    without a hook, and never jumped to: a rule whose expression, by being there,
- * switches IPv4 defragmentation on, at no cost to any packet
+ *             These two chains let the gateway reach its own forwards. It is a remote host like any
+ *             other, but its packets never pass prerouting.
+ *   defrag    without a hook, and no rule jumps to it: as long as its rule exists, the kernel
+ *             reassembles IPv4 fragments. No packet passes it, so it costs nothing.
  *
- * Addresses, prefixes and ports are in sets of the table, so that an update exchanges their
- * elements and leaves chains alone: packets that wait in the queues survive it (removing a base
- * chain would drop them, and so does installing again: net/netfilter/nf_queue.c,
- * nf_queue_nf_hook_drop). Sets: external, sources, targets, tcp_ports, udp_ports; and fixed ones,
- * protocols, icmp_inbound, icmp_errors. The maps are offload_maps.h's.
+ * Addresses, prefixes and ports are in sets of the table. An update only replaces their elements,
+ * so packets that wait in the queues are not lost. (The kernel drops them when a base chain is
+ * removed, also when it is installed again: net/netfilter/nf_queue.c, nf_queue_nf_hook_drop.) The
+ * sets are external, sources, targets, tcp_ports and udp_ports; protocols, icmp_inbound and
+ * icmp_errors never change. offload_maps.h fills the maps.
  *
- * Queues: the native `queue` expression where the kernel has it, else the xt target NFQUEUE
- * (revision 3) through nft_compat. More than one queue: balanced over [first_queue, first_queue +
+ * Queues: the native `queue` expression if the kernel has it, otherwise the xt target NFQUEUE
+ * (revision 3) through nft_compat. Several queues are balanced over [first_queue, first_queue +
  * queue_count).
  */
 #ifndef PORTREEVE_RULESET_H
@@ -54,20 +54,19 @@ struct ruleset_options {
     char external[IF_NAMESIZE];
     uint16_t first_queue, queue_count;
     uint32_t hairpin_mark;
-    uint32_t offload_sessions; /* room in the maps of sessions that the kernel rewrites by itself;
-                                  0: none */
+    uint32_t offload_sessions; /* room in the maps of offloaded sessions; 0: no offload */
 };
 
 /*
- * What the sets hold. IPv4 only. Arrays may be empty; ranges sorted and disjoint; prefixes may
- * overlap.
+ * What the sets contain. IPv4 only. Arrays may be empty. Ranges are sorted and do not overlap;
+ * prefixes may overlap.
  */
 struct ruleset_contents {
     const struct address *external; /* external addresses */
     size_t external_count;
-    const struct prefix *sources; /* shared sources */
+    const struct prefix *sources; /* the sources of all shares */
     size_t source_count;
-    const struct address *targets; /* addresses that forwards deliver to; duplicates allowed */
+    const struct address *targets; /* addresses that forwards lead to; duplicates are allowed */
     size_t target_count;
     struct {
         const struct port_range *ranges;
@@ -77,29 +76,32 @@ struct ruleset_contents {
 
 struct ruleset;
 
-/* A netlink socket in the caller's network namespace. */
+/*
+ * Opens a netlink socket in the caller's network namespace. Returns 0, or -errno and a sentence, as
+ * all functions here that take an error.
+ */
 int ruleset_open(struct ruleset **ruleset, struct error *error);
 void ruleset_close(struct ruleset *ruleset); /* closes the socket; rules stay. NULL is fine */
 
 /*
- * One batch: removes what an earlier run left, then installs everything. On failure nothing has
- * changed.
+ * In one batch: removes what an earlier run has left, then installs everything. On failure nothing
+ * has changed.
  */
 int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *options,
                     const struct ruleset_contents *contents, struct error *error);
 
-/* One batch: the sets' new contents. On failure nothing has changed. */
+/* In one batch: replaces the contents of the sets. On failure nothing has changed. */
 int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *contents,
                    struct error *error);
 
 /*
- * True when every rule that was installed is still there: other tools flush whole rulesets. Costs
- * one question while nobody changes nf_tables (its generation id tells), and a listing of our rules
- * after somebody did. When it cannot be told, true.
+ * True if every installed rule still exists: other tools may flush whole rulesets. It costs one
+ * request while nf_tables does not change (its generation id says so), and a listing of our rules
+ * after a change. If the answer is unknown, true.
  */
 bool ruleset_is_intact(struct ruleset *ruleset);
 
-/* Removes the table. 0 also when it is not there. */
+/* Removes the table. Returns 0 also if there is none. */
 int ruleset_remove(struct ruleset *ruleset, struct error *error);
 
 /*
@@ -110,13 +112,13 @@ const char *ruleset_queue_expression(const struct ruleset *ruleset);
 const char *ruleset_defrag_expression(const struct ruleset *ruleset);
 
 /*
- * After install: whether there are maps of offloaded sessions. An older kernel cannot do it: then
- * everything is queued.
+ * After install: whether there are maps of offloaded sessions. An older kernel cannot create them;
+ * then every packet is queued.
  */
 bool ruleset_has_offload(const struct ruleset *ruleset);
 
 /*
- * Packets and bytes that the kernel has rewritten by itself since the rules were installed, by enum
+ * Packets and bytes that the kernel has rewritten since the rules were installed, by enum
  * packet_hook.
  */
 struct ruleset_hits {

@@ -1,5 +1,5 @@
 /*
- * addition.c - one forward from the control socket, by the keys, checks and words of the file
+ * addition.c - one forward from the control socket, with the keys, checks and messages of the file
  */
 #include "check.h"
 #include "forward.h"
@@ -21,7 +21,7 @@ static void take_texts(struct reading *reading, struct section *section,
     };
 
     for (size_t i = 0; i < FORWARD_KEYS; i++) {
-        if (values[i])
+        if (values[i] != NULL)
             config_take_value(reading, section, i, values[i]);
         else if (forward_keys[i].flags & KEY_REQUIRED)
             config_problem(reading, 0, "%s: missing; expected %s", forward_keys[i].name,
@@ -35,16 +35,17 @@ static void check_against(struct reading *reading, const struct policy *policy,
     const struct forward *other = policy_find_conflict(policy, forward);
 
     if (policy_find_forward(policy, forward->name) != NULL)
-        config_problem(reading, 0, "name = %s: there is a forward of this name; expected another",
-                       forward->name);
-    if (other && other->listen.first == other->listen.last)
         config_problem(reading, 0,
-                       "listen: port %u is already that of the forward '%s'; expected a free one",
+                       "name = %s: a forward with this name already exists; expected another name",
+                       forward->name);
+    if (other != NULL && other->listen.first == other->listen.last)
+        config_problem(reading, 0,
+                       "listen: port %u is already used by the forward '%s'; expected a free port",
                        other->listen.first, other->name);
-    else if (other)
+    else if (other != NULL)
         config_problem(
             reading, 0,
-            "listen: ports %u-%u are already those of the forward '%s'; expected free ones",
+            "listen: ports %u-%u are already used by the forward '%s'; expected free ports",
             other->listen.first, other->listen.last, other->name);
 }
 
@@ -55,15 +56,15 @@ bool config_add_forward(struct policy *policy, const struct forward_text *text, 
     struct section *section = config_section_new(&section_kinds[SECTION_FORWARD], 0);
     bool added = false;
 
-    if (!section) {
-        report(context, "out of memory");
+    if (section == NULL) {
+        report(context, "not enough memory");
         return false;
     }
-    if (!text->name || !config_name_is_good(text->name))
+    if (text->name == NULL || !config_name_is_good(text->name))
         config_problem(&reading, 0,
-                       "name = %.200s: expected at most %d letters, digits, '.', '_' and '-', a "
-                       "letter or digit first",
-                       text->name ? text->name : "", POLICY_NAME_MAX - 1);
+                       "name = %.200s: expected at most %d letters, digits, '.', '_' and '-', "
+                       "starting with a letter or digit",
+                       text->name != NULL ? text->name : "", POLICY_NAME_MAX - 1);
     else
         strcpy(section->forward.name, text->name);
     take_texts(&reading, section, text);
@@ -75,9 +76,10 @@ bool config_add_forward(struct policy *policy, const struct forward_text *text, 
     if (!reading.failed) {
         added = policy_add_forward(policy, &section->forward);
         if (!added)
-            config_problem(&reading, 0, "no room for another forward");
+            config_problem(&reading, 0, "there are too many forwards; expected at most %d",
+                           POLICY_FORWARDS_MAX);
     }
-    config_tell(&reading, report, NULL, context);
+    config_report_all(&reading, report, NULL, context);
     config_section_free(section);
     return added;
 }

@@ -1,5 +1,5 @@
 /*
- * check.c - what no line can know alone: what is missing, and what conflicts
+ * check.c - checks across lines and sections: what is missing, what conflicts
  */
 #include "check.h"
 
@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PORT_COUNT 65536u
+#define PORT_COUNT    65536u /* port 0 included */
+#define QUEUE_NUMBERS (UINT16_MAX + 1u)
 
 static const struct port_range default_ports = {49152, 65535};
 
@@ -22,7 +23,7 @@ static bool has(const struct section *section, size_t key)
     return section->key_line[key] != 0 && !(section->bad & 1u << key);
 }
 
-/* The next section of a kind that counts, from *at on, or NULL. */
+/* The next section of this kind that is not ignored, from *at on, or NULL. */
 static struct section *next_of(const struct reading *reading, enum section_id id, size_t *at)
 {
     while (*at < reading->section_count) {
@@ -50,12 +51,12 @@ static void check_missing(struct reading *reading)
         }
     }
     if (counts[SECTION_GATEWAY] == 0)
-        config_problem(reading, 0, "[gateway]: this section is missing; expected it, with %s",
+        config_problem(reading, 0, "[gateway]: this section is missing; expected [gateway] with %s",
                        section_kinds[SECTION_GATEWAY].keys[GATEWAY_EXTERNAL].expected);
     if (counts[SECTION_SHARE] + counts[SECTION_FORWARD] == 0)
-        config_problem(
-            reading, 0,
-            "there is nothing to do; expected at least one [share NAME] or [forward NAME] section");
+        config_problem(reading, 0,
+                       "there is no share and no forward; expected at least one [share NAME] or "
+                       "[forward NAME] section");
 }
 
 static void check_limits(struct reading *reading, const struct section *section)
@@ -65,12 +66,11 @@ static void check_limits(struct reading *reading, const struct section *section)
     if (limits->sessions_per_host <= limits->sessions)
         return;
     if (section->key_line[LIMIT_PER_HOST] == 0)
-        limits->sessions_per_host = limits->sessions; /* the default follows a small table */
+        limits->sessions_per_host = limits->sessions; /* the default is limited to a small table */
     else if (has(section, LIMIT_PER_HOST))
-        config_conflict(
-            reading, section, LIMIT_PER_HOST, NULL,
-            "%u is more than all sessions; expected at most %u, the value of 'sessions'",
-            limits->sessions_per_host, limits->sessions);
+        config_conflict(reading, section, LIMIT_PER_HOST, NULL,
+                        "%u is more than the value of 'sessions'; expected at most %u",
+                        limits->sessions_per_host, limits->sessions);
 }
 
 static void check_queues(struct reading *reading, const struct section *section)
@@ -78,13 +78,13 @@ static void check_queues(struct reading *reading, const struct section *section)
     const struct config *config = reading->config;
     unsigned workers = config->workers ? config->workers : CONFIG_WORKERS_MAX;
 
-    if (config->queue + workers > UINT16_MAX + 1u && !section->bad)
+    if (config->queue + workers > QUEUE_NUMBERS && !section->bad)
         config_conflict(reading, section, PERFORMANCE_QUEUE, NULL,
-                        "each worker has a queue, and from %u on there are not %u numbers%s; "
-                        "expected at most %u",
+                        "each worker needs a queue number, and from %u on there are too few for %u "
+                        "workers%s; expected at most %u",
                         config->queue, workers,
-                        config->workers ? "" : " (workers = auto may take so many)",
-                        UINT16_MAX + 1u - workers);
+                        config->workers ? "" : " (workers = auto may start this many)",
+                        QUEUE_NUMBERS - workers);
 }
 
 /* ---- shares ---- */
@@ -106,8 +106,8 @@ static int compare_sources(const void *left, const void *right)
 }
 
 /*
- * The same prefix twice: one of the shares would never be used. Nested ones are fine, the longest
- * wins.
+ * Refuses a prefix that two shares have: one of the shares would never be used. A prefix inside
+ * another one is allowed; the longest one is used.
  */
 static void check_sources(struct reading *reading)
 {
@@ -116,7 +116,7 @@ static void check_sources(struct reading *reading)
     char title[TITLE_MAX], first[TITLE_MAX], text[PREFIX_TEXT_MAX];
     size_t count = 0, at = 0;
 
-    while ((share = next_of(reading, SECTION_SHARE, &at))) {
+    while ((share = next_of(reading, SECTION_SHARE, &at)) != NULL) {
         for (size_t i = 0; i < share->share.source_count; i++) {
             struct source source = {share->share.source[i], share, share->source_line[i]};
 
@@ -129,15 +129,18 @@ static void check_sources(struct reading *reading)
     for (size_t i = 1; i < count; i++) {
         if (memcmp(&sources[i].prefix, &sources[i - 1].prefix, sizeof(sources[i].prefix)) != 0)
             continue;
-        config_problem(
-            reading, sources[i].line, "%s source = %s: this is already a source of %s at line %u",
-            config_title(sources[i].section, title), text_format_prefix(&sources[i].prefix, text),
-            config_title(sources[i - 1].section, first), sources[i - 1].line);
+        config_problem(reading, sources[i].line,
+                       "%s source = %s: this prefix is already in the source of %s at line %u",
+                       config_title(sources[i].section, title),
+                       text_format_prefix(&sources[i].prefix, text),
+                       config_title(sources[i - 1].section, first), sources[i - 1].line);
     }
     free(sources);
 }
 
-/* From outside, packets with an inside source are dropped: the public address must not be one. */
+/*
+ * Packets from outside with an internal source are dropped, so no external address may be internal.
+ */
 static void check_external_addresses(struct reading *reading)
 {
     const struct config *config = reading->config;
@@ -145,16 +148,17 @@ static void check_external_addresses(struct reading *reading)
     const struct section *share;
     size_t at = 0;
 
-    while ((share = next_of(reading, SECTION_SHARE, &at))) {
+    while ((share = next_of(reading, SECTION_SHARE, &at)) != NULL) {
         for (size_t i = 0; i < share->share.source_count; i++) {
             for (size_t e = 0; e < config->external_address_count; e++) {
                 if (!prefix_contains(&share->share.source[i], &config->external_address[e]))
                     continue;
-                config_problem(
-                    reading, share->source_line[i],
-                    "%s source = %s: holds the external address %s; expected inside networks only",
-                    config_title(share, title), text_format_prefix(&share->share.source[i], prefix),
-                    text_format_address(&config->external_address[e], address));
+                config_problem(reading, share->source_line[i],
+                               "%s source = %s: contains the external address %s; expected "
+                               "internal networks only",
+                               config_title(share, title),
+                               text_format_prefix(&share->share.source[i], prefix),
+                               text_format_address(&config->external_address[e], address));
             }
         }
     }
@@ -179,7 +183,7 @@ static void port_set_of(const struct section *share, struct port_set *set)
         port_set_add(set, &share->share.ports[i]);
 }
 
-static bool port_sets_meet(const struct port_set *one, const struct port_set *other)
+static bool port_sets_overlap(const struct port_set *one, const struct port_set *other)
 {
     for (size_t i = 0; i < PORT_COUNT / 64; i++) {
         if (one->words[i] & other->words[i])
@@ -188,7 +192,7 @@ static bool port_sets_meet(const struct port_set *one, const struct port_set *ot
     return false;
 }
 
-/* Pools are either the same or have no port in common. */
+/* Pools are either equal or have no port in common. */
 static void check_pools(struct reading *reading)
 {
     const struct section *later, *earlier;
@@ -196,29 +200,29 @@ static void check_pools(struct reading *reading)
     char title[TITLE_MAX];
     size_t later_at = 0;
 
-    while ((later = next_of(reading, SECTION_SHARE, &later_at))) {
+    while ((later = next_of(reading, SECTION_SHARE, &later_at)) != NULL) {
         size_t earlier_at = 0;
 
         if (later->bad & 1u << SHARE_PORTS)
             continue;
         port_set_of(later, &later_set);
-        while ((earlier = next_of(reading, SECTION_SHARE, &earlier_at)) && earlier != later) {
+        while ((earlier = next_of(reading, SECTION_SHARE, &earlier_at)) != NULL &&
+               earlier != later) {
             if (earlier->bad & 1u << SHARE_PORTS)
                 continue;
             port_set_of(earlier, &earlier_set);
             if (memcmp(&earlier_set, &later_set, sizeof(later_set)) == 0 ||
-                !port_sets_meet(&earlier_set, &later_set))
+                !port_sets_overlap(&earlier_set, &later_set))
                 continue;
             config_conflict(reading, later, SHARE_PORTS, NULL,
-                            "some but not all ports are also those of %s at line %u; expected the "
-                            "same ports%s or "
-                            "quite others",
+                            "these ports overlap the pool of %s at line "
+                            "%u; expected exactly the same ports%s or no port in common",
                             config_title(earlier, title),
                             earlier->key_line[SHARE_PORTS] ? earlier->key_line[SHARE_PORTS]
                                                            : earlier->line,
                             later->key_line[SHARE_PORTS] && earlier->key_line[SHARE_PORTS]
                                 ? ""
-                                : " (49152-65535 if not said)");
+                                : " (default: 49152-65535)");
         }
     }
 }
@@ -235,7 +239,7 @@ void config_check_target(struct reading *reading, const struct section *section)
     if (last > UINT16_MAX)
         config_conflict(
             reading, section, FORWARD_TO, text_format_endpoint(&forward->target[0], text),
-            "%u ports from there on would end at %u; expected the last one to be at most 65535",
+            "%u ports from this one on would end at %u; expected the last one to be at most 65535",
             forward->listen.last - forward->listen.first + 1u, last);
 }
 
@@ -246,14 +250,14 @@ static void check_target_is_inside(struct reading *reading, const struct section
 
     for (size_t i = 0; i < config->external_address_count; i++) {
         if (address_equal(&config->external_address[i], &section->forward.target[0].address))
-            config_conflict(
-                reading, section, FORWARD_TO,
-                text_format_endpoint(&section->forward.target[0], text),
-                "this is an external address of the gateway; expected a host behind it");
+            config_conflict(reading, section, FORWARD_TO,
+                            text_format_endpoint(&section->forward.target[0], text),
+                            "this is an external address of the gateway; expected the address of "
+                            "an internal host");
     }
 }
 
-/* Who listens where; an index of reading->sections plus 1, 0: nobody. */
+/* Which forward listens on which port: an index of reading->sections plus 1; 0: none. */
 struct listeners {
     uint32_t owner[PROTOCOL_PORTS_COUNT][PORT_COUNT];
 };
@@ -264,12 +268,15 @@ static void say_taken(struct reading *reading, const struct section *section,
     char title[TITLE_MAX];
 
     config_conflict(reading, section, FORWARD_LISTEN, NULL,
-                    "port %u/%s is already that of %s at line %u; expected a free one", port,
+                    "port %u/%s is already used by %s at line %u; expected a free port", port,
                     protocol_table[protocol].name, config_title(other, title),
                     other->key_line[FORWARD_LISTEN]);
 }
 
-/* Takes the ports of sections[index]; each other forward that has one of them is named once. */
+/*
+ * Marks the ports of sections[index] as used; each other forward that already uses one of them is
+ * named once.
+ */
 static void claim_ports(struct reading *reading, struct listeners *listeners, size_t index)
 {
     const struct section *section = reading->sections[index];
@@ -315,14 +322,14 @@ static void check_forwards(struct reading *reading, struct listeners *listeners)
     }
 }
 
-/* A share whose ports are all forwards' could translate nothing. */
+/* A share whose ports are all used by forwards could translate nothing. */
 static void check_pools_are_left(struct reading *reading, const struct listeners *listeners)
 {
     const struct section *share;
     struct port_set set;
     size_t at = 0;
 
-    while ((share = next_of(reading, SECTION_SHARE, &at))) {
+    while ((share = next_of(reading, SECTION_SHARE, &at)) != NULL) {
         if (share->bad & 1u << SHARE_PORTS)
             continue;
         port_set_of(share, &set);
@@ -333,10 +340,10 @@ static void check_pools_are_left(struct reading *reading, const struct listeners
                    (!(set.words[port / 64] >> (port % 64) & 1) || listeners->owner[p][port]))
                 port++;
             if (port == PORT_COUNT)
-                config_conflict(
-                    reading, share, SHARE_PORTS, NULL,
-                    "every %s port is a forward's; expected some that are left for this share",
-                    protocol_table[p].name);
+                config_conflict(reading, share, SHARE_PORTS, NULL,
+                                "every %s port is used by a forward; expected at least one free "
+                                "port for this share",
+                                protocol_table[p].name);
         }
     }
 }
@@ -345,7 +352,7 @@ static void check_ports(struct reading *reading)
 {
     struct listeners *listeners = calloc(1, sizeof(*listeners));
 
-    if (!listeners) {
+    if (listeners == NULL) {
         reading->failed = reading->no_memory = true;
         return;
     }
@@ -362,7 +369,7 @@ static bool fill_policy(struct reading *reading)
     struct section *section;
     size_t at = 0;
 
-    while ((section = next_of(reading, SECTION_SHARE, &at))) {
+    while ((section = next_of(reading, SECTION_SHARE, &at)) != NULL) {
         struct share share = section->share;
         struct port_range ports = default_ports;
 
@@ -375,7 +382,7 @@ static bool fill_policy(struct reading *reading)
             return false;
     }
     at = 0;
-    while ((section = next_of(reading, SECTION_FORWARD, &at))) {
+    while ((section = next_of(reading, SECTION_FORWARD, &at)) != NULL) {
         memcpy(section->forward.name, section->name, sizeof(section->forward.name));
         if (!section->expired && !policy_add_forward(policy, &section->forward))
             return false;
@@ -388,7 +395,7 @@ static void check_share_count(struct reading *reading)
     const struct section *share;
     size_t count = 0, at = 0;
 
-    while ((share = next_of(reading, SECTION_SHARE, &at))) {
+    while ((share = next_of(reading, SECTION_SHARE, &at)) != NULL) {
         if (++count == POLICY_SHARES_MAX + 1)
             config_problem(reading, share->line, "there are too many shares; expected at most %d",
                            POLICY_SHARES_MAX);
@@ -401,10 +408,10 @@ bool config_check(struct reading *reading)
     size_t at = 0;
 
     check_missing(reading);
-    if ((section = next_of(reading, SECTION_LIMITS, &at)))
+    if ((section = next_of(reading, SECTION_LIMITS, &at)) != NULL)
         check_limits(reading, section);
     at = 0;
-    if ((section = next_of(reading, SECTION_PERFORMANCE, &at)))
+    if ((section = next_of(reading, SECTION_PERFORMANCE, &at)) != NULL)
         check_queues(reading, section);
     check_share_count(reading);
     check_sources(reading);

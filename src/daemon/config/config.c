@@ -1,5 +1,5 @@
 /*
- * config.c - the configuration file: open, read, check, tell
+ * config.c - the configuration file: open, read, check, report
  */
 #include "config.h"
 
@@ -35,8 +35,8 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
 
     *config = defaults;
     config->policy = policy_new();
-    if (!config->policy) {
-        report(context, "out of memory");
+    if (config->policy == NULL) {
+        report(context, "not enough memory");
         return false;
     }
     config_read_lines(&reading);
@@ -44,7 +44,7 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
         config_problem(&reading, 0, "cannot be read: %s", strerror(errno));
     else if (!reading.stop)
         config_check(&reading);
-    config_tell(&reading, report, warn, context);
+    config_report_all(&reading, report, warn, context);
     tdestroy(reading.section_tree, keep_node);
     for (size_t i = 0; i < reading.section_count; i++)
         config_section_free(reading.sections[i]);
@@ -54,21 +54,21 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
     return !reading.failed;
 }
 
-/* Opens the file, or reports why that cannot be. */
+/* Opens the file, or reports why it cannot be opened. */
 static FILE *open_file(const char *path, config_report *report, void *context)
 {
     FILE *stream = fopen(path, "re");
     struct reading reading = {.path = path};
     struct stat status;
 
-    if (!stream) {
+    if (stream == NULL) {
         config_problem(&reading, 0, "cannot be read: %s", strerror(errno));
     } else if (fstat(fileno(stream), &status) == 0 && S_ISDIR(status.st_mode)) {
         config_problem(&reading, 0, "is a directory; expected a file");
         fclose(stream);
         stream = NULL;
     }
-    config_tell(&reading, report, NULL, context);
+    config_report_all(&reading, report, NULL, context);
     return stream;
 }
 
@@ -78,7 +78,7 @@ bool config_load(const char *path, struct config *config, config_report *report,
     FILE *stream = open_file(path, report, context);
     bool loaded;
 
-    if (!stream)
+    if (stream == NULL)
         return false;
     loaded = config_load_stream(stream, path, time(NULL), config, report, warn, context);
     fclose(stream);

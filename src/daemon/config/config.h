@@ -9,7 +9,8 @@
 #include <stdio.h>
 
 /*
- * As config_load, from an open stream. `path` is for messages; `now` decides what has expired.
+ * As config_load, but reads an open stream. `path` is for messages; `now` decides which forwards
+ * have expired.
  */
 bool config_load_stream(FILE *stream, const char *path, int64_t now, struct config *config,
                         config_report *report, config_report *warn, void *context);

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-/* "ssh" of "ssh/tcp": one port, and for tcp+udp the same one. */
+/* "ssh" of "ssh/tcp": one port, which must be the same for both protocols of tcp+udp. */
 static enum outcome take_service(struct reading *reading, const char *value, const char *service,
                                  struct forward *forward)
 {
@@ -27,12 +27,12 @@ static enum outcome take_service(struct reading *reading, const char *value, con
         if (own == 0)
             return config_refuse(
                 reading, value,
-                "'%s' is not a %s service in /etc/services; expected one, or a port", service,
-                protocol->name);
+                "'%s' is not a %s service in /etc/services; expected a service name or a port",
+                service, protocol->name);
         if (first != NULL && own != port)
-            return config_refuse(reading, value,
-                                 "'%s' is port %u of %s and %u of %s; expected one port", service,
-                                 port, first->name, own, protocol->name);
+            return config_refuse(
+                reading, value, "'%s' is port %u for %s and port %u for %s; expected a port number",
+                service, port, first->name, own, protocol->name);
         first = protocol;
         port = own;
     }
@@ -45,34 +45,31 @@ static enum outcome take_listen(struct reading *reading, struct section *section
     struct forward *forward = &section->forward;
     const char *slash = strchr(value, '/');
     char ports[SERVICE_NAME_MAX];
-    size_t length = slash ? (size_t)(slash - value) : strlen(value);
+    size_t length = slash != NULL ? (size_t)(slash - value) : strlen(value);
 
     if (length == 0 || length >= sizeof(ports))
         return VALUE_WRONG;
-    if (!slash)
+    if (slash == NULL)
         return config_refuse(reading, value,
                              "the protocol is missing; expected %s/tcp, %s/udp or %s/tcp+udp",
                              value, value, value);
     memcpy(ports, value, length);
     ports[length] = '\0';
     if (!text_parse_protocols(slash + 1, &forward->protocols))
-        return config_refuse(
-            reading, value,
-            "'%s' is no protocol that ports are forwarded of; expected tcp, udp or "
-            "tcp+udp",
-            slash + 1);
+        return config_refuse(reading, value,
+                             "'%s' cannot be forwarded; expected tcp, udp or tcp+udp", slash + 1);
     if (ports[strspn(ports, "0123456789-")] == '\0')
         return config_take_ports(reading, value, ports, &forward->listen);
     return take_service(reading, value, ports, forward);
 }
 
-/* Says what is wrong with a value that is not ADDRESS:PORT. */
+/* Reports what is wrong with a value that is not ADDRESS:PORT. */
 static enum outcome not_an_endpoint(struct reading *reading, const char *value)
 {
     const char *colon = strrchr(value, ':');
     struct address address;
     char host[80];
-    size_t length = colon ? (size_t)(colon - value) : strlen(value);
+    size_t length = colon != NULL ? (size_t)(colon - value) : strlen(value);
 
     if (text_parse_address(value, &address)) {
         if (!address_is_ipv4(&address))
@@ -138,20 +135,20 @@ static enum outcome take_expires(struct reading *reading, struct section *sectio
         return VALUE_WRONG;
     section->expired = expires <= reading->now;
     section->forward.expires = expires;
-    if (section->expired && !reading->path)
-        return config_refuse(reading, value, "this time is over; expected one to come");
+    if (section->expired && reading->path == NULL)
+        return config_refuse(reading, value,
+                             "this time is in the past; expected a time in the future");
     if (section->expired)
         config_warning(reading, reading->line,
-                       "%s expires = %s: this time is over; the forward is left out",
+                       "%s expires = %s: this time is in the past; the forward is not used",
                        config_title(section, title), value);
     return VALUE_TAKEN;
 }
 
 const struct key forward_keys[FORWARD_KEYS] = {
-    [FORWARD_LISTEN] =
-        {"listen", KEY_REQUIRED, take_listen,
-         "a port, a range or a service, and the protocol, as in 2222/tcp, 8000-8099/udp or "
-         "domain/tcp+udp"},
+    [FORWARD_LISTEN] = {"listen", KEY_REQUIRED, take_listen,
+                        "a port, a range or a service name, and the protocol, as in 2222/tcp, "
+                        "8000-8099/udp or domain/tcp+udp"},
     [FORWARD_TO] = {"to", KEY_REQUIRED, take_to, "an IPv4 address and a port, as in 10.0.0.22:22"},
     [FORWARD_ALLOW] = {"allow", KEY_LIST, take_allow,
                        "IPv4 prefixes, as in 198.51.100.0/24, 203.0.113.7"},

@@ -1,5 +1,5 @@
 /*
- * keys.c - the tables of sections and keys, and the keys of every section but [forward]
+ * keys.c - the tables of sections and keys, and the keys of all sections but [forward]
  */
 #include "keys.h"
 
@@ -12,7 +12,25 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The place of `value` among `words`, or -1. */
+/* Limits that messages show: AS_TEXT(MSS_MIN) is "536". */
+#define AS_TEXT(macro)   AS_TEXT_2(macro)
+#define AS_TEXT_2(value) #value
+
+#define MSS_MIN           536   /* RFC 9293 section 3.7.1: what every host accepts */
+#define MSS_MAX           65495 /* an IPv4 packet of 65535 bytes, without its headers */
+#define SESSIONS_MIN      1024
+#define SESSIONS_MAX      16777216
+#define NEW_SESSIONS_MAX  1000000
+#define OFFLOAD_AFTER_MAX 1000000
+
+/* The minimum that the RFCs require, in seconds. */
+#define FLOOR_UDP             120
+#define FLOOR_TCP_ESTABLISHED 7440
+#define FLOOR_TCP_TRANSITORY  240
+#define FLOOR_ICMP            60
+#define FLOOR_PORT_HOLD       120
+
+/* The index of `value` in `words`, or -1. */
 static int choose(const char *value, const char *const *words, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -25,8 +43,8 @@ static int choose(const char *value, const char *const *words, size_t count)
 /* ---- [gateway] ---- */
 
 /*
- * What the kernel accepts as a name (dev_valid_name), less quotes: they are a habit from other
- * files.
+ * Takes what the kernel accepts as a name (dev_valid_name), but no quotes: users who write them are
+ * used to other files.
  */
 static enum outcome take_external(struct reading *reading, struct section *section,
                                   const char *value)
@@ -36,7 +54,7 @@ static enum outcome take_external(struct reading *reading, struct section *secti
         return config_refuse(reading, value,
                              "the name has %zu bytes; expected an interface name of at most %d",
                              strlen(value), IF_NAMESIZE - 1);
-    if (strpbrk(value, "/: \t\"'") || strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
+    if (strpbrk(value, "/: \t\"'") != NULL || strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
         return VALUE_WRONG;
     strcpy(reading->config->external, value);
     return VALUE_TAKEN;
@@ -51,14 +69,15 @@ static enum outcome take_external_address(struct reading *reading, struct sectio
 
     (void)section;
     if (!text_parse_address(value, &address))
-        return strchr(value, '/') ? VALUE_WRONG : config_not_an_address(reading, value, value);
+        return strchr(value, '/') != NULL ? VALUE_WRONG
+                                          : config_not_an_address(reading, value, value);
     outcome = config_take_host(reading, value, &address);
     if (outcome != VALUE_TAKEN)
         return outcome;
     for (size_t i = 0; i < config->external_address_count; i++) {
         if (address_equal(&config->external_address[i], &address))
             return config_refuse(reading, value,
-                                 "this address is already listed; expected it once");
+                                 "this address is already listed; expected it only once");
     }
     if (config->external_address_count == CONFIG_EXTERNAL_ADDRESSES_MAX)
         return config_refuse(reading, value, "expected at most %d addresses",
@@ -86,7 +105,7 @@ static enum outcome take_mss(struct reading *reading, struct section *section, c
     uint64_t number = 0;
 
     (void)section;
-    if (mode < 0 && !text_parse_number(value, 536, 65495, &number))
+    if (mode < 0 && !text_parse_number(value, MSS_MIN, MSS_MAX, &number))
         return VALUE_WRONG;
     reading->config->mss = mode < 0 ? MSS_FIXED : (enum mss_mode)mode;
     reading->config->mss_limit = (uint16_t)number;
@@ -100,7 +119,9 @@ static const struct key gateway_keys[] = {
                          "IPv4 addresses of the external interface, as in 203.0.113.5"},
     [GATEWAY_MARK] = {"hairpin-mark", 0, take_hairpin_mark,
                       "a packet mark with exactly one bit set, as in 0x10000000"},
-    [GATEWAY_MSS] = {"mss", 0, take_mss, "auto, off, or a number of bytes from 536 to 65495"},
+    [GATEWAY_MSS] = {"mss", 0, take_mss,
+                     "auto, off, or a number of bytes from " AS_TEXT(MSS_MIN) " to " AS_TEXT(
+                         MSS_MAX)},
 };
 
 /* ---- [share NAME] ---- */
@@ -114,14 +135,14 @@ static enum outcome take_source(struct reading *reading, struct section *section
     outcome = config_take_prefix(reading, value, &prefix);
     if (outcome != VALUE_TAKEN)
         return outcome;
-    if (prefix.length == 96)
+    if (prefix.length == EVERY_IPV4)
         return config_refuse(
             reading, value,
-            "this is every address, the outside included; expected the networks of the inside");
-    if (address_to_ipv4(&prefix.address) >> 28 >= 14 ||
-        address_to_ipv4(&prefix.address) >> 24 == 127)
+            "this is every address, not only the internal ones; expected the internal networks");
+    if (ipv4_is_no_unicast(address_to_ipv4(&prefix.address)) ||
+        ipv4_is_loopback(address_to_ipv4(&prefix.address)))
         return config_refuse(reading, value,
-                             "no host sends from there; expected the networks of the inside");
+                             "no host sends from such an address; expected the internal networks");
     if (!config_append(reading, &section->source_line, &line_count, sizeof(reading->line),
                        &reading->line) ||
         !config_append(reading, &section->share.source, &section->share.source_count,
@@ -161,7 +182,7 @@ static enum outcome take_filtering(struct reading *reading, struct section *sect
     return choose_filtering(value, &section->share.filtering);
 }
 
-/* Of one protocol: 0 is kept for "as filtering". */
+/* The filtering of one protocol: 0 means "as filtering". */
 static enum outcome choose_own_filtering(const char *value, uint8_t *out)
 {
     enum filtering filtering;
@@ -186,7 +207,7 @@ static enum outcome take_filtering_udp(struct reading *reading, struct section *
     return choose_own_filtering(value, &section->share.filtering_of[PROTOCOL_INDEX_UDP]);
 }
 
-/* One of two words: *out is whether it is `yes`. */
+/* Takes one of two words: *out is true for `yes`. */
 static enum outcome choose_bool(const char *value, const char *no, const char *yes, bool *out)
 {
     const char *const words[] = {no, yes};
@@ -233,11 +254,10 @@ static enum outcome take_exempt(struct reading *reading, struct section *section
 
     if (outcome != VALUE_TAKEN)
         return outcome;
-    if (prefix.length == 96)
+    if (prefix.length == EVERY_IPV4)
         return config_refuse(reading, value,
                              "this is every address, and nothing would be translated; expected the "
-                             "destinations that are "
-                             "reached without translation");
+                             "destinations that are reached without translation");
     if (!config_append(reading, &share->exempt, &share->exempt_count, sizeof(prefix), &prefix))
         return VALUE_REFUSED;
     return VALUE_TAKEN;
@@ -270,7 +290,7 @@ static enum outcome take_duration(struct reading *reading, const char *value, ui
     if (!text_parse_duration(value, out) || *out > LONGEST_TIMEOUT)
         return VALUE_WRONG;
     if (*out < floor)
-        config_warning(reading, reading->line, "%s %s = %s: %s asks for at least %s",
+        config_warning(reading, reading->line, "%s %s = %s: the minimum of %s is %s",
                        config_title(reading->section, title), reading->key->name, value,
                        requirement, text_format_duration(floor, floor_text));
     return VALUE_TAKEN;
@@ -279,7 +299,7 @@ static enum outcome take_duration(struct reading *reading, const char *value, ui
 static enum outcome take_udp(struct reading *reading, struct section *section, const char *value)
 {
     (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->udp, 120,
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->udp, FLOOR_UDP,
                          "RFC 4787 REQ-5");
 }
 
@@ -288,7 +308,7 @@ static enum outcome take_tcp_established(struct reading *reading, struct section
 {
     (void)section;
     return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_established,
-                         7440, "RFC 5382 REQ-5");
+                         FLOOR_TCP_ESTABLISHED, "RFC 5382 REQ-5");
 }
 
 static enum outcome take_tcp_transitory(struct reading *reading, struct section *section,
@@ -296,14 +316,14 @@ static enum outcome take_tcp_transitory(struct reading *reading, struct section 
 {
     (void)section;
     return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_transitory,
-                         240, "RFC 5382 REQ-5");
+                         FLOOR_TCP_TRANSITORY, "RFC 5382 REQ-5");
 }
 
 static enum outcome take_icmp(struct reading *reading, struct section *section, const char *value)
 {
     (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->icmp, 60,
-                         "RFC 5508 REQ-2");
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->icmp,
+                         FLOOR_ICMP, "RFC 5508 REQ-2");
 }
 
 static enum outcome take_tcp_opening(struct reading *reading, struct section *section,
@@ -311,7 +331,7 @@ static enum outcome take_tcp_opening(struct reading *reading, struct section *se
 {
     (void)section;
     return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_opening,
-                         240, "RFC 5382 REQ-5");
+                         FLOOR_TCP_TRANSITORY, "RFC 5382 REQ-5");
 }
 
 static enum outcome take_tcp_closing(struct reading *reading, struct section *section,
@@ -319,15 +339,15 @@ static enum outcome take_tcp_closing(struct reading *reading, struct section *se
 {
     (void)section;
     return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_closing,
-                         240, "RFC 5382 REQ-5");
+                         FLOOR_TCP_TRANSITORY, "RFC 5382 REQ-5");
 }
 
 static enum outcome take_port_hold(struct reading *reading, struct section *section,
                                    const char *value)
 {
     (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->port_hold, 120,
-                         "RFC 6888 REQ-8");
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->port_hold,
+                         FLOOR_PORT_HOLD, "RFC 6888 REQ-8");
 }
 
 #define DURATION_EXPECTED "a time from 1s to 30d, as in 90s, 5m or 2h4m"
@@ -350,7 +370,7 @@ static enum outcome take_sessions(struct reading *reading, struct section *secti
     uint64_t number;
 
     (void)section;
-    if (!text_parse_number(value, 1024, 16777216, &number))
+    if (!text_parse_number(value, SESSIONS_MIN, SESSIONS_MAX, &number))
         return VALUE_WRONG;
     policy_limits(reading->config->policy)->sessions = (uint32_t)number;
     return VALUE_TAKEN;
@@ -362,7 +382,7 @@ static enum outcome take_sessions_per_host(struct reading *reading, struct secti
     uint64_t number;
 
     (void)section;
-    if (!text_parse_number(value, 1, 16777216, &number))
+    if (!text_parse_number(value, 1, SESSIONS_MAX, &number))
         return VALUE_WRONG;
     policy_limits(reading->config->policy)->sessions_per_host = (uint32_t)number;
     return VALUE_TAKEN;
@@ -374,7 +394,7 @@ static enum outcome take_new_sessions_per_host(struct reading *reading, struct s
     uint64_t number = 0;
 
     (void)section;
-    if (strcmp(value, "off") != 0 && !text_parse_number(value, 1, 1000000, &number))
+    if (strcmp(value, "off") != 0 && !text_parse_number(value, 1, NEW_SESSIONS_MAX, &number))
         return VALUE_WRONG;
     policy_limits(reading->config->policy)->new_sessions_per_host = (uint32_t)number;
     return VALUE_TAKEN;
@@ -386,20 +406,21 @@ static enum outcome take_mappings_per_host(struct reading *reading, struct secti
     uint64_t number = 0;
 
     (void)section;
-    if (strcmp(value, "off") != 0 && !text_parse_number(value, 1, 16777216, &number))
+    if (strcmp(value, "off") != 0 && !text_parse_number(value, 1, SESSIONS_MAX, &number))
         return VALUE_WRONG;
     policy_limits(reading->config->policy)->mappings_per_host = (uint32_t)number;
     return VALUE_TAKEN;
 }
 
 static const struct key limit_keys[] = {
-    [LIMIT_SESSIONS] = {"sessions", 0, take_sessions, "a number from 1024 to 16777216"},
+    [LIMIT_SESSIONS] = {"sessions", 0, take_sessions,
+                        "a number from " AS_TEXT(SESSIONS_MIN) " to " AS_TEXT(SESSIONS_MAX)},
     [LIMIT_PER_HOST] = {"sessions-per-host", 0, take_sessions_per_host,
-                        "a number from 1 to that of 'sessions'"},
+                        "a number from 1 to the value of 'sessions'"},
     [LIMIT_NEW_PER_HOST] = {"new-sessions-per-host", 0, take_new_sessions_per_host,
-                            "off or a number from 1 to 1000000"},
+                            "off or a number from 1 to " AS_TEXT(NEW_SESSIONS_MAX)},
     [LIMIT_MAPPINGS] = {"mappings-per-host", 0, take_mappings_per_host,
-                        "off or a number from 1 to 16777216"},
+                        "off or a number from 1 to " AS_TEXT(SESSIONS_MAX)},
 };
 
 /* ---- [performance] ---- */
@@ -436,7 +457,7 @@ static enum outcome take_offload_after(struct reading *reading, struct section *
     uint64_t number;
 
     (void)section;
-    if (!text_parse_number(value, 1, 1000000, &number))
+    if (!text_parse_number(value, 1, OFFLOAD_AFTER_MAX, &number))
         return VALUE_WRONG;
     reading->config->offload_after = (uint32_t)number;
     return VALUE_TAKEN;
@@ -454,13 +475,13 @@ static enum outcome take_queue(struct reading *reading, struct section *section,
 }
 
 static const struct key performance_keys[] = {
-    [PERFORMANCE_WORKERS] = {"workers", 0, take_workers, "auto or a number from 1 to 64"},
+    [PERFORMANCE_WORKERS] = {"workers", 0, take_workers,
+                             "auto or a number from 1 to " AS_TEXT(CONFIG_WORKERS_MAX)},
     [PERFORMANCE_OFFLOAD] = {"offload", 0, take_offload, "auto, on or off"},
     [PERFORMANCE_OFFLOAD_AFTER] = {"offload-after", 0, take_offload_after,
-                                   "a number of packets from 1 to 1000000"},
+                                   "a number of packets from 1 to " AS_TEXT(OFFLOAD_AFTER_MAX)},
     [PERFORMANCE_QUEUE] = {"queue", 0, take_queue, "a number from 0 to 65535"},
 };
-_Static_assert(CONFIG_WORKERS_MAX == 64, "the message says 64");
 
 /* ---- [control], [state], [log] ---- */
 
@@ -477,7 +498,7 @@ static enum outcome take_group(struct reading *reading, struct section *section,
     struct config *config = reading->config;
 
     (void)section;
-    if (strpbrk(value, ": \t,\"'"))
+    if (strpbrk(value, ": \t,\"'") != NULL)
         return VALUE_WRONG;
     return config_take_text(reading, value, config->control_group, sizeof(config->control_group));
 }
@@ -526,7 +547,8 @@ static enum outcome take_target(struct reading *reading, struct section *section
 
 static const struct key control_keys[] = {
     {"socket", 0, take_socket, "an absolute path, as in /run/portreeve/control.sock"},
-    {"group", KEY_MAY_BE_EMPTY, take_group, "the name of a group, or nothing for root alone"},
+    {"group", KEY_MAY_BE_EMPTY, take_group,
+     "the name of a group, or nothing (then only root may use the socket)"},
 };
 
 static const struct key state_keys[] = {

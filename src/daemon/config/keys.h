@@ -19,7 +19,7 @@ enum section_id {
     SECTION_COUNT,
 };
 
-/* Places in the tables that checks refer to; those of [forward] are in forward.h. */
+/* Indexes of keys that checks use; those of [forward] are in forward.h. */
 enum { GATEWAY_EXTERNAL, GATEWAY_ADDRESS, GATEWAY_MARK, GATEWAY_MSS };
 enum {
     SHARE_SOURCE,
@@ -37,7 +37,7 @@ enum {
 enum { LIMIT_SESSIONS, LIMIT_PER_HOST, LIMIT_NEW_PER_HOST, LIMIT_MAPPINGS };
 enum { PERFORMANCE_WORKERS, PERFORMANCE_OFFLOAD, PERFORMANCE_OFFLOAD_AFTER, PERFORMANCE_QUEUE };
 
-/* By enum section_id; a section's kind points into it. */
+/* By enum section_id. The kind of a section points into it. */
 extern const struct section_kind section_kinds[SECTION_COUNT];
 
 #endif

@@ -1,6 +1,5 @@
 /*
- * names.c - words that people choose and type: names of shares and forwards, and what a mistyped
- * word most likely means
+ * names.c - names of shares and forwards, and suggestions for mistyped words
  */
 #include "portreeve/names.h"
 
@@ -8,7 +7,7 @@
 
 #include <string.h>
 
-#define WORD_MAX 40 /* longer words are not worth a guess */
+#define WORD_MAX 40 /* longer words get no suggestion */
 
 static bool is_name_letter(char c)
 {
@@ -22,7 +21,7 @@ bool config_name_is_good(const char *name)
     if (length >= POLICY_NAME_MAX || !is_name_letter(name[0]))
         return false;
     for (size_t i = 0; i < length; i++) {
-        if (!is_name_letter(name[i]) && !strchr("._-", name[i]))
+        if (!is_name_letter(name[i]) && strchr("._-", name[i]) == NULL)
             return false;
     }
     return true;
@@ -34,8 +33,8 @@ static size_t smallest(size_t one, size_t other)
 }
 
 /*
- * How many letters must be inserted, left out, changed or exchanged with their neighbour to make
- * one word of the other (optimal string alignment). Both are shorter than WORD_MAX.
+ * How many letters must be inserted, removed, changed or exchanged with their neighbour to turn one
+ * word into the other (optimal string alignment). Both are shorter than WORD_MAX.
  */
 static size_t distance(const char *typed, const char *word)
 {
@@ -61,7 +60,7 @@ static size_t distance(const char *typed, const char *word)
 const char *config_suggest(const char *typed, const char *const *words, size_t count)
 {
     size_t length = strlen(typed);
-    size_t best_cost = length < 4 ? 1 : length < 8 ? 2 : 3; /* farther away is another word */
+    size_t best_cost = length < 4 ? 1 : length < 8 ? 2 : 3; /* beyond this it is another word */
     const char *best = NULL;
 
     if (length == 0 || length >= WORD_MAX)
@@ -69,7 +68,7 @@ const char *config_suggest(const char *typed, const char *const *words, size_t c
     for (size_t i = 0; i < count; i++) {
         size_t cost = distance(typed, words[i]);
 
-        if (cost < best_cost || (cost == best_cost && !best)) {
+        if (cost < best_cost || (cost == best_cost && best == NULL)) {
             best = words[i];
             best_cost = cost;
         }

@@ -1,13 +1,13 @@
 /*
  * reader.c - from lines to sections, keys and values
  *
- * inih splits keys from values. It has traps that this reader keeps away from it: a line longer
- * than its buffer is cut in silence; sections and keys over 49 bytes are cut; an empty section is
- * never reported and sections of one name merge; an indented line always continues the value above
- * it, even when it is `key = value`, and keeps its comment; `key: value` is taken as well; only the
- * first line that makes no sense is reported, and no handler is told its line. So inih sees only
- * lines without comment that are short enough and have an '=', one at a time, and an indented line
- * only where a list goes on.
+ * inih splits keys from values. It has traps, and this reader avoids them: inih cuts a line that is
+ * longer than its buffer without a message; it cuts sections and keys over 49 bytes; it never
+ * reports an empty section, and merges sections of the same name; an indented line always continues
+ * the value above it, even if it is `key = value`, and keeps its comment; it accepts `key: value`;
+ * it reports only the first line that it does not understand, and never gives the line number to a
+ * handler. So inih gets only lines without a comment that are short enough and have an '=', one at
+ * a time, and an indented line only if it continues a list.
  */
 #include "reader.h"
 
@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RAW_LINE_MAX 4096 /* with a comment; a line that is nothing but a comment may be longer */
+#define RAW_LINE_MAX 4096 /* with a comment; a line that is only a comment may be longer */
 
 static const char bom[3] =
     "\xef\xbb\xbf"; /* UTF-8's byte order mark, which some editors put first */
@@ -38,13 +38,13 @@ static int compare_sections(const void *left, const void *right)
     return strcmp(one->name, other->name);
 }
 
-/* The section that was there first, or NULL. */
+/* The first section of the same kind and name, or NULL. */
 static const struct section *find_duplicate(struct reading *reading, struct section *section)
 {
     void *node = tsearch(section, &reading->section_tree, compare_sections);
     const struct section *found;
 
-    if (!node) {
+    if (node == NULL) {
         reading->failed = reading->no_memory = true;
         return NULL;
     }
@@ -57,16 +57,16 @@ static struct section *add_section(struct reading *reading, const struct section
     struct section *section = config_section_new(kind, reading->line);
     struct section **moved = reading->sections;
 
-    if (section && reading->section_count == reading->section_capacity) {
+    if (section != NULL && reading->section_count == reading->section_capacity) {
         size_t wanted = reading->section_capacity ? reading->section_capacity * 2 : 16;
 
         moved = realloc(reading->sections, wanted * sizeof(struct section *));
-        if (moved) {
+        if (moved != NULL) {
             reading->sections = moved;
             reading->section_capacity = wanted;
         }
     }
-    if (!section || !moved) {
+    if (section == NULL || moved == NULL) {
         free(section);
         reading->failed = reading->no_memory = reading->stop = true;
         return NULL;
@@ -83,19 +83,19 @@ static void unknown_section(struct reading *reading, const char *header, const c
     for (size_t i = 0; i < SECTION_COUNT; i++)
         names[i] = section_kinds[i].name;
     meant = config_suggest(word, names, SECTION_COUNT);
-    if (meant)
+    if (meant != NULL)
         config_problem(reading, reading->line, "%s: unknown section; did you mean '%s'?", header,
                        meant);
     else
-        config_problem(
-            reading, reading->line,
-            "%s: unknown section; expected gateway, share NAME, forward NAME, timeouts, limits, "
-            "performance, control, state or log",
-            header);
+        config_problem(reading, reading->line,
+                       "%s: unknown section; expected gateway, share NAME, forward NAME, timeouts, "
+                       "limits, performance, control, state or log",
+                       header);
 }
 
 /*
- * The name behind the kind. A section whose name is of no use stays, so that its keys are checked.
+ * Reads the name after the kind. A section with an invalid name is kept, so that its keys are
+ * checked.
  */
 static void name_section(struct reading *reading, struct section *section, const char *header,
                          const char *name)
@@ -105,25 +105,25 @@ static void name_section(struct reading *reading, struct section *section, const
 
     section->ignored = true;
     if (kind->named && *name == '\0') {
-        config_problem(reading, reading->line, "%s: has no name; expected one, as in [%s lab]",
-                       header, kind->name);
+        config_problem(reading, reading->line,
+                       "%s: the name is missing; expected a name, as in [%s lab]", header,
+                       kind->name);
     } else if (!kind->named && *name != '\0') {
-        config_problem(reading, reading->line, "%s: this section has no name; expected [%s]",
+        config_problem(reading, reading->line, "%s: this section takes no name; expected [%s]",
                        header, kind->name);
     } else if (kind->named && !config_name_is_good(name)) {
-        config_problem(
-            reading, reading->line,
-            "%s: '%s' is not a good name; expected at most %d letters, digits, '.', '_' and '-', a "
-            "letter or digit first",
-            header, name, POLICY_NAME_MAX - 1);
+        config_problem(reading, reading->line,
+                       "%s: '%s' is not a valid name; expected at most %d letters, digits, '.', "
+                       "'_' and '-', starting with a letter or digit",
+                       header, name, POLICY_NAME_MAX - 1);
     } else {
         strcpy(section->name, name);
         first = find_duplicate(reading, section);
         section->ignored = first != NULL;
-        if (first)
+        if (first != NULL)
             config_problem(reading, reading->line,
-                           "%s: this section is already at line %u; expected it once", header,
-                           first->line);
+                           "%s: this section already exists at line %u; expected it only once",
+                           header, first->line);
     }
 }
 
@@ -133,8 +133,8 @@ static char *skip_blanks(char *text)
 }
 
 /*
- * `line` is all of a line that begins with '['. True when it is well formed, even when it is not
- * known.
+ * `line` is the whole text of a line that begins with '['. True if it is well formed, even if the
+ * section is unknown.
  */
 static bool read_header(struct reading *reading, const char *line)
 {
@@ -149,7 +149,7 @@ static bool read_header(struct reading *reading, const char *line)
                        "%s: expected a section such as [gateway] or [share lab]", line);
         return false;
     }
-    while (end > copy && strchr(" \t", end[-1]))
+    while (end > copy && strchr(" \t", end[-1]) != NULL)
         end--;
     *end = '\0';
     word = skip_blanks(copy);
@@ -162,7 +162,7 @@ static bool read_header(struct reading *reading, const char *line)
         if (strcmp(word, section_kinds[id].name) != 0)
             continue;
         reading->section = add_section(reading, &section_kinds[id]);
-        if (reading->section)
+        if (reading->section != NULL)
             name_section(reading, reading->section, line, name);
         return true;
     }
@@ -197,10 +197,10 @@ static void unknown_key(struct reading *reading, const char *name, const char *v
         strcat(list, names[i]);
     }
     meant = config_suggest(name, names, kind->key_count);
-    if (other)
+    if (other != NULL)
         config_problem(reading, reading->line, "%s %s = %s: unknown key; it belongs in [%s%s]",
                        title, name, value, other->name, other->named ? " NAME" : "");
-    else if (meant)
+    else if (meant != NULL)
         config_problem(reading, reading->line, "%s %s = %s: unknown key; did you mean '%s'?", title,
                        name, value, meant);
     else
@@ -215,7 +215,7 @@ static bool ends_in_comma(const char *value)
     return length > 0 && value[length - 1] == ',';
 }
 
-/* A new key. Leaves reading->key NULL and skip_list set when its value is of no interest. */
+/* Begins a new key. Leaves reading->key NULL and skip_list set if its value is not used. */
 static void begin_key(struct reading *reading, const char *name, const char *value)
 {
     const struct section_kind *kind = reading->section->kind;
@@ -231,7 +231,7 @@ static void begin_key(struct reading *reading, const char *name, const char *val
     }
     reading->key = &kind->keys[index];
     if (reading->section->key_line[index] != 0) {
-        config_refuse(reading, value, "this key is already set at line %u; expected it once",
+        config_refuse(reading, value, "this key is already set at line %u; expected it only once",
                       reading->section->key_line[index]);
         return;
     }
@@ -239,20 +239,23 @@ static void begin_key(struct reading *reading, const char *name, const char *val
     reading->skip_list = false;
 }
 
-/* inih's handler. Its section is not used: it is cut at 49 bytes, and the reader knows better. */
+/*
+ * inih's handler. It does not use inih's section name, which is cut at 49 bytes; reading->section
+ * is exact.
+ */
 static int handle(void *user, const char *section, const char *name, const char *value)
 {
     struct reading *reading = user;
 
     (void)section;
-    if (!reading->section)
+    if (reading->section == NULL)
         return 1;
     if (!reading->continuing)
         begin_key(reading, name, value);
     if (!reading->skip_list)
         config_take_value(reading, reading->section,
                           (size_t)(reading->key - reading->section->kind->keys), value);
-    if (!reading->key || (reading->key->flags & KEY_LIST)) {
+    if (reading->key == NULL || (reading->key->flags & KEY_LIST)) {
         reading->list_open = ends_in_comma(value);
         reading->list_line = reading->line;
     }
@@ -270,7 +273,7 @@ enum raw_line {
 
 /*
  * Reads one line without its end into `line`. What does not fit is skipped. A NUL byte ends the
- * reading: no text file has one, and /dev/zero would never end.
+ * reading: no text file contains one, and /dev/zero would never end.
  */
 static enum raw_line read_raw(struct reading *reading, char line[RAW_LINE_MAX])
 {
@@ -297,21 +300,21 @@ static enum raw_line read_raw(struct reading *reading, char line[RAW_LINE_MAX])
     return too_long ? RAW_TOO_LONG : RAW_LINE;
 }
 
-/* Cuts a comment (';' behind a blank, as inih has it) and blanks at the end. */
+/* Removes a comment (';' after a blank, as in inih) and blanks at the end. */
 static void cut_comment(char *text)
 {
     size_t length = 0, kept = 0;
 
     for (; text[length] != '\0'; length++) {
-        if (text[length] == ';' && length > 0 && strchr(" \t", text[length - 1]))
+        if (text[length] == ';' && length > 0 && strchr(" \t", text[length - 1]) != NULL)
             break;
-        if (!strchr(" \t", text[length]))
+        if (strchr(" \t", text[length]) == NULL)
             kept = length + 1;
     }
     text[kept] = '\0';
 }
 
-/* Says what is wrong with the bytes of a line, if anything. */
+/* Reports what is wrong with the bytes of a line, if anything. */
 static bool is_text(struct reading *reading, const char *text)
 {
     while (*text != '\0') {
@@ -338,27 +341,23 @@ static void close_list(struct reading *reading)
 {
     char title[TITLE_MAX];
 
-    if (reading->list_open && reading->key)
+    if (reading->list_open && reading->key != NULL)
         config_problem(reading, reading->list_line,
-                       "%s %s: the list ends in a comma; expected another item, here or on the "
-                       "next line, indented",
+                       "%s %s: the list ends with a comma; expected another item, on this line or "
+                       "(indented) on the next one",
                        config_title(reading->section, title), reading->key->name);
     reading->list_open = false;
 }
 
-/*
- * True for a line that inih is to see: short enough, and `key = value` where it is not more of a
- * list.
- */
+/* True for a line that inih gets: short enough, and `key = value` unless it continues a list. */
 static bool is_for_inih(struct reading *reading, const char *text, size_t limit)
 {
     size_t equals = strcspn(text, "=:");
 
     if (strlen(text) > limit) {
         config_problem(reading, reading->line,
-                       "the line has %zu bytes without its comment; expected at most %zu (a list "
-                       "may go on, indented, "
-                       "on the line after a comma)",
+                       "the line has %zu bytes without its comment; expected at most %zu (after a "
+                       "comma, a list may continue on the next line, indented)",
                        strlen(text), limit);
         reading->list_open = reading->continuing && ends_in_comma(text);
         return false;
@@ -370,8 +369,10 @@ static bool is_for_inih(struct reading *reading, const char *text, size_t limit)
         return false;
     }
     if (!reading->section_seen)
-        config_problem(reading, reading->line,
-                       "%s: this line is in no section; expected one above it, as [gateway]", text);
+        config_problem(
+            reading, reading->line,
+            "%s: this line belongs to no section; expected a section above it, such as [gateway]",
+            text);
     return reading->section_seen;
 }
 
@@ -382,7 +383,7 @@ static bool is_comment(char *line)
     return *text == ';' || *text == '#';
 }
 
-/* Handles what can be handled here; true when `line` (in place) is a line for inih. */
+/* Handles what needs no inih. True if `line` (changed in place) is a line for inih. */
 static bool digest(struct reading *reading, char *line, size_t limit)
 {
     char *text = skip_blanks(line);
@@ -405,13 +406,12 @@ static bool digest(struct reading *reading, char *line, size_t limit)
     return true;
 }
 
-/* inih's reader: the next line that is for it, in `buffer` of `size` bytes. */
+/* inih's reader: the next line for it, in `buffer` of `size` bytes. */
 static char *next_line(char *buffer, int size, void *stream)
 {
     struct reading *reading = stream;
-    size_t limit =
-        (size_t)size -
-        3; /* indentation, NUL, and one to spare: to inih a full buffer has more to come */
+    /* indentation, NUL, and one more: inih takes a full buffer for a line that continues */
+    size_t limit = (size_t)size - 3;
     char line[RAW_LINE_MAX];
 
     if (limit > CONFIG_LINE_MAX)
@@ -426,11 +426,11 @@ static char *next_line(char *buffer, int size, void *stream)
             reading->stop = true;
         } else if (kind == RAW_TOO_LONG && !is_comment(line)) {
             config_problem(reading, reading->line,
-                           "the line is far too long; expected at most %zu bytes", limit);
+                           "the line is too long; expected at most %zu bytes", limit);
         } else if (kind == RAW_LINE && digest(reading, line, limit)) {
             if (*line == '[')
-                strcpy(buffer, "[section]"); /* ends the value above, for inih; the real name may be
-                                                too long */
+                strcpy(buffer,
+                       "[section]"); /* ends the value above; the real name may be too long */
             else
                 snprintf(buffer, (size_t)size, "%s%s", reading->continuing ? " " : "", line);
             return buffer;

@@ -6,7 +6,7 @@
 
 #include "reading.h"
 
-/* Fills reading->sections and the values that go straight into reading->config. */
+/* Fills reading->sections, and those values that belong into reading->config directly. */
 void config_read_lines(struct reading *reading);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * report.c - errors and warnings about the configuration
  *
- * They are kept until the file is read and checked, because checks between sections find errors of
+ * They are kept until the file is read and checked, because checks across sections find errors in
  * earlier lines.
  */
 #include "report.h"
@@ -20,14 +20,14 @@ static void keep(struct reading *reading, unsigned line, bool warning, char *tex
 
     if (!warning)
         reading->failed = true;
-    if (!text) {
+    if (text == NULL) {
         reading->no_memory = true;
         return;
     }
     if (reading->diagnostic_count == reading->diagnostic_capacity) {
         struct diagnostic *moved = realloc(reading->diagnostics, wanted * sizeof(*moved));
 
-        if (!moved) {
+        if (moved == NULL) {
             reading->no_memory = true;
             free(text);
             return;
@@ -48,7 +48,7 @@ static char *with_place(const struct reading *reading, unsigned line, const char
     char *text = NULL;
     int length;
 
-    if (!reading->path)
+    if (reading->path == NULL)
         length = asprintf(&text, "%s%s", subject, message);
     else if (line == 0)
         length = asprintf(&text, "%s: %s%s", reading->path, subject, message);
@@ -89,19 +89,19 @@ void config_warning(struct reading *reading, unsigned line, const char *format, 
     va_end(arguments);
 }
 
-/* "[title] key = value: ", the title only of a file. */
+/* "[title] key = value: ", the title only for a file. */
 static void write_subject(const struct reading *reading, const struct section *section,
                           const char *key, const char *value, char *buffer, size_t size)
 {
     char title[TITLE_MAX] = "";
 
-    if (reading->path && section) {
+    if (reading->path != NULL && section != NULL) {
         config_title(section, title);
         strcat(title, " ");
     }
-    if (value && *value == '\0')
+    if (value != NULL && *value == '\0')
         snprintf(buffer, size, "%s%s =: ", title, key);
-    else if (value)
+    else if (value != NULL)
         snprintf(buffer, size, "%s%s = %." VALUE_MAX "s: ", title, key, value);
     else
         snprintf(buffer, size, "%s%s: ", title, key);
@@ -132,7 +132,7 @@ void config_conflict(struct reading *reading, const struct section *section, siz
     va_end(arguments);
 }
 
-/* By line; what is about the whole file comes last. */
+/* By line; messages about the whole file come last. */
 static int compare_diagnostics(const void *left, const void *right)
 {
     const struct diagnostic *one = left, *other = right;
@@ -143,7 +143,8 @@ static int compare_diagnostics(const void *left, const void *right)
     return one->order < other->order ? -1 : 1;
 }
 
-void config_tell(struct reading *reading, config_report *report, config_report *warn, void *context)
+void config_report_all(struct reading *reading, config_report *report, config_report *warn,
+                       void *context)
 {
     if (reading->diagnostic_count > 0)
         qsort(reading->diagnostics, reading->diagnostic_count, sizeof(*reading->diagnostics),
@@ -153,12 +154,12 @@ void config_tell(struct reading *reading, config_report *report, config_report *
 
         if (!diagnostic->warning)
             report(context, diagnostic->text);
-        else if (warn)
+        else if (warn != NULL)
             warn(context, diagnostic->text);
         free(diagnostic->text);
     }
     if (reading->no_memory)
-        report(context, "out of memory");
+        report(context, "not enough memory");
     free(reading->diagnostics);
     reading->diagnostics = NULL;
     reading->diagnostic_count = reading->diagnostic_capacity = 0;

@@ -1,5 +1,5 @@
 /*
- * report.h - errors and warnings, kept until the end and told in the order of their lines
+ * report.h - errors and warnings, kept until the end and reported in the order of their lines
  */
 #ifndef PORTREEVE_CONFIG_REPORT_H
 #define PORTREEVE_CONFIG_REPORT_H
@@ -10,15 +10,18 @@ void config_problem(struct reading *reading, unsigned line, const char *format, 
     __attribute__((format(printf, 3, 4)));
 void config_warning(struct reading *reading, unsigned line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* "[title] key = value: ...", of the key and line that are being read; returns VALUE_REFUSED. */
+/*
+ * Reports "[title] key = value: ..." about the key and line that are being read; returns
+ * VALUE_REFUSED.
+ */
 enum outcome config_refuse(struct reading *reading, const char *value, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same, of another key of a section. `value` may be NULL. */
+/* The same about another key of a section. `value` may be NULL. */
 void config_conflict(struct reading *reading, const struct section *section, size_t key,
                      const char *value, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-/* Tells everything and frees it. */
-void config_tell(struct reading *reading, config_report *report, config_report *warn,
-                 void *context);
+/* Reports everything and frees it. */
+void config_report_all(struct reading *reading, config_report *report, config_report *warn,
+                       void *context);
 
 #endif

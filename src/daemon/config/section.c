@@ -1,5 +1,5 @@
 /*
- * section.c - a section's life, and its title
+ * section.c - creating and freeing a section, and its title
  */
 #include "section.h"
 
@@ -10,7 +10,7 @@ struct section *config_section_new(const struct section_kind *kind, unsigned lin
 {
     struct section *section = calloc(1, sizeof(*section));
 
-    if (!section)
+    if (section == NULL)
         return NULL;
     section->kind = kind;
     section->line = line;

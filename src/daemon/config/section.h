@@ -1,5 +1,5 @@
 /*
- * section.h - a section of the file: what may be in one, and what was
+ * section.h - a section of the file: its possible keys, and what the file says
  */
 #ifndef PORTREEVE_CONFIG_SECTION_H
 #define PORTREEVE_CONFIG_SECTION_H
@@ -42,16 +42,16 @@ struct section {
     const struct section_kind *kind;
     char name[POLICY_NAME_MAX];
     unsigned line;
-    bool ignored; /* a duplicate, or without a usable name: its values are checked, no more */
+    bool ignored; /* a duplicate, or without a valid name: its values are only checked */
     unsigned key_line[KEYS_MAX]; /* where the key is; 0: not given */
     unsigned bad;                /* bit k: a value of key k was refused */
     struct share share;          /* of SECTION_SHARE; arrays owned */
     unsigned *source_line;       /* the line of each of share.source; owned */
     struct forward forward;      /* of SECTION_FORWARD; arrays owned */
-    bool expired;                /* a forward that is over: left out */
+    bool expired;                /* the forward has expired: it is not used */
 };
 
-/* An empty section of that kind; NULL without memory. */
+/* An empty section of this kind; NULL without memory. */
 struct section *config_section_new(const struct section_kind *kind, unsigned line);
 void config_section_free(struct section *section);
 

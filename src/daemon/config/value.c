@@ -1,5 +1,5 @@
 /*
- * value.c - reading values: of any key, and of the kinds that several keys have
+ * value.c - reading values: of any key, and of the types that several keys have
  */
 #include "value.h"
 
@@ -18,7 +18,7 @@ bool config_append(struct reading *reading, void *array_pointer, size_t *count, 
     if ((*count & (*count - 1)) == 0) {           /* full: room is always a power of two */
         void *moved = realloc(array, (*count ? *count * 2 : 1) * size);
 
-        if (!moved) {
+        if (moved == NULL) {
             reading->failed = reading->no_memory = true;
             return false;
         }
@@ -31,12 +31,12 @@ bool config_append(struct reading *reading, void *array_pointer, size_t *count, 
 }
 
 /*
- * One word with letters beyond hexadecimal digits in what ought to be an address: somebody wrote a
- * name.
+ * True for one word, with letters beyond hexadecimal digits, in the place of an address: probably a
+ * host name.
  */
 static bool looks_like_name(const char *text)
 {
-    return !strpbrk(text, ": \t") &&
+    return strpbrk(text, ": \t") == NULL &&
            strpbrk(text, "ghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ") != NULL;
 }
 
@@ -44,11 +44,10 @@ enum outcome config_not_an_address(struct reading *reading, const char *value, c
 {
     if (!looks_like_name(text))
         return VALUE_WRONG;
-    return config_refuse(
-        reading, value,
-        "'%s' is not an address; names are not looked up, because what they mean changes; expected "
-        "an IPv4 address",
-        text);
+    return config_refuse(reading, value,
+                         "'%s' is not an address; host names are not looked up, because their "
+                         "addresses may change; expected an IPv4 address",
+                         text);
 }
 
 static enum outcome only_ipv4(struct reading *reading, const char *value)
@@ -57,7 +56,7 @@ static enum outcome only_ipv4(struct reading *reading, const char *value)
                          "this is IPv6, and only IPv4 is translated; expected an IPv4 address");
 }
 
-/* A prefix that would be good without its host bits: names the two things that may be meant. */
+/* Refuses a prefix that has host bits set; the message shows both values that the user may mean. */
 static enum outcome corrected_prefix(struct reading *reading, const char *value)
 {
     char address_text[ADDRESS_TEXT_MAX], prefix_text[PREFIX_TEXT_MAX];
@@ -71,15 +70,16 @@ static enum outcome corrected_prefix(struct reading *reading, const char *value)
     address_text[length] = '\0';
     if (!text_parse_address(address_text, &prefix.address))
         return config_not_an_address(reading, value, address_text);
-    if (strchr(address_text, ':'))
+    if (strchr(address_text, ':') != NULL)
         return only_ipv4(reading, value);
     if (value[length] != '/' || !text_parse_number(value + length + 1, 0, 32, &bits))
         return VALUE_WRONG;
-    prefix.length = (uint8_t)(96 + bits);
+    prefix.length = (uint8_t)(EVERY_IPV4 + bits);
     prefix.address = address_from_ipv4(address_to_ipv4(&prefix.address) &
                                        (bits == 0 ? 0 : UINT32_MAX << (32 - bits)));
     return config_refuse(
-        reading, value, "the address has bits behind the first %u; expected %s, or %s for one host",
+        reading, value,
+        "the address has bits set after the first %u; expected %s, or %s for one host",
         (unsigned)bits, text_format_prefix(&prefix, prefix_text), address_text);
 }
 
@@ -89,7 +89,7 @@ enum outcome config_take_prefix(struct reading *reading, const char *value, stru
 
     if (!text_parse_prefix(value, &prefix))
         return corrected_prefix(reading, value);
-    if (prefix.length < 96 || !address_is_ipv4(&prefix.address))
+    if (prefix.length < EVERY_IPV4 || !address_is_ipv4(&prefix.address))
         return only_ipv4(reading, value);
     *out = prefix;
     return VALUE_TAKEN;
@@ -104,23 +104,24 @@ enum outcome config_take_host(struct reading *reading, const char *value,
     if (!address_is_ipv4(address))
         return only_ipv4(reading, value);
     if (ipv4 >> 24 == 0)
-        return config_refuse(reading, value, "0.0.0.0/8 is no address of a host; expected one");
-    if (ipv4 >> 24 == 127)
+        return config_refuse(reading, value,
+                             "no host has an address in 0.0.0.0/8; expected the address of a host");
+    if (ipv4_is_loopback(ipv4))
+        return config_refuse(reading, value,
+                             "a loopback address cannot be reached from another host; expected the "
+                             "address of a host on a network");
+    if (ipv4_is_no_unicast(ipv4))
         return config_refuse(
             reading, value,
-            "a loopback address stays in its host; expected an address on a network");
-    if (ipv4 >> 28 >= 14)
-        return config_refuse(
-            reading, value,
-            "a multicast, reserved or broadcast address is not one host's; expected one");
+            "this is a multicast, reserved or broadcast address; expected the address of a host");
     return VALUE_TAKEN;
 }
 
-/* Reads "a-b" and "a" whatever their order and size. */
+/* Reads "a-b" or "a", in any order and of any size. */
 static bool read_loose_range(const char *text, uint64_t *first, uint64_t *last)
 {
     const char *dash = strchr(text, '-');
-    size_t length = dash ? (size_t)(dash - text) : strlen(text);
+    size_t length = dash != NULL ? (size_t)(dash - text) : strlen(text);
     char first_text[21]; /* a 64-bit number */
 
     if (length >= sizeof(first_text))
@@ -128,7 +129,7 @@ static bool read_loose_range(const char *text, uint64_t *first, uint64_t *last)
     memcpy(first_text, text, length);
     first_text[length] = '\0';
     return text_parse_number(first_text, 0, UINT64_MAX, first) &&
-           text_parse_number(dash ? dash + 1 : first_text, 0, UINT64_MAX, last);
+           text_parse_number(dash != NULL ? dash + 1 : first_text, 0, UINT64_MAX, last);
 }
 
 enum outcome config_take_ports(struct reading *reading, const char *value, const char *text,
@@ -142,7 +143,7 @@ enum outcome config_take_ports(struct reading *reading, const char *value, const
         return VALUE_WRONG;
     if (first > last)
         return config_refuse(reading, value,
-                             "the range runs backwards; expected the lower port first, %llu-%llu",
+                             "the range is reversed; expected the lower port first, %llu-%llu",
                              (unsigned long long)last, (unsigned long long)first);
     return config_refuse(reading, value, "expected ports from 1 to 65535");
 }
@@ -164,7 +165,7 @@ enum outcome config_take_text(struct reading *reading, const char *value, char *
         return config_refuse(reading, value, "the text has %zu bytes; expected at most %zu",
                              strlen(value), size - 1);
     for (const char *at = value; *at != '\0';) {
-        size_t length = *at == '\t' && reading->path ? 1 : text_printable(at);
+        size_t length = *at == '\t' && reading->path != NULL ? 1 : text_printable(at);
 
         if (length == 0)
             return config_refuse(reading, value, "expected printable UTF-8 on one line");
@@ -176,13 +177,13 @@ enum outcome config_take_text(struct reading *reading, const char *value, char *
 
 /* ---- of any key ---- */
 
-/* What the key expects, with a hint at two frequent habits. */
+/* Says what the key expects, with a hint at two frequent mistakes. */
 static void say_expected(struct reading *reading, const char *value)
 {
     const char *hint = "";
 
-    if (strstr(value, " #") || strstr(value, "\t#"))
-        hint = " (a comment behind a value begins with ';', not with '#')";
+    if (strstr(value, " #") != NULL || strstr(value, "\t#") != NULL)
+        hint = " (a comment after a value begins with ';', not with '#')";
     else if (*value == '"' || *value == '\'')
         hint = " (without quotes)";
     config_refuse(reading, value, "expected %s%s", reading->key->expected, hint);
@@ -201,29 +202,29 @@ static void take_one(struct reading *reading, struct section *section, size_t in
         section->bad |= 1u << index;
 }
 
-/* The items of a list. A comma at the end opens the list for the next line. */
+/* Takes the items of a list. A comma at the end continues the list on the next line. */
 static void take_list(struct reading *reading, struct section *section, size_t index,
                       const char *value)
 {
     size_t length = strlen(value) + 1;
     char *copy = malloc(length), *item;
 
-    if (!copy) {
+    if (copy == NULL) {
         reading->failed = reading->no_memory = true;
         return;
     }
     memcpy(copy, value, length);
     item = copy + strspn(copy, " \t");
     do {
-        char *comma = strchr(item, ','), *end = comma ? comma : item + strlen(item),
+        char *comma = strchr(item, ','), *end = comma != NULL ? comma : item + strlen(item),
              *next = end + 1;
 
-        while (end > item && strchr(" \t", end[-1]))
+        while (end > item && strchr(" \t", end[-1]) != NULL)
             end--;
         *end = '\0';
         take_one(reading, section, index, item);
-        item = comma ? next + strspn(next, " \t") : NULL;
-    } while (item && (*item != '\0' || !reading->path));
+        item = comma != NULL ? next + strspn(next, " \t") : NULL;
+    } while (item != NULL && (*item != '\0' || reading->path == NULL));
     free(copy);
 }
 

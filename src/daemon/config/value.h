@@ -1,7 +1,7 @@
 /*
- * value.h - reading values: of any key, and of the kinds that several keys have
+ * value.h - reading values: of any key, and of the types that several keys have
  *
- * What is wrong with a value has been reported when a function here returns VALUE_REFUSED.
+ * When a function here returns VALUE_REFUSED, it has reported what is wrong with the value.
  */
 #ifndef PORTREEVE_CONFIG_VALUE_H
 #define PORTREEVE_CONFIG_VALUE_H
@@ -9,22 +9,40 @@
 #include "portreeve/endpoint.h"
 #include "reading.h"
 
-/* Reads `value`, a list's items one by one, as the value of section->kind->keys[index]. */
+/* The length of a prefix in the 16-byte form that contains every IPv4 address. */
+#define EVERY_IPV4 96
+
+/* Kinds of IPv4 addresses (RFC 6890, RFC 5771), host byte order. */
+static inline bool ipv4_is_loopback(uint32_t address)
+{
+    return address >> 24 == 127;
+}
+
+/* Multicast (224.0.0.0/4), reserved (240.0.0.0/4) and broadcast. */
+static inline bool ipv4_is_no_unicast(uint32_t address)
+{
+    return address >> 28 >= 14;
+}
+
+/* Reads `value` as the value of section->kind->keys[index]; the items of a list one by one. */
 void config_take_value(struct reading *reading, struct section *section, size_t index,
                        const char *value);
 
-/* Adds an element to an array that grows; false without memory, which is noted. */
+/*
+ * Adds an element to an array that grows. Without memory, notes that in `reading` and returns
+ * false.
+ */
 bool config_append(struct reading *reading, void *array_pointer, size_t *count, size_t size,
                    const void *element);
 enum outcome config_take_prefix(struct reading *reading, const char *value, struct prefix *out);
 enum outcome config_take_host(struct reading *reading, const char *value,
                               const struct address *address);
-/* Of `text`, which is `value` or a part of it. */
+/* `text` is `value` or a part of it. */
 enum outcome config_take_ports(struct reading *reading, const char *value, const char *text,
                                struct port_range *out);
 enum outcome config_take_path(struct reading *reading, const char *value, char *out, size_t size);
 enum outcome config_take_text(struct reading *reading, const char *value, char *out, size_t size);
-/* Refuses `text` as VALUE_REFUSED when it looks like a host name, else VALUE_WRONG. */
+/* VALUE_REFUSED with a message if `text` looks like a host name, otherwise VALUE_WRONG. */
 enum outcome config_not_an_address(struct reading *reading, const char *value, const char *text);
 
 #endif

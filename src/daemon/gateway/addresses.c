@@ -1,5 +1,5 @@
 /*
- * addresses.c - which external addresses are in use, and the MSS that their interface takes
+ * addresses.c - choosing the external addresses, and the MSS that fits their interface
  */
 #include "addresses.h"
 
@@ -12,8 +12,11 @@
 #include <errno.h>
 #include <string.h>
 
-/* RFC 4787 REQ-7: an external address that lies inside would make answers ambiguous. */
-static bool meets_inside(const struct policy *policy, const struct address *address)
+/* At most this many addresses of the external interface are considered. */
+#define FOUND_MAX 64
+
+/* RFC 4787 REQ-7: an external address inside a share's source would make answers ambiguous. */
+static bool is_internal(const struct policy *policy, const struct address *address)
 {
     return policy_share_of(policy, address) != POLICY_NONE;
 }
@@ -27,6 +30,15 @@ static bool is_configured(const struct config *config, const struct address *add
     return config->external_address_count == 0;
 }
 
+static void log_choice(const struct gateway *gateway, const struct address *address,
+                       const char *choice)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    log_debug("address %s on %s: %s", text_format_address(address, text), gateway->config.external,
+              choice);
+}
+
 static size_t choose_addresses(struct gateway *gateway, struct address *found, size_t count)
 {
     char text[ADDRESS_TEXT_MAX];
@@ -34,20 +46,24 @@ static size_t choose_addresses(struct gateway *gateway, struct address *found, s
 
     gateway->has_address_problem = false;
     for (size_t i = 0; i < count; i++) {
-        if (!is_configured(&gateway->config, &found[i]))
+        if (!is_configured(&gateway->config, &found[i])) {
+            log_choice(gateway, &found[i], "not used, it is not in external-address");
             continue;
-        if (!meets_inside(gateway->active, &found[i])) {
+        }
+        if (!is_internal(gateway->active, &found[i])) {
+            log_choice(gateway, &found[i], "used as an external address");
             found[chosen++] = found[i];
             continue;
         }
+        log_choice(gateway, &found[i], "not used, it is in the source of a share");
         error_set(&gateway->address_problem,
-                  "%s on %s is inside a share's source: it is not used as an external address",
+                  "%s on %s is in the source of a share: it is not used as an external address",
                   text_format_address(&found[i], text), gateway->config.external);
         gateway->has_address_problem = true;
     }
     if (chosen == 0 && !gateway->has_address_problem) {
         error_set(&gateway->address_problem,
-                  "%s has no %s address: nothing can be translated until it gets one",
+                  "%s has no %s address: no packet can be translated until it gets one",
                   gateway->config.external,
                   gateway->config.external_address_count > 0 ? "configured external"
                                                              : "global IPv4");
@@ -59,7 +75,7 @@ static size_t choose_addresses(struct gateway *gateway, struct address *found, s
 bool gateway_addresses_fit(const struct gateway *gateway)
 {
     for (size_t i = 0; i < gateway->external_count; i++) {
-        if (meets_inside(gateway->active, &gateway->external[i]))
+        if (is_internal(gateway->active, &gateway->external[i]))
             return false;
     }
     return !gateway->has_address_problem;
@@ -75,6 +91,7 @@ static void limit_mss(struct gateway *gateway)
         limit = (uint16_t)(mtu - headers);
     nat_set_mss_limit(gateway_lock(gateway), limit);
     gateway_unlock(gateway);
+    log_debug("%s: MTU %u, limit of the MSS %u (0: none)", gateway->config.external, mtu, limit);
 }
 
 /* Returns how many sessions have ended. */
@@ -86,7 +103,7 @@ static uint32_t set_external(struct gateway *gateway, const struct address *addr
 
     gateway_unlock(gateway);
     ended = gateway_review(gateway);
-    if (!complete) { /* new addresses need the slots of former ones, which are free now */
+    if (!complete) { /* new addresses need the slots of earlier ones, which are free now */
         nat_set_external(gateway_lock(gateway), gateway->external_interface, addresses, count);
         gateway_unlock(gateway);
     }
@@ -95,16 +112,17 @@ static uint32_t set_external(struct gateway *gateway, const struct address *addr
 
 int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
 {
-    struct address found[64];
+    struct address found[FOUND_MAX];
     char text[ADDRESS_TEXT_MAX];
     uint32_t ended;
     size_t count;
     bool differs;
-    int read = addresses_read(gateway->addresses, found, 64, &gateway->external_interface, error);
+    int read =
+        addresses_read(gateway->addresses, found, FOUND_MAX, &gateway->external_interface, error);
 
     if (read < 0 && read != -ENODEV)
         return read;
-    if (read < 0) /* it may come back, and we shall be told */
+    if (read < 0) /* it may come back; then a notification arrives */
         *error = (struct error){0};
     count = choose_addresses(gateway, found, read < 0 ? 0 : (size_t)read);
     if (count > EXTERNAL_ADDRESSES_MAX)
@@ -121,7 +139,7 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
         log_info("external address %s on %s", text_format_address(&found[i], text),
                  gateway->config.external);
     if (ended > 0)
-        log_notice("%u sessions ended: their external address has gone", ended);
+        log_notice("%u sessions ended: their external address no longer exists", ended);
     return gateway->ruleset == NULL ? 0
                                     : gateway_write_rules(gateway, gateway->active, false, error);
 }

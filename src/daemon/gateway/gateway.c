@@ -1,7 +1,8 @@
 /*
- * gateway.c - the life of a gateway: start in order, undo in the opposite order
+ * gateway.c - the life of a gateway: start in order, stop in the opposite order
  */
 #include "addresses.h"
+#include "describe.h"
 #include "offload.h"
 #include "policy.h"
 #include "portreeve/addresses.h"
@@ -26,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Packets that may wait in one queue; the socket's buffer is sized for it. */
+/* Packets that may wait in one queue; the socket's buffer has room for them. */
 #define QUEUE_LENGTH 4096
 
 /* Keeps the first of several reports. */
@@ -44,7 +45,7 @@ static void keep_first(void *context, const char *message)
     first->is_there = true;
 }
 
-static int make_translator(struct gateway *gateway, struct error *error)
+static int create_translator(struct gateway *gateway, struct error *error)
 {
     struct first_report first = {.error = error};
     struct policy *saved;
@@ -71,6 +72,8 @@ static int make_translator(struct gateway *gateway, struct error *error)
     if (result < 0)
         return result;
     gateway->has_left_sessions = !is_fresh;
+    log_debug("%s: %s", gateway->config.state_directory,
+              is_fresh ? "no sessions of an earlier run" : "sessions of an earlier run");
     gateway->nat = nat_new(gateway->active, secret, state_sessions(gateway->state), gateway_now());
     if (gateway->nat == NULL) {
         error_set(error, "not enough memory for %u sessions ([limits] sessions)", sessions);
@@ -80,7 +83,7 @@ static int make_translator(struct gateway *gateway, struct error *error)
     return 0;
 }
 
-/* Nobody else uses the table yet: the lock is for form's sake. */
+/* No other thread uses the table yet; the functions still need the lock to be held. */
 static void adopt_sessions(struct gateway *gateway)
 {
     uint32_t adopted, refused;
@@ -89,17 +92,17 @@ static void adopt_sessions(struct gateway *gateway)
         return;
     adopted = nat_adopt(gateway->nat, gateway_now(), &refused);
     gateway_offload_recall(gateway);
-    log_notice("%u sessions of the last run go on, %u have ended", adopted, refused);
+    log_notice("%u sessions of the previous run continue, %u have ended", adopted, refused);
 }
 
 /*
- * Half of the processors, unless it is said: the kernel's part of a packet runs on the others. Two
- * workers on two processors make bulk TCP faster by the queue, and new connections slower
- * (doc/performance.md); bulk leaves the queue early.
+ * Half of the processors by default: the kernel's part of a packet runs on the others. On two
+ * processors, two workers make bulk TCP through the queue faster and new connections slower
+ * (doc/performance.md), and bulk TCP leaves the queue soon.
  */
 static uint16_t worker_count(const struct config *config)
 {
-    cpu_set_t ours; /* a service manager or a container may leave us less than there are */
+    cpu_set_t ours; /* a service manager or a container may allow us fewer than there are */
     unsigned processors =
         sched_getaffinity(0, sizeof(ours), &ours) < 0 ? 1 : (unsigned)CPU_COUNT(&ours);
 
@@ -123,6 +126,8 @@ static int open_workers(struct gateway *gateway, struct error *error)
 
         if (result < 0)
             return result;
+        log_debug("queue %u: bound, for at most %u waiting packets", options.number,
+                  options.length);
         gateway->worker_count++;
     }
     return 0;
@@ -138,6 +143,7 @@ static int start_workers(struct gateway *gateway, struct error *error)
             return result;
         }
     }
+    log_debug("worker threads started: %u", gateway->worker_count);
     return 0;
 }
 
@@ -149,15 +155,15 @@ static int install_rules(struct gateway *gateway, struct error *error)
         result = gateway_write_rules(gateway, gateway->active, true, error);
     gateway->rules_installed = result == 0;
     if (result == 0)
-        log_info("rules installed with the %s expression, defragmentation by %s",
+        log_info("rules installed: queueing with %s, defragmentation with %s",
                  ruleset_queue_expression(gateway->ruleset),
                  ruleset_defrag_expression(gateway->ruleset));
     return result;
 }
 
 /*
- * With room for what may be busy at once; an element of the kernel's maps takes some 200 bytes of
- * its memory.
+ * Enough for the sessions that may be busy at the same time. An element of the kernel's maps takes
+ * about 200 bytes of its memory.
  */
 static uint32_t offload_sessions(const struct gateway *gateway)
 {
@@ -173,17 +179,18 @@ static int start_offload(struct gateway *gateway, struct error *error)
 {
     if (gateway->config.offload == OFFLOAD_OFF)
         return 0;
-    if (ruleset_has_offload(gateway->ruleset))
+    if (ruleset_has_offload(gateway->ruleset)) {
+        log_debug("offload: the kernel's maps have room for %u sessions",
+                  gateway->offload_sessions);
         return gateway_offload_open(&gateway->offload, gateway, gateway->offload_sessions, error);
+    }
     if (gateway->config.offload == OFFLOAD_AUTO) {
-        log_info("this kernel cannot rewrite sessions by itself (it has no counters in sets, which "
-                 "Linux 5.7 brought): every "
-                 "packet takes the queue");
+        log_info("offload is off: this kernel has no counters in nf_tables sets (Linux 5.7 or "
+                 "later has them); every packet goes through the queue");
         return 0;
     }
-    error_set(error, "[performance] offload = on: this kernel cannot do it (it has no counters in "
-                     "sets, which Linux 5.7 brought); "
-                     "expected auto or off");
+    error_set(error, "[performance] offload = on: this kernel has no counters in nf_tables sets "
+                     "(Linux 5.7 or later has them); expected auto or off");
     return -EOPNOTSUPP;
 }
 
@@ -205,7 +212,7 @@ static int lock_namespace(struct gateway *gateway, struct error *error)
         return 0;
     result = -errno;
     if (result == -EADDRINUSE)
-        error_set(error, "another portreeved runs in this network namespace");
+        error_set(error, "another portreeved already runs in this network namespace");
     else
         error_set(error, "cannot %s the socket that locks this network namespace: %s",
                   gateway->namespace_lock < 0 ? "open" : "bind", strerror(-result));
@@ -213,7 +220,8 @@ static int lock_namespace(struct gateway *gateway, struct error *error)
 }
 
 /*
- * Queues are bound before the rules send packets there: a rule without a listener would drop them.
+ * The queues are bound before the rules send packets to them: without a program that has bound the
+ * queue, the kernel drops its packets.
  */
 static int start(struct gateway *gateway, struct error *error)
 {
@@ -222,7 +230,7 @@ static int start(struct gateway *gateway, struct error *error)
     if (result == 0)
         result = addresses_open(&gateway->addresses, gateway->config.external, error);
     if (result == 0)
-        result = make_translator(gateway, error);
+        result = create_translator(gateway, error);
     if (result == 0)
         gateway->offload_sessions = offload_sessions(gateway);
     if (result == 0)
@@ -239,6 +247,8 @@ static int start(struct gateway *gateway, struct error *error)
     }
     if (result == 0)
         result = start_offload(gateway, error);
+    if (result == 0)
+        gateway_describe(gateway);
     return result;
 }
 
@@ -282,12 +292,12 @@ void gateway_close(struct gateway *gateway)
 {
     if (gateway == NULL)
         return;
-    gateway_offload_fold(gateway->offload); /* the maps go with the rules */
+    gateway_offload_fold(gateway->offload); /* the maps are removed with the rules */
     remove_rules(gateway);
     for (uint16_t i = 0; i < gateway->worker_count; i++)
         worker_close(gateway->worker[i]);
     gateway_offload_close(gateway->offload);
-    if (gateway->state != NULL) /* otherwise they are not ours */
+    if (gateway->state != NULL) /* otherwise they belong to another daemon */
         reserved_ports_release(gateway->config.state_directory);
     if (gateway->namespace_lock >= 0)
         close(gateway->namespace_lock);
@@ -310,13 +320,16 @@ void gateway_addresses_ready(struct gateway *gateway)
 {
     struct error error = {0};
 
-    if (addresses_changed(gateway->addresses) && gateway_refresh_addresses(gateway, &error) < 0)
+    if (!addresses_changed(gateway->addresses))
+        return;
+    log_debug("%s or one of its addresses has changed", gateway->config.external);
+    if (gateway_refresh_addresses(gateway, &error) < 0)
         log_error("%s", error.text);
 }
 
 /*
- * Another tool may flush the whole ruleset; then nothing would be translated, and nobody would
- * notice.
+ * Another tool may flush the whole ruleset. Then nothing would be translated, and no message would
+ * say so.
  */
 static void restore_rules(struct gateway *gateway)
 {

@@ -1,5 +1,5 @@
 /*
- * lock.c - the lock around the translation table, its clock, and what may be read without it
+ * lock.c - the lock around the translation table, its clock, and the wake-up of the offload thread
  */
 #include "lock.h"
 
@@ -17,10 +17,10 @@ uint64_t gateway_now(void)
 }
 
 /*
- * A mutex that is released goes to whoever asks first: to the thread that has just released it, and
- * not to one that first has to wake up. Who walks the table, lock after lock, would keep the
- * workers out. So whoever waits holds the turn, and who walks asks for the turn first; a worker
- * asks for it only when it has to wait.
+ * A mutex that is released goes to the thread that asks first. That is the thread that has just
+ * released it, not one that first has to wake up. So a thread that walks through the table, lock
+ * after lock, would keep the workers out. For this reason a thread that waits for the lock holds
+ * `turn`, and a walk asks for `turn` first. A worker asks for it only when it has to wait.
  */
 struct nat *gateway_lock(struct gateway *gateway)
 {
@@ -41,22 +41,26 @@ void gateway_unlock(struct gateway *gateway)
 }
 
 /*
- * One write wakes the carrier, however many threads have orders for it meanwhile: only who finds
- * the flag clear sets it and writes. No order is left behind, for two reasons of sequence. Orders
- * are made before the flag is looked at, and the carrier clears the flag before it looks for orders
- * (both look under the lock). So who finds the flag set finds it before the carrier has cleared it,
- * and the carrier's look is still to come; or after that, and then whoever has set it anew writes.
- * Were the flag cleared after the look, an order that comes between the two would wait for the next
- * one. The flag's operations are sequentially consistent, so that none of them moves past the
- * other steps; a batch of packets has one at most, and only while there are orders.
+ * One write wakes the offload thread, however many threads have orders for it: only the thread that
+ * finds the flag clear sets it and writes.
+ *
+ * No order is left behind, for two reasons of sequence. Orders are created before the flag is read,
+ * and the offload thread clears the flag before it looks for orders (both hold the lock for the
+ * orders). So if a thread finds the flag set, either the offload thread has not cleared it yet and
+ * will look for orders later, or it has cleared it and another thread has set it again and writes.
+ * If the flag were cleared after the look, an order that comes between the two would wait for the
+ * next one.
+ *
+ * The operations on the flag are sequentially consistent, so that none of them moves past the other
+ * steps. A batch of packets has at most one such operation, and only while there are orders.
  */
-void gateway_wake_carrier(struct gateway *gateway)
+void gateway_wake_offload(struct gateway *gateway)
 {
     const uint64_t one = 1;
 
-    if (!__atomic_exchange_n(&gateway->carrier_is_awake, true, __ATOMIC_SEQ_CST) &&
+    if (!__atomic_exchange_n(&gateway->offload_is_awake, true, __ATOMIC_SEQ_CST) &&
         write(gateway->orders, &one, sizeof(one)) != (ssize_t)sizeof(one))
-        __atomic_store_n(&gateway->carrier_is_awake, false, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&gateway->offload_is_awake, false, __ATOMIC_SEQ_CST);
 }
 
 int gateway_wait_for_orders(struct gateway *gateway)
@@ -65,7 +69,7 @@ int gateway_wait_for_orders(struct gateway *gateway)
 
     if (read(gateway->orders, &wakings, sizeof(wakings)) < 0 && errno != EINTR)
         return -errno;
-    __atomic_store_n(&gateway->carrier_is_awake, false, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&gateway->offload_is_awake, false, __ATOMIC_SEQ_CST);
     return 0;
 }
 
@@ -75,12 +79,12 @@ void gateway_unlock_and_order(struct gateway *gateway)
 
     gateway_unlock(gateway);
     if (orders)
-        gateway_wake_carrier(gateway);
+        gateway_wake_offload(gateway);
 }
 
 /*
- * Where the scheduler lets a thread run for milliseconds, a worker that wakes on this processor
- * would wait as long.
+ * On a kernel whose scheduler lets a thread run for milliseconds, a worker that wakes up on this
+ * processor would have to wait that long.
  */
 void gateway_end_step(struct gateway *gateway)
 {

@@ -1,16 +1,17 @@
 /*
- * lock.h - a gateway's parts, and the lock around its translation table
+ * lock.h - the parts of a gateway, and the lock around its translation table
  *
- * gateway.c    its life: start in order, undo in the opposite order
- * policy.c     which policy applies, and making the kernel and the translator agree on it
- * addresses.c  which external addresses are in use
- * rules.c      the kernel's rules, as policy and addresses want them
- * review.c     after a change of either: which sessions may go on
- * offload.c    carries orders about offloaded sessions to the kernel
- * worker.c     a thread per queue
- * status.c     how it goes
- * lock.c       the lock, and waking who carries orders; below all of these
- * state.c, runtime_forwards.c, reserved_ports.c   what outlives the process
+ * gateway.c    its life: start in order, stop in the opposite order
+ * policy.c     the policy in use, and how the kernel and the translator get it
+ * addresses.c  the external addresses in use
+ * rules.c      the contents of the kernel's rules, from the policy and the addresses
+ * review.c     after a change of policy or addresses: which sessions are still allowed
+ * offload.c    takes orders about offloaded sessions to the kernel
+ * worker.c     one thread per queue
+ * status.c     numbers, rates and warnings
+ * describe.c   the configuration in effect, for the log at level debug
+ * lock.c       the lock, and the wake-up of the offload thread; used by all of these
+ * state.c, runtime_forwards.c, reserved_ports.c   what survives the process
  * large_pages.c   pages of 2 MiB for the table
  */
 #ifndef PORTREEVE_GATEWAY_LOCK_H
@@ -23,7 +24,7 @@
 
 #define RATE_SECONDS 10
 
-/* Sessions looked at under one hold of the lock by what walks them all. */
+/* Sessions that a walk through the table visits before it releases the lock. */
 #define GATEWAY_BUDGET 128
 
 struct rate_sample {
@@ -38,24 +39,24 @@ struct worker;
 
 struct gateway {
     pthread_mutex_t lock; /* covers *nat */
-    pthread_mutex_t turn; /* to take the lock next */
+    pthread_mutex_t turn; /* held by the thread that gets the lock next */
     struct nat *nat;
-    struct config config;  /* as the file says; config.policy is not sealed */
-    struct policy *active; /* sealed: the configuration, less what has expired, plus what was added
-                              at run time */
+    struct config config; /* as the file says; config.policy is not sealed */
+    /* sealed: the configuration and the run-time forwards, without what has expired */
+    struct policy *active;
     char config_path[PATH_MAX];
-    struct state *state;    /* where the sessions lie */
+    struct state *state;    /* where the sessions are stored */
     bool has_left_sessions; /* by an earlier run, to be adopted */
     int namespace_lock;     /* only one daemon in a network namespace can bind it; -1: none */
     struct ruleset *ruleset;
-    uint32_t offload_sessions; /* room for so many in the kernel's maps */
+    uint32_t offload_sessions; /* sessions that fit into the kernel's maps */
     bool rules_installed;
-    int orders;            /* eventfd: there are orders about offloaded sessions; -1: none come */
-    bool carrier_is_awake; /* atomic: whoever carries them will look for orders */
-    struct gateway_offload *offload; /* NULL: every packet takes the queue */
+    int orders; /* eventfd: there are orders about offloaded sessions; -1: there are never any */
+    bool offload_is_awake;           /* atomic: the offload thread will look for orders */
+    struct gateway_offload *offload; /* NULL: every packet goes through the queue */
     struct ruleset_hits hits;        /* of offloaded sessions, when last read */
-    struct ruleset_hits former_hits; /* of rules that were installed before these */
-    uint32_t rules_restored;         /* times that another program had removed them */
+    struct ruleset_hits former_hits; /* of rules that were installed before the present ones */
+    uint32_t rules_restored;         /* how often another program has removed the rules */
     struct addresses *addresses;
     struct worker *worker[CONFIG_WORKERS_MAX];
     uint16_t worker_count;
@@ -67,24 +68,24 @@ struct gateway {
     struct rate_sample sample[RATE_SECONDS + 1];
     size_t sample_next;
     bool has_address_problem;
-    struct error address_problem; /* while there is one: shown as a warning */
+    struct error address_problem; /* while there is a problem: shown as a warning */
 };
 
 /*
- * Ends a step of a walk over the table: as gateway_unlock_and_order, and whoever waits for this
- * processor goes first.
+ * Ends one step of a walk through the table: unlocks as gateway_unlock_and_order, and lets a thread
+ * run that waits for this processor.
  */
 void gateway_end_step(struct gateway *gateway);
 
 /*
- * Wakes the thread that carries orders to the kernel, from any thread and without the lock. At most
- * one system call for each time that it wakes.
+ * Wakes the thread that takes orders to the kernel; any thread may call it, without the lock. At
+ * most one system call for each time that the thread wakes up.
  */
-void gateway_wake_carrier(struct gateway *gateway);
+void gateway_wake_offload(struct gateway *gateway);
 
 /*
- * That thread waits here. 0: there may be orders; what is ordered from now on wakes it again. Or
- * -errno.
+ * The offload thread waits here. Returns 0 when there may be orders; later orders wake it again.
+ * Otherwise -errno.
  */
 int gateway_wait_for_orders(struct gateway *gateway);
 

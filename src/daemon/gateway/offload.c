@@ -1,5 +1,6 @@
 /*
- * offload.c - carries the core's orders about offloaded sessions to the kernel and its answers back
+ * offload.c - takes the translator's orders about offloaded sessions to the kernel, and the answers
+ * back
  */
 #include "offload.h"
 
@@ -14,7 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Elements of a listing that are folded under one hold of the gateway's lock. */
+/* Elements of a listing that are folded before the gateway's lock is released. */
 #define FOLD_SLICE 256
 
 struct gateway_offload {
@@ -29,8 +30,8 @@ struct gateway_offload {
 };
 
 /* Needs both locks. */
-static void tell_outcomes(struct gateway_offload *offload, struct nat *nat, size_t count,
-                          uint64_t now)
+static void report_outcomes(struct gateway_offload *offload, struct nat *nat, size_t count,
+                            uint64_t now)
 {
     for (size_t i = 0; i < count; i++) {
         const struct offload_outcome *outcome = &offload->outcome[i];
@@ -55,16 +56,18 @@ static void tell_outcomes(struct gateway_offload *offload, struct nat *nat, size
 static size_t carry_out(struct gateway_offload *offload)
 {
     size_t count = nat_offload_take(gateway_lock(offload->gateway), offload->order, OFFLOAD_BATCH);
-    int code;
+    int result;
 
     gateway_unlock(offload->gateway);
     if (count == 0)
         return 0;
-    code = offload_maps_execute(offload->maps, offload->order, offload->outcome, count);
-    if (code < 0 && code != offload->last_error) /* the same one again would only fill the log */
-        log_error("offload: %s", strerror(-code));
-    offload->last_error = code;
-    tell_outcomes(offload, gateway_lock(offload->gateway), count, gateway_now());
+    result = offload_maps_execute(offload->maps, offload->order, offload->outcome, count);
+    if (result < 0 && result != offload->last_error) /* do not repeat an error */
+        log_error("offload: cannot change or read the kernel's maps: %s", strerror(-result));
+    if (result < 0)
+        log_debug("offload: a batch of %zu orders failed in part: %s", count, strerror(-result));
+    offload->last_error = result;
+    report_outcomes(offload, gateway_lock(offload->gateway), count, gateway_now());
     gateway_unlock(offload->gateway);
     return count;
 }
@@ -100,7 +103,7 @@ static int open_orders(struct gateway *gateway, struct error *error)
     gateway->orders = eventfd(0, EFD_CLOEXEC);
     if (gateway->orders >= 0)
         return 0;
-    error_set(error, "offload: cannot make an eventfd: %s", strerror(errno));
+    error_set(error, "offload: cannot create an eventfd: %s", strerror(errno));
     return -errno;
 }
 
@@ -113,7 +116,7 @@ static int start_thread(struct gateway_offload *offload, struct error *error)
     return result;
 }
 
-/* What is left when the thread has ended, or has not begun. */
+/* Frees everything. The thread has ended, or was never started. */
 static void free_all(struct gateway_offload *offload)
 {
     struct gateway *gateway = offload->gateway;
@@ -159,8 +162,8 @@ void gateway_offload_close(struct gateway_offload *offload)
     if (offload == NULL)
         return;
     __atomic_store_n(&offload->stop, true, __ATOMIC_RELEASE);
-    __atomic_store_n(&offload->gateway->carrier_is_awake, false, __ATOMIC_SEQ_CST);
-    gateway_wake_carrier(offload->gateway);
+    __atomic_store_n(&offload->gateway->offload_is_awake, false, __ATOMIC_SEQ_CST);
+    gateway_wake_offload(offload->gateway);
     pthread_join(offload->thread, NULL);
     free_all(offload);
 }
@@ -175,7 +178,7 @@ struct listed {
 
 struct folding {
     struct gateway *gateway;
-    bool recall; /* the run that counted is over */
+    bool recall; /* the counters are of an earlier run */
     size_t count;
     struct listed listed[FOLD_SLICE];
 };
@@ -210,17 +213,17 @@ static void take_listed(void *context, enum packet_hook hook, const struct tuple
 void gateway_offload_fold(struct gateway_offload *offload)
 {
     struct folding folding = {.recall = false};
-    int code;
+    int result;
 
     if (offload == NULL)
         return;
     folding.gateway = offload->gateway;
     pthread_mutex_lock(&offload->lock);
-    code = offload_maps_list(offload->maps, take_listed, &folding);
+    result = offload_maps_list(offload->maps, take_listed, &folding);
     fold_slice(&folding);
     pthread_mutex_unlock(&offload->lock);
-    if (code < 0 && code != -ENOENT)
-        log_error("offload: cannot list the kernel's maps: %s", strerror(-code));
+    if (result < 0 && result != -ENOENT)
+        log_error("offload: cannot list the kernel's maps: %s", strerror(-result));
 }
 
 void gateway_offload_recall(struct gateway *gateway)
@@ -233,7 +236,7 @@ void gateway_offload_recall(struct gateway *gateway)
         log_error("%s", error.text);
         return;
     }
-    (void)offload_maps_list(maps, take_listed, &folding); /* none are there in most cases */
+    (void)offload_maps_list(maps, take_listed, &folding); /* in most cases there are no maps */
     fold_slice(&folding);
     offload_maps_close(maps);
 }

@@ -1,10 +1,10 @@
 /*
- * offload.h - carries the core's orders about offloaded sessions to the kernel and its
- * answers back
+ * offload.h - takes the translator's orders about offloaded sessions to the kernel, and the answers
+ * back
  *
- * A thread of its own does it as orders come; whoever needs them done at once does it in between.
- * One at a time: a lock of this module, which is taken before the gateway's, is held over the
- * system calls, and the gateway's never is.
+ * A thread of its own does this when orders arrive. A caller that needs them to be done at once
+ * does it itself. Only one of them at a time: a lock of this module is held during the system
+ * calls. It is taken before the gateway's lock, which is never held during a system call.
  */
 #ifndef PORTREEVE_GATEWAY_OFFLOAD_H
 #define PORTREEVE_GATEWAY_OFFLOAD_H
@@ -15,8 +15,8 @@
 struct gateway_offload;
 
 /*
- * Begins to offload, for rules that have room for `sessions` of them, each after so many packets
- * (gateway.config). 0 or -errno.
+ * Starts to offload. The rules have room for `sessions` sessions; gateway.config says after how
+ * many packets a session is offloaded. Returns 0, or -errno and a sentence.
  */
 int gateway_offload_open(struct gateway_offload **offload, struct gateway *gateway,
                          uint32_t sessions, struct error *error);
@@ -24,22 +24,22 @@ int gateway_offload_open(struct gateway_offload **offload, struct gateway *gatew
 /* Ends the thread; no worker may run any more. NULL is fine. */
 void gateway_offload_close(struct gateway_offload *offload);
 
-/* Folds all that the kernel has counted into the sessions. NULL is fine, as for the next ones. */
+/* Adds what the kernel has counted to the sessions. NULL is fine, as for the next functions. */
 void gateway_offload_fold(struct gateway_offload *offload);
 
-/* When it returns, no session that has ended is in the kernel's maps. */
+/* When it returns, the kernel's maps contain no session that has ended. */
 void gateway_offload_flush(struct gateway_offload *offload);
 
 /*
- * Around the new installation of rules, which empties the maps: pause, install, resume. `emptied`:
- * it was done, and everything takes the queue until it has earned its place anew.
+ * Installing the rules again empties the maps. Call pause before and resume after it. `emptied`:
+ * the maps are empty, so every session goes through the queue until it is offloaded again.
  */
 void gateway_offload_pause(struct gateway_offload *offload);
 void gateway_offload_resume(struct gateway_offload *offload, bool emptied);
 
 /*
- * At the start, before the rules of an earlier run are replaced: their maps tell which of the
- * adopted sessions have gone on without a daemon.
+ * At the start, before the rules of an earlier run are replaced: the counters of their maps say
+ * which adopted sessions had packets while no daemon was running.
  */
 void gateway_offload_recall(struct gateway *gateway);
 

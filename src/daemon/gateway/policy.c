@@ -1,12 +1,13 @@
 /*
- * policy.c - which policy applies, and making the kernel and the translator agree on it
+ * policy.c - the policy in use, and how the kernel and the translator get it
  *
- * The active policy is always built anew from the configured one, so that there is one way to get
- * there: a reload, a forward added or removed by an operator, a forward that expires.
+ * The active policy is always built again from the configured one, so that a reload, a run-time
+ * forward that is added or removed, and a forward that expires all take the same way.
  */
 #include "policy.h"
 
 #include "addresses.h"
+#include "describe.h"
 #include "portreeve/host_ports.h"
 #include "portreeve/log.h"
 #include "portreeve/report.h"
@@ -35,7 +36,9 @@ static void remove_expired(struct policy *policy)
     }
 }
 
-/* The run-time forwards of the active policy go on, if the configuration leaves them room. */
+/*
+ * Copies the run-time forwards of the active policy, unless the configuration conflicts with one.
+ */
 static bool carry_runtime(const struct policy *active, struct policy *next, const char *removal,
                           config_report *report, void *context)
 {
@@ -49,12 +52,11 @@ static bool carry_runtime(const struct policy *active, struct policy *next, cons
             continue;
         conflict = policy_find_conflict(next, forward);
         if (conflict != NULL || policy_find_forward(next, forward->name) != NULL) {
-            report_format(
-                report, context,
-                "forward '%s' conflicts with forward '%s', which was added at run time: remove "
-                "that one first "
-                "(portreeve forward remove %s)",
-                conflict != NULL ? conflict->name : forward->name, forward->name, forward->name);
+            report_format(report, context,
+                          "forward '%s' conflicts with the run-time forward '%s': remove that one "
+                          "first (portreeve forward remove %s)",
+                          conflict != NULL ? conflict->name : forward->name, forward->name,
+                          forward->name);
             fine = false;
         } else if (!policy_add_forward(next, forward)) {
             report(context, "not enough memory for the forwards");
@@ -64,17 +66,27 @@ static bool carry_runtime(const struct policy *active, struct policy *next, cons
     return fine;
 }
 
+struct exclusion {
+    struct policy *policy;
+    size_t sockets;
+};
+
 static void exclude_port(void *context, uint8_t protocol, uint16_t port)
 {
-    policy_exclude_port(context, protocol, port);
+    struct exclusion *exclusion = context;
+
+    policy_exclude_port(exclusion->policy, protocol, port);
+    exclusion->sockets++;
 }
 
 static void exclude_local_sockets(struct policy *policy)
 {
+    struct exclusion exclusion = {.policy = policy};
     struct error error = {0};
 
-    if (host_ports_in_use(exclude_port, policy, &error) < 0)
-        log_warning("the pool may meet ports of the gateway's own sockets: %s", error.text);
+    if (host_ports_in_use(exclude_port, &exclusion, &error) < 0)
+        log_warning("the pool may overlap ports of the gateway's own sockets: %s", error.text);
+    log_debug("sockets of the gateway whose ports are not in the pool: %zu", exclusion.sockets);
 }
 
 static bool is_external(const struct gateway *gateway, const struct address *address)
@@ -86,7 +98,7 @@ static bool is_external(const struct gateway *gateway, const struct address *add
     return false;
 }
 
-/* A forward to the gateway's own external address would come back to it for ever. */
+/* A forward that leads to the gateway's own external address would come back to it forever. */
 static bool targets_external(const struct gateway *gateway, const struct policy *policy,
                              const char *name, config_report *report, void *context)
 {
@@ -94,11 +106,10 @@ static bool targets_external(const struct gateway *gateway, const struct policy 
 
     for (size_t i = 0; forward != NULL && i < forward->target_count; i++) {
         if (is_external(gateway, &forward->target[i].address)) {
-            report_format(
-                report, context,
-                "forward '%s' delivers to the gateway's own external address; expected an "
-                "internal host's",
-                name);
+            report_format(report, context,
+                          "forward '%s' leads to the gateway's own external address; expected the "
+                          "address of an internal host",
+                          name);
             return true;
         }
     }
@@ -132,8 +143,8 @@ struct policy *gateway_build_policy(struct gateway *gateway, const struct policy
 }
 
 /*
- * Makes `next` the active policy, in the kernel's rules and in the translator. False: reported,
- * nothing changed, `next` freed.
+ * Makes `next` the active policy, in the kernel's rules and in the translator. On false, errors
+ * were reported, nothing has changed and `next` is freed.
  */
 static bool apply_policy(struct gateway *gateway, struct policy *next, config_report *report,
                          void *context, uint32_t *sessions_ended)
@@ -157,7 +168,7 @@ static bool apply_policy(struct gateway *gateway, struct policy *next, config_re
     return true;
 }
 
-/* Reports each setting that only a restart can change. */
+/* Reports each changed setting that needs a restart. True if there is none. */
 static bool needs_no_restart(const struct config *now, const struct config *next, const char *path,
                              config_report *report, void *context)
 {
@@ -182,7 +193,7 @@ static bool needs_no_restart(const struct config *now, const struct config *next
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         if (settings[i].changed) {
             report_format(report, context,
-                          "%s: %s has changed, which needs a restart, not a reload", path,
+                          "%s: %s has changed; this needs a restart, a reload is not enough", path,
                           settings[i].key);
             fine = false;
         }
@@ -222,6 +233,7 @@ bool gateway_reload(struct gateway *gateway, config_report *report, void *contex
         return false;
     }
     adopt_config(gateway, &next);
+    gateway_describe(gateway);
     return true;
 }
 
@@ -246,8 +258,8 @@ bool gateway_remove_forward(struct gateway *gateway, const char *name, config_re
     }
     if (policy_find_forward(gateway->config.policy, name) != NULL) {
         report_format(report, context,
-                      "forward '%s' is one of the configuration: take it out of %s and reload",
-                      name, gateway->config_path);
+                      "forward '%s' is in the configuration: delete it in %s, then reload", name,
+                      gateway->config_path);
         return false;
     }
     next = gateway_build_policy(gateway, gateway->config.policy, NULL, name, report, context);

@@ -1,5 +1,5 @@
 /*
- * policy.h - which policy applies
+ * policy.h - building the policy in use
  */
 #ifndef PORTREEVE_GATEWAY_POLICY_H
 #define PORTREEVE_GATEWAY_POLICY_H
@@ -7,15 +7,14 @@
 #include "lock.h"
 
 /*
- * A sealed policy from the configured one, less what has expired, plus the active one's run-time
- * forwards and, if not NULL, `addition`; less the run-time forward `removal`. NULL after reporting
- * why not.
+ * A sealed policy: the configured one without expired forwards, plus the active run-time forwards
+ * except `removal`, plus `addition` (both may be NULL). NULL after an error was reported.
  */
 struct policy *gateway_build_policy(struct gateway *gateway, const struct policy *configured,
                                     const struct forward_text *addition, const char *removal,
                                     config_report *report, void *context);
 
-/* Drops run-time and configured forwards whose time has come. */
+/* Removes expired forwards, both run-time forwards and those of the configuration. */
 void gateway_expire_forwards(struct gateway *gateway);
 
 #endif

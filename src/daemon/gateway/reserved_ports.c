@@ -1,29 +1,29 @@
 /*
- * reserved_ports.c - keeps the host from choosing the pool's ports for its own connections
+ * reserved_ports.c - prevents the host from choosing ports of the pool for its own connections
  */
 #include "reserved_ports.h"
 
 #include "portreeve/host_ports.h"
 #include "portreeve/log.h"
 #include "portreeve/text.h"
+#include "state.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define RANGES_MAX 1024
 
-static void note_path(char path[PATH_MAX + 32], const char *directory)
+static void note_path(char path[STATE_PATH_MAX], const char *directory)
 {
-    snprintf(path, PATH_MAX + 32, "%s/reserved-ports", directory);
+    snprintf(path, STATE_PATH_MAX, "%s/reserved-ports", directory);
 }
 
-/* The ranges that the note names, one a line. */
+/* Reads the ranges from the file, one per line. */
 static size_t read_note(const char *directory, struct port_range *ranges)
 {
-    char path[PATH_MAX + 32], line[64];
+    char path[STATE_PATH_MAX], line[64];
     size_t count = 0;
     FILE *file;
 
@@ -44,21 +44,21 @@ static size_t read_note(const char *directory, struct port_range *ranges)
 
 static void write_note(const char *directory, const struct port_range *ranges, size_t count)
 {
-    char path[PATH_MAX + 32];
+    char path[STATE_PATH_MAX];
     FILE *file;
 
     note_path(path, directory);
     file = fopen(path, "we");
     if (file == NULL) {
-        log_warning("cannot write %s: %s; after a crash, reserved ports would stay", path,
-                    strerror(errno));
+        log_warning("cannot write %s: %s; after a crash, the reserved ports would not be released",
+                    path, strerror(errno));
         return;
     }
     for (size_t i = 0; i < count; i++)
         fprintf(file, "%u-%u\n", ranges[i].first, ranges[i].last);
     if (fclose(file) != 0)
-        log_warning("cannot write %s: %s; after a crash, reserved ports would stay", path,
-                    strerror(errno));
+        log_warning("cannot write %s: %s; after a crash, the reserved ports would not be released",
+                    path, strerror(errno));
 }
 
 void reserved_ports_release(const char *directory)
@@ -66,10 +66,12 @@ void reserved_ports_release(const char *directory)
     struct port_range noted[RANGES_MAX];
     size_t count = read_note(directory, noted);
     struct error error = {0};
-    char path[PATH_MAX + 32];
+    char path[STATE_PATH_MAX];
 
     if (count > 0 && host_ports_release(noted, count, &error) < 0)
         log_warning("%s", error.text);
+    else if (count > 0)
+        log_debug("reserved ports released: ranges %zu", count);
     note_path(path, directory);
     unlink(path);
 }
@@ -103,4 +105,7 @@ void reserved_ports_exchange(const char *directory, const struct policy *policy)
                     error.text);
     else
         write_note(directory, added, (size_t)result);
+    if (result >= 0)
+        log_debug("reserved ports: ranges of the pools %zu, of these not reserved before %d", count,
+                  result);
 }

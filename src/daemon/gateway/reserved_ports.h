@@ -1,9 +1,9 @@
 /*
- * reserved_ports.h - keeps the host from choosing the pool's ports for its own connections
+ * reserved_ports.h - prevents the host from choosing ports of the pool for its own connections
  *
- * What was added to net.ipv4.ip_local_reserved_ports is noted in DIRECTORY/reserved-ports, so that
- * a daemon that starts after a crash knows what to take out again in the end, and what the admin
- * had reserved stays.
+ * What was added to net.ipv4.ip_local_reserved_ports is written to DIRECTORY/reserved-ports. So a
+ * daemon that starts after a crash knows what it has to remove at the end, and what the
+ * administrator has reserved stays.
  */
 #ifndef PORTREEVE_RESERVED_PORTS_H
 #define PORTREEVE_RESERVED_PORTS_H
@@ -11,13 +11,12 @@
 #include "portreeve/policy.h"
 
 /*
- * Reserves the pools' ranges of this policy instead of those that were reserved before, by this run
- * or an earlier one. A failure is logged: it concerns only the rare case that the host chooses such
- * a port.
+ * Reserves the pools of this policy instead of those that this run or an earlier one has reserved.
+ * A failure is only logged: it matters only if the host chooses such a port, which is rare.
  */
 void reserved_ports_exchange(const char *directory, const struct policy *policy);
 
-/* Takes out whatever was reserved. */
+/* Removes what was reserved. */
 void reserved_ports_release(const char *directory);
 
 #endif

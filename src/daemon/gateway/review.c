@@ -1,5 +1,5 @@
 /*
- * review.c - after a change of policy or addresses: which sessions may go on
+ * review.c - after a change of policy or addresses: which sessions are still allowed
  */
 #include "review.h"
 
@@ -20,7 +20,7 @@ uint32_t gateway_review(struct gateway *gateway)
     uint32_t ended;
     bool more = true;
 
-    gateway_fold_offloaded(gateway); /* sessions end with all that is known of them */
+    gateway_fold_offloaded(gateway); /* so that sessions end with all their packets counted */
     while (more) {
         more = nat_review(gateway_lock(gateway), gateway_now(), GATEWAY_BUDGET, &ended);
         gateway_end_step(gateway);

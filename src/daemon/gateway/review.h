@@ -1,5 +1,5 @@
 /*
- * review.h - after a change of policy or addresses: which sessions may go on
+ * review.h - after a change of policy or addresses: which sessions are still allowed
  */
 #ifndef PORTREEVE_GATEWAY_REVIEW_H
 #define PORTREEVE_GATEWAY_REVIEW_H
@@ -8,7 +8,7 @@
 
 /*
  * Ends the sessions that are no longer allowed, in the kernel's maps too, and returns how many.
- * Packets flow meanwhile; what they meet is looked at first.
+ * Packets are translated meanwhile; a session that one of them belongs to is checked at once.
  */
 uint32_t gateway_review(struct gateway *gateway);
 

@@ -1,13 +1,18 @@
 /*
- * rules.c - the kernel's rules, as a policy and the external addresses want them
+ * rules.c - the contents of the kernel's rules, from a policy and the external addresses
  */
 #include "rules.h"
+
+#include "portreeve/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What the sets of the ruleset hold, for one policy. Arrays are allocated; contents_free. */
+/*
+ * What the sets of the ruleset contain, for one policy. The arrays are allocated; free them with
+ * contents_free.
+ */
 struct contents {
     struct prefix *sources;
     struct address *targets;
@@ -58,7 +63,7 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
 {
     contents->sources = calloc(collect_sources(policy, NULL) + 1, sizeof(struct prefix));
     contents->targets = calloc(collect_targets(policy, NULL) + 1, sizeof(struct address));
-    if (!contents->sources || !contents->targets)
+    if (contents->sources == NULL || contents->targets == NULL)
         return false;
     contents->view = (struct ruleset_contents){
         .external = gateway->external,
@@ -81,6 +86,16 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
     return true;
 }
 
+static void log_contents(const struct ruleset_contents *contents, bool install)
+{
+    log_debug("rules %s: external addresses %zu, sources %zu, targets %zu",
+              install ? "installed" : "updated", contents->external_count, contents->source_count,
+              contents->target_count);
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
+        log_debug("published %s ports: ranges %zu", protocol_table[p].name,
+                  contents->published[p].count);
+}
+
 int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install,
                         struct error *error)
 {
@@ -98,6 +113,8 @@ int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bo
         result = ruleset_install(gateway->ruleset, &options, &contents.view, error);
     else
         result = ruleset_update(gateway->ruleset, &contents.view, error);
+    if (result == 0)
+        log_contents(&contents.view, install);
     contents_free(&contents);
     return result;
 }

@@ -1,5 +1,5 @@
 /*
- * rules.h - the kernel's rules, as a policy and the external addresses want them
+ * rules.h - the contents of the kernel's rules, from a policy and the external addresses
  */
 #ifndef PORTREEVE_GATEWAY_RULES_H
 #define PORTREEVE_GATEWAY_RULES_H
@@ -7,8 +7,8 @@
 #include "lock.h"
 
 /*
- * Installs the rules (`install`) or exchanges the sets' contents, for this policy and the external
- * addresses in use.
+ * Installs the rules (`install`) or replaces the contents of their sets, for this policy and the
+ * external addresses in use. Returns 0, or -errno and a sentence.
  */
 int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install,
                         struct error *error);

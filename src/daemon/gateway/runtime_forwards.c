@@ -1,11 +1,12 @@
 /*
- * runtime_forwards.c - forwards that an operator added, kept across restarts of the daemon
+ * runtime_forwards.c - run-time forwards, kept across restarts of the daemon
  */
 #include "runtime_forwards.h"
 
 #include "portreeve/config.h"
 #include "portreeve/log.h"
 #include "portreeve/text.h"
+#include "state.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -16,14 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
-static void file_path(char path[PATH_MAX + 32], const char *directory, const char *suffix)
+static void file_path(char path[STATE_PATH_MAX], const char *directory, const char *suffix)
 {
-    snprintf(path, PATH_MAX + 32, "%s/forwards.json%s", directory, suffix);
+    snprintf(path, STATE_PATH_MAX, "%s/forwards.json%s", directory, suffix);
 }
 
 /*
- * The texts that a [forward] section would have, so that loading is the configuration's own
- * parsing.
+ * The values are the texts that a [forward] section would have, so the configuration's own code
+ * reads them.
  */
 
 static json_t *listen_text(const struct forward *forward)
@@ -60,7 +61,10 @@ static json_t *expires_text(const struct forward *forward)
     return json_string(text_format_time(forward->expires, text));
 }
 
-/* NULL without memory: a forward that is saved in part would be another one, open to anyone. */
+/*
+ * NULL without memory: a forward that is saved only in part would be another forward, possibly open
+ * to anyone.
+ */
 static json_t *to_json(const struct forward *forward)
 {
     char to[ENDPOINT_TEXT_MAX];
@@ -99,7 +103,7 @@ static json_t *list_of(const struct policy *policy)
 
 int runtime_forwards_save(const char *directory, const struct policy *policy, struct error *error)
 {
-    char path[PATH_MAX + 32], temporary[PATH_MAX + 32];
+    char path[STATE_PATH_MAX], temporary[STATE_PATH_MAX];
     json_t *list = list_of(policy);
     int result = 0;
 
@@ -107,9 +111,9 @@ int runtime_forwards_save(const char *directory, const struct policy *policy, st
     file_path(temporary, directory, ".new");
     errno = list == NULL ? ENOMEM : 0;
     if (list == NULL || json_dump_file(list, temporary, JSON_INDENT(1)) < 0 ||
-        chmod(temporary, 0600) < 0 || rename(temporary, path) < 0) {
+        chmod(temporary, STATE_FILE_MODE) < 0 || rename(temporary, path) < 0) {
         result = errno != 0 ? -errno : -EIO;
-        error_set(error, "run-time forwards are not saved to %s: %s", path, strerror(-result));
+        error_set(error, "cannot save the run-time forwards to %s: %s", path, strerror(-result));
     }
     json_decref(list);
     return result;
@@ -117,7 +121,7 @@ int runtime_forwards_save(const char *directory, const struct policy *policy, st
 
 static void warn(void *context, const char *message)
 {
-    log_warning("saved forward '%s' is left out: %s", (const char *)context, message);
+    log_warning("the saved run-time forward '%s' is not used: %s", (const char *)context, message);
 }
 
 static const char *text_of(const json_t *object, const char *key)
@@ -141,13 +145,13 @@ static void load_one(struct policy *saved, const struct policy *configured, cons
     int64_t expires;
 
     if (text.expires != NULL && text_parse_time(text.expires, &expires) && expires <= time(NULL))
-        return; /* it ended while nobody was there */
+        return; /* it has expired while no daemon was running */
     snprintf(name, sizeof(name), "%s", text.name != NULL ? text.name : "?");
     if (!config_add_forward(saved, &text, true, warn, name) || policy_forward_count(saved) == count)
         return;
     if (policy_find_forward(configured, name) != NULL ||
         policy_find_conflict(configured, policy_forward(saved, count)) != NULL) {
-        warn(name, "the configuration has taken its name or its port");
+        warn(name, "the configuration now uses its name or its port");
         policy_remove_forward(saved, name);
     }
 }
@@ -155,7 +159,7 @@ static void load_one(struct policy *saved, const struct policy *configured, cons
 struct policy *runtime_forwards_load(const char *directory, const struct policy *configured)
 {
     struct policy *saved = policy_new();
-    char path[PATH_MAX + 32];
+    char path[STATE_PATH_MAX];
     json_error_t problem;
     json_t *list, *object;
     size_t index;
@@ -165,7 +169,7 @@ struct policy *runtime_forwards_load(const char *directory, const struct policy 
         return saved;
     list = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
     if (!json_is_array(list))
-        log_warning("%s:%d: no saved forwards: %s", path, problem.line,
+        log_warning("%s:%d: cannot read the saved run-time forwards: %s", path, problem.line,
                     list == NULL ? problem.text : "not a list");
     json_array_foreach(list, index, object) load_one(saved, configured, object);
     json_decref(list);

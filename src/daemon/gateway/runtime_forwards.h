@@ -1,8 +1,9 @@
 /*
- * runtime_forwards.h - forwards that an operator added, kept across restarts of the daemon
+ * runtime_forwards.h - run-time forwards, kept across restarts of the daemon
  *
- * DIRECTORY/forwards.json, replaced as a whole after each change. [state] directory is in /run by
- * default, so they end with the boot; what is to last longer belongs into the configuration.
+ * DIRECTORY/forwards.json is replaced as a whole after each change. [state] directory is in /run by
+ * default, so run-time forwards end with a reboot. What must last longer belongs in the
+ * configuration.
  */
 #ifndef PORTREEVE_RUNTIME_FORWARDS_H
 #define PORTREEVE_RUNTIME_FORWARDS_H
@@ -10,13 +11,16 @@
 #include "portreeve/error.h"
 #include "portreeve/policy.h"
 
-/* Writes the policy's run-time forwards. 0 or -errno; then the file is as it was. */
+/*
+ * Writes the policy's run-time forwards. Returns 0, or -errno and a sentence; then the file has not
+ * changed.
+ */
 int runtime_forwards_save(const char *directory, const struct policy *policy, struct error *error);
 
 /*
- * An unsealed policy that holds the saved forwards, less those that have expired or that
- * `configured` has no room for; each of the latter, and a file that cannot be read, is logged.
- * Never fails but for memory (NULL).
+ * An unsealed policy with the saved forwards, without those that have expired or that conflict with
+ * `configured`. Conflicts, and a file that cannot be read, are logged. Returns NULL only if memory
+ * runs out.
  */
 struct policy *runtime_forwards_load(const char *directory, const struct policy *configured);
 

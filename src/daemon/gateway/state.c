@@ -1,5 +1,5 @@
 /*
- * state.c - the sessions' memory as a file, so that they outlive the process
+ * state.c - the memory of the sessions is a file, so that sessions survive the process
  */
 #include "state.h"
 
@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +18,12 @@
 
 #define MAGIC "portreeve table 3"
 
-/* The first page of the file. All of it must be equal for the rest to be believed. */
+/* The first page of the file. Sessions are adopted only if all of it is as expected. */
 struct state_header {
     char magic[32];
     char version[32];
     char boot_id[64];
-    uint64_t length; /* of what follows */
+    uint64_t length; /* of the memory after this page */
     uint32_t capacity;
 };
 
@@ -46,7 +45,8 @@ static void read_boot_id(char *out, size_t size)
     ssize_t length = file < 0 ? -1 : read(file, out, size - 1);
 
     if (length < 0)
-        log_warning("cannot read %s: %s; no earlier run's sessions go on", path, strerror(errno));
+        log_warning("cannot read %s: %s; the sessions of an earlier run end", path,
+                    strerror(errno));
     out[length > 0 ? length : 0] = '\0';
     if (file >= 0)
         close(file);
@@ -73,14 +73,14 @@ static int fail(struct error *error, const char *what, const char *path)
     return result;
 }
 
-static int make_directory(const char *directory, struct error *error)
+static int create_directory(const char *directory, struct error *error)
 {
     struct stat status;
 
     if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-        return fail(error, "make", directory);
+        return fail(error, "create", directory);
     if (stat(directory, &status) < 0)
-        return fail(error, "look at", directory);
+        return fail(error, "check", directory);
     if (!S_ISDIR(status.st_mode)) {
         errno = ENOTDIR;
         return fail(error, "use", directory);
@@ -88,10 +88,10 @@ static int make_directory(const char *directory, struct error *error)
     return 0;
 }
 
-/* Opens and locks the file; 0600, since it tells who talks to whom. */
+/* Opens and locks the file. */
 static int open_locked(const char *path, struct error *error)
 {
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, STATE_FILE_MODE);
 
     if (file < 0)
         return fail(error, "open", path);
@@ -109,9 +109,9 @@ static int open_locked(const char *path, struct error *error)
 }
 
 /*
- * Maps the file where large pages can be put below it: at a multiple of their size. The kernel
- * chooses such a place by itself only where tmpfs is set to use them; the address is a wish, which
- * it grants where nothing else is.
+ * Maps the file at a multiple of the large page size, so that large pages can be used for it. The
+ * kernel chooses such an address by itself only if tmpfs is configured to use large pages. The
+ * address here is a hint, which the kernel follows if nothing else is there.
  */
 static void *map_aligned(int file, size_t length)
 {
@@ -126,20 +126,20 @@ static void *map_aligned(int file, size_t length)
 }
 
 /*
- * Gives the file its length; memory for it is reserved now, so that no packet meets a full tmpfs
- * (SIGBUS).
+ * Sets the length of the file. Its memory is reserved now, so that the translator never writes to a
+ * full tmpfs (SIGBUS).
  */
 static int size_file(struct state *state, const char *path, struct error *error)
 {
     struct stat status;
 
     if (fstat(state->file, &status) < 0)
-        return fail(error, "look at", path);
+        return fail(error, "check", path);
     if ((size_t)status.st_size != state->length && ftruncate(state->file, 0) < 0)
         return fail(error, "empty", path);
     errno = posix_fallocate(state->file, 0, (off_t)state->length);
     if (errno != 0)
-        return fail(error, "make room in", path);
+        return fail(error, "reserve space in", path);
     state->map = map_aligned(state->file, state->length);
     if (state->map == MAP_FAILED) {
         state->map = NULL;
@@ -153,7 +153,7 @@ int state_open(struct state **out, const char *directory, uint32_t capacity, boo
 {
     struct state *state = calloc(1, sizeof(*state));
     struct state_header header = expected_header(capacity);
-    char path[PATH_MAX + 16];
+    char path[STATE_PATH_MAX];
     int result;
 
     snprintf(path, sizeof(path), "%s/sessions", directory);
@@ -162,7 +162,7 @@ int state_open(struct state **out, const char *directory, uint32_t capacity, boo
         return -ENOMEM;
     }
     state->length = HEADER_ROOM + nat_memory_needed(capacity);
-    result = make_directory(directory, error);
+    result = create_directory(directory, error);
     state->file = result < 0 ? result : open_locked(path, error);
     result = state->file;
     if (result >= 0)

@@ -1,5 +1,5 @@
 /*
- * status.c - how it goes: numbers, rates, and what an admin should look at
+ * status.c - the state of the gateway: numbers, rates, and warnings for the administrator
  */
 #include "status.h"
 
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A listing that fails leaves what was read before. */
+/* If the listing fails, the last numbers stay. */
 static void read_hits(struct gateway *gateway)
 {
     struct ruleset_hits hits;
@@ -86,7 +86,7 @@ static void add_warning(struct gateway_status *status, const char *format, ...)
     va_end(arguments);
 }
 
-/* True when the host forwards IPv4, or when nobody can tell. */
+/* True if the host forwards IPv4, or if that is unknown. */
 static bool host_forwards(void)
 {
     char value = '1';
@@ -105,13 +105,13 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
     if (gateway->has_address_problem)
         add_warning(status, "%.250s", gateway->address_problem.text);
     if (!host_forwards())
-        add_warning(status, "the host does not forward IPv4: sysctl net.ipv4.ip_forward=1");
+        add_warning(status, "IP forwarding is off on this host: set sysctl net.ipv4.ip_forward=1");
     if (status->nat.sessions >= status->nat.sessions_max / 5 * 4)
-        add_warning(status, "the table is %u %% full: [limits] sessions",
+        add_warning(status, "the session table is %u %% full: raise [limits] sessions",
                     (unsigned)((uint64_t)status->nat.sessions * 100 / status->nat.sessions_max));
     if (status->nat.offload.refused > 0)
         add_warning(status,
-                    "the kernel has refused to rewrite %llu sessions by itself: their packets take "
+                    "the kernel could not take %llu sessions for offload: their packets go through "
                     "the queue",
                     (unsigned long long)status->nat.offload.refused);
     if (gateway->rules_restored > 0)
@@ -122,10 +122,12 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
         unsigned number = (unsigned)gateway->config.queue + i;
 
         if (status->queue_error[i] != 0)
-            add_warning(status, "queue %u: %s", number, strerror(-status->queue_error[i]));
+            add_warning(status, "queue %u: cannot read its statistics: %s", number,
+                        strerror(-status->queue_error[i]));
         else if (status->queue[i].dropped_full + status->queue[i].dropped_user > 0)
             add_warning(
-                status, "the kernel has dropped %llu packets before queue %u could take them",
+                status,
+                "the kernel has dropped %llu packets because queue %u or its socket was full",
                 (unsigned long long)(status->queue[i].dropped_full + status->queue[i].dropped_user),
                 number);
     }

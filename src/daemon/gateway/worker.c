@@ -1,5 +1,5 @@
 /*
- * worker.c - a thread per queue: take a batch, translate it, give it back
+ * worker.c - one thread per queue: receive a batch, translate it, send the verdicts
  */
 #include "worker.h"
 
@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,25 +23,26 @@ struct worker {
     struct queue *queue;
     uint16_t number;
     int icmp; /* raw socket for refusals; -1: none, without CAP_NET_RAW */
-    int stop; /* eventfd: readable when the thread is to end */
+    int stop; /* eventfd: readable when the thread must end */
     bool running;
     pthread_t thread;
 };
 
-/* ICMP is best effort: when it cannot be sent, the drop has been counted all the same. */
+/* ICMP is sent if possible; the drop has been counted in any case. */
 static void send_refusal(const struct worker *worker, const struct packet *packet)
 {
     uint8_t message[ICMP_REFUSAL_MAX];
     struct sockaddr_in source = {.sin_family = AF_INET};
 
-    memcpy(&source.sin_addr, packet->data + 12,
-           sizeof(source.sin_addr)); /* the core has parsed this header */
+    /* the translator has parsed this header */
+    memcpy(&source.sin_addr, packet->data + offsetof(struct iphdr, saddr), sizeof(source.sin_addr));
     (void)sendto(worker->icmp, message, icmp_write_refusal(packet, message), MSG_DONTWAIT,
                  (const struct sockaddr *)&source, sizeof(source));
 }
 
 /*
- * One batch. The lock is held for the translation alone: receiving and replying are system calls.
+ * Handles one batch. The lock is held only for the translation: receiving and replying are system
+ * calls.
  */
 static int serve_batch(struct worker *worker)
 {
@@ -74,22 +77,23 @@ static void *run(void *argument)
         if (wait[1].revents != 0)
             break;
         result = serve_batch(worker);
-        /* The same error again would only fill the log: one line when it begins to happen. */
+        /* Only a new error is logged: repeating the same one would only fill the log. */
         if (result < 0 && result != last_error)
-            log_error("queue %u: %s", worker->number, strerror(-result));
+            log_error("queue %u: cannot receive packets or send verdicts: %s", worker->number,
+                      strerror(-result));
         last_error = result < 0 ? result : 0;
     }
     return NULL;
 }
 
-/* Without the capability for it, packets are refused in silence. */
+/* Without the capability for it, refused packets are dropped without an ICMP message. */
 static int open_icmp(struct worker *worker, struct error *error)
 {
     int result;
 
     worker->icmp = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
     if (worker->icmp >= 0) {
-        (void)shutdown(worker->icmp, SHUT_RD); /* it only sends */
+        (void)shutdown(worker->icmp, SHUT_RD); /* it is only for sending */
         return 0;
     }
     if (errno == EPERM || errno == EACCES)
@@ -115,7 +119,7 @@ int worker_open(struct worker **out, struct gateway *gateway, const struct queue
     worker->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (worker->stop < 0) {
         result = -errno;
-        error_set(error, "queue %u: cannot make an eventfd: %s", options->number,
+        error_set(error, "queue %u: cannot create an eventfd: %s", options->number,
                   strerror(-result));
         free(worker);
         return result;

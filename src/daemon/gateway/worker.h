@@ -1,5 +1,5 @@
 /*
- * worker.h - a thread per queue: take a batch, translate it, give it back
+ * worker.h - one thread per queue: receive a batch, translate it, send the verdicts
  */
 #ifndef PORTREEVE_WORKER_H
 #define PORTREEVE_WORKER_H
@@ -8,11 +8,14 @@
 
 struct worker;
 
-/* Binds the queue (in the calling thread, so that errors come back); nothing runs yet. */
+/*
+ * Binds the queue, in the calling thread so that errors can be returned; no thread runs yet.
+ * Returns 0, or -errno and a sentence.
+ */
 int worker_open(struct worker **worker, struct gateway *gateway,
                 const struct queue_options *options, struct error *error);
 
-/* Starts the thread. 0 or -errno. */
+/* Starts the thread. Returns 0 or -errno. */
 int worker_start(struct worker *worker);
 
 /* Stops the thread, if it runs, and unbinds the queue. NULL is fine. */
