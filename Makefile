@@ -61,6 +61,21 @@ DAEMON_TESTABLE   := $(filter-out $(BUILD)/src/daemon/main.o,$(DAEMON_OBJECTS))
 UNIT_SUPPORT      := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/unit/support*.c)))
 UNIT_TESTS        := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
+# `make unit TEST=tcp` runs one program, TEST=tcp:wrap those of its tests that have "wrap" in their names. A program
+# may be named in part, too: TEST=translate.
+ifneq ($(filter unit,$(MAKECMDGOALS)),)
+ifneq ($(TEST),)
+UNIT_PROGRAM := $(firstword $(subst :, ,$(TEST)))
+UNIT_NAMES   := $(patsubst $(BUILD)/tests/unit/test_%,%,$(UNIT_TESTS))
+UNIT_CHOSEN  := $(or $(filter $(UNIT_PROGRAM),$(UNIT_NAMES)),\
+                  $(strip $(foreach name,$(UNIT_NAMES),$(if $(findstring $(UNIT_PROGRAM),$(name)),$(name)))))
+ifeq ($(UNIT_CHOSEN),)
+$(error No unit test program is called $(UNIT_PROGRAM). There are: $(UNIT_NAMES))
+endif
+UNIT_TESTS   := $(UNIT_CHOSEN:%=$(BUILD)/tests/unit/test_%)
+endif
+endif
+
 all: $(BUILD)/portreeved $(BUILD)/portreeve $(BUILD)/libnat-is-pure ## Build both programs
 
 # make V=1 shows the commands.
@@ -157,10 +172,8 @@ check: ## Install what the tests need; unit, sanitizer and end-to-end tests (roo
 	$(MAKE) kernel e2e
 	$(MAKE) e2e OFFLOAD=off
 
-unit: $(UNIT_TESTS) all ## Unit tests
-	@failed=0; for test in $(UNIT_TESTS); do \
-	    CK_DEFAULT_TIMEOUT=120 $$test || failed=1; \
-	done; exit $$failed
+unit: $(UNIT_TESTS) $(if $(TEST),,all) ## Unit tests
+	@PORTREEVE_TEST='$(word 2,$(subst :, ,$(TEST)))' tests/unit/run.sh $(UNIT_TESTS)
 
 e2e: all ## End-to-end tests in namespaces (root); OFFLOAD=off: by the queue alone
 	PORTREEVE_BUILD=$(abspath $(BUILD)) PORTREEVE_OFFLOAD=$(or $(OFFLOAD),on) /usr/bin/python3 -m pytest -q tests/e2e
