@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Fails when files of one folder use each other in a circle.
 
-A file uses another one when it names a function that the other defines, or includes its header. Only the
-program's own sources count; static functions and what comes from other folders do not.
+A file uses another one when it names a function that the other defines, or includes its header.
+Only the program's own sources count; static functions and what comes from other folders do not.
 
     tests/circles.py [--graph] [FOLDER ...]      --graph: also print who uses whom
 """
@@ -11,7 +11,8 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-DEFINITION = re.compile(r"^(?!static|typedef|return|else|#|_Static)[A-Za-z_][\w\s*]*?\b(\w+)\(", re.M)
+DEFINITION = re.compile(r"^(?!static|typedef|return|else|#|_Static)[A-Za-z_][\w\s*]*?\b(\w+)\(",
+                        re.M)
 COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.S)
 INCLUDE = re.compile(r'^#include "(\w+)\.h"', re.M)
 PROTOTYPE = re.compile(r"^[A-Za-z_][^;{}#]*\([^;{}]*\)[^;{}]*;", re.M)
@@ -98,7 +99,8 @@ def main(arguments):
             failed = True
             print(f"{name}: {', '.join(group)} use each other in a circle:", file=sys.stderr)
             for unit in group:
-                print(f"  {unit} uses {', '.join(sorted(graph[unit] & set(group)))}", file=sys.stderr)
+                print(f"  {unit} uses {', '.join(sorted(graph[unit] & set(group)))}",
+                      file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what is missing to build, to run the demo, the tests or the benchmark, on Debian and Ubuntu.
+# Installs what is missing to build, to run the demo, the tests or the benchmark, on Debian and
+# Ubuntu.
 #
 #   tests/install-deps.sh build | unit | control | kernel | demo | e2e | more | bench ...
 #   tests/install-deps.sh --missing GROUP ...
@@ -22,7 +23,8 @@ BENCH="$BUILD netbase iproute2 procps python3 nftables conntrack iperf3 haproxy 
 BENCH="$BENCH gnuplot-nox"
 
 usage() {
-    echo "usage: tests/install-deps.sh [--missing] build|unit|control|kernel|demo|e2e|more|bench ..." >&2
+    echo "usage: tests/install-deps.sh [--missing] GROUP ..." >&2
+    echo "groups: build unit control kernel demo e2e more bench" >&2
     exit 2
 }
 
@@ -54,8 +56,8 @@ has_module() {
         2>/dev/null
 }
 
-# Whether what we use of a package is there, wherever it is from: a compiler or pkg-config by another
-# name is as good as the package (clang, pkgconf).
+# Whether what we use of a package is there, wherever it is from: a compiler or pkg-config by
+# another name is as good as the package (clang, pkgconf).
 is_provided() {
     case $1 in
     gcc) there_is cc ;;
@@ -89,7 +91,8 @@ missing_of() {
     done
 }
 
-# A package that has a service would start it. While this program says 101, none is started (invoke-rc.d(8)).
+# A package that has a service would start it. While this program says 101, none is started
+# (invoke-rc.d(8)).
 POLICY=/usr/sbin/policy-rc.d
 policy_is_ours=no
 
@@ -110,7 +113,8 @@ install_packages() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     forbid_services
-    # The package lists of a fresh machine or container are empty or old: fetch them when the first try fails.
+    # The package lists of a fresh machine or container are empty or old: fetch them when the first
+    # try fails.
     export DEBIAN_FRONTEND=noninteractive
     # shellcheck disable=SC2086 # a list of packages
     if ! apt-get install -y --no-install-recommends $1 >/dev/null 2>&1; then
@@ -132,7 +136,7 @@ for group in "$@"; do
     wanted="$wanted $packages"
 done
 # shellcheck disable=SC2086
-wanted=$(printf '%s\n' $wanted | sort -u)
+wanted=$(printf '%s\n' $wanted | sort -u | tr '\n' ' ')
 
 if [ $only_tell = yes ]; then
     missing=
@@ -144,7 +148,7 @@ if [ $only_tell = yes ]; then
 fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    echo "install-deps: this is not Debian or Ubuntu. Install what corresponds to:" $wanted >&2
+    echo "install-deps: this is not Debian or Ubuntu. Install what corresponds to: $wanted" >&2
     exit 1
 fi
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Beyond `make check`: the other compiler, valgrind over the core, threads under TSan, fuzzers for a moment each, the
-# benchmark for a moment.
+# Beyond `make check`: the other compiler, valgrind over the core, threads under TSan, fuzzers for a
+# moment each, the benchmark for a moment.
 set -eu
 cd "$(dirname "$0")/.."
 export WERROR=1
@@ -14,8 +14,8 @@ make CC=clang BUILD=build-clang all
 
 echo "== the core under valgrind"
 make BUILD=build-valgrind all
-for test in checksum endpoint hash icmp index mss offload packet ports table tcp text translate_hairpin translate_icmp \
-    translate_outbound wheel; do
+for test in checksum endpoint hash icmp index mss offload packet ports table tcp text \
+    translate_hairpin translate_icmp translate_outbound wheel; do
     make --no-print-directory -s BUILD=build-valgrind "build-valgrind/tests/unit/test_$test"
     CK_FORK=no valgrind --quiet --error-exitcode=1 --leak-check=full \
         "build-valgrind/tests/unit/test_$test"
@@ -23,8 +23,8 @@ done
 
 echo "== threads under TSan"
 make BUILD=build-tsan SANITIZE=thread all
-PORTREEVE_BUILD="$PWD/build-tsan" /usr/bin/python3 -m pytest -q tests/e2e/test_outbound.py tests/e2e/test_reload.py \
-    tests/e2e/test_offload.py tests/e2e/test_offload_life.py
+PORTREEVE_BUILD="$PWD/build-tsan" /usr/bin/python3 -m pytest -q tests/e2e/test_outbound.py \
+    tests/e2e/test_reload.py tests/e2e/test_offload.py tests/e2e/test_offload_life.py
 
 echo "== fuzzers"
 make fuzz FUZZ_RUNS=20000

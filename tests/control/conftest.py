@@ -1,4 +1,6 @@
-"""The control socket, over a stub of the gateway: a real translator with made-up sessions, no root needed for most of it"""
+"""The control socket, over a stub of the gateway: a real translator with made-up sessions, no root
+needed for most of it
+"""
 
 import json
 import os
@@ -121,7 +123,8 @@ class Stub:
         self.connections = []
         group = arguments[0] if arguments else ""
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([STUB, self.path, group, self.config], stdout=subprocess.PIPE, stderr=log)
+            self.process = subprocess.Popen([STUB, self.path, group, self.config],
+                                            stdout=subprocess.PIPE, stderr=log)
         assert self.process.stdout.readline() == b"ready\n", self.log()
 
     def connect(self, as_user=None):
@@ -137,9 +140,12 @@ class Stub:
 
     def run(self, *words, **options):
         """The client program on this socket."""
-        environment = {"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"], **options.pop("environment", {})}
-        return subprocess.run([CLIENT, "-s", self.path, *words], env=environment, capture_output=True, text=True,
-                              timeout=SECONDS, check=False, **options)
+        environment = {
+            "LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"], **options.pop("environment", {})
+        }
+        return subprocess.run([CLIENT, "-s", self.path, *words], env=environment,
+                              capture_output=True, text=True, timeout=SECONDS, check=False,
+                              **options)
 
     def signal(self, number):
         self.process.send_signal(number)

@@ -18,8 +18,9 @@ def test_a_line_in_pieces_is_one_request(connection):
 
 
 def test_pipelined_requests_are_answered_in_order(connection):
-    connection.send("".join(line(id=i, method=method) for i, method in enumerate(("status", "sessions", "forwards", "no",
-                                                                                 "mappings", "status"))))
+    connection.send("".join(
+        line(id=i, method=method)
+        for i, method in enumerate(("status", "sessions", "forwards", "no", "mappings", "status"))))
     answers = [connection.answer()[1] for _ in range(6)]
     assert [answer["id"] for answer in answers] == list(range(6))
     assert ["error" in answer for answer in answers] == [False, False, False, True, False, False]
@@ -31,7 +32,8 @@ def test_a_thousand_requests_at_once(connection):
 
 
 def test_who_has_said_everything_still_gets_the_answers(connection):
-    connection.send(line(id=1, method="sessions") + line(id=2, method="status").rstrip())  # the last without newline
+    # The last without newline.
+    connection.send(line(id=1, method="sessions") + line(id=2, method="status").rstrip())
     connection.socket.shutdown(socket.SHUT_WR)
     assert connection.answer()[1]["id"] == 1
     assert connection.answer()[1]["id"] == 2
@@ -50,17 +52,12 @@ def test_blank_lines_are_no_requests(connection):
 
 
 @pytest.mark.parametrize("text, code, says", [
-    ("hello", -32700, "not JSON"),
-    ("{", -32700, "not JSON"),
-    ("{} {}", -32700, "not JSON"),
+    ("hello", -32700, "not JSON"), ("{", -32700, "not JSON"), ("{} {}", -32700, "not JSON"),
     ('{"jsonrpc":"2.0","id":1,"id":2,"method":"status"}', -32700, "not JSON"),
     ('{"jsonrpc":"2.0","id":1,"method":"stat\\u0000us"}', -32700, "not JSON"),
     (b'{"jsonrpc":"2.0","id":1,"method":"\xff"}', -32700, "not JSON"),
-    ("[" * 60000, -32700, "not JSON"),
-    ("7", -32700, "not JSON"),
-    ("[]", -32600, "batches"),
-    ('[{"jsonrpc":"2.0","id":1,"method":"status"}]', -32600, "batches"),
-    ("{}", -32600, "2.0"),
+    ("[" * 60000, -32700, "not JSON"), ("7", -32700, "not JSON"), ("[]", -32600, "batches"),
+    ('[{"jsonrpc":"2.0","id":1,"method":"status"}]', -32600, "batches"), ("{}", -32600, "2.0"),
     ('{"jsonrpc":"1.0","id":1,"method":"status"}', -32600, "2.0"),
     ('{"jsonrpc":"2.0","method":"status"}', -32600, "'id'"),
     ('{"jsonrpc":"2.0","id":null,"method":"status"}', -32600, "'id'"),
@@ -70,19 +67,27 @@ def test_blank_lines_are_no_requests(connection):
     ('{"jsonrpc":"2.0","id":1,"method":5}', -32600, "'method'"),
     ('{"jsonrpc":"2.0","id":1,"method":"nope"}', -32601, "expected status, sessions"),
     ('{"jsonrpc":"2.0","id":1,"method":"status","params":[]}', -32602, "'params'"),
-    ('{"jsonrpc":"2.0","id":1,"method":"status","params":{"x":1}}', -32602, "no parameter 'x'; expected: none"),
-    ('{"jsonrpc":"2.0","id":1,"method":"sessions","params":{"fliter":[]}}', -32602, "expected: filter"),
-    ('{"jsonrpc":"2.0","id":1,"method":"sessions","params":{"filter":"tcp"}}', -32602, "array of filter words"),
-    ('{"jsonrpc":"2.0","id":1,"method":"sessions","params":{"filter":["tcp",1]}}', -32602, "each a string"),
-    ('{"jsonrpc":"2.0","id":1,"method":"sessions","params":{"filter":["sate=x"]}}', -32602, "did you mean 'state='"),
+    ('{"jsonrpc":"2.0","id":1,"method":"status","params":{"x":1}}', -32602,
+     "no parameter 'x'; expected: none"),
+    ('{"jsonrpc":"2.0","id":1,"method":"sessions","params":{"fliter":[]}}', -32602,
+     "expected: filter"),
+    ('{"jsonrpc":"2.0","id":1,"method":"sessions","params":{"filter":"tcp"}}', -32602,
+     "array of filter words"),
+    ('{"jsonrpc":"2.0","id":1,"method":"sessions","params":{"filter":["tcp",1]}}', -32602,
+     "each a string"),
+    ('{"jsonrpc":"2.0","id":1,"method":"sessions","params":{"filter":["sate=x"]}}', -32602,
+     "did you mean 'state='"),
     ('{"jsonrpc":"2.0","id":1,"method":"kill","params":{"all":1}}', -32602, "true or false"),
     ('{"jsonrpc":"2.0","id":1,"method":"kill","params":{}}', -32602, "'filter'"),
     ('{"jsonrpc":"2.0","id":1,"method":"kill","params":{"filter":[]}}', -32602, "'filter'"),
-    ('{"jsonrpc":"2.0","id":1,"method":"kill","params":{"filter":["tcp"],"all":true}}', -32602, "not both"),
-    ('{"jsonrpc":"2.0","id":1,"method":"forward.remove","params":{}}', -32602, "'name'"),
-    ('{"jsonrpc":"2.0","id":1,"method":"forward.add","params":{"for":"2 hours"}}', -32602, "duration"),
-    ('{"jsonrpc":"2.0","id":1,"method":"forward.add","params":{"for":"2h","expires":"2099-01-01T00:00:00Z"}}', -32602,
+    ('{"jsonrpc":"2.0","id":1,"method":"kill","params":{"filter":["tcp"],"all":true}}', -32602,
      "not both"),
+    ('{"jsonrpc":"2.0","id":1,"method":"forward.remove","params":{}}', -32602, "'name'"),
+    ('{"jsonrpc":"2.0","id":1,"method":"forward.add","params":{"for":"2 hours"}}', -32602,
+     "duration"),
+    ('{"jsonrpc":"2.0","id":1,"method":"forward.add","params":{"for":"2h",'
+     '"expires":"2099-01-01T00:00:00Z"}}',
+     -32602, "not both"),
     ('{"jsonrpc":"2.0","id":1,"method":"forward.add","params":{"name":["x"]}}', -32602, "a string"),
 ])
 def test_what_is_wrong_is_said_and_the_connection_goes_on(connection, text, code, says):
@@ -91,7 +96,8 @@ def test_what_is_wrong_is_said_and_the_connection_goes_on(connection, text, code
     refusal = connection.read()
     assert refusal["error"]["code"] == code, refusal
     assert says in refusal["error"]["message"], refusal
-    assert refusal["id"] == (1 if code in (-32601, -32602) or says == "'method'" else None) or code == -32600
+    assert refusal["id"] == (1 if code in (-32601, -32602) or says == "'method'" else
+                             None) or code == -32600
     assert connection.read()["id"] == 99
 
 

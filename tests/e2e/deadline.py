@@ -10,7 +10,9 @@ class DeadlinePassed(AssertionError):
 
 
 def eventually(condition, what, seconds=5.0):
-    """The first true value of `condition()`; DeadlinePassed with `what` and the last value when none comes."""
+    """The first true value of `condition()`; DeadlinePassed with `what` and the last value when
+    none comes.
+    """
     end = time.monotonic() + seconds
     while True:
         value = condition()

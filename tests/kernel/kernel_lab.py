@@ -124,9 +124,8 @@ class Driver:
     program = None
 
     def __init__(self, namespace, *words, settle=True):
-        self.process = subprocess.Popen(
-            namespace.command(Driver.program, *words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self.process = subprocess.Popen(namespace.command(Driver.program, *words),
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         Driver.alive.append(self)
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -173,10 +172,13 @@ class Lab:
         host.ip("address", "add", host_address, "dev", "eth0")
         self.gw.ip("link", "set", interface, "up")
         host.ip("link", "set", "eth0", "up")
-        wait_until(lambda: "LOWER_UP" in self.gw.ip("link", "show", interface).stdout, f"carrier of {interface}")
+        wait_until(lambda: "LOWER_UP" in self.gw.ip("link", "show", interface).stdout,
+                   f"carrier of {interface}")
 
     def drive(self, *words, prefix=()):
-        """Runs a driver verb that ends by itself; returns the lines it told, the last one being code and error."""
+        """Runs a driver verb that ends by itself; returns the lines it told, the last one being
+        code and error.
+        """
         done = self.gw.run(*prefix, Driver.program, *words, check=False)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -194,7 +196,8 @@ class Lab:
     def listing(self):
         """{kind: [objects]} of the daemon's table."""
         found = {}
-        for entry in json.loads(self.gw.run("nft", "-j", "list", "table", "ip", "portreeve").stdout)["nftables"]:
+        for entry in json.loads(
+                self.gw.run("nft", "-j", "list", "table", "ip", "portreeve").stdout)["nftables"]:
             for kind, value in entry.items():
                 found.setdefault(kind, []).append(value)
         return found

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Runs unit test programs side by side and prints a line for each, in the order of the arguments; what the failed ones
-# printed comes at the end. Status 0 when all passed.
+# Runs unit test programs side by side and prints a line for each, in the order of the arguments;
+# what the failed ones printed comes at the end. Status 0 when all passed.
 #
 #   tests/unit/run.sh PROGRAM ...
 #
-# PORTREEVE_TEST, when set, says which tests of a program run (support_run.h). UNIT_JOBS is how many programs run at a
-# time; the default is one for each processor.
+# PORTREEVE_TEST, when set, says which tests of a program run (support_run.h). UNIT_JOBS is how many
+# programs run at a time; the default is one for each processor.
 set -u
 
 if [ "${1:-}" = --one ]; then
@@ -15,9 +15,11 @@ if [ "${1:-}" = --one ]; then
     exit 0
 fi
 
-# "100%: Checks: 20, Failures: 0, Errors: 0" of Check; nothing when the program did not get so far.
-checks() {
-    sed -n 's/^[0-9]*%: Checks: \([0-9]*\),.*/ \1/p' "$1"
+# With the number of tests, from Check's "100%: Checks: 20, Failures: 0, Errors: 0"; without when
+# the program did not get so far.
+say() {
+    checks=$(sed -n 's/^[0-9]*%: Checks: \([0-9]*\),.*/\1/p' "$directory/$2.log")
+    printf '  %-6s %-20s%5s\n' "$1" "${2#test_}" "$checks"
 }
 
 directory=$(mktemp -d) || exit 1
@@ -36,11 +38,10 @@ printf '%s\0' "$@" |
         while [ $# -gt 0 ] && [ -s "$directory/${1##*/}.status" ]; do
             name=${1##*/}
             case $(end "$name") in
-            0) word=ok ;;
-            3) word= ;; # none of its tests has the name that is wanted
-            *) word=FAILED ;;
+            0) say ok "$name" ;;
+            3) ;; # none of its tests has the name that is wanted
+            *) say FAILED "$name" ;;
             esac
-            [ -z "$word" ] || printf '  %-6s %-20s%5s\n' "$word" "${name#test_}" "$(checks "$directory/$name.log")"
             shift
         done
     done
