@@ -63,7 +63,7 @@ await() {
             [ "${2-}" = quietly ] || echo "demo: gave up waiting for: $1" >&2
             return 1
         fi
-        sleep 0.05
+        sleep 0.05 # between two looks
     done
 }
 

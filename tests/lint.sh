@@ -55,6 +55,18 @@ headless() {
     none "files that do not begin by saying what they are about" headless $heads
 }
 
+# Tests wait for a state, with a deadline, and never for time to pass: on a slow machine that is too
+# short, on a fast one too long. Who looks again and again pauses between two looks in one place for
+# each language; the benchmark paces its load and measures over a time.
+# shellcheck disable=SC2086,SC2317
+fixed_waits() {
+    grep -nE '(^|[^_[:alnum:]])((u|nano|clock_nano)?sleep) *\(' $heads $python |
+        grep -vE '^tests/(deadline\.py|bench/support\.c):'
+    grep -n 'measure_for(' $python | grep -vE '^tests/(deadline\.py|bench/)'
+    grep -nE '(^|[;&|[:space:]])sleep [0-9]' $scripts | grep -v '# between two looks$'
+}
+none "fixed waits; wait for a state (tests/deadline.py)" fixed_waits
+
 # Every header can be included first, with what its layer may see.
 headers_stand_alone() {
     # shellcheck disable=SC2046,SC2086 # lists

@@ -24,6 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "e2e"))
 # Where a service has /run: the table is a file there, and a disk would be part of the work.
 tempfile.tempdir = "/dev/shm"

@@ -12,10 +12,10 @@ dropped outside without an answer.
 """
 
 import os
-import time
 from pathlib import Path
 
 import process
+from deadline import measure_for
 from lab import EXTERNAL, GATEWAY_INSIDE, SHARED_NET, Host, link
 
 INSIDE = [f"10.0.0.{n}" for n in range(2, 10)]
@@ -114,7 +114,7 @@ class Cpu:
 def busy_share(seconds=1.0):
     """How busy the machine is with other things: 0 to 1 of all its processors."""
     before = machine_seconds()[0]
-    time.sleep(seconds)
+    measure_for(seconds)
     return (machine_seconds()[0] - before) / seconds / os.cpu_count()
 
 

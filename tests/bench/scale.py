@@ -12,6 +12,7 @@ import time
 
 from contenders import ANSWER_PORT, FORWARDS, PROGRAMS, Portreeve, Routing, forward
 from daemon import CLIENT
+from deadline import eventually, measure_for
 from net import MANY_DESTINATIONS
 from work import Path, Work, answering, latency, load, pps
 
@@ -61,7 +62,7 @@ def _fill(path, options):
 
 
 def _idle_and_full(path, pings, options):
-    time.sleep(options.duration)
+    measure_for(options.duration)
     figures = _stall("idle", pings.phase())
     filled = _fill(path, options)
     figures["fill_seconds"] = filled["seconds"]
@@ -93,10 +94,8 @@ def _sessions(contender):
 def _expire(contender, pings, options):
     """From the first session that goes to the last."""
     pings.phase()
-    end = time.monotonic() + 4 * options.sessions / FILL_RATE + 60
-    while _sessions(contender) > options.sessions / 100:
-        assert time.monotonic() < end, f"{_sessions(contender)} sessions are still there"
-        time.sleep(0.5)
+    eventually(lambda: _sessions(contender) <= options.sessions / 100, "the sessions expire",
+               4 * options.sessions / FILL_RATE + 60)
     return _stall("expiring", pings.phase())
 
 

@@ -8,9 +8,9 @@ import contextlib
 import json
 import math
 import signal
-import time
 
 from contenders import ANSWER_PORT, BULK_PORT, COUNT_PORT, POOL, PROGRAMS
+from deadline import settled
 from net import INSIDE, OUTSIDE, Cpu
 
 PARALLEL = 20  # connections at a time
@@ -20,7 +20,6 @@ WARM_UP = 0.3  # seconds
 PACED = 2  # loads after the flood
 HEADROOM = 1.15  # of such a load over what has arrived
 LOSSLESS = 1.0  # percent: with less loss than this the gateway could have carried more
-DRAIN = 0.2  # seconds until what waits in queues has come out
 
 
 class Path:
@@ -80,6 +79,12 @@ def bulk(net, contender, options, direction, way, streams):
             "gateway_cpu_s_per_gb": cpu.gateway / gigabytes}
 
 
+def _udp_counters(host):
+    """What the host's sockets got and did not get so far."""
+    return [line for line in host.run("cat", "/proc/net/snmp").stdout.splitlines()
+            if line.startswith("Udp:")][1]
+
+
 def _flood(net, path, seconds, *rate):
     """What arrived of a flood of all that the sender can do, or of `rate` packets a second."""
     with serving(path.server, PROGRAMS / "udp_count", COUNT_PORT, port=COUNT_PORT,
@@ -88,7 +93,7 @@ def _flood(net, path, seconds, *rate):
             sent = load(path.client, "udp_flood", "eth0", path.gateway_hardware,
                         path.client.address, path.target, COUNT_PORT, seconds, FLOWS,
                         FIRST_SOURCE_PORT, *rate, seconds=seconds)
-            time.sleep(DRAIN)
+            settled(lambda: _udp_counters(path.server), "what waits in queues has come out")
         counter.send(signal.SIGTERM)
         counter.wait()
         got = last_json(counter.stdout())

@@ -8,9 +8,9 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
+import deadline
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,14 +28,7 @@ def pytest_sessionstart():
 
 
 def eventually(condition, what):
-    """Waits until the condition holds, and returns what it gave."""
-    end = time.monotonic() + SECONDS
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < end, f"not within {SECONDS} s: {what}"
-        time.sleep(0.01)
+    return deadline.eventually(condition, what, SECONDS)
 
 
 class Connection:

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import CLIENT, SECONDS
+from conftest import CLIENT, SECONDS, eventually
 
 
 def test_status(stub):
@@ -160,32 +160,25 @@ class Following:
     """`portreeve events` beside the test"""
 
     def __init__(self, stub, *words):
-        self.process = subprocess.Popen([CLIENT, "-s", stub.path, "events", *words],
-                                        stdout=subprocess.PIPE, text=True)
-        self._wait_until_subscribed(stub)
+        self._output = stub.config.parent / "events"
+        with open(self._output, "w", encoding="utf-8") as output:
+            self.process = subprocess.Popen([CLIENT, "-s", stub.path, "events", *words],
+                                            stdout=output)
+        # It says nothing before the first event, so one is made until it does.
+        eventually(lambda: stub.signal(signal.SIGUSR1) or self.text(), "an event is told")
 
-    def _wait_until_subscribed(self, stub):
-        """It says nothing before the first event, so one is made until it does."""
-        end = time.monotonic() + SECONDS
-        reader = threading.Thread(
-            target=lambda: setattr(self, "first", self.process.stdout.readline()))
-        reader.start()
-        while reader.is_alive():
-            assert time.monotonic() < end
-            stub.signal(signal.SIGUSR1)
-            reader.join(0.2)
+    def text(self):
+        return self._output.read_text(encoding="utf-8")
 
     def stop(self, number):
         self.process.send_signal(number)
-        rest = self.process.stdout.read()
-        self.process.stdout.close()
-        return self.process.wait(SECONDS), self.first + rest
+        return self.process.wait(SECONDS), self.text()
 
 
 def test_events_end_with_ctrl_c(stub):
     following = Following(stub, "share=bulk")
     stub.call("kill", filter=["share=bulk"])
-    time.sleep(0.5)
+    eventually(lambda: " closed " in following.text(), "the end of a session is told")
     code, text = following.stop(signal.SIGINT)
     assert code == 0
     assert re.match(
@@ -208,7 +201,6 @@ def test_events_end_with_the_daemon(start_stub):
     stub.process.send_signal(signal.SIGTERM)
     stub.process.wait(SECONDS)
     assert following.process.wait(SECONDS) == 3
-    following.process.stdout.close()
 
 
 @pytest.mark.parametrize("words, says", [

@@ -1,10 +1,16 @@
 """JSON-RPC's rules: framing, pipelines, errors, limits"""
 
+import fcntl
 import json
 import socket
+import sys
+import termios
 import time
 
 import pytest
+
+from conftest import SECONDS
+from deadline import eventually, settled
 
 
 def line(**members):
@@ -120,11 +126,19 @@ def test_every_error_text_is_printable(connection):
     assert "\x1b" not in message and "\u009b" not in message and "?[31m" in message
 
 
+def unread(connected):
+    """How many bytes wait in the socket."""
+    size = bytearray(4)
+    fcntl.ioctl(connected, termios.FIONREAD, size)
+    return int.from_bytes(size, sys.byteorder)
+
+
 def test_a_long_stream_is_complete_and_does_not_hold_up_others(stub):
     stub.open_many()
     slow, quick = stub.connect(), stub.connect()
     slow.request("sessions")
-    time.sleep(0.5)  # it does not read; both buffers are full by now
+    # It does not read: what waits for it grows until the buffers on the way are full.
+    assert settled(lambda: unread(slow.socket), "the buffers are full", SECONDS) > 0
     assert quick.call("status")["sessions"]["live"] == 20008
     assert len(quick.call("mappings")) > 20
     stream, response = slow.answer()
@@ -137,10 +151,12 @@ def test_who_does_not_read_is_cut_off(stub):
     stuck = stub.connect()
     stuck.request("sessions")
     before = time.monotonic()
-    while "cut off" not in stub.log():
-        assert time.monotonic() < before + 30
-        time.sleep(0.2)
+
+    def cut_off_and_others_answered():
         assert stub.call("forwards")["forwards"]
+        return "cut off" in stub.log()
+
+    eventually(cut_off_and_others_answered, "the log says that it is cut off", 30)
     assert time.monotonic() > before + 8
     assert "count" not in stuck.lines.read().decode().splitlines()[-1]
 

@@ -56,6 +56,15 @@ def assert_silent(*sockets):
     assert not waiting
 
 
+def assert_unanswered(sock, address, seconds=0.3):
+    """Nobody answers a connection's SYN. That can only be watched for a while: an answer would be
+    here within a millisecond.
+    """
+    sock.settimeout(seconds)
+    with pytest.raises(TimeoutError):
+        sock.connect(address)
+
+
 @dataclasses.dataclass
 class IcmpError:
     """An ICMP error as the kernel reports it to the socket that it is about."""

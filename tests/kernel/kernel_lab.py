@@ -16,7 +16,8 @@ import queue
 import socket
 import subprocess
 import threading
-import time
+
+from deadline import eventually
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 DEADLINE = 10.0
@@ -29,14 +30,7 @@ def run(*words, check=True, **options):
 
 
 def wait_until(condition, what):
-    """Waits for a state, and never just for time to pass."""
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.005)
-    raise AssertionError(f"never came: {what}")
+    return eventually(condition, what, DEADLINE)
 
 
 class Namespace:
