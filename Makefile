@@ -1,4 +1,7 @@
 # portreeve: make, make install, make demo, make check. `make help` lists the rest.
+#
+# `make help` prints the lines that begin with ##@ (a group), those of targets that have a ##, and
+# those that begin with #? (a variable).
 
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -6,11 +9,24 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 BUILD      ?= build
 DESTDIR    ?=
 
-VERSION := 0.1.0
+#? CC=clang        another compiler
+#? BUILD=DIR       where what is built goes; build when not given
+#? SANITIZE=LIST   address,undefined or thread; give it a BUILD of its own
+#? WERROR=1        warnings are errors, as in CI
+#? V=1             show the commands
+#? TEST=NAME       unit: a program, tcp, or tests of it by a word, tcp:wrap;
+#?                 control, kernel and e2e: what pytest -k takes
+#? OFFLOAD=off     e2e: by the queue alone
+#? FUZZ_RUNS=N     fuzz: mutations for each fuzzer, 100000 when not given
+#? PREFIX=DIR      install: where to, /usr/local when not given
+#? DESTDIR=DIR     install: below this directory, for packages
+
+VERSION := $(shell cat VERSION)
 
 CC      ?= cc
 CFLAGS  ?= -O2 -g
-WARN    := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wmissing-prototypes -Wstrict-prototypes
+WARN    := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wmissing-prototypes \
+           -Wstrict-prototypes
 HARDEN  := -fstack-protector-strong -fPIE
 ifeq ($(WERROR),1)
 WARN    += -Werror
@@ -21,26 +37,28 @@ LDFLAGS += -fsanitize=$(SANITIZE)
 else
 HARDEN  += -D_FORTIFY_SOURCE=2
 endif
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DPORTREEVE_VERSION='"$(VERSION)"' $(INCLUDE) $(WARN) $(HARDEN) $(CFLAGS) $(LIB_CFLAGS)
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DPORTREEVE_VERSION='"$(VERSION)"' $(INCLUDE) $(WARN) \
+             $(HARDEN) $(CFLAGS) $(LIB_CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 
-# library:Debian package, for the programs and for the unit tests
-LIBRARIES      := libmnl:libmnl-dev libnetfilter_queue:libnetfilter-queue-dev libnftnl:libnftnl-dev \
-                  inih:libinih-dev jansson:libjansson-dev
-TEST_LIBRARIES := check:check
+# What is missing is said in one sentence, before anything is built.
+missing  = $(shell CC='$(CC)' tests/install-deps.sh --missing $(1))
+say_need = $(if $(2),$(error $(1) $(2): apt-get install $(2)))
 
-ifeq ($(filter clean help demo check bench uninstall fresh-%,$(MAKECMDGOALS)),)
-MISSING := $(strip $(foreach l,$(LIBRARIES),$(shell pkg-config --exists $(firstword $(subst :, ,$(l))) 2>/dev/null || echo $(lastword $(subst :, ,$(l))))))
-ifneq ($(MISSING),)
-ifeq ($(shell command -v pkg-config),)
-$(error pkg-config is missing: apt-get install pkg-config)
-endif
-$(error Libraries are missing. On Debian and Ubuntu: apt-get install $(MISSING))
-endif
-LIB_CFLAGS := $(shell pkg-config --cflags $(foreach l,$(LIBRARIES),$(firstword $(subst :, ,$(l)))))
-DAEMON_LIBS := $(shell pkg-config --libs libmnl libnetfilter_queue libnftnl inih jansson) -pthread
-CTL_LIBS := $(shell pkg-config --libs jansson)
-CHECK_LIBS = $(shell pkg-config --libs check)
+needs_unit    := The unit tests need
+needs_control := The tests of the control socket need
+needs_kernel  := The tests of the kernel need
+needs_e2e     := The end-to-end tests need
+$(foreach goal,$(filter unit control kernel e2e,$(MAKECMDGOALS)),\
+    $(call say_need,$(needs_$(goal)),$(call missing,$(goal))))
+
+LIBRARIES := libmnl libnetfilter_queue libnftnl inih jansson
+ifeq ($(filter clean help demo check bench uninstall lint,$(MAKECMDGOALS)),)
+$(call say_need,portreeve needs,$(call missing,build))
+LIB_CFLAGS  := $(shell pkg-config --cflags $(LIBRARIES))
+DAEMON_LIBS := $(shell pkg-config --libs $(LIBRARIES)) -pthread
+CTL_LIBS    := $(shell pkg-config --libs jansson)
+CHECK_LIBS   = $(shell pkg-config --libs check)
 endif
 
 # Each layer sees its own headers and those below it, so that dependencies point inward.
@@ -55,14 +73,32 @@ $(BUILD)/src/ctl/%.o: INCLUDE = $(INCLUDE_NAT) -Iinclude/protocol
 
 NAT_OBJECTS       := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/nat/*.c)))
 NETFILTER_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/netfilter/*.c)))
-DAEMON_OBJECTS    := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/daemon/*.c src/daemon/*/*.c)))
+DAEMON_SOURCES    := $(sort $(wildcard src/daemon/*.c src/daemon/*/*.c))
+DAEMON_OBJECTS    := $(patsubst %.c,$(BUILD)/%.o,$(DAEMON_SOURCES))
 CTL_OBJECTS       := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/ctl/*.c)))
 # Everything of the daemon but main(), for unit tests
 DAEMON_TESTABLE   := $(filter-out $(BUILD)/src/daemon/main.o,$(DAEMON_OBJECTS))
+TESTABLE          := $(DAEMON_TESTABLE) $(NETFILTER_OBJECTS) $(BUILD)/libnat.a
 UNIT_SUPPORT      := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/unit/support*.c)))
-UNIT_TESTS        := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+UNIT_TESTS        := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c)))
 
-all: $(BUILD)/portreeved $(BUILD)/portreeve $(BUILD)/libnat-is-pure ## Build both programs
+# `make unit TEST=tcp` runs one program, TEST=tcp:wrap those of its tests that have "wrap" in their
+# names. A program may be named in part, too: TEST=translate.
+ifneq ($(filter unit,$(MAKECMDGOALS)),)
+ifneq ($(TEST),)
+UNIT_PROGRAM := $(firstword $(subst :, ,$(TEST)))
+UNIT_NAMES   := $(patsubst $(BUILD)/tests/unit/test_%,%,$(UNIT_TESTS))
+UNIT_CHOSEN  := $(or $(filter $(UNIT_PROGRAM),$(UNIT_NAMES)),$(strip \
+    $(foreach name,$(UNIT_NAMES),$(if $(findstring $(UNIT_PROGRAM),$(name)),$(name)))))
+ifeq ($(UNIT_CHOSEN),)
+$(error No unit test program is called $(UNIT_PROGRAM). There are: $(UNIT_NAMES))
+endif
+UNIT_TESTS   := $(UNIT_CHOSEN:%=$(BUILD)/tests/unit/test_%)
+endif
+endif
+
+##@ Building
+all: $(BUILD)/portreeved $(BUILD)/portreeve $(BUILD)/libnat-is-pure ## Both programs
 
 # make V=1 shows the commands.
 Q   := $(if $(V),,@)
@@ -94,8 +130,10 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # src/nat asks libc for memory, copying and text, and nothing else: no files, no sockets, no clock.
-PURE := abort aligned_alloc bcmp calloc free getservby.* gmtime_r inet_(ntop|pton) malloc mem(chr|cmp|cpy|move|set) qsort realloc \
-        (v)?snprintf str(r?chr|cmp|cspn|ftime|len|ncmp|nlen|spn|toull) __.*_chk __stack_chk_fail __errno_location \
+PURE := abort aligned_alloc bcmp calloc free getservby.* gmtime_r inet_(ntop|pton) malloc \
+        mem(chr|cmp|cpy|move|set) qsort realloc (v)?snprintf \
+        str(r?chr|cmp|cspn|ftime|len|ncmp|nlen|spn|toull) __.*_chk __stack_chk_fail \
+        __errno_location \
         __ctype_.* __assert_fail __popcountdi2 timegm _GLOBAL_OFFSET_TABLE_
 $(BUILD)/libnat-is-pure: $(BUILD)/libnat.a
 ifeq ($(SANITIZE),)
@@ -106,12 +144,13 @@ ifeq ($(SANITIZE),)
 endif
 	@touch $@
 
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_SUPPORT) $(DAEMON_TESTABLE) $(NETFILTER_OBJECTS) $(BUILD)/libnat.a
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_SUPPORT) $(TESTABLE)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) $(CHECK_LIBS)
 
 # What the translation table costs, as JSON; the core alone, on the pages that the daemon gives it.
-$(BUILD)/tests/bench/table_bench: $(BUILD)/tests/bench/table_bench.o $(BUILD)/src/daemon/gateway/large_pages.o $(BUILD)/libnat.a
+$(BUILD)/tests/bench/table_bench: $(BUILD)/tests/bench/table_bench.o \
+                                  $(BUILD)/src/daemon/gateway/large_pages.o $(BUILD)/libnat.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
@@ -120,73 +159,99 @@ $(BUILD)/tests/bench/table_bench: $(BUILD)/tests/bench/table_bench.o $(BUILD)/sr
 
 # Installing
 
-install: all ## Install programs, man pages, configuration and unit file (PREFIX, DESTDIR)
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SYSCONFDIR)/portreeve
-	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
-	install -d $(DESTDIR)$(PREFIX)/share/doc/portreeve/examples $(DESTDIR)$(UNITDIR)
+MAN_DIR  = $(DESTDIR)$(PREFIX)/share/man
+DOC_DIR  = $(DESTDIR)$(PREFIX)/share/doc/portreeve
+CONF_DIR = $(DESTDIR)$(SYSCONFDIR)/portreeve
+# The pages tell the version that is installed.
+install_page = sed '/^\.TH /s/"portreeve [0-9.]*"/"portreeve $(VERSION)"/' doc/$(1) >$(BUILD)/$(1) \
+    && install -m 644 $(BUILD)/$(1) $(MAN_DIR)/man$(subst .,,$(suffix $(1)))/
+
+install: all ## Programs, man pages, configuration, unit file
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(CONF_DIR)
+	install -d $(MAN_DIR)/man1 $(MAN_DIR)/man5 $(MAN_DIR)/man8
+	install -d $(DOC_DIR)/examples $(DESTDIR)$(UNITDIR)
 	install -m 755 $(BUILD)/portreeved $(DESTDIR)$(PREFIX)/sbin/portreeved
 	install -m 755 $(BUILD)/portreeve $(DESTDIR)$(PREFIX)/bin/portreeve
-	install -m 644 doc/portreeve.1 $(DESTDIR)$(PREFIX)/share/man/man1/
-	install -m 644 doc/portreeve.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
-	install -m 644 doc/portreeved.8 $(DESTDIR)$(PREFIX)/share/man/man8/
-	install -m 644 doc/control-protocol.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/portreeve/
-	install -m 644 conf/examples/*.conf $(DESTDIR)$(PREFIX)/share/doc/portreeve/examples/
-	sed 's|@PREFIX@|$(PREFIX)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g' systemd/portreeved.service.in > $(BUILD)/portreeved.service
+	$(call install_page,portreeve.1)
+	$(call install_page,portreeve.conf.5)
+	$(call install_page,portreeved.8)
+	install -m 644 doc/control-protocol.md LICENSE $(DOC_DIR)/
+	install -m 644 conf/examples/*.conf $(DOC_DIR)/examples/
+	sed 's|@PREFIX@|$(PREFIX)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g' \
+	    systemd/portreeved.service.in > $(BUILD)/portreeved.service
 	install -m 644 $(BUILD)/portreeved.service $(DESTDIR)$(UNITDIR)/portreeved.service
 	@# An edited configuration is never overwritten.
-	test -e $(DESTDIR)$(SYSCONFDIR)/portreeve/portreeve.conf || \
-	    install -m 644 conf/portreeve.conf $(DESTDIR)$(SYSCONFDIR)/portreeve/portreeve.conf
+	test -e $(CONF_DIR)/portreeve.conf || \
+	    install -m 644 conf/portreeve.conf $(CONF_DIR)/portreeve.conf
 
 uninstall: ## Remove what install put there, except the configuration
 	rm -f $(DESTDIR)$(PREFIX)/sbin/portreeved $(DESTDIR)$(PREFIX)/bin/portreeve
-	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/portreeve.1 $(DESTDIR)$(PREFIX)/share/man/man5/portreeve.conf.5
-	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/portreeved.8 $(DESTDIR)$(UNITDIR)/portreeved.service
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/portreeve
+	rm -f $(MAN_DIR)/man1/portreeve.1 $(MAN_DIR)/man5/portreeve.conf.5
+	rm -f $(MAN_DIR)/man8/portreeved.8 $(DESTDIR)$(UNITDIR)/portreeved.service
+	rm -rf $(DOC_DIR)
+
+clean: ## Remove everything that was built
+	rm -rf build build-*
 
 # Trying and testing. demo and check install what they need, then call make anew with it.
 
+# For those: build on all processors, unless make was told how many jobs to run.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-O -j$(shell getconf _NPROCESSORS_ONLN))
+
+##@ Trying and testing
 demo: ## Show the main job in a small network of namespaces (root)
 	tests/install-deps.sh build demo
-	$(MAKE) all
+	$(MAKE) $(JOBS) all
 	tests/demo.sh $(if $(KEEP),--keep)
 
-check: ## Install what the tests need; unit, sanitizer and end-to-end tests (root)
+check: ## Install what the tests need, and run them all (root)
 	tests/install-deps.sh build unit e2e
 	tests/lint.sh
-	$(MAKE) unit
-	$(MAKE) unit control e2e BUILD=build-asan SANITIZE=address,undefined
-	$(MAKE) kernel e2e
+	$(MAKE) $(JOBS) unit control
+	$(MAKE) $(JOBS) unit control BUILD=build-asan SANITIZE=address,undefined
+	$(MAKE) kernel
+	@# One after the other, and nothing beside them: they measure times and rates.
+	$(MAKE) e2e BUILD=build-asan SANITIZE=address,undefined
+	$(MAKE) e2e
 	$(MAKE) e2e OFFLOAD=off
 
-unit: $(UNIT_TESTS) all ## Unit tests
-	@failed=0; for test in $(UNIT_TESTS); do \
-	    CK_DEFAULT_TIMEOUT=120 $$test || failed=1; \
-	done; exit $$failed
+unit: $(UNIT_TESTS) $(if $(TEST),,all) ## Unit tests, side by side; TEST=tcp one program
+	@PORTREEVE_TEST='$(word 2,$(subst :, ,$(TEST)))' tests/unit/run.sh $(UNIT_TESTS)
 
-e2e: all ## End-to-end tests in namespaces (root); OFFLOAD=off: by the queue alone
-	PORTREEVE_BUILD=$(abspath $(BUILD)) PORTREEVE_OFFLOAD=$(or $(OFFLOAD),on) /usr/bin/python3 -m pytest -q tests/e2e
+PYTEST = PORTREEVE_BUILD=$(abspath $(BUILD)) PORTREEVE_OFFLOAD=$(or $(OFFLOAD),on) \
+         /usr/bin/python3 -m pytest -q $(if $(TEST),-k '$(TEST)')
 
-kernel: all $(BUILD)/tests/kernel/driver ## Tests of what we assume of the kernel (root)
-	PORTREEVE_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q tests/kernel
+control: all $(BUILD)/tests/control/stub ## Tests of the control socket and the client
+	$(PYTEST) tests/control
 
-$(BUILD)/tests/kernel/driver: $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/kernel/*.c))) $(NETFILTER_OBJECTS) \
-                              $(BUILD)/libnat.a
+KERNEL_DRIVER := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/kernel/*.c)))
+
+$(BUILD)/tests/kernel/driver: $(KERNEL_DRIVER) $(NETFILTER_OBJECTS) $(BUILD)/libnat.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
-# Each fuzzer over its seeds and FUZZ_RUNS mutations of them, with the sanitizers. `make fuzz-build CC=clang
-# SANITIZE=fuzzer,address` makes libFuzzer programs of the same sources.
+kernel: $(BUILD)/tests/kernel/driver ## Tests of what we assume of the kernel (root)
+	$(PYTEST) tests/kernel
+
+e2e: all ## End-to-end tests in network namespaces (root)
+	$(PYTEST) tests/e2e
+
+lint: ## Static checks, with the linters that are installed
+	LINT_TOOLS=1 tests/lint.sh
+
+# Each fuzzer over its seeds and FUZZ_RUNS mutations of them, with the sanitizers. `make fuzz-build
+# CC=clang SANITIZE=fuzzer,address` makes libFuzzer programs of the same sources.
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_RUNS ?= 100000
 FUZZ_MAIN  = $(if $(findstring fuzzer,$(SANITIZE)),,$(BUILD)/tests/fuzz/standalone.o)
 
-$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(DAEMON_TESTABLE) $(NETFILTER_OBJECTS) $(BUILD)/libnat.a
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(TESTABLE)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
 # These run the control server over a stub of the gateway, which needs neither root nor a kernel.
-STUBBED := $(BUILD)/tests/control/stub_gateway.o $(filter-out $(BUILD)/src/daemon/gateway/%.o,$(DAEMON_TESTABLE)) \
-           $(NETFILTER_OBJECTS) $(BUILD)/libnat.a
+STUBBED := $(BUILD)/tests/control/stub_gateway.o \
+           $(filter-out $(BUILD)/src/daemon/gateway/%.o,$(TESTABLE))
 
 $(BUILD)/tests/control/stub: $(BUILD)/tests/control/stub_main.o $(STUBBED)
 	$(call say,LD,$@)
@@ -196,42 +261,42 @@ $(BUILD)/tests/fuzz/fuzz_control: $(BUILD)/tests/fuzz/fuzz_control.o $(FUZZ_MAIN
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
-fuzz-build: $(addprefix $(BUILD)/tests/fuzz/,$(FUZZERS))
+fuzz: ## Every fuzzer FUZZ_RUNS times, with sanitizers
+	$(MAKE) --no-print-directory $(JOBS) fuzz-build BUILD=build-asan SANITIZE=address,undefined
+	@$(MAKE) --no-print-directory -s $(JOBS) -k $(FUZZERS:%=run-%)
 
-fuzz: ## Run every fuzzer FUZZ_RUNS times
-	$(MAKE) --no-print-directory fuzz-build BUILD=build-asan SANITIZE=address,undefined
-	@for fuzzer in $(FUZZERS); do \
-	    echo "$$fuzzer"; \
-	    build-asan/tests/fuzz/$$fuzzer -r $(FUZZ_RUNS) 1 tests/fuzz/corpus/$${fuzzer#fuzz_} || exit 1; \
-	done
+run-fuzz_%:
+	@said=$$(build-asan/tests/fuzz/fuzz_$* -r $(FUZZ_RUNS) 1 tests/fuzz/corpus/$* 2>&1); code=$$?; \
+	printf '%s\n%s\n' "fuzz_$*" "$$said"; exit $$code
 
-# The benchmark's programs; those of its measures that portreeve's own modules are part of link them.
-BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(filter-out %/support.c,$(sort $(wildcard tests/bench/*.c))))
+fuzz-build: $(addprefix $(BUILD)/tests/fuzz/,$(FUZZERS)) ## Only build the fuzzers
 
-$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/support.o $(NETFILTER_OBJECTS) $(BUILD)/libnat.a
+# The benchmark's programs; those of its measures that portreeve's own modules are part of link
+# them.
+BENCH_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(filter-out %/support.c,$(wildcard tests/bench/*.c)))
+
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/support.o \
+                        $(NETFILTER_OBJECTS) $(BUILD)/libnat.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lm
 
-bench-build: all $(BENCH_PROGRAMS)
+# What bench takes, by these names or as --rounds and so on; `tests/bench/bench.py --help` says what
+# they mean.
+BENCH_NAMES := ROUNDS DURATION WORK CONTENDERS SESSIONS OUTPUT
+BENCH_KNOBS  = $(foreach knob,$(BENCH_NAMES),$(if $($(knob)),$(knob)='$($(knob))'))
 
-# What bench takes, by these names or as --rounds and so on; `tests/bench/bench.py --help` says what they mean.
-BENCH_KNOBS = $(foreach knob,ROUNDS DURATION WORK CONTENDERS SESSIONS OUTPUT,$(if $($(knob)),$(knob)='$($(knob))'))
-
-bench: ## Benchmark against the kernel's NAT and proxies (root); ROUNDS, DURATION, WORK, CONTENDERS
+bench: ## Beside the kernel's NAT and proxies (root)
 	tests/install-deps.sh build bench
-	$(MAKE) bench-build
+	$(MAKE) $(JOBS) bench-build
 	PORTREEVE_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py $(BENCH_KNOBS)
 
-control: all $(BUILD)/tests/control/stub ## Tests of the control socket and the client
-	PORTREEVE_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q tests/control
-
-lint: ## Static checks, with the linters that are installed
-	LINT_TOOLS=1 tests/lint.sh
-
-clean: ## Remove everything that was built
-	rm -rf build build-*
+bench-build: all $(BENCH_PROGRAMS) ## Only build the benchmark's programs
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / {print (groups++ ? "\n" : "") substr($$0, 5)} \
+	    /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo; echo "Variables, as in make unit TEST=tcp"
+	@sed -n 's/^#? /  /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all install uninstall demo check unit control e2e kernel fuzz fuzz-build bench bench-build lint clean help
+.PHONY: all install uninstall clean demo check unit control kernel e2e lint fuzz fuzz-build bench \
+        bench-build help

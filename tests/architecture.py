@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks doc/architecture.md against the tree: its list of files, and the functions that it names.
 
-What the list says of a file is the first sentence of the file's own head comment ("name.c - ..."), so there is
-one place to change it.
+What the list says of a file is the first sentence of the file's own head comment ("name.c - ..."),
+so there is one place to change it.
 
     tests/architecture.py            says what differs, a line each
     tests/architecture.py --write    writes the list anew
@@ -25,6 +25,7 @@ FOLDERS = {
     "src/daemon/control": "the control socket",
     "src/daemon": "what the rooms share, and the start",
     "include/daemon/portreeve": "what the rooms offer each other",
+    "include/protocol/portreeve": "what the daemon and the client share",
     "src/ctl": "the client",
 }
 
@@ -51,8 +52,10 @@ def rows(folder):
 
 
 def folders():
-    found = {path.parent.relative_to(ROOT).as_posix() for top in ("src", "include")
-             for path in (ROOT / top).rglob("*.[ch]")}
+    found = {
+        path.parent.relative_to(ROOT).as_posix()
+        for top in ("src", "include") for path in (ROOT / top).rglob("*.[ch]")
+    }
     return [folder for folder in FOLDERS if folder in found] + sorted(found - FOLDERS.keys())
 
 
@@ -62,7 +65,8 @@ def listing():
         lines += [f"**{folder}**: {FOLDERS.get(folder, '')}\n", "| file | purpose |", "|---|---|"]
         for files, source, text in rows(folder):
             if text is None:
-                problems.append(f"{source.relative_to(ROOT)} does not begin with \"{source.name} - what it is for\"")
+                name = source.relative_to(ROOT)
+                problems.append(f'{name} does not begin with "{source.name} - its purpose"')
             lines.append(f"| {files} | {text} |")
         lines.append("")
     return "\n".join(lines) + "\n", problems
@@ -73,7 +77,8 @@ def functions_named(page):
 
 
 def functions_defined():
-    code = "\n".join(path.read_text() for top in ("src", "include") for path in (ROOT / top).rglob("*.[ch]"))
+    code = "\n".join(path.read_text() for top in ("src", "include")
+                     for path in (ROOT / top).rglob("*.[ch]"))
     return set(re.findall(r"\b(\w+)\(", code))
 
 
@@ -89,11 +94,16 @@ def main(arguments):
     if "--write" in arguments:
         PAGE.write_text(before + BEGIN + wanted + END + after)
     elif before + BEGIN + wanted + END + after != page:
-        problems.append("doc/architecture.md: the list of files is out of date: tests/architecture.py --write")
-    problems += [f"doc/architecture.md names {name}(), which does not exist"
-                 for name in sorted(functions_named(page) - functions_defined())]
-    problems += [f"doc/architecture.md names {name}, which does not exist"
-                 for name in sorted(paths_named(page)) if not (ROOT / name).exists()]
+        problems.append(
+            "doc/architecture.md: the list of files is out of date: tests/architecture.py --write")
+    problems += [
+        f"doc/architecture.md names {name}(), which does not exist"
+        for name in sorted(functions_named(page) - functions_defined())
+    ]
+    problems += [
+        f"doc/architecture.md names {name}, which does not exist"
+        for name in sorted(paths_named(page)) if not (ROOT / name).exists()
+    ]
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""Compares what the RFCs ask of a NAT with the table in portreeved(8), and the table with the tests.
+"""Compares what the RFCs ask of a NAT with the table in portreeved(8), and the table with the
+tests.
 
-Every requirement below has an entry in the section STANDARDS, every test that an entry names exists, and every test whose
-name carries an RFC's number is in an entry. Prints what is out of step, a line each, and then ends with 1.
+Every requirement below has an entry in the section STANDARDS, every test that an entry names
+exists, and every test whose name carries an RFC's number is in an entry. Prints what is out of
+step, a line each, and then ends with 1.
 """
 
 import pathlib
@@ -12,7 +14,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "doc" / "portreeved.8"
 
-# By the heading of the table's part: tag of the entry, and what is asked (M: must, S: should, m: may).
+# By the heading of the table's part: tag of the entry, and what is asked.
+# M: must, S: should, m: may.
 REQUIREMENTS = {
     "RFC 4787, UDP": {
         "REQ-1": "M endpoint-independent mapping",
@@ -73,7 +76,8 @@ REQUIREMENTS = {
         "REQ-7": "M hairpin ICMP errors",
         "REQ-7a": "M outer destination is the translated embedded source",
         "REQ-8": "S no resources or policy: ICMP 3/13 and drop",
-        "REQ-10": "M Destination Unreachable, Time Exceeded, Echo; S-NOT Source Quench, Information Request",
+        "REQ-10": "M Destination Unreachable, Time Exceeded, Echo; S-NOT Source Quench, "
+                  "Information Request",
         "REQ-11": "m drop other types",
     },
     "RFC 7857, updates": {

@@ -1,5 +1,6 @@
 #!/bin/sh
-# A small network in network namespaces with portreeved as its gateway, and a page fetched in both directions.
+# A small network in network namespaces with portreeved as its gateway, and a page fetched in both
+# directions.
 #
 #   tests/demo.sh           shows it; on a terminal, the network stays until you press Enter
 #   tests/demo.sh --keep    leaves it running (KEEP=1 does the same)
@@ -62,7 +63,7 @@ await() {
             [ "${2-}" = quietly ] || echo "demo: gave up waiting for: $1" >&2
             return 1
         fi
-        sleep 0.05
+        sleep 0.05 # between two looks
     done
 }
 
@@ -96,13 +97,15 @@ make_network() {
 start_web_server() { # NAMESPACE PORT NAME
     mkdir "$run/$3"
     echo "This page is from the $3." >"$run/$3/index.html"
-    (trap '' HUP && cd "$run/$3" && exec ip netns exec "$1" python3 -u -m http.server "$2") >"$run/$3.log" 2>&1 &
+    (trap '' HUP && cd "$run/$3" && exec ip netns exec "$1" python3 -u -m http.server "$2") \
+        >"$run/$3.log" 2>&1 &
     await "ip netns exec $1 ss -Hnlt 'sport = :$2' | grep -q ."
 }
 
 start_daemon() {
     sed "s|/run/portreeve-demo\\b|$run|g" "$root/conf/examples/demo.conf" >"$run/portreeve.conf"
-    ip netns exec "$gateway" "$build/portreeved" -c "$run/portreeve.conf" >"$run/portreeved.log" 2>&1 &
+    ip netns exec "$gateway" "$build/portreeved" -c "$run/portreeve.conf" \
+        >"$run/portreeved.log" 2>&1 &
     daemon=$!
     await "client status || ! kill -0 $daemon"
     if ! client status >/dev/null 2>&1; then

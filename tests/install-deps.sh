@@ -1,20 +1,30 @@
 #!/bin/sh
-# Installs what is missing to build, to run the demo, the tests or the benchmark, on Debian and Ubuntu.
+# Installs what is missing to build, to run the demo, the tests or the benchmark, on Debian and
+# Ubuntu.
 #
-#   tests/install-deps.sh build | unit | demo | e2e | more | bench ...
+#   tests/install-deps.sh build | unit | control | kernel | demo | e2e | more | bench ...
+#   tests/install-deps.sh --missing GROUP ...
 #
-# Only packages that are missing are installed; when none is, nothing is touched and root is not needed.
+# Only packages that are missing are installed; when none is, nothing is touched and root is not
+# needed. With --missing nothing is installed: one line names the packages that are missing, judged
+# by what they bring, so that it is right on other systems too; no line when nothing is.
 set -eu
 
-BUILD="gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev libnftnl-dev libinih-dev libjansson-dev"
+BUILD="gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev libnftnl-dev libinih-dev"
+BUILD="$BUILD libjansson-dev"
 UNIT="$BUILD check netbase"
+CONTROL="$BUILD python3 python3-pytest"
+KERNEL="$CONTROL iproute2 procps iputils-ping nftables util-linux"
 DEMO="$BUILD netbase iproute2 procps curl python3 iputils-ping"
-E2E="$DEMO nftables tcpdump traceroute util-linux nginx-light iperf3 coturn stun-client python3-pytest python3-scapy"
-MORE="$E2E clang valgrind"
-BENCH="$BUILD netbase iproute2 procps python3 nftables conntrack iperf3 haproxy rinetd socat gnuplot-nox"
+E2E="$DEMO nftables tcpdump traceroute util-linux nginx-light iperf3 coturn stun-client"
+E2E="$E2E python3-pytest python3-scapy"
+MORE="$E2E clang clang-format clangd cppcheck mandoc python3-pyflakes shellcheck valgrind"
+BENCH="$BUILD netbase iproute2 procps python3 nftables conntrack iperf3 haproxy rinetd socat"
+BENCH="$BENCH gnuplot-nox"
 
 usage() {
-    echo "usage: tests/install-deps.sh build|unit|demo|e2e|more|bench ..." >&2
+    echo "usage: tests/install-deps.sh [--missing] GROUP ..." >&2
+    echo "groups: build unit control kernel demo e2e more bench" >&2
     exit 2
 }
 
@@ -22,6 +32,8 @@ packages_of() {
     case $1 in
     build) echo "$BUILD" ;;
     unit) echo "$UNIT" ;;
+    control) echo "$CONTROL" ;;
+    kernel) echo "$KERNEL" ;;
     demo) echo "$DEMO" ;;
     e2e) echo "$E2E" ;;
     more) echo "$MORE" ;;
@@ -35,14 +47,41 @@ is_installed() {
     dpkg-query --show --showformat='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
 }
 
-# A compiler or pkg-config by another name is as good as the package (clang, pkgconf).
+there_is() {
+    command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]
+}
+
+has_module() {
+    /usr/bin/python3 -c "import importlib.util, sys; sys.exit(not importlib.util.find_spec('$1'))" \
+        2>/dev/null
+}
+
+# Whether what we use of a package is there, wherever it is from: a compiler or pkg-config by
+# another name is as good as the package (clang, pkgconf).
 is_provided() {
     case $1 in
-    gcc) command -v cc >/dev/null ;;
-    pkg-config) command -v pkg-config >/dev/null ;;
-    nginx-light) [ -x /usr/sbin/nginx ] ;;
-    gnuplot-nox) command -v gnuplot >/dev/null ;;
-    *) false ;;
+    gcc) there_is cc ;;
+    libc6-dev) [ -e /usr/include/stdio.h ] ;;
+    libmnl-dev | libnftnl-dev | libjansson-dev | libinih-dev)
+        library=${1%-dev}
+        case $1 in libjansson-dev | libinih-dev) library=${library#lib} ;; esac
+        pkg-config --exists "$library" 2>/dev/null
+        ;;
+    libnetfilter-queue-dev) pkg-config --exists libnetfilter_queue 2>/dev/null ;;
+    check) pkg-config --exists check 2>/dev/null ;;
+    netbase) [ -e /etc/services ] ;;
+    python3) [ -x /usr/bin/python3 ] ;;
+    python3-*) has_module "${1#python3-}" ;;
+    iproute2) there_is ip ;;
+    procps) there_is sysctl ;;
+    iputils-ping) there_is ping ;;
+    nftables) there_is nft ;;
+    util-linux) there_is setpriv ;;
+    nginx-light) there_is nginx ;;
+    coturn) there_is turnserver ;;
+    stun-client) there_is stun ;;
+    gnuplot-nox) there_is gnuplot ;;
+    *) there_is "$1" ;;
     esac
 }
 
@@ -52,7 +91,8 @@ missing_of() {
     done
 }
 
-# A package that has a service would start it. While this program says 101, none is started (invoke-rc.d(8)).
+# A package that has a service would start it. While this program says 101, none is started
+# (invoke-rc.d(8)).
 POLICY=/usr/sbin/policy-rc.d
 policy_is_ours=no
 
@@ -73,7 +113,8 @@ install_packages() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     forbid_services
-    # The package lists of a fresh machine or container are empty or old: fetch them when the first try fails.
+    # The package lists of a fresh machine or container are empty or old: fetch them when the first
+    # try fails.
     export DEBIAN_FRONTEND=noninteractive
     # shellcheck disable=SC2086 # a list of packages
     if ! apt-get install -y --no-install-recommends $1 >/dev/null 2>&1; then
@@ -83,20 +124,34 @@ install_packages() {
     fi
 }
 
+only_tell=no
+if [ "${1:-}" = --missing ]; then
+    only_tell=yes
+    shift
+fi
 [ $# -gt 0 ] || usage
 wanted=
 for group in "$@"; do
     packages=$(packages_of "$group") || usage
     wanted="$wanted $packages"
 done
+# shellcheck disable=SC2086
+wanted=$(printf '%s\n' $wanted | sort -u | tr '\n' ' ')
+
+if [ $only_tell = yes ]; then
+    missing=
+    for package in $wanted; do
+        is_provided "$package" || missing="$missing $package"
+    done
+    [ -z "$missing" ] || echo "${missing# }"
+    exit 0
+fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    echo "install-deps: this is not Debian or Ubuntu. Install what corresponds to:$wanted" >&2
+    echo "install-deps: this is not Debian or Ubuntu. Install what corresponds to: $wanted" >&2
     exit 1
 fi
 
-# shellcheck disable=SC2086
-wanted=$(printf '%s\n' $wanted | sort -u)
 # shellcheck disable=SC2086
 missing=$(missing_of $wanted)
 [ -n "$missing" ] || exit 0

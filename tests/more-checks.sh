@@ -1,34 +1,39 @@
 #!/bin/bash
-# Beyond `make check`: the other compiler, valgrind over the core, threads under TSan, fuzzers for a moment each, the
-# benchmark for a moment.
+# Beyond `make check`: the other compiler, valgrind over the core, threads under TSan, fuzzers for a
+# moment each, the benchmark for a moment.
 set -eu
 cd "$(dirname "$0")/.."
 export WERROR=1
 tests/install-deps.sh more bench
 
+jobs=-j$(getconf _NPROCESSORS_ONLN)
+
 echo "== linters"
 LINT_TOOLS=1 tests/lint.sh
 
 echo "== clang"
-make CC=clang BUILD=build-clang all
+make "$jobs" CC=clang BUILD=build-clang all
 
 echo "== the core under valgrind"
-make BUILD=build-valgrind all
-for test in checksum endpoint hash icmp index mss offload packet ports table tcp text translate_hairpin translate_icmp \
-    translate_outbound wheel; do
-    make --no-print-directory -s BUILD=build-valgrind "build-valgrind/tests/unit/test_$test"
-    CK_FORK=no valgrind --quiet --error-exitcode=1 --leak-check=full \
-        "build-valgrind/tests/unit/test_$test"
+tests=
+for test in checksum endpoint hash icmp index mss offload packet ports table tcp text \
+    translate_hairpin translate_icmp translate_outbound wheel; do
+    tests="$tests build-valgrind/tests/unit/test_$test"
 done
+# shellcheck disable=SC2086 # a list
+make "$jobs" BUILD=build-valgrind $tests
+# shellcheck disable=SC2086
+CK_FORK=no UNIT_UNDER='valgrind --quiet --error-exitcode=1 --leak-check=full' \
+    tests/unit/run.sh $tests
 
 echo "== threads under TSan"
-make BUILD=build-tsan SANITIZE=thread all
-PORTREEVE_BUILD="$PWD/build-tsan" /usr/bin/python3 -m pytest -q tests/e2e/test_outbound.py tests/e2e/test_reload.py \
-    tests/e2e/test_offload.py tests/e2e/test_offload_life.py
+make "$jobs" BUILD=build-tsan SANITIZE=thread all
+PORTREEVE_BUILD="$PWD/build-tsan" /usr/bin/python3 -m pytest -q tests/e2e/test_outbound.py \
+    tests/e2e/test_reload.py tests/e2e/test_offload.py tests/e2e/test_offload_life.py
 
 echo "== fuzzers"
 make fuzz FUZZ_RUNS=20000
 
 echo "== the benchmark still runs"
-make bench-build
+make "$jobs" bench-build
 /usr/bin/python3 tests/bench/smoke.py

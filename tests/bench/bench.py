@@ -1,15 +1,16 @@
-"""The benchmark: contenders do the same work in turn, round after round; figures, ratios and a plot are written
+"""The benchmark: contenders do the same work in turn, round after round; figures, ratios and a plot
+are written
 
     sudo make bench                                          all of it
     sudo make bench ROUNDS=1 DURATION=1 WORK=pps-share CONTENDERS=kernel,portreeve-off-1
 
-Within a round every piece of work goes over all contenders before the next one begins, so that what else happens on the
-machine meets neighbours, and each round begins with another contender. A contender is started anew for every piece of
-work. What one cannot do, or what goes wrong, is said in the table and ends nothing. The exit code says whether the
-benchmark ran, not what came out.
+Within a round every piece of work goes over all contenders before the next one begins, so that what
+else happens on the machine meets neighbours, and each round begins with another contender. A
+contender is started anew for every piece of work. What one cannot do, or what goes wrong, is said
+in the table and ends nothing. The exit code says whether the benchmark ran, not what came out.
 
-Modules: net (the network, the machine), contenders, work and scale (what they do), figures (medians and ratios), summary,
-report (text and JSON), plot. tests/e2e lends netns, process, lab and daemon.
+Modules: net (the network, the machine), contenders, work and scale (what they do), figures (medians
+and ratios), summary, report (text and JSON), plot. tests/e2e lends netns, process, lab and daemon.
 """
 
 import argparse
@@ -23,8 +24,10 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "e2e"))
-tempfile.tempdir = "/dev/shm"  # where a service has /run: the table is a file there, and a disk would be part of the work
+# Where a service has /run: the table is a file there, and a disk would be part of the work.
+tempfile.tempdir = "/dev/shm"
 
 # pylint: disable=wrong-import-position
 import contenders  # noqa: E402
@@ -47,14 +50,18 @@ def say(text):
 
 
 def chosen(names, things, kind, default):
-    """The things of a comma-separated list of names, which may be patterns; without a list, the default ones."""
+    """The things of a comma-separated list of names, which may be patterns; without a list, the
+    default ones.
+    """
     if not names:
         return [thing for thing in things if default(thing)]
     picked = []
     for word in names.replace(",", " ").split():
         found = [thing for thing in things if fnmatch.fnmatchcase(thing.name, word)]
         if not found:
-            sys.exit(f"bench: there is no {kind} '{word}'; there are: {', '.join(thing.name for thing in things)}")
+            sys.exit(
+                f"bench: there is no {kind} '{word}'; there are: "
+                f"{', '.join(thing.name for thing in things)}")
         picked += [thing for thing in found if thing not in picked]
     return picked
 
@@ -66,13 +73,17 @@ def as_option(word):
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description="portreeve's benchmark", epilog="A NAME may be a pattern, as in 'bulk-*-8'.")
+    parser = argparse.ArgumentParser(description="portreeve's benchmark",
+                                     epilog="A NAME may be a pattern, as in 'bulk-*-8'.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--duration", type=float, default=3, metavar="SECONDS", help="of each measurement (iperf3: whole seconds)")
-    parser.add_argument("--work", metavar="NAME,...", help="default: all but half of the bulk transfers")
+    parser.add_argument("--duration", type=float, default=3, metavar="SECONDS",
+                        help="of each measurement (iperf3: whole seconds)")
+    parser.add_argument("--work", metavar="NAME,...",
+                        help="default: all but half of the bulk transfers")
     parser.add_argument("--contenders", metavar="NAME,...", help="default: all")
     parser.add_argument("--sessions", type=int, default=1000000, help="of the work 'scale'")
-    parser.add_argument("--output", type=Path, default=daemon.ROOT / "bench-output", metavar="DIRECTORY")
+    parser.add_argument("--output", type=Path, default=daemon.ROOT / "bench-output",
+                        metavar="DIRECTORY")
     parser.add_argument("--list", action="store_true", help="what WORK and CONTENDERS there are")
     options = parser.parse_args([as_option(word) for word in argv])
     every_work = works.basic() + scale.works()
@@ -81,8 +92,9 @@ def parse(argv):
         for thing in every_work + every_contender:
             print(f"{thing.name:20} {thing.what}")
         sys.exit(0)
-    options.work = chosen(options.work, every_work, "work",
-                          lambda work: not work.name.startswith("bulk-") or work.name in DEFAULT_BULK)
+    options.work = chosen(
+        options.work, every_work, "work",
+        lambda work: not work.name.startswith("bulk-") or work.name in DEFAULT_BULK)
     options.contenders = chosen(options.contenders, every_contender, "contender", lambda _: True)
     return options
 
@@ -114,10 +126,12 @@ def do_round(net, number, options, results):
             try:
                 figures = measure(net, work, contender, options)
                 results.add(work, contender, number, figures)
-                say(f"round {number + 1}  {work.name:20} {contender.name:16} {figures[work.figure]:10.4g} {work.unit}")
+                say(f"round {number + 1}  {work.name:20} {contender.name:16} "
+                    f"{figures[work.figure]:10.4g} {work.unit}")
             except Exception as error:  # pylint: disable=broad-exception-caught
                 results.failed(work, contender, number, first_line(error))
-                say(f"round {number + 1}  {work.name:20} {contender.name:16} failed: {first_line(error)}")
+                say(f"round {number + 1}  {work.name:20} {contender.name:16} failed: "
+                    f"{first_line(error)}")
 
 
 def table_figures():
@@ -134,9 +148,11 @@ def table_figures():
 
 def run(options):
     say("looking how busy the machine is")
-    about = {"machine": network.machine(), "began": time.strftime("%Y-%m-%d %H:%M:%S %Z"), "rounds": options.rounds,
-             "duration": options.duration, "sessions": options.sessions, "command": command_line(),
-             "versions": versions()}
+    about = {
+        "machine": network.machine(), "began": time.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        "rounds": options.rounds, "duration": options.duration, "sessions": options.sessions,
+        "command": command_line(), "versions": versions()
+    }
     results = Results()
     net = network.Net()
     for number in range(options.rounds):
@@ -147,7 +163,8 @@ def run(options):
 
 def command_line():
     words = sys.argv[1:]
-    program = "make bench" if all(as_option(word) != word for word in words) else "tests/bench/bench.py"
+    by_make = all(as_option(word) != word for word in words)
+    program = "make bench" if by_make else "tests/bench/bench.py"
     return shlex.join([*program.split(), *words])
 
 
@@ -163,7 +180,10 @@ def first_version(argv):
         done = process.run(argv, check=False)
     except OSError:
         return "not installed"
-    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if any(c.isdigit() for c in line)]
+    lines = [
+        line.strip() for line in (done.stdout + done.stderr).splitlines()
+        if any(c.isdigit() for c in line)
+    ]
     return lines[0][:80] if lines else "unknown"
 
 

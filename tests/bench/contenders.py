@@ -1,4 +1,5 @@
-"""Who is measured: each started in the gateway of the network, and gone without a trace afterwards"""
+"""Who is measured: each started in the gateway of the network, and gone without a trace afterwards
+"""
 
 import socket
 import time
@@ -8,7 +9,8 @@ import process
 from lab import EXTERNAL, SHARED_NET
 from net import INSIDE
 
-POOL = (50000, 51999)  # small, so that a few seconds of new connections use it up several times over
+# Small, so that a few seconds of new connections use it up several times over.
+POOL = (50000, 51999)
 BULK_PORT, ANSWER_PORT, COUNT_PORT = 5201, 7000, 7001
 PROGRAMS = daemon.BUILD / "tests" / "bench"
 
@@ -49,11 +51,13 @@ _KERNEL_NAT = f"""
 table ip bench {{
     chain inbound {{
         type nat hook prerouting priority dstnat
-        ip daddr {EXTERNAL} meta l4proto {{ tcp, udp }} th dport {{ {BULK_PORT}, {ANSWER_PORT}, {COUNT_PORT} }} dnat to {INSIDE[0]}
+        ip daddr {EXTERNAL} meta l4proto {{ tcp, udp }} \\
+            th dport {{ {BULK_PORT}, {ANSWER_PORT}, {COUNT_PORT} }} dnat to {INSIDE[0]}
     }}
     chain outbound {{
         type nat hook postrouting priority srcnat
-        oifname wan0 ip saddr {SHARED_NET} meta l4proto {{ tcp, udp }} masquerade to :{POOL[0]}-{POOL[1]}
+        oifname wan0 ip saddr {SHARED_NET} meta l4proto {{ tcp, udp }} \\
+            masquerade to :{POOL[0]}-{POOL[1]}
     }}
 }}
 """
@@ -78,7 +82,8 @@ class NullQueue(Routing):
 
     def start(self, net):
         super().start(net)
-        self.process = net.gw.start(PROGRAMS / "null_queue", "wan0", self.workers, SHARED_NET, *INSIDE)
+        self.process = net.gw.start(PROGRAMS / "null_queue", "wan0", self.workers, SHARED_NET,
+                                    *INSIDE)
         self.process.until(lambda: "ready" in self.process.stdout(), "null_queue is ready")
 
     def stop(self, net):
@@ -105,14 +110,16 @@ class Daemon(daemon.Daemon):
             notifications.settimeout(0.1)
             while not self._is_ready(notifications):
                 assert self.process.running, self._why()
-                assert time.monotonic() - began < READY_SECONDS, f"not ready within {READY_SECONDS} s"
+                waited = time.monotonic() - began
+                assert waited < READY_SECONDS, f"not ready within {READY_SECONDS} s"
             self.ready_seconds = time.monotonic() - began
         return self
 
     def _why(self):
         """The first error that it told."""
         lines = self.process.stderr().strip().splitlines()
-        return next((line for line in lines if "error:" in line), "ended without a word").replace(f"{self.directory}/", "")
+        return next((line for line in lines if "error:" in line),
+                    "ended without a word").replace(f"{self.directory}/", "")
 
     @staticmethod
     def _is_ready(notifications):
@@ -127,7 +134,8 @@ def forward(name, ports, target_port=None):
     return f"[forward {name}]\nlisten = {ports}/tcp+udp\nto = {INSIDE[0]}:{target_port or first}\n"
 
 
-FORWARDS = "\n".join((forward("bulk", BULK_PORT), forward("answer", ANSWER_PORT), forward("count", COUNT_PORT)))
+FORWARDS = "\n".join(
+    (forward("bulk", BULK_PORT), forward("answer", ANSWER_PORT), forward("count", COUNT_PORT)))
 
 LIMITS = "sessions = 262144\nsessions-per-host = 262144"
 
@@ -159,7 +167,9 @@ class Portreeve(Contender):
 
 
 class Proxy(Contender):
-    """A program that takes a connection and makes another one. The target sees the gateway's address."""
+    """A program that takes a connection and makes another one. The target sees the gateway's
+    address.
+    """
 
     lacks = {"share": "a proxy: it takes connections in, but does not share an address",
              "udp": "forwards TCP only here"}
@@ -173,7 +183,8 @@ class Proxy(Contender):
         ports = (BULK_PORT, ANSWER_PORT)
         for argv in self._commands(ports):
             self._processes.append(net.gw.start(*argv))
-        self._processes[-1].until(lambda: all(self._listens(net, port) for port in ports), f"{self.name} listens")
+        self._processes[-1].until(lambda: all(self._listens(net, port) for port in ports),
+                                  f"{self.name} listens")
 
     @staticmethod
     def _listens(net, port):
@@ -192,10 +203,11 @@ def _write(name, text):
 
 
 def _haproxy(ports):
-    text = "global\n    maxconn 4000\ndefaults\n    mode tcp\n    timeout connect 5s\n    timeout client 60s\n" \
-           "    timeout server 60s\n"
+    text = ("global\n    maxconn 4000\ndefaults\n    mode tcp\n    timeout connect 5s\n"
+            "    timeout client 60s\n    timeout server 60s\n")
     for port in ports:
-        text += f"listen p{port}\n    bind {EXTERNAL}:{port}\n    server inside {INSIDE[0]}:{port}\n"
+        text += (f"listen p{port}\n    bind {EXTERNAL}:{port}\n"
+                 f"    server inside {INSIDE[0]}:{port}\n")
     return [["haproxy", "-db", "-q", "-f", _write("haproxy.cfg", text)]]
 
 
@@ -205,17 +217,24 @@ def _rinetd(ports):
 
 
 def _socat(ports):
-    return [["socat", f"TCP4-LISTEN:{port},bind={EXTERNAL},reuseaddr,fork,backlog=1024", f"TCP4:{INSIDE[0]}:{port}"]
-            for port in ports]
+    return [[
+        "socat", f"TCP4-LISTEN:{port},bind={EXTERNAL},reuseaddr,fork,backlog=1024",
+        f"TCP4:{INSIDE[0]}:{port}"
+    ] for port in ports]
 
 
 def every():
     """All contenders, those that others are compared with first."""
     made = [Routing("routing", "plain routing, no translation"),
             Kernel("kernel", "the kernel's NAT: nftables masquerade and dnat")]
-    made += [NullQueue(f"null-{n}", f"the queue alone, nothing decided, {_workers(n)}", n) for n in (1, 2)]
-    made += [Portreeve(f"portreeve-{mode}-{n}", f"portreeve, offload = {mode}, {_workers(n)}", mode, n)
-             for mode in ("off", "on") for n in (1, 2)]
+    made += [
+        NullQueue(f"null-{n}", f"the queue alone, nothing decided, {_workers(n)}", n)
+        for n in (1, 2)
+    ]
+    made += [
+        Portreeve(f"portreeve-{mode}-{n}", f"portreeve, offload = {mode}, {_workers(n)}", mode, n)
+        for mode in ("off", "on") for n in (1, 2)
+    ]
     made += [Proxy("haproxy", "haproxy, mode tcp", _haproxy), Proxy("rinetd", "rinetd", _rinetd),
              Proxy("socat", "socat, a process for each connection", _socat)]
     return made

@@ -40,7 +40,10 @@ class Results:
 
     def summary(self, work, contender, figure):
         """Summary over the rounds, or None."""
-        values = [figures[figure] for figures in self._rounds.get((work, contender), {}).values() if figure in figures]
+        values = [
+            figures[figure] for figures in self._rounds.get((work, contender), {}).values()
+            if figure in figures
+        ]
         return Summary(values) if values else None
 
     def by_round(self, work, contender, figure):
@@ -50,8 +53,9 @@ class Results:
 
 class Ratio:
     """
-    One figure against another, and the bar it is held to. The value is the ratio of the medians; the spread is that of
-    the ratios of single rounds, of which both halves were measured one shortly after the other.
+    One figure against another, and the bar it is held to. The value is the ratio of the medians;
+    the spread is that of the ratios of single rounds, of which both halves were measured one
+    shortly after the other.
     """
 
     def __init__(self, what, over, under, bar, at_least=True):
@@ -64,7 +68,10 @@ class Ratio:
             return None
         value = over.median / under.median
         others = results.by_round(*self.under)
-        each = [number / others[turn] for turn, number in results.by_round(*self.over).items() if others.get(turn)]
+        each = [
+            number / others[turn] for turn, number in results.by_round(*self.over).items()
+            if others.get(turn)
+        ]
         return {"value": value, "min": min(each, default=value), "max": max(each, default=value),
                 "met": value >= self.bar if self.at_least else value <= self.bar}
 
@@ -79,24 +86,32 @@ class Level(Ratio):
         summary = results.summary(*self.over)
         if not summary:
             return None
-        return {"value": summary.median, "min": summary.least, "max": summary.most, "met": summary.median <= self.bar}
+        return {
+            "value": summary.median, "min": summary.least, "max": summary.most,
+            "met": summary.median <= self.bar
+        }
 
 
 def _against(what, work, figure, pairs, at_least=True):
     for name, other, bar in pairs:
-        yield Ratio(f"{what}: {name} / {other}", (work, name, figure), (work, other, figure), bar, at_least)
+        yield Ratio(f"{what}: {name} / {other}", (work, name, figure), (work, other, figure), bar,
+                    at_least)
 
 
 def _bulk(work):
-    yield from _against(work, work, "gbit_s", [(f"portreeve-off-{n}", "haproxy", 1.7) for n in (1, 2)])
+    yield from _against(work, work, "gbit_s",
+                        [(f"portreeve-off-{n}", "haproxy", 1.7) for n in (1, 2)])
     for n in (1, 2):
-        yield from _against(work, work, "gbit_s", [(f"portreeve-on-{n}", "kernel", 1.0), (f"portreeve-on-{n}", "routing", 0.9)])
-        yield from _against(f"{work}, CPU per GB", work, "cpu_s_per_gb", [(f"portreeve-on-{n}", "kernel", 1.0)], False)
+        yield from _against(work, work, "gbit_s", [(f"portreeve-on-{n}", "kernel", 1.0),
+                                                   (f"portreeve-on-{n}", "routing", 0.9)])
+        yield from _against(f"{work}, CPU per GB", work, "cpu_s_per_gb",
+                            [(f"portreeve-on-{n}", "kernel", 1.0)], False)
 
 
 def _packets(work):
     for n in (1, 2):
-        yield from _against(work, work, "kpps", [(f"portreeve-off-{n}", f"null-{n}", 0.9), (f"portreeve-on-{n}", "kernel", 0.9)])
+        yield from _against(work, work, "kpps", [(f"portreeve-off-{n}", f"null-{n}", 0.9),
+                                                 (f"portreeve-on-{n}", "kernel", 0.9)])
 
 
 def _connections(work):
@@ -114,12 +129,16 @@ def _latency(work):
 def _scale(work):
     for name in ("portreeve-off-2", "portreeve-on-2"):
         yield Ratio(f"{work}, {name}: p99 while the sessions are listed / while nobody looks",
-                    (work, name, "streaming_p99_us"), (work, name, "idle_p99_us"), 2.0, at_least=False)
+                    (work, name, "streaming_p99_us"), (work, name, "idle_p99_us"), 2.0,
+                    at_least=False)
         for what in ("filling", "expiring"):
-            yield Level(f"{work}, {name}: longest stall while {what}, ms", (work, name, f"{what}_longest_ms"), 5.0)
+            yield Level(f"{work}, {name}: longest stall while {what}, ms",
+                        (work, name, f"{what}_longest_ms"), 5.0)
 
 
-_KINDS = {"bulk": _bulk, "pps": _packets, "connect": _connections, "latency": _latency, "scale": _scale}
+_KINDS = {
+    "bulk": _bulk, "pps": _packets, "connect": _connections, "latency": _latency, "scale": _scale
+}
 
 
 def chosen_ratios(options):

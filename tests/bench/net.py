@@ -5,16 +5,17 @@
     | 10.0.0.2 ... .9  |-------| lan0         wan0 |-------| 203.0.113.10 ... .17   |
     +------------------+  veth | 10.0.0.1       .5 | veth  +------------------------+
                                +-------------------+
-The interfaces keep the offloads that veth has from the start (segmentation, checksums), for every contender alike.
-Both hosts have several addresses, so that a client that opens thousands of connections a second does not run out of
-ports. 198.18.0.0/15, where the million sessions go, is dropped outside without an answer.
+The interfaces keep the offloads that veth has from the start (segmentation, checksums), for every
+contender alike. Both hosts have several addresses, so that a client that opens thousands of
+connections a second does not run out of ports. 198.18.0.0/15, where the million sessions go, is
+dropped outside without an answer.
 """
 
 import os
-import time
 from pathlib import Path
 
 import process
+from deadline import measure_for
 from lab import EXTERNAL, GATEWAY_INSIDE, SHARED_NET, Host, link
 
 INSIDE = [f"10.0.0.{n}" for n in range(2, 10)]
@@ -63,13 +64,16 @@ class Net:
         self.outside.ip("route", "replace" if present else "delete", SHARED_NET, "via", EXTERNAL)
 
     def gateway_seconds(self):
-        """CPU seconds of all programs in the gateway's namespace so far, those of their ended children included."""
+        """CPU seconds of all programs in the gateway's namespace so far, those of their ended
+        children included.
+        """
         pids = process.run(["ip", "netns", "pids", self.gw.namespace]).stdout.split()
         return sum(_process_ticks(pid) for pid in pids) / _TICKS
 
 
 def _neighbour(host, address, hardware, interface):
-    host.ip("neighbour", "replace", address, "lladdr", hardware, "dev", interface, "nud", "permanent")
+    host.ip("neighbour", "replace", address, "lladdr", hardware, "dev", interface, "nud",
+            "permanent")
 
 
 def _process_ticks(pid):
@@ -83,12 +87,15 @@ def _process_ticks(pid):
 def machine_seconds():
     """(busy, stolen) CPU seconds of the whole machine since it booted."""
     with open("/proc/stat", encoding="ascii") as stat:
-        user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, stat.readline().split()[1:9])
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(int,
+                                                                      stat.readline().split()[1:9])
     return (user + nice + system + irq + softirq) / _TICKS, steal / _TICKS
 
 
 class Cpu:
-    """What a piece of work costs: `busy` of the whole machine, `gateway` of the programs in the gateway, in seconds."""
+    """What a piece of work costs: `busy` of the whole machine, `gateway` of the programs in the
+    gateway, in seconds.
+    """
 
     def __init__(self, net):
         self._net = net
@@ -100,21 +107,27 @@ class Cpu:
 
     def __exit__(self, *_):
         ended = (*machine_seconds(), self._net.gateway_seconds())
-        self.busy, self.stolen, self.gateway = (after - before for after, before in zip(ended, self._began))
+        self.busy, self.stolen, self.gateway = (after - before
+                                                for after, before in zip(ended, self._began))
 
 
 def busy_share(seconds=1.0):
     """How busy the machine is with other things: 0 to 1 of all its processors."""
     before = machine_seconds()[0]
-    time.sleep(seconds)
+    measure_for(seconds)
     return (machine_seconds()[0] - before) / seconds / os.cpu_count()
 
 
 def machine():
     """What the figures hold for."""
-    model = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-             if line.startswith("model name")]
+    model = [
+        line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
     memory = Path("/proc/meminfo").read_text().split()[1]
-    return {"cores": os.cpu_count(), "cpu": model[0] if model else "unknown", "kernel": os.uname().release,
-            "machine": os.uname().machine, "memory_gib": round(int(memory) / 2**20, 1),
-            "load": os.getloadavg()[0], "busy_before": round(busy_share(), 3)}
+    return {
+        "cores": os.cpu_count(), "cpu": model[0] if model else "unknown",
+        "kernel": os.uname().release, "machine": os.uname().machine,
+        "memory_gib": round(int(memory) / 2**20,
+                            1), "load": os.getloadavg()[0], "busy_before": round(busy_share(), 3)
+    }

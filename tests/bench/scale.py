@@ -1,8 +1,9 @@
 """Much of it: a million sessions, ten thousand forwards
 
-The million sessions are one UDP packet each, from 1000 source ports to as many destinations as it takes, that nobody
-answers; they are made at a rate that leaves the gateway room, because the question is what the table does to other
-packets, not what a flood does. A datagram goes through every millisecond all the while.
+The million sessions are one UDP packet each, from 1000 source ports to as many destinations as it
+takes, that nobody answers; they are made at a rate that leaves the gateway room, because the
+question is what the table does to other packets, not what a flood does. A datagram goes through
+every millisecond all the while.
 """
 
 import json
@@ -11,6 +12,7 @@ import time
 
 from contenders import ANSWER_PORT, FORWARDS, PROGRAMS, Portreeve, Routing, forward
 from daemon import CLIENT
+from deadline import eventually, measure_for
 from net import MANY_DESTINATIONS
 from work import Path, Work, answering, latency, load, pps
 
@@ -26,7 +28,8 @@ class Pings:
     """ping_pong in the background; each look at it ends one phase and begins the next."""
 
     def __init__(self, path):
-        self._process = path.client.start(*FIFO, PROGRAMS / "ping_pong", path.target, ANSWER_PORT, PING_PORT)
+        self._process = path.client.start(*FIFO, PROGRAMS / "ping_pong", path.target, ANSWER_PORT,
+                                          PING_PORT)
         self._phases = 0
         self._process.until(self._lines, "ping_pong is ready")
 
@@ -44,7 +47,9 @@ class Pings:
 
 
 def _stall(prefix, phase):
-    """A datagram that was lost has no time of its own, but leaves a gap: of more than the one millisecond that is due."""
+    """A datagram that was lost has no time of its own, but leaves a gap: of more than the one
+    millisecond that is due.
+    """
     longest = max(phase["max_us"], phase["gap_us"] - 1000)
     return {f"{prefix}_p999_ms": phase["p999_us"] / 1000, f"{prefix}_longest_ms": longest / 1000,
             f"{prefix}_lost": phase["lost"]}
@@ -52,12 +57,12 @@ def _stall(prefix, phase):
 
 def _fill(path, options):
     expected = options.sessions / FILL_RATE
-    return load(path.client, "fill", options.sessions, FILL_SOCKETS, FILL_RATE, FIRST_FILL_PORT, MANY_DESTINATIONS,
-                seconds=3 * expected)
+    return load(path.client, "fill", options.sessions, FILL_SOCKETS, FILL_RATE, FIRST_FILL_PORT,
+                MANY_DESTINATIONS, seconds=3 * expected)
 
 
 def _idle_and_full(path, pings, options):
-    time.sleep(options.duration)
+    measure_for(options.duration)
     figures = _stall("idle", pings.phase())
     filled = _fill(path, options)
     figures["fill_seconds"] = filled["seconds"]
@@ -76,8 +81,10 @@ def _streaming(net, contender, options):
         busy = latency(net, contender, options, "forward")
     finally:
         reader.stop(signal.SIGKILL)
-    return {"listing_seconds": listing, "idle_p99_us": idle["p99_us"], "streaming_p99_us": busy["p99_us"],
-            "streaming_max_us": busy["max_us"]}
+    return {
+        "listing_seconds": listing, "idle_p99_us": idle["p99_us"],
+        "streaming_p99_us": busy["p99_us"], "streaming_max_us": busy["max_us"]
+    }
 
 
 def _sessions(contender):
@@ -87,10 +94,8 @@ def _sessions(contender):
 def _expire(contender, pings, options):
     """From the first session that goes to the last."""
     pings.phase()
-    end = time.monotonic() + 4 * options.sessions / FILL_RATE + 60
-    while _sessions(contender) > options.sessions / 100:
-        assert time.monotonic() < end, f"{_sessions(contender)} sessions are still there"
-        time.sleep(0.5)
+    eventually(lambda: _sessions(contender) <= options.sessions / 100, "the sessions expire",
+               4 * options.sessions / FILL_RATE + 60)
     return _stall("expiring", pings.phase())
 
 
@@ -106,9 +111,12 @@ def _with_pings(net, contender, options, then):
 
 
 def _scale_plain(net, contender, options):
-    """The same packets without a table: what of a stall is the machine's own, and the turn of a program on it."""
+    """The same packets without a table: what of a stall is the machine's own, and the turn of a
+    program on it.
+    """
     contender.start(net)
-    return _with_pings(net, contender, options, lambda path, pings: _idle_and_full(path, pings, options))
+    return _with_pings(net, contender, options,
+                       lambda path, pings: _idle_and_full(path, pings, options))
 
 
 def _stay(options):
@@ -124,12 +132,15 @@ def _scale_portreeve(net, contender, options):
     def then(path, pings):
         figures = _idle_and_full(path, pings, options)
         figures["sessions"] = _sessions(contender)
-        assert figures["sessions"] >= 0.98 * options.sessions, f"only {figures['sessions']} sessions were made"
+        assert figures[
+            "sessions"] >= 0.98 * options.sessions, f"only {figures['sessions']} sessions were made"
         return figures
 
     figures = _with_pings(net, contender, options, then)
     figures.update(_streaming(net, contender, options))
-    figures.update(_with_pings(net, contender, options, lambda path, pings: _expire(contender, pings, options)))
+    figures.update(
+        _with_pings(net, contender, options,
+                    lambda path, pings: _expire(contender, pings, options)))
     return figures
 
 
@@ -140,8 +151,11 @@ def scale(net, contender, options):
 
 def forwards(net, contender, options):
     """How long a start takes with many forwards, and what they cost a packet."""
-    tables = {"one": FORWARDS, "range": FORWARDS + "\n" + forward("range", f"10000-{10000 + MANY - 1}"),
-              "many": FORWARDS + "\n" + "\n".join(forward(f"f{port}", port) for port in range(10000, 10000 + MANY))}
+    tables = {
+        "one": FORWARDS, "range": FORWARDS + "\n" + forward("range", f"10000-{10000 + MANY - 1}"),
+        "many": FORWARDS + "\n" +
+        "\n".join(forward(f"f{port}", port) for port in range(10000, 10000 + MANY))
+    }
     figures = {}
     for name, text in tables.items():
         contender.start(net, forwards=text)
@@ -156,11 +170,14 @@ def _is_portreeve(contender):
 
 
 def _scales(contender):
-    return _is_portreeve(contender) or isinstance(contender, Routing) and contender.workers in (0, 2)
+    return _is_portreeve(contender) or isinstance(contender,
+                                                  Routing) and contender.workers in (0, 2)
 
 
 def works():
-    return [Work("scale", "a million sessions: latency and stalls", scale, "filling_longest_ms", "longest while filling, ms",
-                 only=_scales),
-            Work("forwards", f"{MANY} forwards, and one of {MANY} ports: start and packets", forwards, "ready_ms_many",
-                 f"ready with {MANY} forwards, ms", only=_is_portreeve)]
+    return [
+        Work("scale", "a million sessions: latency and stalls", scale, "filling_longest_ms",
+             "longest while filling, ms", only=_scales),
+        Work("forwards", f"{MANY} forwards, and one of {MANY} ports: start and packets", forwards,
+             "ready_ms_many", f"ready with {MANY} forwards, ms", only=_is_portreeve)
+    ]

@@ -1,4 +1,6 @@
-"""Whether the benchmark still works: one short round of everything with two contenders, and no look at how fast they are"""
+"""Whether the benchmark still works: one short round of everything with two contenders, and no look
+at how fast they are
+"""
 
 import json
 import os
@@ -10,7 +12,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SECONDS = 120
 
-WORK = ("bulk-forward-up-1", "pps-share", "pps-forward", "connect-forward", "connect-share", "latency-share", "scale", "forwards")
+WORK = ("bulk-forward-up-1", "pps-share", "pps-forward", "connect-forward", "connect-share",
+        "latency-share", "scale", "forwards")
 CONTENDERS = ("kernel", "portreeve-on-2", "portreeve-off-2")
 
 
@@ -34,9 +37,12 @@ def check(output):
 
 def main():
     with tempfile.TemporaryDirectory() as directory:
-        argv = [sys.executable, HERE / "bench.py", "ROUNDS=1", "DURATION=0.3", "SESSIONS=5000", f"WORK={','.join(WORK)}",
-                f"CONTENDERS={','.join(CONTENDERS)}", f"OUTPUT={directory}"]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False, env=os.environ)
+        argv = [
+            sys.executable, HERE / "bench.py", "ROUNDS=1", "DURATION=0.3", "SESSIONS=5000",
+            f"WORK={','.join(WORK)}", f"CONTENDERS={','.join(CONTENDERS)}", f"OUTPUT={directory}"
+        ]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False,
+                              env=os.environ)
         try:
             assert done.returncode == 0, "the benchmark failed"
             check(Path(directory))

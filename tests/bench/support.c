@@ -1,3 +1,6 @@
+/*
+ * support.c - time, arguments, signals and percentiles for the load programs
+ */
 #include "support.h"
 
 #include <arpa/inet.h>

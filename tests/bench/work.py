@@ -1,15 +1,16 @@
 """The pieces of work: each done by one contender that is running, each giving figures
 
-A forward is used from outside to inside, a share from inside to outside. Upload is from the client to the server.
+A forward is used from outside to inside, a share from inside to outside. Upload is from the client
+to the server.
 """
 
 import contextlib
 import json
 import math
 import signal
-import time
 
 from contenders import ANSWER_PORT, BULK_PORT, COUNT_PORT, POOL, PROGRAMS
+from deadline import settled
 from net import INSIDE, OUTSIDE, Cpu
 
 PARALLEL = 20  # connections at a time
@@ -19,7 +20,6 @@ WARM_UP = 0.3  # seconds
 PACED = 2  # loads after the flood
 HEADROOM = 1.15  # of such a load over what has arrived
 LOSSLESS = 1.0  # percent: with less loss than this the gateway could have carried more
-DRAIN = 0.2  # seconds until what waits in queues has come out
 
 
 class Path:
@@ -27,7 +27,8 @@ class Path:
 
     def __init__(self, net, contender, direction):
         outward = direction == "share"
-        self.client, self.server = (net.inside, net.outside) if outward else (net.outside, net.inside)
+        self.client, self.server = (net.inside, net.outside) if outward else (net.outside,
+                                                                              net.inside)
         self.target = net.outside.address if outward else contender.forward_address
         self.gateway_hardware = net.gw.hardware_address("lan0" if outward else "wan0")
         self.sources = INSIDE if outward else OUTSIDE
@@ -40,7 +41,8 @@ def serving(host, *argv, port, protocol="tcp"):
     """A server for as long as it is needed; its output when it has ended, if anyone asks."""
     server = host.start(*argv)
     try:
-        server.until(lambda: host.run("ss", "-Hnl", f"--{protocol}", f"sport = :{port}").stdout, f"{argv[0]} listens")
+        server.until(lambda: host.run("ss", "-Hnl", f"--{protocol}", f"sport = :{port}").stdout,
+                     f"{argv[0]} listens")
         yield server
     finally:
         server.stop(signal.SIGKILL)
@@ -62,7 +64,10 @@ def answering(path):
 def bulk(net, contender, options, direction, way, streams):
     path = Path(net, contender, direction)
     seconds = max(1, math.ceil(options.duration))
-    arguments = ["-c", path.target, "-p", BULK_PORT, "-t", seconds, "-P", streams, "-J", *(["-R"] if way == "down" else [])]
+    arguments = [
+        "-c", path.target, "-p", BULK_PORT, "-t", seconds, "-P", streams, "-J",
+        *(["-R"] if way == "down" else [])
+    ]
     with serving(path.server, "iperf3", "-s", "-p", BULK_PORT, port=BULK_PORT):
         with Cpu(net) as cpu:
             done = path.client.run("iperf3", *arguments, check=False, timeout=seconds + 30)
@@ -74,28 +79,41 @@ def bulk(net, contender, options, direction, way, streams):
             "gateway_cpu_s_per_gb": cpu.gateway / gigabytes}
 
 
+def _udp_counters(host):
+    """What the host's sockets got and did not get so far."""
+    return [line for line in host.run("cat", "/proc/net/snmp").stdout.splitlines()
+            if line.startswith("Udp:")][1]
+
+
 def _flood(net, path, seconds, *rate):
     """What arrived of a flood of all that the sender can do, or of `rate` packets a second."""
-    with serving(path.server, PROGRAMS / "udp_count", COUNT_PORT, port=COUNT_PORT, protocol="udp") as counter:
+    with serving(path.server, PROGRAMS / "udp_count", COUNT_PORT, port=COUNT_PORT,
+                 protocol="udp") as counter:
         with Cpu(net) as cpu:
-            sent = load(path.client, "udp_flood", "eth0", path.gateway_hardware, path.client.address, path.target,
-                        COUNT_PORT, seconds, FLOWS, FIRST_SOURCE_PORT, *rate, seconds=seconds)
-            time.sleep(DRAIN)
+            sent = load(path.client, "udp_flood", "eth0", path.gateway_hardware,
+                        path.client.address, path.target, COUNT_PORT, seconds, FLOWS,
+                        FIRST_SOURCE_PORT, *rate, seconds=seconds)
+            settled(lambda: _udp_counters(path.server), "what waits in queues has come out")
         counter.send(signal.SIGTERM)
         counter.wait()
         got = last_json(counter.stdout())
     assert got["received"] > 0, "nothing arrived"
     assert got["from"] == path.seen_as, f"the server saw {got['from']}, expected {path.seen_as}"
-    return {"kpps": got["received"] / got["seconds"] / 1e3, "offered_kpps": sent["sent"] / sent["seconds"] / 1e3,
-            "lost_percent": 100 * (1 - got["received"] / sent["sent"]),
-            "receiver_dropped_percent": 100 * got["socket_drops"] / sent["sent"],
-            "cpu_s_per_mpkt": 1e6 * cpu.busy / got["received"], "gateway_cpu_s_per_mpkt": 1e6 * cpu.gateway / got["received"]}
+    return {
+        "kpps": got["received"] / got["seconds"] / 1e3,
+        "offered_kpps": sent["sent"] / sent["seconds"] / 1e3,
+        "lost_percent": 100 * (1 - got["received"] / sent["sent"]),
+        "receiver_dropped_percent": 100 * got["socket_drops"] / sent["sent"],
+        "cpu_s_per_mpkt": 1e6 * cpu.busy / got["received"],
+        "gateway_cpu_s_per_mpkt": 1e6 * cpu.gateway / got["received"]
+    }
 
 
 def pps(net, contender, options, direction):
     """
-    The most that arrives. What the gateway must throw away costs it, too, and where the sender shares its processors, so
-    does sending it: after the flood come loads that are a little above what has arrived so far.
+    The most that arrives. What the gateway must throw away costs it, too, and where the sender
+    shares its processors, so does sending it: after the flood come loads that are a little above
+    what has arrived so far.
     """
     path = Path(net, contender, direction)
     _flood(net, path, WARM_UP)  # sessions are made, and offloaded where that is done
@@ -111,8 +129,8 @@ def pps(net, contender, options, direction):
 def connect(net, contender, options, direction):
     path = Path(net, contender, direction)
     with answering(path), Cpu(net) as cpu:
-        report = load(path.client, "connect_load", path.target, ANSWER_PORT, options.duration, PARALLEL, *path.sources,
-                      seconds=options.duration)
+        report = load(path.client, "connect_load", path.target, ANSWER_PORT, options.duration,
+                      PARALLEL, *path.sources, seconds=options.duration)
     assert report["connections"] > 0, f"no connection was answered: {report['failures']}"
     figures = {"per_second": report["connections"] / report["seconds"], "failed": report["failed"],
                "p50_us": report["p50_us"], "p99_us": report["p99_us"],
@@ -128,11 +146,14 @@ def connect(net, contender, options, direction):
 def latency(net, contender, options, direction):
     path = Path(net, contender, direction)
     with answering(path):
-        return load(path.client, "latency", path.target, ANSWER_PORT, options.duration, seconds=options.duration)
+        return load(path.client, "latency", path.target, ANSWER_PORT, options.duration,
+                    seconds=options.duration)
 
 
 class Work:
-    """A name, what it needs of a contender ("share", "udp"), which figure stands for it, and how it is done."""
+    """A name, what it needs of a contender ("share", "udp"), which figure stands for it, and how it
+    is done.
+    """
 
     def __init__(self, name, what, run, figure, unit, needs=(), only=None, **arguments):
         self.name, self.what, self.figure, self.unit = name, what, figure, unit
@@ -143,7 +164,8 @@ class Work:
         """Why this contender cannot do it, or nothing."""
         if self._only and not self._only(contender):
             return "not measured"
-        return next((contender.lacks[need] for need in self._needs if need in contender.lacks), None)
+        return next((contender.lacks[need] for need in self._needs if need in contender.lacks),
+                    None)
 
     def run(self, net, contender, options):
         return self._run(net, contender, options, **self._arguments)
@@ -152,9 +174,10 @@ class Work:
 def _bulk_works():
     for direction in ("forward", "share"):
         for way, streams in (("up", 1), ("down", 1), ("up", 8), ("down", 8)):
-            what = f"bulk TCP by a {direction}, {way}load, {streams} stream{'s' if streams > 1 else ''}"
-            yield Work(f"bulk-{direction}-{way}-{streams}", what, bulk, "gbit_s", "Gbit/s", _needs(direction),
-                       direction=direction, way=way, streams=streams)
+            what = (f"bulk TCP by a {direction}, {way}load, {streams} "
+                    f"stream{'s' if streams > 1 else ''}")
+            yield Work(f"bulk-{direction}-{way}-{streams}", what, bulk, "gbit_s", "Gbit/s",
+                       _needs(direction), direction=direction, way=way, streams=streams)
 
 
 def _needs(direction, *more):
@@ -164,10 +187,14 @@ def _needs(direction, *more):
 def basic():
     made = list(_bulk_works())
     for direction in ("forward", "share"):
-        made.append(Work(f"pps-{direction}", f"UDP packets of 64 bytes by a {direction}", pps, "kpps", "kpps",
-                         _needs(direction, "udp"), direction=direction))
-        made.append(Work(f"connect-{direction}", f"new TCP connections by a {direction}", connect, "per_second", "per second",
-                         _needs(direction), direction=direction))
-        made.append(Work(f"latency-{direction}", f"request and answer of 64 bytes over a kept connection, by a {direction}",
-                         latency, "p99_us", "p99, µs", _needs(direction), direction=direction))
+        made.append(
+            Work(f"pps-{direction}", f"UDP packets of 64 bytes by a {direction}", pps, "kpps",
+                 "kpps", _needs(direction, "udp"), direction=direction))
+        made.append(
+            Work(f"connect-{direction}", f"new TCP connections by a {direction}", connect,
+                 "per_second", "per second", _needs(direction), direction=direction))
+        made.append(
+            Work(f"latency-{direction}",
+                 f"request and answer of 64 bytes over a kept connection, by a {direction}",
+                 latency, "p99_us", "p99, µs", _needs(direction), direction=direction))
     return made

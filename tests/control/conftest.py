@@ -1,4 +1,6 @@
-"""The control socket with a stub of the gateway: a real translator with invented sessions. Most tests need no root"""
+"""The control socket with a stub of the gateway: a real translator with invented sessions. Most
+tests need no root.
+"""
 
 import json
 import os
@@ -6,9 +8,9 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
+import deadline
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,14 +28,7 @@ def pytest_sessionstart():
 
 
 def eventually(condition, what):
-    """Waits until the condition is true, and returns its value."""
-    end = time.monotonic() + SECONDS
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < end, f"not within {SECONDS} s: {what}"
-        time.sleep(0.01)
+    return deadline.eventually(condition, what, SECONDS)
 
 
 class Connection:
@@ -121,7 +116,8 @@ class Stub:
         self.connections = []
         group = arguments[0] if arguments else ""
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([STUB, self.path, group, self.config], stdout=subprocess.PIPE, stderr=log)
+            self.process = subprocess.Popen([STUB, self.path, group, self.config],
+                                            stdout=subprocess.PIPE, stderr=log)
         assert self.process.stdout.readline() == b"ready\n", self.log()
 
     def connect(self, as_user=None):
@@ -137,9 +133,12 @@ class Stub:
 
     def run(self, *words, **options):
         """Runs the client program with this socket."""
-        environment = {"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"], **options.pop("environment", {})}
-        return subprocess.run([CLIENT, "-s", self.path, *words], env=environment, capture_output=True, text=True,
-                              timeout=SECONDS, check=False, **options)
+        environment = {
+            "LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"], **options.pop("environment", {})
+        }
+        return subprocess.run([CLIENT, "-s", self.path, *words], env=environment,
+                              capture_output=True, text=True, timeout=SECONDS, check=False,
+                              **options)
 
     def signal(self, number):
         self.process.send_signal(number)

@@ -8,7 +8,8 @@ import pytest
 
 from conftest import CLIENT, eventually
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can connect as another user")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0,
+                                reason="only root can connect as another user")
 
 GROUP = "daemon"  # exists on every system
 NOBODY = 65534
@@ -25,7 +26,8 @@ def gid():
 
 
 def test_members_may_look(shared, gid):
-    for member in ((NOBODY, gid, []), (NOBODY, NOBODY, [gid]), (NOBODY, NOBODY, [*range(2000, 2100), gid])):
+    for member in ((NOBODY, gid, []), (NOBODY, NOBODY, [gid]), (NOBODY, NOBODY,
+                                                                [*range(2000, 2100), gid])):
         connection = shared.connect(as_user=member)
         for method in ("status", "forwards"):
             connection.call(method)
@@ -80,8 +82,8 @@ def _ask_status(shared, gid):
 
 
 def run_as(stub, *words, gid=NOBODY):
-    return subprocess.run([CLIENT, "-s", stub.path, *words], user=NOBODY, group=gid, extra_groups=[],
-                          capture_output=True, text=True, check=False)
+    return subprocess.run([CLIENT, "-s", stub.path, *words], user=NOBODY, group=gid,
+                          extra_groups=[], capture_output=True, text=True, check=False)
 
 
 def test_the_client_says_what_to_do(shared, gid):

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import CLIENT, SECONDS
+from conftest import CLIENT, SECONDS, eventually
 
 
 def test_status(stub):
@@ -23,7 +23,8 @@ def test_status(stub):
     assert re.search(r"^portreeved \S+, process \d+, up 4m\d+s, since ", done.stdout, re.M)
     assert re.search(r"^external +wan0: 203.0.113.5$", done.stdout, re.M)
     assert re.search(r"^sessions +8 of 65536 ", done.stdout, re.M)
-    assert re.search(r"^ +no-session +1234567  to a published port that is not in use$", done.stdout, re.M)
+    assert re.search(r"^ +no-session +1234567  to a published port that is not in use$",
+                     done.stdout, re.M)
     assert re.search(r"^ +not-allowed +3\b", done.stdout, re.M)
     assert "malformed" not in done.stdout
     assert json.loads(stub.run("status", "--json").stdout)["drops"]["malformed"] == 0
@@ -36,8 +37,11 @@ def test_sessions(stub):
     assert lines[0].split()[:4] == ["PROTO", "STATE", "DIRECTION", "INTERNAL"]
     assert len(lines) == 9
     assert [line.split()[0] for line in lines[1:]] == ["icmp"] + ["tcp"] * 5 + ["udp"] * 2
-    assert [line.split()[3] for line in lines[2:6]] == ["10.0.0.7:40000", "10.0.0.7:41000", "10.0.0.8:40001",
-                                                        "10.0.0.8:40002"]  # by address and port, not by text
+    assert [line.split()[3] for line in lines[2:6]] == [
+        "10.0.0.7:40000", "10.0.0.7:41000", "10.0.0.8:40001",
+        # By address and port, not by text.
+        "10.0.0.8:40002"
+    ]
     assert "198.51.100.80:443 https" in lines[2] and "4m" in lines[2] and "1.5k" in lines[2]
     assert "10.0.0.22:22 ssh" in done.stdout
     assert "203.0.113.5:8001 (10.0.0.9:8001)" in done.stdout
@@ -48,14 +52,16 @@ def test_sessions_with_a_filter(stub):
     done = stub.run("sessions", "tcp", "remote=:443", "state=established")
     assert len(done.stdout.splitlines()) == 2
     nothing = stub.run("sessions", "10.9.9.9")
-    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (1, "", "portreeve: no session matches\n")
+    assert (nothing.returncode, nothing.stdout,
+            nothing.stderr) == (1, "", "portreeve: no session matches\n")
     nothing = stub.run("sessions", "10.9.9.9", "--json")
     assert (nothing.returncode, nothing.stdout) == (0, "[]\n")
 
 
 def test_sessions_as_json(stub):
     sessions = json.loads(stub.run("sessions", "--json").stdout)
-    assert len(sessions) == 8 and all(set(session) >= {"id", "internal", "bytes"} for session in sessions)
+    assert len(sessions) == 8 and all(
+        set(session) >= {"id", "internal", "bytes"} for session in sessions)
     assert len(json.loads(stub.run("sessions", "--json", "udp").stdout)) == 2
 
 
@@ -74,7 +80,8 @@ def test_mappings_and_forwards(stub):
     done = stub.run("forwards")
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["NAME", "dns", "bastion-ssh", "web"]  # by port
-    assert "53 domain" in lines[1] and "tcp+udp" in lines[1] and "anyone" in lines[1] and "never" in lines[1]
+    assert "53 domain" in lines[1] and "tcp+udp" in lines[1] and "anyone" in lines[
+        1] and "never" in lines[1]
     assert "bastion, ticket NET-42" in lines[2]
     assert len(json.loads(stub.run("forwards", "--json").stdout)) == 3
 
@@ -88,7 +95,8 @@ def test_tables_fit(stub, columns):
 
 
 def test_wide_characters_count_as_two(stub):
-    stub.call("forward.add", name="cjk", listen="70/tcp", to="10.0.0.9:70", owner="\u4e2d\u6587", note="n")
+    stub.call("forward.add", name="cjk", listen="70/tcp", to="10.0.0.9:70", owner="\u4e2d\u6587",
+              note="n")
     header, *rows = stub.run("forwards").stdout.splitlines()
     row = next(row for row in rows if row.startswith("cjk"))
     assert row.endswith("n") and len(row) - 1 == header.index("NOTE") - 2
@@ -96,8 +104,8 @@ def test_wide_characters_count_as_two(stub):
 
 def test_a_terminal_without_size_has_80_columns(stub):
     reader, terminal = pty.openpty()
-    subprocess.run([CLIENT, "-s", stub.path, "sessions"], stdout=terminal, check=True, timeout=SECONDS,
-                   env={"PATH": os.environ["PATH"]})
+    subprocess.run([CLIENT, "-s", stub.path, "sessions"], stdout=terminal, check=True,
+                   timeout=SECONDS, env={"PATH": os.environ["PATH"]})
     os.close(terminal)
     text = b""
     try:
@@ -122,8 +130,9 @@ def test_kill(stub):
 
 
 def test_forward_add_and_remove(stub):
-    done = stub.run("forward", "add", "new", "9000/tcp", "10.0.0.9:9000", "--allow", "198.51.100.0/24,192.0.2.1",
-                    "--owner", "me", "--note", "why not", "--for", "90m")
+    done = stub.run("forward", "add", "new", "9000/tcp", "10.0.0.9:9000", "--allow",
+                    "198.51.100.0/24,192.0.2.1", "--owner", "me", "--note", "why not", "--for",
+                    "90m")
     assert done.returncode == 0 and re.fullmatch(r"added new, until \S+Z\n", done.stdout)
     line = next(line for line in stub.run("forwards").stdout.splitlines() if line.startswith("new"))
     assert "198.51.100.0/24,192.0.2.1/32" in line and "run-time" in line and "why not" in line
@@ -133,7 +142,8 @@ def test_forward_add_and_remove(stub):
     assert stub.run("forward", "remove", "new").stdout == "removed new; 0 sessions ended\n"
     assert stub.run("forward", "remove", "new").returncode == 1
     assert stub.run("forward", "add", "x", "1/tcp", "10.0.0.9:1", "--for", "soon").returncode == 2
-    assert stub.run("forward", "add", "x", "1/tcp", "10.0.0.9:1", "--expires", "soon").returncode == 1
+    assert stub.run("forward", "add", "x", "1/tcp", "10.0.0.9:1", "--expires",
+                    "soon").returncode == 1
 
 
 def test_reload(stub):
@@ -141,7 +151,8 @@ def test_reload(stub):
     done = stub.run("reload")
     assert done.returncode == 1 and done.stdout == ""
     assert "nothing has changed" in done.stderr and ":2:" in done.stderr
-    stub.config.write_text("[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\nports = 50000-50999\n")
+    stub.config.write_text(
+        "[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\nports = 50000-50999\n")
     assert stub.run("reload").stdout == "reloaded; 2 sessions ended\n"
 
 
@@ -149,34 +160,32 @@ class Following:
     """A `portreeve events` that runs during the test"""
 
     def __init__(self, stub, *words):
-        self.process = subprocess.Popen([CLIENT, "-s", stub.path, "events", *words], stdout=subprocess.PIPE, text=True)
-        self._wait_until_subscribed(stub)
+        self._output = stub.config.parent / "events"
+        with open(self._output, "w", encoding="utf-8") as output:
+            self.process = subprocess.Popen([CLIENT, "-s", stub.path, "events", *words],
+                                            stdout=output)
+        # It says nothing before the first event, so one is made until it does.
+        eventually(lambda: stub.signal(signal.SIGUSR1) or self.text(), "an event is told")
 
-    def _wait_until_subscribed(self, stub):
-        """It prints nothing before the first event, so this opens sessions until it prints one."""
-        end = time.monotonic() + SECONDS
-        reader = threading.Thread(target=lambda: setattr(self, "first", self.process.stdout.readline()))
-        reader.start()
-        while reader.is_alive():
-            assert time.monotonic() < end
-            stub.signal(signal.SIGUSR1)
-            reader.join(0.2)
+    def text(self):
+        return self._output.read_text(encoding="utf-8")
 
     def stop(self, number):
         self.process.send_signal(number)
-        rest = self.process.stdout.read()
-        self.process.stdout.close()
-        return self.process.wait(SECONDS), self.first + rest
+        return self.process.wait(SECONDS), self.text()
 
 
 def test_events_end_with_ctrl_c(stub):
     following = Following(stub, "share=bulk")
     stub.call("kill", filter=["share=bulk"])
-    time.sleep(0.5)
+    eventually(lambda: " closed " in following.text(), "the end of a session is told")
     code, text = following.stop(signal.SIGINT)
     assert code == 0
-    assert re.match(r"\d{4}-\S+Z opened udp 10\.1\.0\.\d+:1024 -> 198\.51\.100\.123:\d+.*, as 203\.0\.113\.5:\d+ \(id=\d+ "
-                    r"share=bulk\)$", text.splitlines()[0])
+    assert re.match(
+        r"\d{4}-\S+Z opened udp 10\.1\.0\.\d+:1024 -> 198\.51\.100\.123:\d+.*, as "
+        r"203\.0\.113\.5:\d+ \(id=\d+ "
+        r"share=bulk\)$",
+        text.splitlines()[0])
     assert re.search(r" closed udp .*: killed after \d+s, sent 48, received 0 \(id=", text)
 
 
@@ -192,7 +201,6 @@ def test_events_end_with_the_daemon(start_stub):
     stub.process.send_signal(signal.SIGTERM)
     stub.process.wait(SECONDS)
     assert following.process.wait(SECONDS) == 3
-    following.process.stdout.close()
 
 
 @pytest.mark.parametrize("words, says", [
@@ -219,7 +227,8 @@ def test_wrong_usage(stub, words, says):
 
 
 def test_help_and_version(stub):
-    for words in (["--help"], ["sessions", "--help"], ["forward", "add", "-h"], ["--version"], ["-h", "kill"]):
+    for words in (["--help"], ["sessions", "--help"], ["forward", "add",
+                                                       "-h"], ["--version"], ["-h", "kill"]):
         done = stub.run(*words)
         assert (done.returncode, done.stderr) == (0, "") and done.stdout
     assert "--allow" in stub.run("forward", "add", "--help").stdout
@@ -228,17 +237,19 @@ def test_help_and_version(stub):
 
 def test_a_daemon_that_cannot_be_reached(stub, tmp_path):
     for path in (tmp_path / "none", tmp_path / ("x" * 200), tmp_path):
-        done = subprocess.run([CLIENT, "-s", path, "status"], capture_output=True, text=True, check=False)
+        done = subprocess.run([CLIENT, "-s", path, "status"], capture_output=True, text=True,
+                              check=False)
         assert done.returncode == 3 and str(path)[:50] in done.stderr
-    done = subprocess.run([CLIENT, "-s", tmp_path / "none", "status"], capture_output=True, text=True, check=False)
+    done = subprocess.run([CLIENT, "-s", tmp_path / "none", "status"], capture_output=True,
+                          text=True, check=False)
     assert "is portreeved running?" in done.stderr
 
 
 def test_a_reader_that_stops_early(stub):
     stub.open_many()
     for extra in ("", " --json"):
-        done = subprocess.run(f"{CLIENT} -s {stub.path} sessions{extra} | head -1", shell=True, capture_output=True,
-                              text=True, check=False)
+        done = subprocess.run(f"{CLIENT} -s {stub.path} sessions{extra} | head -1", shell=True,
+                              capture_output=True, text=True, check=False)
         assert done.returncode == 0 and done.stderr == "" and len(done.stdout.splitlines()) == 1
 
 
@@ -252,8 +263,8 @@ def test_an_array_too_long_to_be_kept_is_printed_in_parts_and_is_complete(stub):
 
 def test_a_full_disk_is_reported(stub):
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([CLIENT, "-s", stub.path, "sessions", "--json"], stdout=full, stderr=subprocess.PIPE,
-                              text=True, check=False)
+        done = subprocess.run([CLIENT, "-s", stub.path, "sessions", "--json"], stdout=full,
+                              stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1 and "cannot write" in done.stderr
 
 
@@ -279,32 +290,42 @@ def answer_with(path, *lines):
 def ask_wrong_daemon(tmp_path, verb, *lines):
     path = tmp_path / f"wrong{time.monotonic_ns()}"
     answer_with(path, *lines)
-    return subprocess.run([CLIENT, "-s", path, verb], capture_output=True, text=True, check=False, timeout=SECONDS)
+    return subprocess.run([CLIENT, "-s", path, verb], capture_output=True, text=True, check=False,
+                          timeout=SECONDS)
 
 
 EVIL = r"\u001b[31m\n\u009bx"
 
 
 @pytest.mark.parametrize("verb, result", [
-    ("status", '{"version":"EVIL","warnings":["EVIL",5],"shares":[{"name":"EVIL","source":["EVIL",1]},7],'
-               '"queues":[{"error":"EVIL"},[]],"drops":{"EVIL":1,"x":"y"},"sessions":{"closed":{"EVIL":2}},'
-               '"external":{"interface":"EVIL","addresses":["EVIL"]},"kernel":[]}'),
-    ("forwards", '{"forwards":[{"name":"EVIL","note":"EVIL","protocols":["EVIL"],"listen":"EVIL","to":"EVIL","allow":'
-                 '["EVIL"],"expires":"EVIL"},{},5,{"protocols":[7],"listen":"80"}]}'),
-    ("status", "{}"), ("status", "5"), ("forwards", "{}"), ("forwards", "[]"), ("sessions", "{}"), ("reload", "7"),
+    ("status",
+     '{"version":"EVIL","warnings":["EVIL",5],"shares":[{"name":"EVIL","source":["EVIL",1]},7],'
+     '"queues":[{"error":"EVIL"},[]],"drops":{"EVIL":1,"x":"y"},"sessions":{"closed":{"EVIL":2}},'
+     '"external":{"interface":"EVIL","addresses":["EVIL"]},"kernel":[]}'),
+    ("forwards",
+     '{"forwards":[{"name":"EVIL","note":"EVIL","protocols":["EVIL"],"listen":"EVIL","to":"EVIL",'
+     '"allow":'
+     '["EVIL"],"expires":"EVIL"},{},5,{"protocols":[7],"listen":"80"}]}'), ("status", "{}"),
+    ("status", "5"), ("forwards", "{}"), ("forwards", "[]"), ("sessions", "{}"), ("reload", "7"),
 ])
 def test_unprintable_text_is_replaced(tmp_path, verb, result):
-    done = ask_wrong_daemon(tmp_path, verb, f'{{"jsonrpc":"2.0","id":1,"result":{result}}}'.replace("EVIL", EVIL).encode())
+    done = ask_wrong_daemon(tmp_path, verb,
+                    f'{{"jsonrpc":"2.0","id":1,"result":{result}}}'.replace("EVIL", EVIL).encode())
     assert done.returncode == 0, done.stderr
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout + done.stderr)
 
 
 @pytest.mark.parametrize("verb", ["sessions", "mappings", "events"])
 def test_unprintable_text_in_streams_is_replaced(tmp_path, verb):
-    evil = ('{"jsonrpc":"2.0","method":"%s","params":{"protocol":"EVIL","state":"EVIL","share":"EVIL","forward":"EVIL",'
-            '"internal":{"address":"EVIL","port":-1},"remote":5,"type":"EVIL","reason":"EVIL","time":"EVIL","peer":{},'
-            '"age":1e300,"idle":-1,"bytes":{"out":-9223372036854775808,"in":9223372036854775807},"session":{"share":'
-            '"EVIL","internal":{"address":"EVIL"}}}}' % verb.rstrip("s")).replace("EVIL", EVIL).encode()
+    evil = (
+        '{"jsonrpc":"2.0","method":"%s","params":{"protocol":"EVIL","state":"EVIL","share":"EVIL",'
+        '"forward":"EVIL",'
+        '"internal":{"address":"EVIL","port":-1},"remote":5,"type":"EVIL","reason":"EVIL",'
+        '"time":"EVIL","peer":{},'
+        '"age":1e300,"idle":-1,"bytes":{"out":-9223372036854775808,"in":9223372036854775807},'
+        '"session":{"share":'
+        '"EVIL","internal":{"address":"EVIL"}}}}' % verb.rstrip("s")).replace("EVIL",
+                                                                              EVIL).encode()
     done = ask_wrong_daemon(tmp_path, verb, evil, b'{"method":"other","params":7}', b'{"method":7}',
                     b'{"jsonrpc":"2.0","id":1,"result":{}}', evil)
     assert done.returncode == (3 if verb == "events" else 0), done.stderr
@@ -312,7 +333,9 @@ def test_unprintable_text_in_streams_is_replaced(tmp_path, verb):
 
 
 def test_wrong_errors_and_garbage(tmp_path):
-    error = f'{{"error":{{"code":"x","message":"{EVIL}","data":{{"errors":["{EVIL}",5]}}}}}}'.encode()
+    error = (f'{{"error":{{"code":"x","message":"{EVIL}","data":{{"errors":["{EVIL}",'
+             f'5]}}}}}}').encode(
+    )
     done = ask_wrong_daemon(tmp_path, "reload", error)
     assert done.returncode == 1 and "\x1b" not in done.stderr
     for garbage in (b"hello", b"[]", b"5", b"\xff"):

@@ -3,8 +3,10 @@
 import re
 import signal
 
-SESSION = {"id", "protocol", "state", "direction", "internal", "external", "remote", "share", "forward", "age", "idle",
-           "expires_in", "packets", "bytes", "offloaded"}
+SESSION = {
+    "id", "protocol", "state", "direction", "internal", "external", "remote", "share", "forward",
+    "age", "idle", "expires_in", "packets", "bytes", "offloaded"
+}
 
 
 def one(sessions):
@@ -14,15 +16,21 @@ def one(sessions):
 
 def test_status(connection):
     status = connection.call("status")
-    assert set(status) == {"version", "pid", "started", "uptime", "external", "sessions", "mappings", "hosts", "memory",
-                           "shares", "traffic", "drops", "refusals_sent", "queues", "kernel", "offload", "workers", "warnings"}
+    assert set(status) == {
+        "version", "pid", "started", "uptime", "external", "sessions", "mappings", "hosts",
+        "memory", "shares", "traffic", "drops", "refusals_sent", "queues", "kernel", "offload",
+        "workers", "warnings"
+    }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", status["started"])
     assert status["external"] == {"interface": "wan0", "addresses": ["203.0.113.5"]}
     assert status["sessions"]["live"] == status["sessions"]["opened"] == 8
-    assert set(status["sessions"]["closed"]) >= {"expired", "killed", "evicted", "reclaimed", "policy", "address"}
+    assert set(status["sessions"]["closed"]) >= {
+        "expired", "killed", "evicted", "reclaimed", "policy", "address"
+    }
     assert not any(status["sessions"]["closed"].values())
     lab = status["shares"][0]
-    assert lab["name"] == "lab" and lab["source"] == ["10.0.0.0/24"] and lab["ports"] == ["50000-50999"]
+    assert lab["name"] == "lab" and lab["source"] == ["10.0.0.0/24"]
+    assert lab["ports"] == ["50000-50999"]
     assert lab["pool"]["tcp"] == {"used": 4, "size": 1000}
     assert status["traffic"]["in"]["packets_per_second"] == 1200
     assert status["drops"]["no-session"] == 1234567
@@ -32,8 +40,10 @@ def test_status(connection):
     assert status["queues"][1]["error"]
     assert status["kernel"] == {"queue_expression": "queue", "defragmentation": None}
     assert status["offload"]["mode"] == "off"
-    assert set(status["offload"]) == {"mode", "sessions", "limit", "memory", "packets", "bytes", "added",
-                                      "removed", "refused", "full"}
+    assert set(status["offload"]) == {
+        "mode", "sessions", "limit", "memory", "packets", "bytes", "added", "removed", "refused",
+        "full"
+    }
     assert status["warnings"] == ["this is not a gateway but a stub of one"]
 
 
@@ -79,11 +89,30 @@ def test_mappings(connection):
 
 def test_forwards(connection):
     bastion, web, dns = connection.call("forwards")["forwards"]
-    assert bastion == {"name": "bastion-ssh", "protocols": ["tcp"], "listen": "2222", "to": "10.0.0.22:22",
-                       "allow": ["198.51.100.0/24"], "owner": "netops", "note": "bastion, ticket NET-42",
-                       "expires": "2099-12-31T18:00:00Z", "runtime": False, "sessions": 1}
-    assert web == {"name": "web", "protocols": ["tcp"], "listen": "8000-8003", "to": "10.0.0.9:8000", "allow": [],
-                   "owner": None, "note": None, "expires": None, "runtime": False, "sessions": 1}
+    assert bastion == {
+        "name": "bastion-ssh",
+        "protocols": ["tcp"],
+        "listen": "2222",
+        "to": "10.0.0.22:22",
+        "allow": ["198.51.100.0/24"],
+        "owner": "netops",
+        "note": "bastion, ticket NET-42",
+        "expires": "2099-12-31T18:00:00Z",
+        "runtime": False,
+        "sessions": 1
+    }
+    assert web == {
+        "name": "web",
+        "protocols": ["tcp"],
+        "listen": "8000-8003",
+        "to": "10.0.0.9:8000",
+        "allow": [],
+        "owner": None,
+        "note": None,
+        "expires": None,
+        "runtime": False,
+        "sessions": 1
+    }
     assert dns["protocols"] == ["tcp", "udp"] and dns["sessions"] == 0
 
 
@@ -104,13 +133,29 @@ def test_kill_of_many(stub, connection):
 
 
 def test_forward_add_and_remove(stub, connection):
-    added = connection.call("forward.add", name="new", listen="9000-9001/tcp+udp", to="10.0.0.9:9000", owner="me",
-                            allow="198.51.100.0/24, 192.0.2.1", note="\u00fc", **{"for": "2h"})
-    assert added["name"] == "new" and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", added["expires"])
+    added = connection.call("forward.add",
+                            name="new",
+                            listen="9000-9001/tcp+udp",
+                            to="10.0.0.9:9000",
+                            owner="me",
+                            allow="198.51.100.0/24, 192.0.2.1",
+                            note="\u00fc",
+                            **{"for": "2h"})
+    assert added["name"] == "new" and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
+                                                   added["expires"])
     new = connection.call("forwards")["forwards"][-1]
-    assert new == {"name": "new", "protocols": ["tcp", "udp"], "listen": "9000-9001", "to": "10.0.0.9:9000",
-                   "allow": ["198.51.100.0/24", "192.0.2.1/32"], "owner": "me", "note": "\u00fc",
-                   "expires": added["expires"], "runtime": True, "sessions": 0}
+    assert new == {
+        "name": "new",
+        "protocols": ["tcp", "udp"],
+        "listen": "9000-9001",
+        "to": "10.0.0.9:9000",
+        "allow": ["198.51.100.0/24", "192.0.2.1/32"],
+        "owner": "me",
+        "note": "\u00fc",
+        "expires": added["expires"],
+        "runtime": True,
+        "sessions": 0
+    }
     assert "forward 'new' added: listen 9000-9001/tcp+udp, to 10.0.0.9:9000" in stub.log()
     assert connection.call("forward.remove", name="new") == {"sessions_ended": 0}
     assert len(connection.call("forwards")["forwards"]) == 3
@@ -122,7 +167,11 @@ def test_the_sessions_of_a_removed_forward_end(connection):
 
 
 def test_a_refused_forward_gets_every_reason(stub, connection):
-    error = connection.refusal("forward.add", name="-", listen="2222/tcp", to="nowhere", expires="never")
+    error = connection.refusal("forward.add",
+                               name="-",
+                               listen="2222/tcp",
+                               to="nowhere",
+                               expires="never")
     assert error["code"] == -32002
     assert len(error["data"]["errors"]) >= 3, error
     assert error["message"].startswith(error["data"]["errors"][0])
@@ -135,14 +184,20 @@ def test_a_refused_forward_gets_every_reason(stub, connection):
 
 def test_many_forwards(connection):
     for number in range(600):
-        connection.call("forward.add", name=f"f{number}", listen=f"{10000 + number}/udp", to="10.0.0.9:1", note="x" * 200)
+        connection.call("forward.add",
+                        name=f"f{number}",
+                        listen=f"{10000 + number}/udp",
+                        to="10.0.0.9:1",
+                        note="x" * 200)
     forwards = connection.call("forwards")["forwards"]
     assert [forward["name"] for forward in forwards[3:]] == [f"f{number}" for number in range(600)]
 
 
 def test_reload(stub, connection):
-    stub.config.write_text("[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\nports = 50000-50999\n")
-    assert connection.call("reload") == {"sessions_ended": 2}  # those of forwards, because it has no forwards
+    stub.config.write_text(
+        "[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\nports = 50000-50999\n")
+    # Those of forwards, because it has no forwards.
+    assert connection.call("reload") == {"sessions_ended": 2}
     stub.config.write_text("[gateway]\nextrenal = wan0\n[share lab]\nsource = 10.0.0.0/33\n")
     error = connection.refusal("reload")
     assert error["code"] == -32002

@@ -16,23 +16,25 @@ _ETHERTYPE_IPV4 = 0x0800
 _PSEUDO_HEADER = struct.Struct("!4s4sBBH")
 _serial = itertools.count()
 
-# In immediate mode each packet takes a whole slot of the buffer: long ones would leave room for few.
+# In immediate mode each packet takes a whole slot of the buffer: long ones would leave room for
+# few.
 _SNAPLEN = 2048
 
 
 class Capture:
     """
-    tcpdump on one interface. Choose packets by address rather than by direction: the end of a capture is a marker
-    frame that the capturing side itself sends, so that stopping never loses what came before.
+    tcpdump on one interface. Choose packets by address rather than by direction: the end of a
+    capture is a marker frame that the capturing side itself sends, so that stopping never loses
+    what came before.
     """
 
     def __init__(self, host, interface, expression, directory):
         self._host, self._interface = host, interface
         self._path = Path(directory) / f"capture-{os.getpid()}-{next(_serial)}.pcap"
-        self._tcpdump = host.start(
-            "tcpdump", "-Z", "root", "-p", "-U", "--immediate-mode", "-B", "16384", "-s", str(_SNAPLEN),
-            "-i", interface, "-w", self._path, f"({expression}) or ether proto {_ETHERTYPE_MARKER}",
-            directory=directory)
+        self._tcpdump = host.start("tcpdump", "-Z", "root", "-p", "-U", "--immediate-mode", "-B",
+                                   "16384", "-s", str(_SNAPLEN), "-i", interface, "-w", self._path,
+                                   f"({expression}) or ether proto {_ETHERTYPE_MARKER}",
+                                   directory=directory)
         self._tcpdump.until(lambda: "listening on" in self._tcpdump.stderr(), "tcpdump listens")
 
     def __enter__(self):
@@ -49,10 +51,13 @@ class Capture:
             raw.bind((self._interface, 0))
             source = raw.getsockname()[4]
             raw.send(b"\xff" * 6 + source + struct.pack("!H", _ETHERTYPE_MARKER) + token)
-        self._tcpdump.until(lambda: token in self._path.read_bytes(), "tcpdump has written its marker", 20)
+        self._tcpdump.until(lambda: token in self._path.read_bytes(),
+                            "tcpdump has written its marker", 20)
 
     def frames(self):
-        """(time in seconds, the IPv4 packet's bytes without Ethernet padding) of what is in the file."""
+        """(time in seconds, the IPv4 packet's bytes without Ethernet padding) of what is in the
+        file.
+        """
         if self._path.stat().st_size <= 24:  # the file header alone
             return
         for frame, meta in RawPcapReader(str(self._path)):
@@ -105,7 +110,8 @@ def checksum_faults(packet):
             faults.append("ICMP")
         faults += _embedded_faults(packet[header_length:])
     elif protocol == socket.IPPROTO_UDP:
-        if packet[header_length + 6:header_length + 8] != b"\0\0" and _transport_checksum(packet, header_length):
+        if packet[header_length + 6:header_length + 8] != b"\0\0" and _transport_checksum(
+                packet, header_length):
             faults.append("UDP")
     elif protocol == socket.IPPROTO_TCP and _transport_checksum(packet, header_length):
         faults.append("TCP")
@@ -129,22 +135,32 @@ def _embedded_faults(message):
 
 def assert_checksums(packets, at_least=1):
     """Every packet's checksums, recomputed from its bytes, are right; and there were packets."""
-    faults = [f"{IP(packet).summary()}: {', '.join(found)}" for packet in packets if (found := checksum_faults(packet))]
-    assert not faults, f"{len(faults)} of {len(packets)} packets with wrong checksums:\n" + "\n".join(faults[:20])
+    faults = [
+        f"{IP(packet).summary()}: {', '.join(found)}" for packet in packets
+        if (found := checksum_faults(packet))
+    ]
+    assert not faults, (f"{len(faults)} of {len(packets)} packets with wrong "
+                        "checksums:\n") + "\n".join(
+        faults[:20])
     assert len(packets) >= at_least, f"only {len(packets)} packets captured, {at_least} expected"
 
 
 # No private address in the outer header, nor in the packet that an ICMP error carries.
-PRIVATE_OUTSIDE = ("src net 10.0.0.0/8 or dst net 10.0.0.0/8 or (icmp and (icmp[0] = 3 or icmp[0] = 11 or icmp[0] = 12)"
-                   " and (icmp[20] = 10 or icmp[24] = 10))")
+PRIVATE_OUTSIDE = (
+    "src net 10.0.0.0/8 or dst net 10.0.0.0/8 or (icmp and (icmp[0] = 3 or icmp[0] = 11 or "
+    "icmp[0] = 12)"
+    " and (icmp[20] = 10 or icmp[24] = 10))")
 
 
 class LeakWatch:
-    """Watches the outside for private addresses, all through the run, and judges the times a daemon was in charge."""
+    """Watches the outside for private addresses, all through the run, and judges the times a daemon
+    was in charge.
+    """
 
     def __init__(self, lab, directory):
         from_gateway = f"ether src {lab.gw.hardware_address('wan0')}"
-        self._capture = Capture(lab.wan, "to-gw", f"{from_gateway} and ({PRIVATE_OUTSIDE})", directory)
+        self._capture = Capture(lab.wan, "to-gw", f"{from_gateway} and ({PRIVATE_OUTSIDE})",
+                                directory)
         self._judged = 0
 
     def flush(self):

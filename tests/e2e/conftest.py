@@ -1,12 +1,14 @@
-"""The fixtures: one network for the run, one daemon at a time, and a watch for private addresses outside
+"""The fixtures: one network for the run, one daemon at a time, and a watch for private addresses
+outside
 
     sudo /usr/bin/python3 -m pytest tests/e2e                                 the programs in build/
     sudo PORTREEVE_BUILD=build-asan /usr/bin/python3 -m pytest tests/e2e      those with sanitizers
     sudo /usr/bin/python3 -m pytest tests/e2e -k hairpin                      some of the tests
 
-Modules without tests: deadline (waiting), netns, process, lab (the network), daemon (portreeved and its client),
-capture (tcpdump and checksums), traffic (sockets), raw_tcp (segments by hand), programs (nginx, iperf3 and others),
-judges (programs that find out what a NAT does), own_services (the gateway's).
+Modules without tests: deadline (waiting), netns, process, lab (the network), daemon (portreeved and
+its client), capture (tcpdump and checksums), traffic (sockets), raw_tcp (segments by hand),
+programs (nginx, iperf3 and others), judges (programs that find out what a NAT does), own_services
+(the gateway's).
 """
 
 import contextlib
@@ -25,7 +27,9 @@ _NEEDED = ("ip", "nft", "ss", "tcpdump", "nginx", "curl", "iperf3", "ping", "tra
 
 
 def pytest_sessionstart():
-    """These tests need root and their programs. Missing ones fail the run: a skipped test proves nothing."""
+    """These tests need root and their programs. Missing ones fail the run: a skipped test proves
+    nothing.
+    """
     missing = [program for program in _NEEDED if not process.find(program)]
     if missing:
         pytest.exit(f"missing: {', '.join(missing)}; run tests/install-deps.sh e2e", 2)
@@ -81,7 +85,9 @@ def _started(lab, body, arguments=()):
 
 @pytest.fixture(scope="module")
 def config(request):
-    """What the daemon of a module runs with: its CONFIG, unless the module makes this fixture its own."""
+    """What the daemon of a module runs with: its CONFIG, unless the module makes this fixture its
+    own.
+    """
     return request.module.CONFIG
 
 
@@ -96,14 +102,16 @@ def daemon(lab, config):
 def start_daemon(lab):
     """Starts a daemon with a configuration of the test's own, and stops it after the test."""
     with contextlib.ExitStack() as stack:
-        yield lambda body=daemons.SHARE, *arguments: stack.enter_context(_started(lab, body, arguments))
+        yield lambda body=daemons.SHARE, *arguments: stack.enter_context(
+            _started(lab, body, arguments))
 
 
 @pytest.fixture
 def lab1_stays_inside(lab):
     """
-    For tests that take lab1 out of every share: what an earlier test's connections still retransmit would leave
-    untranslated, as it should, and be taken for a leak. Ask for it before start_daemon, so that it ends after it.
+    For tests that take lab1 out of every share: what an earlier test's connections still retransmit
+    would leave untranslated, as it should, and be taken for a leak. Ask for it before start_daemon,
+    so that it ends after it.
     """
     lab.gw.nft("table ip stay { chain after { type filter hook postrouting priority 400;\n"
                f"ip saddr {lab.lab1.address} oifname wan0 drop\n}}\n}}\n")
@@ -114,10 +122,12 @@ def lab1_stays_inside(lab):
 @pytest.fixture(scope="module")
 def wire(lab):
     """
-    The interfaces send what a wire would carry, checksums and not promises. Captures of sessions that the kernel rewrites need
-    it, and ICMP errors about them: the queue would have kept the promise.
+    The interfaces send what a wire would carry, checksums and not promises. Captures of sessions
+    that the kernel rewrites need it, and ICMP errors about them: the queue would have kept the
+    promise.
     """
-    switched = [(lab.gw, "wan0"), (lab.gw, "lan0"), (lab.lab1, "eth0"), (lab.lab2, "eth0"), (lab.out, "eth0")]
+    switched = [(lab.gw, "wan0"), (lab.gw, "lan0"), (lab.lab1, "eth0"), (lab.lab2, "eth0"),
+                (lab.out, "eth0")]
     for host, interface in switched:
         host.offload(interface, False)
     yield
@@ -145,4 +155,5 @@ def pytest_runtest_makereport():
     report = (yield).get_result()
     if report.failed:
         for started in _running:
-            report.sections.append((f"log of portreeved, {started.config}", started.log_so_far()[-3000:]))
+            report.sections.append(
+                (f"log of portreeved, {started.config}", started.log_so_far()[-3000:]))

@@ -1,4 +1,5 @@
-"""portreeved under test: configured, started, asked, reloaded, stopped, and checked when it leaves"""
+"""portreeved under test: configured, started, asked, reloaded, stopped, and checked when it leaves
+"""
 
 import contextlib
 import json
@@ -17,9 +18,12 @@ BUILD = ROOT / os.environ.get("PORTREEVE_BUILD", "build")
 DAEMON = BUILD / "portreeved"
 CLIENT = BUILD / "portreeve"
 
-# What every test is run with: the queue alone, or the kernel's own rewriting of every session that may be.
+# What every test is run with: the queue alone, or the kernel's own rewriting of every session that
+# may be.
 OFFLOAD = os.environ.get("PORTREEVE_OFFLOAD", "on")
-OFFLOADING = {"on": "workers = 2\noffload = on\noffload-after = 1", "off": "workers = 2\noffload = off"}
+OFFLOADING = {
+    "on": "workers = 2\noffload = on\noffload-after = 1", "off": "workers = 2\noffload = off"
+}
 
 START_SECONDS = 10
 STOP_SECONDS = 10
@@ -51,8 +55,8 @@ def _end_charges():
 
 class Daemon:
     """
-    One configuration, and the process that runs it. Control socket, state and log are in a directory of its own
-    that everyone may look into.
+    One configuration, and the process that runs it. Control socket, state and log are in a
+    directory of its own that everyone may look into.
     """
 
     LOG_LEVEL = "debug"
@@ -97,15 +101,16 @@ class Daemon:
         """Starts the program and does not wait."""
         if self._reserved is None:
             self._reserved = self.lab.gw.read_sysctl("net.ipv4.ip_local_reserved_ports")
-        self.process = self.lab.gw.start(*wrapper, *self.command(*arguments), environment=environment,
-                                         directory=self.directory)
+        self.process = self.lab.gw.start(*wrapper, *self.command(*arguments),
+                                         environment=environment, directory=self.directory)
         return self.process
 
     def start(self, *arguments):
         """Starts the program and waits until it says READY=1, as the service manager would."""
         with notify_socket(self.directory) as (notifications, path):
             self.launch(*arguments, environment={"NOTIFY_SOCKET": str(path)})
-            self.process.until(lambda: "READY=1" in received(notifications), "portreeved says READY=1", START_SECONDS)
+            self.process.until(lambda: "READY=1" in received(notifications),
+                               "portreeved says READY=1", START_SECONDS)
         if not any(charge.end is None for charge in charges):
             charges.append(Charge())
         return self
@@ -122,7 +127,9 @@ class Daemon:
         assert self.lab.gw.read_sysctl("net.ipv4.ip_local_reserved_ports") == self._reserved
 
     def tell_to_leave(self, signal_number):
-        """From here on its rules may be gone at any moment, and others' late packets leave as they are."""
+        """From here on its rules may be gone at any moment, and others' late packets leave as they
+        are.
+        """
         _end_charges()
         self.process.send(signal_number)
 
@@ -145,7 +152,8 @@ class Daemon:
         process.assert_no_sanitizer_report(self.log)
 
     def log_so_far(self):
-        return self.log if self.process is None or not self.process.running else self.log + self.process.stderr()
+        running = self.process is not None and self.process.running
+        return self.log + self.process.stderr() if running else self.log
 
     # What it can be asked
 
@@ -185,8 +193,9 @@ class Daemon:
     def until_offloaded(self, *words, seconds=5):
         """Where sessions are offloaded: until those that match are."""
         if OFFLOAD == "on":
-            eventually(lambda: (found := self.sessions(*words)) and all(one["offloaded"] for one in found),
-                       f"sessions {' '.join(words)} are offloaded", seconds)
+            eventually(
+                lambda: (found := self.sessions(*words)) and all(one["offloaded"] for one in found),
+                f"sessions {' '.join(words)} are offloaded", seconds)
 
     def add_forward(self, name, listen, target, *options, check=True):
         return self.client("forward", "add", name, listen, target, *options, check=check)
@@ -206,12 +215,16 @@ class Daemon:
         """What happens inside is dropped for this reason; leaving waits until it is counted."""
         before = self.drops(reason)
         yield
-        eventually(lambda: self.drops(reason) >= before + at_least, f"{at_least} more drops for {reason}")
+        eventually(lambda: self.drops(reason) >= before + at_least,
+                   f"{at_least} more drops for {reason}")
 
 
 def tables(lab):
     """The nf_tables tables of portreeve in the gateway."""
-    return [line for line in lab.gw.run("nft", "list", "tables").stdout.splitlines() if "portreeve" in line]
+    return [
+        line for line in lab.gw.run("nft", "list", "tables").stdout.splitlines()
+        if "portreeve" in line
+    ]
 
 
 def elements(lab):

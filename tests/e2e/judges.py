@@ -1,4 +1,6 @@
-"""Programs that find out from inside what kind of NAT they are behind (RFC 5780, RFC 3489), and the server they ask"""
+"""Programs that find out from inside what kind of NAT they are behind (RFC 5780, RFC 3489), and the
+server they ask
+"""
 
 import contextlib
 import re
@@ -25,16 +27,19 @@ def second_address(host, address, interface="eth0"):
 @contextlib.contextmanager
 def stun_server(host, directory):
     """
-    coturn as a STUN server on two addresses and two ports of a host: RFC 5780 needs both, so that answers can come from
-    elsewhere than where the question went.
+    coturn as a STUN server on two addresses and two ports of a host: RFC 5780 needs both, so that
+    answers can come from elsewhere than where the question went.
     """
-    options = ["-n", "-S", "-z", "-m", "1", "--no-cli", "--no-tls", "--no-dtls", "--no-tcp", "--log-file", "stdout",
-               "--pidfile", directory / "turnserver.pid", "-b", directory / "turnserver.db",
-               "-p", STUN_PORT, "--alt-listening-port", ALTERNATE_PORT]
+    options = [
+        "-n", "-S", "-z", "-m", "1", "--no-cli", "--no-tls", "--no-dtls", "--no-tcp", "--log-file",
+        "stdout", "--pidfile", directory / "turnserver.pid", "-b", directory / "turnserver.db",
+        "-p", STUN_PORT, "--alt-listening-port", ALTERNATE_PORT
+    ]
     with second_address(host, ALTERNATE_ADDRESS):
         addresses = ["-L", host.address, "-L", ALTERNATE_ADDRESS]
         with host.start("turnserver", *options, *addresses, directory=directory) as server:
-            server.until(lambda: _sockets(host) == 4, "turnserver listens on two addresses and two ports", 10)
+            server.until(lambda: _sockets(host) == 4,
+                         "turnserver listens on two addresses and two ports", 10)
             yield
 
 
@@ -44,7 +49,9 @@ def _sockets(host):
 
 
 class Judge:
-    """A judge at work. Most of its time is waiting for what does not come, so start all of them, then read."""
+    """A judge at work. Most of its time is waiting for what does not come, so start all of them,
+    then read.
+    """
 
     def __init__(self, process):
         self._process = process
@@ -66,9 +73,13 @@ class Judge:
 
 def natdiscovery(host, server, directory, *options):
     """coturn's turnutils_natdiscovery: RFC 5780."""
-    return Judge(host.start("turnutils_natdiscovery", *options, "-p", STUN_PORT, server.address, directory=directory))
+    return Judge(
+        host.start("turnutils_natdiscovery", *options, "-p", STUN_PORT, server.address,
+                   directory=directory))
 
 
 def stun(host, server, directory, source):
-    """stun-client: RFC 3489, which judges mapping, filtering and hairpin by other code and another protocol."""
+    """stun-client: RFC 3489, which judges mapping, filtering and hairpin by other code and another
+    protocol.
+    """
     return Judge(host.start("stun", server.address, "-i", source, directory=directory))

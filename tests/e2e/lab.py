@@ -22,8 +22,8 @@
                                                                   | far  198.51.100.10  |
                                                                   +---------------------+
 
-Nobody outside has a route to 10.0.0.0/24. Switches are namespaces of their own, so that the gateway has one
-interface to each side; each host's interface is called eth0.
+Nobody outside has a route to 10.0.0.0/24. Switches are namespaces of their own, so that the gateway
+has one interface to each side; each host's interface is called eth0.
 """
 
 import ctypes
@@ -87,7 +87,9 @@ class Host:
         return bound
 
     def listen(self, port, address=""):
-        """A TCP listener. The kernel completes connections before accept(), so one thread can play both ends."""
+        """A TCP listener. The kernel completes connections before accept(), so one thread can play
+        both ends.
+        """
         listener = self.socket(socket.SOCK_STREAM)
         _share_port(listener)
         listener.bind((address, port))
@@ -106,7 +108,9 @@ class Host:
         return connection
 
     def inject(self, packet):
-        """Sends an IPv4 packet as it is, source address included (the kernel fills in the header checksum)."""
+        """Sends an IPv4 packet as it is, source address included (the kernel fills in the header
+        checksum).
+        """
         with self.socket(socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
             raw.sendto(bytes(packet), (packet.dst, 0))
 
@@ -120,7 +124,9 @@ class Host:
         eventually(look, f"{self.role} listens on {port}/{protocol}")
 
     def offload(self, interface, enabled):
-        """Switches an interface's checksum and segmentation offloads, so that captures show what a wire would."""
+        """Switches an interface's checksum and segmentation offloads, so that captures show what a
+        wire would.
+        """
         with self.socket() as control:
             for command in _OFFLOAD_COMMANDS if enabled else reversed(_OFFLOAD_COMMANDS):
                 _ethtool(control, interface, command, int(enabled))
@@ -134,7 +140,8 @@ def _share_port(sock):
 
 # include/uapi/linux/ethtool.h: SRXCSUM is left alone, receivers shall look.
 _SIOCETHTOOL = 0x8946
-_ETHTOOL_STXCSUM, _ETHTOOL_SSG, _ETHTOOL_STSO, _ETHTOOL_SGSO, _ETHTOOL_SGRO = 0x17, 0x19, 0x1F, 0x24, 0x2C
+_ETHTOOL_STXCSUM, _ETHTOOL_SSG, _ETHTOOL_STSO = 0x17, 0x19, 0x1F
+_ETHTOOL_SGSO, _ETHTOOL_SGRO = 0x24, 0x2C
 _OFFLOAD_COMMANDS = (_ETHTOOL_STXCSUM, _ETHTOOL_SSG, _ETHTOOL_STSO, _ETHTOOL_SGSO)
 
 
@@ -153,7 +160,8 @@ def link(one, one_interface, other, other_interface):
 
 
 def _switch(role, ports):
-    """A bridge that does nothing but forward: br_netfilter would show its frames to the ip hooks."""
+    """A bridge that does nothing but forward: br_netfilter would show its frames to the ip hooks.
+    """
     switch = Host(role)
     switch.sysctl("net.bridge.bridge-nf-call-iptables", 0)
     switch.ip("link", "add", "br0", "type", "bridge", "stp_state", "0", "forward_delay", "0")
@@ -177,7 +185,8 @@ class Lab:
         self.core = Host("core", CORE)
         self.far = Host("far", "198.51.100.10")
         self.lan = _switch("lan", [(self.lab1, "eth0"), (self.lab2, "eth0"), (self.gw, "lan0")])
-        self.wan = _switch("wan", [(self.out, "eth0"), (self.out2, "eth0"), (self.edge, "eth0"), (self.gw, "wan0")])
+        self.wan = _switch("wan", [(self.out, "eth0"), (self.out2, "eth0"), (self.edge, "eth0"),
+                                   (self.gw, "wan0")])
         link(self.edge, "eth1", self.core, "eth0")
         link(self.core, "eth1", self.far, "eth0")
         self._addresses()
@@ -218,9 +227,12 @@ class Lab:
         self.far.ip("route", "add", "default", "via", "198.51.100.1")
 
     def _reachable(self):
-        """Carriers come up one after the other: the network is ready when every host answers the gateway."""
+        """Carriers come up one after the other: the network is ready when every host answers the
+        gateway.
+        """
         for host in (self.lab1, self.lab2, self.out, self.out2, self.far):
-            eventually(lambda host=host: self.gw.run("ping", "-nqc1", "-W1", host.address, check=False).returncode == 0,
+            ping = ("ping", "-nqc1", "-W1", host.address)
+            eventually(lambda ping=ping: self.gw.run(*ping, check=False).returncode == 0,
                        f"{host.role} answers the gateway", 10)
 
     def forget_path_mtu(self):

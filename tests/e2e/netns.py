@@ -1,7 +1,7 @@
 """Network namespaces: made, entered, and removed whatever happens
 
-Every namespace is called portreeve-<pid of the test run>-<role>, so that a run knows its own, and the next run
-can tell what one that was killed has left.
+Every namespace is called portreeve-<pid of the test run>-<role>, so that a run knows its own, and
+the next run can tell what one that was killed has left.
 """
 
 import atexit
@@ -71,7 +71,8 @@ def read_sysctl(key):
 
 
 def _processes(name):
-    listed = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False)
+    listed = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True,
+                            check=False)
     return [int(pid) for pid in listed.stdout.split()]
 
 

@@ -23,7 +23,8 @@ def check_gateway_services(lab, listener, datagrams):
 
 
 def check_gateways_own_connections(lab):
-    with lab.out.listen(80) as listener, tcp_pair(lab.gw, lab.out.address, 80, listener) as (client, server, seen):
+    with lab.out.listen(80) as listener, tcp_pair(lab.gw, lab.out.address, 80,
+                                                  listener) as (client, server, seen):
         assert seen[0] == EXTERNAL
         talk(client, server)
     with lab.out.udp(7) as server, lab.gw.udp() as client:

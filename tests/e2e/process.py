@@ -1,4 +1,6 @@
-"""Programs that the tests start: in a namespace, with their output kept, and never outliving the run"""
+"""Programs that the tests start: in a namespace, with their output kept, and never outliving the
+run
+"""
 
 import ctypes
 import itertools
@@ -48,12 +50,15 @@ def run(argv, namespace=None, environment=None, timeout=30, check=True, stdin=No
                           preexec_fn=_die_with_the_tests)
     assert_no_sanitizer_report(done.stderr)
     if check and done.returncode != 0:
-        raise AssertionError(f"{shlex.join(argv)} returned {done.returncode}\n{done.stdout}{done.stderr}")
+        raise AssertionError(
+            f"{shlex.join(argv)} returned {done.returncode}\n{done.stdout}{done.stderr}")
     return done
 
 
 class Process:
-    """A program that runs beside the test. Its two outputs are files, so that it never blocks on a full pipe."""
+    """A program that runs beside the test. Its two outputs are files, so that it never blocks on a
+    full pipe.
+    """
 
     def __init__(self, argv, namespace=None, environment=None, directory=None):
         directory = Path(directory or tempfile.gettempdir())
@@ -61,9 +66,9 @@ class Process:
         self.argv = [str(word) for word in argv]
         self._stem = directory / f"portreeve-e2e-{os.getpid()}-{number}"
         with open(f"{self._stem}.out", "wb") as out, open(f"{self._stem}.err", "wb") as err:
-            self._child = subprocess.Popen(
-                _inside(namespace, self.argv), env=_environment(environment), stdin=subprocess.DEVNULL,
-                stdout=out, stderr=err, preexec_fn=_die_with_the_tests)
+            self._child = subprocess.Popen(_inside(namespace, self.argv),
+                                           env=_environment(environment), stdin=subprocess.DEVNULL,
+                                           stdout=out, stderr=err, preexec_fn=_die_with_the_tests)
         _started.append(self)
 
     @property
@@ -94,7 +99,9 @@ class Process:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-            raise AssertionError(f"{shlex.join(self.argv)} did not end within {seconds} s\n{self.stderr()}") from None
+            raise AssertionError(
+                f"{shlex.join(self.argv)} did not end within {seconds} s\n{self.stderr()}"
+            ) from None
 
     def stop(self, number=signal.SIGTERM, seconds=10):
         """Ends the program if it still runs, forgets its output, and returns its exit code."""
@@ -110,7 +117,8 @@ class Process:
         def look():
             if condition():
                 return True
-            assert self.running, f"{shlex.join(self.argv)} ended with {self.returncode}\n{self.stdout()}{self.stderr()}"
+            assert self.running, (f"{shlex.join(self.argv)} ended with "
+                                  f"{self.returncode}\n{self.stdout()}{self.stderr()}")
             return False
 
         eventually(look, what, seconds)

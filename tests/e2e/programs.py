@@ -37,8 +37,10 @@ class Nginx:
         self._log = directory / f"nginx-{port}.log"
         configuration = directory / f"nginx-{port}.conf"
         configuration.write_text(_NGINX.format(directory=directory, port=port, role=host.role))
-        self.process = host.start("nginx", "-c", configuration, "-p", directory, directory=directory)
-        self.process.until(lambda: host.run("ss", "-Hnlt", f"sport = :{port}").stdout, "nginx listens")
+        self.process = host.start("nginx", "-c", configuration, "-p", directory,
+                                  directory=directory)
+        self.process.until(lambda: host.run("ss", "-Hnlt", f"sport = :{port}").stdout,
+                           "nginx listens")
 
     def seen(self):
         """(address, port) of every client so far."""

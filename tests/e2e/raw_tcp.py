@@ -1,4 +1,6 @@
-"""TCP played by hand: segments as a test wants them, from ports that the hosts' own TCP knows nothing of"""
+"""TCP played by hand: segments as a test wants them, from ports that the hosts' own TCP knows
+nothing of
+"""
 
 import contextlib
 import itertools
@@ -37,17 +39,22 @@ def deaf(*hosts):
 
 
 class End:
-    """One end of a connection: it knows what it sent and got, and sends what it is told to, right or wrong."""
+    """One end of a connection: it knows what it sent and got, and sends what it is told to, right
+    or wrong.
+    """
 
     def __init__(self, host, port, remote=None):
         """`remote` may be left to the first segment that comes."""
         self.host, self.port, self.remote = host, port, remote
-        self.next, self.expected = port * 1000, 0  # sequence numbers: the next of ours, the next of theirs
+        # Sequence numbers: the next of ours, the next of theirs.
+        self.next, self.expected = port * 1000, 0
         self._socket = host.socket(socket.SOCK_DGRAM, socket.htons(_ETH_P_IP), socket.AF_PACKET)
         self._socket.bind(("eth0", _ETH_P_IP))
 
     def segment(self, flags, payload=b"", seq=None, ack=None, options=(), **fields):
-        """The next segment in order, or one with a sequence number of the test's; counts what is in order."""
+        """The next segment in order, or one with a sequence number of the test's; counts what is in
+        order.
+        """
         number = self.next if seq is None else seq % _WORD
         acknowledged = (self.expected if ack is None else ack % _WORD) if "A" in flags else 0
         if seq is None:
@@ -103,8 +110,8 @@ class End:
 def _unchanged(packet):
     """What translation has no business with."""
     tcp = packet[TCP]
-    return (str(tcp.flags), tcp.seq, tcp.ack, tcp.window, tcp.urgptr, tcp.reserved, bytes(tcp)[20:tcp.dataofs * 4],
-            bytes(tcp.payload))
+    return (str(tcp.flags), tcp.seq, tcp.ack, tcp.window, tcp.urgptr, tcp.reserved,
+            bytes(tcp)[20:tcp.dataofs * 4], bytes(tcp.payload))
 
 
 def passes(sender, receiver, *arguments, **keywords):

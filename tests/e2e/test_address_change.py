@@ -28,7 +28,9 @@ to = 10.0.0.2:7007
 
 
 class Uplink:
-    """The gateway's outside, as a DHCP client would set it; a change returns when the daemon has followed."""
+    """The gateway's outside, as a DHCP client would set it; a change returns when the daemon has
+    followed.
+    """
 
     def __init__(self, lab, daemon):
         self._gw, self._daemon = lab.gw, daemon
@@ -56,7 +58,8 @@ class Uplink:
         self._gw.ip("route", "replace", "default", "via", EDGE)
 
     def route_without_address(self):
-        """Packets for the outside still leave by wan0: the daemon, not the routing, must stop them."""
+        """Packets for the outside still leave by wan0: the daemon, not the routing, must stop them.
+        """
         self._gw.ip("route", "replace", "203.0.113.0/24", "dev", "wan0", "scope", "link")
 
     def restore(self):
@@ -77,7 +80,8 @@ def uplink(lab, daemon):
 @contextlib.contextmanager
 def watched_events(lab, daemon):
     """The events that `portreeve events` prints, as a function that returns them so far."""
-    with process.Process([CLIENT, "-s", daemon.socket, "events", "--json"], directory=daemon.directory) as client:
+    with process.Process([CLIENT, "-s", daemon.socket, "events", "--json"],
+                         directory=daemon.directory) as client:
 
         def events():
             lines = client.stdout().split("\n")[:-1]  # the last may not be complete
@@ -92,33 +96,43 @@ def watched_events(lab, daemon):
 
 
 def forsake(*sockets):
-    """These end without a word: their connections are dead, and their FINs would be sent for minutes."""
+    """These end without a word: their connections are dead, and their FINs would be sent for
+    minutes.
+    """
     for sock in sockets:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
 def closed_by_address(events):
-    return {event["session"]["id"] for event in events()
-            if event["type"] == "closed" and event["reason"] == "address"}
+    return {
+        event["session"]["id"]
+        for event in events() if event["type"] == "closed" and event["reason"] == "address"
+    }
 
 
 def test_sessions_of_the_old_address_end_and_events_say_address(lab, daemon, uplink):
     with lab.out.udp(7) as server, lab.lab1.udp() as client, lab.out.listen(80) as listener, \
-            lab.lab1.listen(80) as inside, tcp_pair(lab.lab1, lab.out.address, 80, listener) as (one, other, _), \
-            tcp_pair(lab.out, EXTERNAL, 8080, inside) as (caller, called, _), watched_events(lab, daemon) as events:
+            lab.lab1.listen(80) as inside, \
+            tcp_pair(lab.lab1, lab.out.address, 80, listener) as (one, other, _), \
+            tcp_pair(lab.out, EXTERNAL, 8080, inside) as (caller, called, _), \
+            watched_events(lab, daemon) as events:
         forsake(one, other, caller, called)
         udp_round_trip(client, server, lab.out.address)
         old = {session["id"] for session in daemon.sessions(f"external={EXTERNAL}")}
         assert len(old) >= 3
         uplink.change(EXTERNAL, NEW)
-        eventually(lambda: old <= closed_by_address(events), "every session is said to have ended by its address")
+        eventually(lambda: old <= closed_by_address(events),
+                   "every session is said to have ended by its address")
         assert daemon.sessions(f"external={EXTERNAL}") == []
         assert daemon.status()["sessions"]["closed"]["address"] >= len(old)
 
 
 def test_an_old_connection_is_not_continued_from_the_new_address(lab, daemon, uplink):
-    """The remote knows it by the old address: a segment from another would only confuse, a private one would leak."""
-    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80, listener) as (client, server, _):
+    """The remote knows it by the old address: a segment from another would only confuse, a private
+    one would leak.
+    """
+    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80,
+                                                  listener) as (client, server, _):
         talk(client, server)
         forsake(client, server)
         uplink.change(EXTERNAL, NEW)
@@ -201,17 +215,20 @@ def test_sessions_outlive_an_interface_that_goes_down_and_up(lab, daemon, uplink
         lab.gw.ip("link", "set", "wan0", "down")
         lab.gw.ip("link", "set", "wan0", "up")
         uplink.route()
-        eventually(lambda: ping(lab.gw, lab.out.address, "-c1", check=False).returncode == 0, "the link is up")
+        eventually(lambda: ping(lab.gw, lab.out.address, "-c1", check=False).returncode == 0,
+                   "the link is up")
         uplink.until_used(EXTERNAL)
         assert udp_round_trip(client, server, lab.out.address) == seen
         talk(one, other)
 
 
-def test_rfc4787_req7_an_external_address_of_the_inside_is_not_used_and_status_says_so(lab, daemon, uplink):
+def test_rfc4787_req7_an_external_address_of_the_inside_is_not_used_and_status_says_so(
+        lab, daemon, uplink):
     with lab.out.udp(7) as server, lab.lab1.udp() as client:
         lab.gw.ip("address", "add", f"{INSIDE}/32", "dev", "wan0")
         eventually(lambda: daemon.status()["warnings"], "status warns")
-        assert f"warning: {INSIDE} on wan0 is in the source of a share" in daemon.client("status").stdout
+        assert f"warning: {INSIDE} on wan0 is in the source of a share" in daemon.client(
+            "status").stdout
         assert uplink.used() == [EXTERNAL]
         assert udp_round_trip(client, server, lab.out.address)[0] == EXTERNAL
         lab.gw.ip("address", "del", f"{INSIDE}/32", "dev", "wan0")
@@ -224,17 +241,20 @@ def test_rfc4787_req7_only_an_address_of_the_inside_is_no_external_address(lab, 
         lab.gw.ip("address", "add", f"{INSIDE}/32", "dev", "wan0")
         uplink.until_used()
         uplink.route_without_address()
-        eventually(lambda: f"{INSIDE} on wan0 is in the source" in daemon.client("status").stdout, "status says why")
+        eventually(lambda: f"{INSIDE} on wan0 is in the source" in daemon.client("status").stdout,
+                   "status says why")
         with daemon.dropping("no-external-address"):
             client.sendto(b"nowhere to go", (lab.out.address, 7))
         assert_silent(server)
 
 
-def test_a_reload_that_makes_an_address_one_of_the_inside_or_no_longer_is_followed(lab, daemon, uplink):
+def test_a_reload_that_makes_an_address_one_of_the_inside_or_no_longer_is_followed(
+        lab, daemon, uplink):
     try:
         daemon.reload(CONFIG + f"[share near]\nsource = {EXTERNAL}/32\nports = 60000-60099\n")
         assert uplink.used() == []
-        assert any(f"{EXTERNAL} on wan0 is in the source" in warning for warning in daemon.status()["warnings"])
+        assert any(f"{EXTERNAL} on wan0 is in the source" in warning
+                   for warning in daemon.status()["warnings"])
     finally:
         daemon.reload(CONFIG)
     assert uplink.used() == [EXTERNAL]

@@ -1,4 +1,6 @@
-"""tcpdump on both sides of the gateway: every checksum, recomputed from the packet's bytes, is right"""
+"""tcpdump on both sides of the gateway: every checksum, recomputed from the packet's bytes, is
+right
+"""
 
 import socket
 import struct
@@ -10,7 +12,8 @@ from capture import assert_checksums
 from daemon import SHARE
 from lab import EXTERNAL
 from programs import ping
-from traffic import (SO_NO_CHECK, UDP_SEGMENT, Transfer, assert_refused, random_bytes, tcp_pair, udp_round_trip)
+from traffic import (SO_NO_CHECK, UDP_SEGMENT, Transfer, assert_refused, random_bytes, tcp_pair,
+                     udp_round_trip)
 
 CONFIG = SHARE + """
 [forward web]
@@ -25,8 +28,9 @@ to = 10.0.0.2:7
 GATEWAY = (("gw", "wan0"), ("gw", "lan0"))
 HOSTS = (("lab1", "eth0"), ("lab2", "eth0"), ("out", "eth0"))
 
-# Which interfaces have their offloads off. The gateway's always: what it sends is then what a wire would carry.
-# With the hosts' on, it receives large segments whose checksums are not computed yet; with them off, plain packets.
+# Which interfaces have their offloads off. The gateway's always: what it sends is then what a wire
+# would carry. With the hosts' on, it receives large segments whose checksums are not computed yet;
+# with them off, plain packets.
 OFFLOADS_OFF = {"large-segments-arrive": GATEWAY, "plain-packets-arrive": GATEWAY + HOSTS}
 
 
@@ -54,7 +58,8 @@ def assert_all_right(both_sides, at_least=1):
 
 
 def test_bulk_tcp_from_the_lab(lab, both_sides):
-    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80, listener) as (client, server, _):
+    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80,
+                                                  listener) as (client, server, _):
         up, down = Transfer(client, server, 1_500_000), Transfer(server, client, 1_500_000)
         up.finish()
         down.finish()
@@ -62,7 +67,8 @@ def test_bulk_tcp_from_the_lab(lab, both_sides):
 
 
 def test_bulk_tcp_through_a_forward(lab, both_sides):
-    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080, listener) as (client, server, _):
+    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080,
+                                                   listener) as (client, server, _):
         up, down = Transfer(client, server, 1_500_000), Transfer(server, client, 1_500_000)
         up.finish()
         down.finish()
@@ -70,7 +76,8 @@ def test_bulk_tcp_through_a_forward(lab, both_sides):
 
 
 def test_tcp_segments_of_every_small_size(lab, both_sides):
-    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80, listener) as (client, server, _):
+    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80,
+                                                  listener) as (client, server, _):
         for one, other in ((client, server), (server, client)):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for size in range(1, 70):
@@ -97,7 +104,9 @@ def test_udp_of_every_size_through_a_forward(lab, both_sides):
 
 
 def test_udp_whose_sum_is_zero_is_sent_as_ffff(lab, both_sides):
-    """RFC 768: a computed checksum of 0 is transmitted as all ones. One of these payloads makes it so."""
+    """RFC 768: a computed checksum of 0 is transmitted as all ones. One of these payloads makes it
+    so.
+    """
     with lab.out.udp(7) as server, lab.lab1.udp() as client:
         port = udp_round_trip(client, server, lab.out.address)[1]
         packet_sum = UDP(bytes(_udp_with_sum(port, lab.out.address, b"\0\0"))).chksum
@@ -131,7 +140,9 @@ def test_rfc3022_a_udp_checksum_of_zero_stays_zero(lab, both_sides):
 
 @pytest.mark.parametrize("segment", [1, 8, 501, 1000, 1472])
 def test_udp_segmentation_offload(lab, both_sides, segment):
-    """One send of many datagrams (QUIC stacks do it) crosses the gateway as one packet and arrives as many."""
+    """One send of many datagrams (QUIC stacks do it) crosses the gateway as one packet and arrives
+    as many.
+    """
     count = 20
     payload = random_bytes(segment * count)
     with lab.out.udp(7) as server, lab.lab1.udp() as client:
@@ -178,7 +189,8 @@ def test_hairpin(lab, both_sides, record):
     with lab.lab1.udp(7) as server, lab.lab2.udp() as client:
         for size in SIZES:
             udp_round_trip(client, server, EXTERNAL, random_bytes(size))
-    with lab.lab1.listen(80) as listener, tcp_pair(lab.lab2, EXTERNAL, 8080, listener) as (client, server, _):
+    with lab.lab1.listen(80) as listener, tcp_pair(lab.lab2, EXTERNAL, 8080,
+                                                   listener) as (client, server, _):
         Transfer(client, server, 500_000).finish()
         Transfer(server, client, 500_000).finish()
     assert_checksums(beside.stop(), len(SIZES) + 300)

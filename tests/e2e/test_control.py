@@ -37,8 +37,10 @@ group = games
 GAMES = "60"  # base-passwd: the same number on every Debian
 NOBODY = "65534"
 
-FIELDS = {"id", "protocol", "state", "direction", "internal", "external", "remote", "share", "forward", "age", "idle",
-          "expires_in", "packets", "bytes", "offloaded"}
+FIELDS = {
+    "id", "protocol", "state", "direction", "internal", "external", "remote", "share", "forward",
+    "age", "idle", "expires_in", "packets", "bytes", "offloaded"
+}
 
 
 @pytest.fixture
@@ -46,7 +48,8 @@ def flows(lab, daemon):
     """One session of each kind: outbound UDP and TCP, inbound TCP and UDP, a ping."""
     lab.lab2.run("ping", "-n", "-c", "1", "-W", "3", lab.out.address)
     with lab.out.udp(7) as outside, lab.lab1.udp(5000) as inside, lab.lab2.udp(7) as echo, \
-            lab.out.udp(6000) as asker, lab.out.listen(443) as https, lab.lab1.listen(8080) as web, \
+            lab.out.udp(6000) as asker, lab.out.listen(443) as https, \
+            lab.lab1.listen(8080) as web, \
             tcp_pair(lab.lab2, lab.out.address, 443, https), \
             tcp_pair(lab.out2, EXTERNAL, 80, web) as (_, _, web_client):
         udp_round_trip(inside, outside, lab.out.address)
@@ -85,7 +88,8 @@ def test_sessions_json_has_the_documented_fields(lab, daemon, flows):
 
 def test_an_outbound_udp_session(lab, daemon, flows):
     session = daemon.session("internal=10.0.0.2:5000")
-    assert (session["protocol"], session["direction"], session["state"]) == ("udp", "outbound", "answered")
+    assert (session["protocol"], session["direction"], session["state"]) == ("udp", "outbound",
+                                                                             "answered")
     assert session["internal"] == {"address": "10.0.0.2", "port": 5000}
     assert session["remote"] == {"address": lab.out.address, "port": 7}
     assert session["external"]["address"] == EXTERNAL
@@ -99,7 +103,8 @@ def test_an_outbound_udp_session(lab, daemon, flows):
 
 def test_an_inbound_tcp_session(lab, daemon, flows):
     session = daemon.session("forward=web")
-    assert (session["protocol"], session["direction"], session["state"]) == ("tcp", "inbound", "established")
+    assert (session["protocol"], session["direction"], session["state"]) == ("tcp", "inbound",
+                                                                             "established")
     assert session["internal"] == {"address": "10.0.0.2", "port": 8080}
     assert session["external"] == {"address": EXTERNAL, "port": 80}
     assert session["remote"] == {"address": lab.out2.address, "port": flows[1]}
@@ -115,15 +120,19 @@ def test_a_ping_session(lab, daemon, flows):
     assert session["expires_in"] <= 60
 
 
-@pytest.mark.parametrize("words,count", [
-    ([], 5), (["tcp"], 2), (["udp"], 2), (["icmp"], 1), (["10.0.0.2"], 2), (["10.0.0.3"], 3), (["10.0.0.0/24"], 5),
-    (["203.0.113.11"], 1), (["203.0.113.8/30"], 5), ([":443"], 1), ([":80"], 1), ([":8080"], 1), ([":7"], 2),
-    (["internal=10.0.0.2"], 2), (["internal=10.0.0.3", "tcp"], 1), (["external=203.0.113.5"], 5),
-    (["external=:80"], 1), (["remote=203.0.113.10"], 4), (["remote=:443"], 1), (["internal=:443"], 0),
-    (["state=established"], 2), (["state=answered"], 3), (["state=closed"], 0), (["share=lab"], 3),
-    (["forward=web"], 1), (["forward=echo"], 1), (["forward=range"], 0), (["offloaded"], 4 if OFFLOAD == "on" else 0),
-    (["tcp", "forward=web", "10.0.0.2", "state=established"], 1), (["tcp", "udp"], 0),
-])
+@pytest.mark.parametrize("words,count",
+                         [([], 5), (["tcp"], 2), (["udp"], 2), (["icmp"], 1), (["10.0.0.2"], 2),
+                          (["10.0.0.3"], 3), (["10.0.0.0/24"], 5), (["203.0.113.11"], 1),
+                          (["203.0.113.8/30"], 5), ([":443"], 1), ([":80"], 1), ([":8080"], 1),
+                          ([":7"], 2), (["internal=10.0.0.2"], 2),
+                          (["internal=10.0.0.3", "tcp"], 1), (["external=203.0.113.5"], 5),
+                          (["external=:80"], 1), (["remote=203.0.113.10"], 4), (["remote=:443"], 1),
+                          (["internal=:443"], 0), (["state=established"], 2),
+                          (["state=answered"], 3), (["state=closed"], 0), (["share=lab"], 3),
+                          (["forward=web"], 1), (["forward=echo"], 1), (["forward=range"], 0),
+                          (["offloaded"], 4 if OFFLOAD == "on" else 0),
+                          (["tcp", "forward=web", "10.0.0.2", "state=established"], 1),
+                          (["tcp", "udp"], 0), ])
 def test_filter(lab, daemon, flows, words, count):
     assert len(daemon.sessions(*words)) == count
 
@@ -133,7 +142,8 @@ def test_filter_by_id(lab, daemon, flows):
     assert daemon.session(f"id={wanted['id']}")["remote"] == wanted["remote"]
 
 
-@pytest.mark.parametrize("words", [["tpc"], ["10.0.0.300"], ["state=open"], [":99999"], ["colour=red"], ["internal="]])
+@pytest.mark.parametrize(
+    "words", [["tpc"], ["10.0.0.300"], ["state=open"], [":99999"], ["colour=red"], ["internal="]])
 def test_a_filter_that_makes_no_sense_is_a_usage_error(lab, daemon, words):
     done = daemon.client("sessions", *words, check=False)
     assert done.returncode == 2
@@ -197,7 +207,8 @@ def test_tcp_state_opening(lab, daemon):
 
 
 def test_tcp_state_closing_and_closed(lab, daemon):
-    with lab.out.listen(81) as listener, tcp_pair(lab.lab1, lab.out.address, 81, listener) as (client, server, _):
+    with lab.out.listen(81) as listener, tcp_pair(lab.lab1, lab.out.address, 81,
+                                                  listener) as (client, server, _):
         assert daemon.session("remote=:81")["state"] == "established"
         client.shutdown(socket.SHUT_WR)
         assert server.recv(1) == b""
@@ -210,7 +221,8 @@ def test_tcp_state_closing_and_closed(lab, daemon):
 
 
 def test_tcp_state_reset(lab, daemon):
-    with lab.out.listen(82) as listener, tcp_pair(lab.lab1, lab.out.address, 82, listener) as (client, server, _):
+    with lab.out.listen(82) as listener, tcp_pair(lab.lab1, lab.out.address, 82,
+                                                  listener) as (client, server, _):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
         with pytest.raises(ConnectionResetError):
@@ -228,7 +240,8 @@ def test_udp_state_unanswered(lab, daemon):
 
 
 def test_counters_count_packets_and_bytes_of_large_segments(lab, daemon):
-    with lab.out.listen(83) as listener, tcp_pair(lab.lab1, lab.out.address, 83, listener) as (client, server, _):
+    with lab.out.listen(83) as listener, tcp_pair(lab.lab1, lab.out.address, 83,
+                                                  listener) as (client, server, _):
         sent = Transfer(client, server, 2_000_000).finish()
         session = daemon.session("remote=:83")
     assert sent < session["bytes"]["out"] < sent * 1.2
@@ -281,7 +294,8 @@ def test_a_forward_is_added_used_and_removed_at_run_time(lab, daemon):
     daemon.add_forward("guest", "2222/tcp", "10.0.0.2:22", "--note", "for the guest", "--for", "2h")
     text = daemon.client("forwards", environment={"COLUMNS": "120"}).stdout
     assert "guest" in text
-    with lab.lab1.listen(22) as listener, tcp_pair(lab.out, EXTERNAL, 2222, listener) as (client, server, seen):
+    with lab.lab1.listen(22) as listener, tcp_pair(lab.out, EXTERNAL, 2222,
+                                                   listener) as (client, server, seen):
         assert seen[0] == lab.out.address
         talk(client, server)
         daemon.remove_forward("guest")
@@ -295,7 +309,8 @@ def test_a_forward_for_a_short_time_ends_by_itself(lab, daemon):
     daemon.add_forward("brief", "2223/udp", "10.0.0.2:22", "--for", "2s")
     with lab.lab1.udp(22) as server, lab.out.udp() as client:
         udp_round_trip(client, server, EXTERNAL, port=2223)
-        eventually(lambda: "brief" not in daemon.client("forwards").stdout, "the forward has ended", 6)
+        eventually(lambda: "brief" not in daemon.client("forwards").stdout, "the forward has ended",
+                   6)
         assert daemon.sessions("forward=brief") == []
 
 
@@ -339,8 +354,9 @@ def test_removing_a_forward_that_is_not_there_returns_1(lab, daemon):
 
 
 def test_events_show_what_opens_and_what_ends(lab, daemon):
-    with lab.out.udp(9) as server, process.Process([CLIENT, "-s", daemon.socket, "events", "udp", "remote=:9"],
-                                                   directory=daemon.directory) as events:
+    with lab.out.udp(9) as server, process.Process(
+        [CLIENT, "-s", daemon.socket, "events", "udp", "remote=:9"],
+            directory=daemon.directory) as events:
 
         def opened():
             """The client may still be subscribing: a new session each time until one is seen."""
@@ -369,13 +385,16 @@ def as_user(daemon):
         program.chmod(0o755)
 
     def run(uid, gid, *words):
-        return process.run(["setpriv", "--reuid", uid, "--regid", gid, "--clear-groups", program, "-s", daemon.socket,
-                            *words], check=False)
+        return process.run([
+            "setpriv", "--reuid", uid, "--regid", gid, "--clear-groups", program, "-s",
+            daemon.socket, *words
+        ], check=False)
 
     return run
 
 
-@pytest.mark.parametrize("words", [["status"], ["sessions"], ["forwards"], ["mappings"], ["sessions", "--json"]])
+@pytest.mark.parametrize(
+    "words", [["status"], ["sessions"], ["forwards"], ["mappings"], ["sessions", "--json"]])
 def test_a_member_of_the_group_may_look(lab, daemon, flows, as_user, words):
     done = as_user(NOBODY, GAMES, *words)
     assert done.returncode == 0, done.stderr
@@ -408,8 +427,8 @@ def test_exit_0_and_help_for_a_person_who_asks(daemon):
         assert "portreeve" in done.stdout
 
 
-@pytest.mark.parametrize("words", [["frobnicate"], [], ["forward"], ["forward", "add"], ["sessions", "--nonsense"],
-                                   ["status", "extra"]])
+@pytest.mark.parametrize("words", [["frobnicate"], [], ["forward"], ["forward", "add"],
+                                   ["sessions", "--nonsense"], ["status", "extra"]])
 def test_exit_2_for_wrong_usage(daemon, words):
     done = daemon.client(*words, check=False)
     assert done.returncode == 2

@@ -14,7 +14,9 @@ ENVIRONMENT = {"BUILD": str(BUILD)}
 def remains():
     """What a demo would leave: namespaces and directories of its name."""
     places = (Path("/run/netns"), Path("/run"))
-    return {str(path) for place in places if place.is_dir() for path in place.glob("portreeve-demo*")}
+    return {
+        str(path) for place in places if place.is_dir() for path in place.glob("portreeve-demo*")
+    }
 
 
 def test_the_demo_shows_both_fetches_and_cleans_up():
@@ -52,5 +54,6 @@ def test_a_fetch_that_fails_fails_the_demo(tmp_path):
     (tmp_path / "portreeved").chmod(0o755)
     (tmp_path / "portreeve").symlink_to(BUILD / "portreeve")
     before = remains()
-    assert process.run([DEMO], environment={"BUILD": str(tmp_path)}, check=False, timeout=60).returncode != 0
+    assert process.run([DEMO], environment={"BUILD": str(tmp_path)}, check=False,
+                       timeout=60).returncode != 0
     assert remains() == before

@@ -70,7 +70,8 @@ def test_iperf3_through_a_forward(lab, daemon, tmp_path, options):
 
 
 def test_tcp_source_address_and_port_are_kept(lab, daemon):
-    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080, listener, 3333) as (client, server, seen):
+    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080, listener,
+                                                   3333) as (client, server, seen):
         assert seen == (lab.out.address, 3333)
         assert server.getsockname() == ("10.0.0.2", 80)
         talk(client, server)
@@ -99,7 +100,8 @@ def test_two_clients_with_the_same_source_port(lab, daemon):
 
 def test_a_forward_serves_a_client_beyond_the_next_router(lab, daemon):
     """Across the narrow link, so the answers must also learn the path MTU."""
-    with lab.lab1.listen(80) as listener, tcp_pair(lab.far, EXTERNAL, 8080, listener) as (client, server, seen):
+    with lab.lab1.listen(80) as listener, tcp_pair(lab.far, EXTERNAL, 8080,
+                                                   listener) as (client, server, seen):
         assert seen[0] == lab.far.address
         assert Transfer(server, client, 3_000_000).finish() >= 3_000_000
     lab.forget_path_mtu()
@@ -126,7 +128,8 @@ def test_the_port_after_a_range_is_the_gateways_own(lab, daemon):
 def test_a_service_name_with_tcp_and_udp(lab, daemon):
     with lab.lab2.udp(5353) as server, lab.out.udp() as client:
         udp_round_trip(client, server, EXTERNAL, port=53)
-    with lab.lab2.listen(5353) as listener, tcp_pair(lab.out, EXTERNAL, 53, listener) as (client, server, _):
+    with lab.lab2.listen(5353) as listener, tcp_pair(lab.out, EXTERNAL, 53,
+                                                     listener) as (client, server, _):
         talk(client, server)
 
 
@@ -142,18 +145,21 @@ def test_a_target_that_speaks_first_is_seen_at_the_forwards_port(lab, daemon):
 
 
 def test_a_forwards_target_opens_other_connections_from_the_pool(lab, daemon):
-    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80, listener) as (_, _, seen):
+    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80,
+                                                  listener) as (_, _, seen):
         assert seen[0] == EXTERNAL
         assert 50000 <= seen[1] <= 59999
 
 
 def test_allow_lets_in_the_allowed_address(lab, daemon):
-    with lab.lab1.listen(22) as listener, tcp_pair(lab.out, EXTERNAL, 2222, listener) as (client, server, _):
+    with lab.lab1.listen(22) as listener, tcp_pair(lab.out, EXTERNAL, 2222,
+                                                   listener) as (client, server, _):
         talk(client, server)
 
 
 def test_allow_lets_in_the_allowed_network(lab, daemon):
-    with lab.lab1.listen(22) as listener, tcp_pair(lab.far, EXTERNAL, 2222, listener) as (client, server, _):
+    with lab.lab1.listen(22) as listener, tcp_pair(lab.far, EXTERNAL, 2222,
+                                                   listener) as (client, server, _):
         talk(client, server)
 
 
@@ -196,7 +202,9 @@ def test_a_segment_of_no_connection_does_not_reach_the_target(lab, daemon, recor
 
     inside = record(lab.lab1, "eth0", "tcp port 80")
     with daemon.dropping("tcp-not-syn"):
-        lab.out.inject(IP(src=lab.out.address, dst=EXTERNAL) / TCP(sport=1, dport=8080, flags="A", seq=1, ack=1))
+        lab.out.inject(
+            IP(src=lab.out.address, dst=EXTERNAL) /
+            TCP(sport=1, dport=8080, flags="A", seq=1, ack=1))
     assert inside.stop() == []
 
 

@@ -1,4 +1,6 @@
-"""Fragments of every kind: the kernel puts them together before portreeve sees them, and cuts them again behind it"""
+"""Fragments of every kind: the kernel puts them together before portreeve sees them, and cuts them
+again behind it
+"""
 
 import random
 import re
@@ -43,7 +45,8 @@ class Flow:
                   frag=begin // 8) / Raw(datagram[begin:end])
 
     def datagram(self, payload=PAYLOAD):
-        whole = self.ip / UDP(sport=self.sender.getsockname()[1], dport=self.destination[1]) / Raw(payload)
+        whole = self.ip / UDP(sport=self.sender.getsockname()[1],
+                              dport=self.destination[1]) / Raw(payload)
         return bytes(whole)[20:]
 
     def pieces(self, payload=PAYLOAD, size=1000, df=False):
@@ -69,7 +72,8 @@ def flow(lab, daemon, request):
         made = {"outbound": lambda: Flow(lab.lab1, client, (lab.out.address, 5500), outside),
                 "inbound": lambda: Flow(lab.out, outside, seen, client),
                 "forward": lambda: Flow(lab.out, outside, (EXTERNAL, 7), inside)}[request.param]()
-        made.is_offloaded = OFFLOAD == "on" and request.param != "forward"  # which nobody has answered yet
+        # Which nobody has answered yet.
+        made.is_offloaded = OFFLOAD == "on" and request.param != "forward"
         yield made
 
 
@@ -84,18 +88,24 @@ def soon_forgotten(lab):
 
 @pytest.fixture
 def flood_ends(lab):
-    """The memory for fragments is limited, and a flood fills it: the next test's fragments shall find room."""
+    """The memory for fragments is limited, and a flood fills it: the next test's fragments shall
+    find room.
+    """
     yield
     eventually(lambda: waiting_fragments(lab.gw) == 0, "no fragment waits for the others")
 
 
 def waiting_fragments(host):
     """Datagrams that the host has begun to put together."""
-    return int(re.search(r"^FRAG: inuse (\d+)", host.run("cat", "/proc/net/sockstat").stdout, re.MULTILINE).group(1))
+    return int(
+        re.search(r"^FRAG: inuse (\d+)",
+                  host.run("cat", "/proc/net/sockstat").stdout, re.MULTILINE).group(1))
 
 
 def duplicated(pieces):
-    """Every fragment but the last twice: behind a complete datagram its second copy would begin another."""
+    """Every fragment but the last twice: behind a complete datagram its second copy would begin
+    another.
+    """
     return [piece for piece in pieces[:-1] for _ in range(2)] + pieces[-1:]
 
 
@@ -115,7 +125,9 @@ def test_rfc4787_req14_fragments_in_any_order_arrive(flow, order):
 
 
 def test_rfc4787_req14_fragments_that_hold_no_port_find_their_way(flow):
-    """A first fragment of eight bytes holds the UDP header and nothing else; the others hold no header."""
+    """A first fragment of eight bytes holds the UDP header and nothing else; the others hold no
+    header.
+    """
     payload = random_bytes(64)
     flow.send(flow.pieces(payload, size=8)[::-1])
     assert flow.received() == payload
@@ -130,7 +142,9 @@ def test_rfc4787_req14_interleaved_datagrams_are_not_mixed_up(lab, daemon, flow)
 
 
 def test_overlapping_fragments_are_dropped_whole(lab, daemon, flow, record):
-    """The kernel drops all of a datagram whose fragments disagree (RFC 5722 for IPv6; since 2018 for IPv4, too)."""
+    """The kernel drops all of a datagram whose fragments disagree (RFC 5722 for IPv6; since 2018
+    for IPv4, too).
+    """
     watched = lab.out if flow.sender_host is lab.lab1 else lab.lab1
     behind = record(watched, "eth0", "udp")
     datagram = flow.datagram()[:2000]
@@ -162,13 +176,14 @@ def flood(lab, pieces):
 
 
 def first_fragments(lab, port):
-    whole = IP(src=lab.out2.address, dst=EXTERNAL, flags="MF") / UDP(sport=1, dport=port, len=4008, chksum=1) / \
-        Raw(bytes(64))
+    whole = IP(src=lab.out2.address, dst=EXTERNAL, flags="MF") / \
+        UDP(sport=1, dport=port, len=4008, chksum=1) / Raw(bytes(64))
     return numbered(bytes(whole))
 
 
 def last_fragments(lab, _):
-    return numbered(bytes(IP(src=lab.out2.address, dst=EXTERNAL, proto=17, frag=100) / Raw(bytes(64))))
+    return numbered(
+        bytes(IP(src=lab.out2.address, dst=EXTERNAL, proto=17, frag=100) / Raw(bytes(64))))
 
 
 def numbered(packet):
@@ -177,8 +192,10 @@ def numbered(packet):
 
 
 @pytest.mark.parametrize("kind", [first_fragments, last_fragments])
-def test_rfc4787_req14a_a_flood_of_fragments_does_not_hurt_other_traffic(lab, daemon, flood_ends, kind):
-    """To a mapping's own port, even: neither what is established nor what opens during it suffers."""
+def test_rfc4787_req14a_a_flood_of_fragments_does_not_hurt_other_traffic(
+        lab, daemon, flood_ends, kind):
+    """To a mapping's own port, even: neither what is established nor what opens during it suffers.
+    """
     with lab.out.udp(7) as server, lab.lab1.udp() as client, lab.lab1.listen(80) as listener, \
             tcp_pair(lab.out, EXTERNAL, 8080, listener) as (one, other, _):
         seen = udp_round_trip(client, server, lab.out.address)
@@ -194,16 +211,18 @@ def test_rfc4787_req14a_a_flood_of_fragments_does_not_hurt_other_traffic(lab, da
 def parts(packets):
     """(length of what is carried, DF, more fragments follow), in the order of their offsets."""
     decoded = sorted((IP(packet) for packet in packets), key=lambda packet: packet.frag)
-    return [(len(packet.payload), bool(packet.flags.DF), bool(packet.flags.MF)) for packet in decoded]
+    return [(len(packet.payload), bool(packet.flags.DF), bool(packet.flags.MF))
+            for packet in decoded]
 
 
 @pytest.mark.parametrize("df", [False, True], ids=["may-fragment", "dont-fragment"])
 def test_reassembled_datagrams_are_cut_again_as_they_came(lab, daemon, flow, record, df):
     """
-    The kernel remembers the longest fragment, and DF when that one had it (as senders of DF fragments want path MTU
-    discovery: RFC 8900): the fragments leave as long as they came, with DF as they came. The queue makes one piece of
-    a datagram; where the kernel keeps its pieces to send them on (net/ipv4/ip_output.c, ip_fraglist_init), as any router of
-    Linux that tracks connections does, it forgets DF.
+    The kernel remembers the longest fragment, and DF when that one had it (as senders of DF
+    fragments want path MTU discovery: RFC 8900): the fragments leave as long as they came, with DF
+    as they came. The queue makes one piece of a datagram; where the kernel keeps its pieces to send
+    them on (net/ipv4/ip_output.c, ip_fraglist_init), as any router of Linux that tracks connections
+    does, it forgets DF.
     """
     kept = df and not flow.is_offloaded
     watched = lab.out if flow.sender_host is lab.lab1 else lab.lab1

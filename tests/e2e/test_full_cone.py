@@ -16,7 +16,10 @@ CONFIG = full_cone()
 
 def test_the_full_cone_example_is_a_full_cone(lab, daemon, tmp_path):
     with stun_server(lab.out, tmp_path):
-        asked = {option: natdiscovery(lab.lab1, lab.out, tmp_path, option) for option in ("-m", "-f", "-H")}
+        asked = {
+            option: natdiscovery(lab.lab1, lab.out, tmp_path, option)
+            for option in ("-m", "-f", "-H")
+        }
         old = stun(lab.lab1, lab.out, tmp_path, lab.lab1.address)
         assert "NAT with Endpoint Independent Mapping!" in asked["-m"].report
         assert "NAT with Endpoint Independent Filtering!" in asked["-f"].report
@@ -25,7 +28,8 @@ def test_the_full_cone_example_is_a_full_cone(lab, daemon, tmp_path):
 
 
 def test_full_cone_lets_in_whoever_learns_the_endpoint(lab, daemon):
-    """A stranger that the host inside never spoke to is heard, and its answer finds the way back."""
+    """A stranger that the host inside never spoke to is heard, and its answer finds the way back.
+    """
     with lab.out.udp(7) as server, lab.far.udp(9999) as stranger, lab.lab1.udp() as inside:
         inside.sendto(b"where am I?", (lab.out.address, 7))
         seen = server.recvfrom(100)[1]

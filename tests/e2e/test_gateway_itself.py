@@ -16,13 +16,15 @@ to = 10.0.0.3:7
 
 
 def test_the_gateway_reaches_its_own_tcp_forward(lab, daemon):
-    with lab.lab2.listen(80) as listener, tcp_pair(lab.gw, EXTERNAL, 8080, listener) as (client, server, seen):
+    with lab.lab2.listen(80) as listener, tcp_pair(lab.gw, EXTERNAL, 8080,
+                                                   listener) as (client, server, seen):
         assert seen[0] == EXTERNAL
         talk(client, server)
 
 
 def test_the_gateway_moves_bulk_tcp_through_its_own_forward(lab, daemon):
-    with lab.lab2.listen(80) as listener, tcp_pair(lab.gw, EXTERNAL, 8080, listener) as (client, server, _):
+    with lab.lab2.listen(80) as listener, tcp_pair(lab.gw, EXTERNAL, 8080,
+                                                   listener) as (client, server, _):
         up, down = Transfer(client, server, 10_000_000), Transfer(server, client, 10_000_000)
         up.finish()
         down.finish()

@@ -8,8 +8,8 @@ from daemon import SHARE
 from deadline import eventually
 from lab import EXTERNAL
 from programs import Nginx, curl
-from traffic import (Transfer, assert_refused, icmp_error, random_bytes, talk, tcp_pair, udp_round_trip,
-                     want_icmp_errors)
+from traffic import (Transfer, assert_refused, icmp_error, random_bytes, talk, tcp_pair,
+                     udp_round_trip, want_icmp_errors)
 
 CONFIG = SHARE + """
 [forward web]
@@ -27,7 +27,8 @@ to = 10.0.0.2:9090
 
 
 def test_rfc5382_req8_hairpin_tcp_source_is_external(lab, daemon):
-    with lab.lab2.listen(80) as listener, tcp_pair(lab.lab1, EXTERNAL, 8080, listener) as (client, server, seen):
+    with lab.lab2.listen(80) as listener, tcp_pair(lab.lab1, EXTERNAL, 8080,
+                                                   listener) as (client, server, seen):
         assert seen[0] == EXTERNAL
         assert 50000 <= seen[1] <= 59999
         talk(client, server)
@@ -47,7 +48,8 @@ def test_hairpin_udp_of_every_size(lab, daemon):
 
 
 def test_hairpin_bulk_tcp_both_ways(lab, daemon):
-    with lab.lab2.listen(80) as listener, tcp_pair(lab.lab1, EXTERNAL, 8080, listener) as (client, server, _):
+    with lab.lab2.listen(80) as listener, tcp_pair(lab.lab1, EXTERNAL, 8080,
+                                                   listener) as (client, server, _):
         up, down = Transfer(client, server, 10_000_000), Transfer(server, client, 10_000_000)
         up.finish()
         down.finish()
@@ -60,7 +62,8 @@ def test_hairpin_curl_to_nginx(lab, daemon, tmp_path):
 
 
 def test_a_host_reaches_itself_through_the_external_address_tcp(lab, daemon):
-    with lab.lab1.listen(9090) as listener, tcp_pair(lab.lab1, EXTERNAL, 9090, listener) as (client, server, seen):
+    with lab.lab1.listen(9090) as listener, tcp_pair(lab.lab1, EXTERNAL, 9090,
+                                                     listener) as (client, server, seen):
         assert seen[0] == EXTERNAL
         talk(client, server)
 
@@ -72,13 +75,15 @@ def test_a_host_reaches_itself_through_the_external_address_udp(lab, daemon):
 
 def test_the_hairpin_source_is_the_one_that_outside_hosts_see(lab, daemon):
     with lab.lab2.udp(7) as inside, lab.out.udp(7) as outside, lab.lab1.udp() as client:
-        assert udp_round_trip(client, inside, EXTERNAL) == udp_round_trip(client, outside, lab.out.address)
+        assert udp_round_trip(client, inside,
+                              EXTERNAL) == udp_round_trip(client, outside, lab.out.address)
 
 
 def test_two_hosts_that_punch_holes_reach_each_other(lab, daemon):
     """
-    As peer-to-peer programs do: both learn the other's external endpoint from a third party, and both send until
-    something arrives. Filtering may refuse the first packet, which all the same lets its sender hear the other.
+    As peer-to-peer programs do: both learn the other's external endpoint from a third party, and
+    both send until something arrives. Filtering may refuse the first packet, which all the same
+    lets its sender hear the other.
     """
     with lab.out.udp(7) as server, lab.lab1.udp() as one, lab.lab2.udp() as other:
         seen1 = udp_round_trip(one, server, lab.out.address)
@@ -108,7 +113,9 @@ def test_both_hosts_and_the_outside_use_one_forward_at_once(lab, daemon):
 
 
 def test_rfc5508_req7_an_icmp_error_returns_through_the_hairpin(lab, daemon):
-    """Nobody listens on lab2: its "port unreachable" must reach lab1 and speak of the external address."""
+    """Nobody listens on lab2: its "port unreachable" must reach lab1 and speak of the external
+    address.
+    """
     with lab.lab1.udp() as client:
         want_icmp_errors(client)
         client.connect((EXTERNAL, 7))

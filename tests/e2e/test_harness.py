@@ -42,9 +42,11 @@ def test_the_oracle_looks_into_icmp_errors():
     """The ICMP checksum is right, what it carries is not."""
     embedded = bytearray(bytes(EMBEDDED))
     embedded[20] ^= 0x10
-    assert checksum_faults(bytes(IP(**ENDS) / ICMP(type=3, code=3) / bytes(embedded))) == ["embedded UDP"]
+    assert checksum_faults(bytes(IP(**ENDS) / ICMP(type=3, code=3) /
+                                 bytes(embedded))) == ["embedded UDP"]
     struct.pack_into("!H", embedded, 10, 0)
-    assert "embedded IP header" in checksum_faults(bytes(IP(**ENDS) / ICMP(type=3, code=3) / bytes(embedded)))
+    assert "embedded IP header" in checksum_faults(
+        bytes(IP(**ENDS) / ICMP(type=3, code=3) / bytes(embedded)))
 
 
 def test_a_udp_checksum_of_zero_means_none():
@@ -52,7 +54,8 @@ def test_a_udp_checksum_of_zero_means_none():
 
 
 def test_the_leak_watch_sees_a_private_address(lab, leak_watch, start_daemon):
-    """Not the lab's traffic but the gateway's own, sent with a lab address: the watch must see it."""
+    """Not the lab's traffic but the gateway's own, sent with a lab address: the watch must see it.
+    """
     start_daemon()
     lab.gw.inject(IP(src="10.9.9.9", dst=lab.out.address) / UDP(sport=1, dport=2) / b"leak")
     leak_watch.flush()

@@ -8,8 +8,9 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 
 from daemon import SHARE
 from lab import CORE, EDGE, EXTERNAL, NARROW_MTU
-from traffic import (IP_MTU, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_PMTUDISC_DONT, Transfer, assert_refused,
-                     assert_silent, icmp_error, random_bytes, tcp_pair, udp_round_trip, want_icmp_errors)
+from traffic import (IP_MTU, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_PMTUDISC_DONT, Transfer,
+                     assert_refused, assert_silent, icmp_error, random_bytes, tcp_pair,
+                     udp_round_trip, want_icmp_errors)
 
 pytestmark = pytest.mark.usefixtures("wire")
 
@@ -48,7 +49,8 @@ def test_port_unreachable_is_restored_inside_out(lab, daemon, size):
     assert error.destination == (lab.out.address, 4444)
 
 
-def test_rfc5508_req5_port_unreachable_from_a_forwards_target_reaches_the_outside_client(lab, daemon, record):
+def test_rfc5508_req5_port_unreachable_from_a_forwards_target_reaches_the_outside_client(
+        lab, daemon, record):
     outside = record(lab.out, "eth0", f"icmp and dst host {lab.out.address}")
     with lab.out.udp() as client:
         want_icmp_errors(client)
@@ -74,8 +76,11 @@ def test_time_exceeded_from_a_router_reaches_the_lab_program(lab, daemon):
 
 
 @pytest.mark.parametrize("ttl,offenders", [(1, {EXTERNAL}), (2, {EXTERNAL})])
-def test_time_exceeded_inside_does_not_show_the_lab_to_the_outside(lab, daemon, record, ttl, offenders):
-    """TTL 1 ends in the gateway after the destination was rewritten; TTL 2 reaches the target's closed port."""
+def test_time_exceeded_inside_does_not_show_the_lab_to_the_outside(lab, daemon, record, ttl,
+                                                                   offenders):
+    """TTL 1 ends in the gateway after the destination was rewritten; TTL 2 reaches the target's
+    closed port.
+    """
     outside = record(lab.out, "eth0", f"icmp and dst host {lab.out.address}")
     with lab.out.udp() as client:
         want_icmp_errors(client)
@@ -112,8 +117,9 @@ def start_neighbourless(lab, daemon):
 
 def test_tcp_connection_refused_by_an_icmp_error(lab, daemon):
     """A router that rejects: the lab's connect() fails at once instead of timing out."""
-    lab.edge.nft("table ip rejecting { chain forward { type filter hook forward priority 0;\n"
-                 "ip daddr 198.51.100.10 tcp dport 81 reject with icmp type port-unreachable\n}\n}\n")
+    lab.edge.nft(
+        "table ip rejecting { chain forward { type filter hook forward priority 0;\n"
+        "ip daddr 198.51.100.10 tcp dport 81 reject with icmp type port-unreachable\n}\n}\n")
     try:
         with pytest.raises(ConnectionRefusedError):
             lab.lab1.connect(lab.far.address, 81)
@@ -138,7 +144,8 @@ def test_rfc4787_req13_path_mtu_of_udp_is_learnt(lab, daemon):
 
 @pytest.mark.parametrize("direction", ["upload", "download"])
 def test_bulk_tcp_across_a_narrow_link(lab, daemon, direction):
-    with lab.far.listen(80) as listener, tcp_pair(lab.lab1, lab.far.address, 80, listener) as (client, server, _):
+    with lab.far.listen(80) as listener, tcp_pair(lab.lab1, lab.far.address, 80,
+                                                  listener) as (client, server, _):
         ends = (client, server) if direction == "upload" else (server, client)
         assert Transfer(*ends, 5_000_000).finish() >= 5_000_000
         if direction == "upload":
@@ -147,7 +154,8 @@ def test_bulk_tcp_across_a_narrow_link(lab, daemon, direction):
 
 def test_bulk_tcp_through_a_forward_across_a_narrow_link(lab, daemon):
     """The sender is the forward's target: the error's embedded source is the external endpoint."""
-    with lab.lab1.listen(80) as listener, tcp_pair(lab.far, EXTERNAL, 8080, listener) as (client, server, _):
+    with lab.lab1.listen(80) as listener, tcp_pair(lab.far, EXTERNAL, 8080,
+                                                   listener) as (client, server, _):
         assert Transfer(server, client, 5_000_000).finish() >= 5_000_000
         assert server.getsockopt(socket.IPPROTO_IP, IP_MTU) == NARROW_MTU
 
@@ -159,7 +167,8 @@ def narrow_lan(lab):
     lab.gw.ip("link", "set", "lan0", "mtu", "1500")
 
 
-def test_the_gateways_own_fragmentation_needed_shows_the_external_endpoint(lab, daemon, narrow_lan, record):
+def test_the_gateways_own_fragmentation_needed_shows_the_external_endpoint(
+        lab, daemon, narrow_lan, record):
     outside = record(lab.out, "eth0", f"icmp and dst host {lab.out.address}")
     with lab.out.udp() as client:
         client.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
@@ -188,7 +197,8 @@ def established(lab, daemon, client, server):
 
 def error_about(seen, lab, port, code=3, **changes):
     """An ICMP error from the edge about a datagram that lab.out never got from `seen`."""
-    embedded = IP(src=seen[0], dst=lab.out.address, **changes) / UDP(sport=seen[1], dport=port, len=8, chksum=0)
+    embedded = IP(src=seen[0], dst=lab.out.address, **changes) / UDP(sport=seen[1], dport=port,
+                                                                     len=8, chksum=0)
     return IP(src=EDGE, dst=EXTERNAL) / ICMP(type=3, code=code) / embedded
 
 
@@ -245,9 +255,12 @@ def test_rfc5508_req3_an_error_with_a_bad_checksum_is_dropped(lab, daemon, part)
 
 
 def test_rfc5508_req4_the_error_keeps_its_sender(lab, daemon, record):
-    """An error about a TCP session, from a router in between: outer source kept, embedded endpoints restored."""
+    """An error about a TCP session, from a router in between: outer source kept, embedded endpoints
+    restored.
+    """
     inside = record(lab.lab1, "eth0", "icmp and dst host 10.0.0.2")
-    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80, listener, 5900) as (_, _, seen):
+    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80, listener,
+                                                  5900) as (_, _, seen):
         embedded = IP(src=seen[0], dst=lab.out.address) / TCP(sport=seen[1], dport=80)
         lab.core.inject(IP(src=CORE, dst=EXTERNAL) / ICMP(type=3, code=1) / bytes(embedded)[:28])
         # The error is on its way; an answered ping says that it has passed.
@@ -257,11 +270,14 @@ def test_rfc5508_req4_the_error_keeps_its_sender(lab, daemon, record):
     [packet] = inside.decoded()
     assert (packet.src, packet.dst) == (CORE, "10.0.0.2")
     carried = packet[ICMP].payload
-    assert (carried.src, carried.sport, carried.dst, carried.dport) == ("10.0.0.2", 5900, lab.out.address, 80)
+    assert (carried.src, carried.sport, carried.dst, carried.dport) == ("10.0.0.2", 5900,
+                                                                        lab.out.address, 80)
 
 
 def test_an_echo_error_finds_its_ping(lab, daemon):
-    """Ping with a small TTL: the embedded query id is the lab host's again, or ping would not show the error."""
+    """Ping with a small TTL: the embedded query id is the lab host's again, or ping would not show
+    the error.
+    """
     done = lab.lab1.run("ping", "-n", "-c", "1", "-W", "3", "-t", "2", lab.far.address, check=False)
     assert f"From {EDGE} icmp_seq=1 Time to live exceeded" in done.stdout
 

@@ -1,6 +1,7 @@
 """ICMP errors that the gateway's own kernel makes about packets that portreeve has rewritten
 
-The kernel sees (remote <-> internal) and quotes that; whoever sent the packet knows the external endpoint only.
+The kernel sees (remote <-> internal) and quotes that; whoever sent the packet knows the external
+endpoint only.
 """
 
 import contextlib
@@ -13,8 +14,8 @@ from scapy.layers.inet import ICMP, IP
 from capture import assert_checksums
 from daemon import SHARE
 from lab import EXTERNAL, GATEWAY_INSIDE
-from traffic import (IP_MTU, IP_MTU_DISCOVER, IP_PMTUDISC_DO, Transfer, icmp_error, random_bytes, refuses,
-                     tcp_pair, udp_round_trip, want_icmp_errors)
+from traffic import (IP_MTU, IP_MTU_DISCOVER, IP_PMTUDISC_DO, Transfer, icmp_error, random_bytes,
+                     refuses, tcp_pair, udp_round_trip, want_icmp_errors)
 
 pytestmark = pytest.mark.usefixtures("wire")
 
@@ -52,10 +53,13 @@ def outside(lab, record):
 
 
 def assert_speaks_of(packets, port, kind, code):
-    """The errors quote the external endpoint, are right to the last checksum, and name nothing private anywhere."""
+    """The errors quote the external endpoint, are right to the last checksum, and name nothing
+    private anywhere.
+    """
     assert_checksums(packets)
     for packet in packets:
-        words = {packet[at:at + 4] for at in range(0, len(packet), 4)}  # every address in a header begins a word
+        # Every address in a header begins a word.
+        words = {packet[at:at + 4] for at in range(0, len(packet), 4)}
         assert not words & set(PRIVATE), packet.hex()
         error = IP(packet)
         assert error.src == EXTERNAL
@@ -67,8 +71,9 @@ def assert_speaks_of(packets, port, kind, code):
 @pytest.fixture
 def firewall(lab):
     """
-    The gateway's own firewall refuses what is forwarded to a host, with an answer of the test's choice. (Not a route of
-    type unreachable: the kernel limits the rate of its errors, and a network namespace cannot switch that off.)
+    The gateway's own firewall refuses what is forwarded to a host, with an answer of the test's
+    choice. (Not a route of type unreachable: the kernel limits the rate of its errors, and a
+    network namespace cannot switch that off.)
     """
     made = []
 
@@ -111,7 +116,8 @@ def udp_error(host, port, payload=b"hello", ttl=64):
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_the_firewalls_refusal_is_told_with_the_external_endpoint_udp(lab, daemon, outside, firewall, refusal):
+def test_the_firewalls_refusal_is_told_with_the_external_endpoint_udp(lab, daemon, outside,
+                                                                      firewall, refusal):
     firewall(lab.lab1, f"icmp type {refusal}")
     error = udp_error(lab.out, 7)
     assert (error.icmp_type, error.icmp_code) == (UNREACHABLE, REFUSALS[refusal])
@@ -120,7 +126,8 @@ def test_the_firewalls_refusal_is_told_with_the_external_endpoint_udp(lab, daemo
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_the_firewalls_refusal_ends_the_clients_connect_at_once(lab, daemon, outside, firewall, refusal):
+def test_the_firewalls_refusal_ends_the_clients_connect_at_once(lab, daemon, outside, firewall,
+                                                                refusal):
     firewall(lab.lab1, f"icmp type {refusal}")
     with pytest.raises(OSError) as refused:
         lab.out.connect(EXTERNAL, 8080)
@@ -129,7 +136,8 @@ def test_the_firewalls_refusal_ends_the_clients_connect_at_once(lab, daemon, out
 
 
 def test_the_firewalls_reset_comes_from_the_external_endpoint(lab, daemon, firewall):
-    """A segment that the gateway sends in the target's name is translated like one of the target."""
+    """A segment that the gateway sends in the target's name is translated like one of the target.
+    """
     firewall(lab.lab1, "tcp reset")
     assert refuses(lab.out, EXTERNAL, 8080)
 
@@ -148,7 +156,8 @@ def test_a_dead_target_ends_the_clients_connect(lab, daemon, outside, dead_targe
 
 def test_the_end_of_the_ttl_at_the_gateway_is_told_with_the_external_endpoint(lab, daemon, outside):
     error = udp_error(lab.out, 7, ttl=1)
-    assert (error.icmp_type, error.offender, error.destination) == (TIME_EXCEEDED, EXTERNAL, (EXTERNAL, 7))
+    assert (error.icmp_type, error.offender, error.destination) == (TIME_EXCEEDED, EXTERNAL,
+                                                                    (EXTERNAL, 7))
     assert_speaks_of(outside.stop(), 7, TIME_EXCEEDED, 0)
 
 
@@ -178,7 +187,9 @@ def test_a_lab_hosts_ttl_that_ends_at_the_gateway_is_told_to_it_unchanged(lab, d
 
 @pytest.fixture
 def narrow(lab):
-    """Narrows one of the gateway's interfaces: what leaves there must fit. (What arrives is not the test's matter.)"""
+    """Narrows one of the gateway's interfaces: what leaves there must fit. (What arrives is not the
+    test's matter.)
+    """
     narrowed = []
 
     def make(interface):
@@ -190,10 +201,12 @@ def narrow(lab):
         lab.gw.ip("link", "set", interface, "mtu", "1500")
 
 
-def test_rfc4787_req13_too_big_for_the_lan_is_told_with_the_external_endpoint(lab, daemon, outside, narrow):
+def test_rfc4787_req13_too_big_for_the_lan_is_told_with_the_external_endpoint(
+        lab, daemon, outside, narrow):
     narrow("lan0")
     error = udp_error(lab.out, 7, random_bytes(1450))
-    assert (error.code, error.icmp_code, error.info) == (errno.EMSGSIZE, FRAGMENTATION_NEEDED, NARROW)
+    assert (error.code, error.icmp_code, error.info) == (errno.EMSGSIZE, FRAGMENTATION_NEEDED,
+                                                         NARROW)
     assert (error.offender, error.destination) == (EXTERNAL, (EXTERNAL, 7))
     assert_speaks_of(outside.stop(), 7, UNREACHABLE, FRAGMENTATION_NEEDED)
 
@@ -218,12 +231,14 @@ def tcp_connection(lab, opened_by):
     inside = opened_by == "inside"
     caller, address, port = (lab.lab1, lab.out.address, 80) if inside else (lab.out, EXTERNAL, 8080)
     called = lab.out if inside else lab.lab1
-    with called.listen(80) as listener, tcp_pair(caller, address, port, listener) as (client, server, _):
+    with called.listen(80) as listener, tcp_pair(caller, address, port,
+                                                 listener) as (client, server, _):
         yield (client, server) if inside else (server, client)
 
 
 @pytest.mark.parametrize("opened_by", ["inside", "outside"])
-def test_rfc4787_req13_a_tcp_sender_outside_learns_the_lans_mtu(lab, daemon, outside, narrow, opened_by):
+def test_rfc4787_req13_a_tcp_sender_outside_learns_the_lans_mtu(lab, daemon, outside, narrow,
+                                                                opened_by):
     with tcp_connection(lab, opened_by) as (inner, outer):
         narrow("lan0")
         assert Transfer(outer, inner, 1_000_000).finish() >= 1_000_000
@@ -243,7 +258,8 @@ def test_rfc4787_req13_a_tcp_sender_inside_learns_the_wans_mtu(lab, daemon, narr
 # Hairpins: the sender is inside, and knows the external endpoint only
 
 
-def test_rfc5508_req7_the_firewalls_refusal_of_a_hairpin_is_told_to_the_lab_host(lab, daemon, firewall):
+def test_rfc5508_req7_the_firewalls_refusal_of_a_hairpin_is_told_to_the_lab_host(
+        lab, daemon, firewall):
     firewall(lab.lab2, "icmp type host-unreachable")
     error = udp_error(lab.lab1, 9)
     assert (error.icmp_type, error.icmp_code) == (UNREACHABLE, HOST_UNREACHABLE)

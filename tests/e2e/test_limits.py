@@ -1,4 +1,5 @@
-"""Everything is bounded: what happens when the pool, the table, a host's share or time has run out"""
+"""Everything is bounded: what happens when the pool, the table, a host's share or time has run out
+"""
 
 import contextlib
 import errno
@@ -79,9 +80,11 @@ def test_a_closed_connections_port_serves_the_next_one(lab, start_daemon):
             with tcp_pair(host, lab.out.address, 80, listener) as (client, server, seen):
                 assert seen == (EXTERNAL, 50000)
                 talk(client, server)
-            eventually(lambda: daemon.sessions("tcp", "state=closed") or daemon.sessions("tcp", "state=reset"),
-                       "the connection is closed")
-    assert json.loads(daemon.client("status", "--json").stdout)["sessions"]["closed"]["reclaimed"] == 2
+            eventually(
+                lambda: daemon.sessions("tcp", "state=closed") or daemon.sessions(
+                    "tcp", "state=reset"), "the connection is closed")
+    assert json.loads(daemon.client("status",
+                                    "--json").stdout)["sessions"]["closed"]["reclaimed"] == 2
 
 
 def test_rfc6888_req4_a_host_at_its_limit_does_not_hurt_another(lab, start_daemon):
@@ -97,8 +100,8 @@ def test_rfc6888_req4_a_host_at_its_limit_does_not_hurt_another(lab, start_daemo
 
 def test_rfc6888_req8_a_killed_mappings_port_is_held_down(lab, start_daemon):
     """
-    A port that was in use a moment ago must not be handed to another host at once: late packets would reach the wrong
-    one. It is held for 120 s, so after a kill the pool is as dry as before.
+    A port that was in use a moment ago must not be handed to another host at once: late packets
+    would reach the wrong one. It is held for 120 s, so after a kill the pool is as dry as before.
     """
     daemon = start_daemon(SMALL_POOL)
     with lab.out.udp(7) as server, clients(lab.lab1, 4) as four, lab.lab2.udp() as fifth:
@@ -112,7 +115,8 @@ def test_rfc6888_req8_a_killed_mappings_port_is_held_down(lab, start_daemon):
 
 
 def test_a_port_that_a_socket_of_the_gateway_holds_is_not_in_the_pool(lab, start_daemon):
-    with lab.gw.udp(50001) as own, lab.out.udp(7) as server, clients(lab.lab1, 3) as three, lab.lab2.udp() as fourth:
+    with lab.gw.udp(50001) as own, lab.out.udp(7) as server, clients(
+            lab.lab1, 3) as three, lab.lab2.udp() as fourth:
         daemon = start_daemon(SMALL_POOL)
         ports = {udp_round_trip(client, server, lab.out.address)[1] for client in three}
         assert ports == {50000, 50002, 50003}
@@ -123,7 +127,8 @@ def test_a_port_that_a_socket_of_the_gateway_holds_is_not_in_the_pool(lab, start
 
 def test_sessions_per_host(lab, start_daemon):
     daemon = start_daemon(SHARE + "[limits]\nsessions-per-host = 5\n")
-    with lab.out.udp(7) as server, clients(lab.lab1, 5) as five, lab.lab1.udp() as sixth, lab.lab2.udp() as neighbour:
+    with lab.out.udp(7) as server, clients(
+            lab.lab1, 5) as five, lab.lab1.udp() as sixth, lab.lab2.udp() as neighbour:
         for client in five:
             udp_round_trip(client, server, lab.out.address)
         with daemon.dropping("host-limit"):
@@ -152,7 +157,8 @@ def test_a_table_full_of_answered_sessions_refuses_new_ones_and_keeps_the_old(la
 def test_a_table_full_of_unanswered_sessions_makes_room(lab, start_daemon):
     """A scanner in the lab fills the table; whoever is answered is kept, and newcomers get in."""
     daemon = start_daemon(SMALL_TABLE)
-    with lab.out.udp(7) as server, lab.lab2.udp() as good, lab.lab1.udp() as scanner, lab.lab2.udp() as late:
+    with lab.out.udp(
+            7) as server, lab.lab2.udp() as good, lab.lab1.udp() as scanner, lab.lab2.udp() as late:
         udp_round_trip(good, server, lab.out.address)
         for port in range(10000, 12000):
             scanner.sendto(b"scan", (lab.out.address, port))
@@ -164,7 +170,8 @@ def test_a_table_full_of_unanswered_sessions_makes_room(lab, start_daemon):
 
 @pytest.mark.parametrize("protocol", ["udp", "icmp", "tcp"])
 def test_an_idle_session_expires(lab, start_daemon, protocol):
-    daemon = start_daemon(SHARE + "[timeouts]\nudp = 1s\nicmp = 1s\ntcp-established = 1s\ntcp-transitory = 1s\n")
+    daemon = start_daemon(
+        SHARE + "[timeouts]\nudp = 1s\nicmp = 1s\ntcp-established = 1s\ntcp-transitory = 1s\n")
     with lab.out.udp(7) as server, lab.out.listen(80) as listener, lab.lab1.udp() as client:
         if protocol == "udp":
             udp_round_trip(client, server, lab.out.address)
@@ -202,6 +209,7 @@ def test_two_shares_have_a_pool_each(lab, start_daemon):
 
 def test_a_host_that_no_share_names_is_not_translated_for(lab, lab1_stays_inside, start_daemon):
     """Only a forward's target: its answers are translated, and nothing else of it is taken."""
-    daemon = start_daemon("[share one]\nsource = 10.0.0.3\n[forward web]\nlisten = 8080/tcp\nto = 10.0.0.2:80\n")
+    daemon = start_daemon(
+        "[share one]\nsource = 10.0.0.3\n[forward web]\nlisten = 8080/tcp\nto = 10.0.0.2:80\n")
     with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080, listener):
         assert daemon.session("tcp")["share"] in (None, "")

@@ -1,4 +1,6 @@
-"""Ten thousand forwards, and one of ten thousand ports: each of them delivers, by a start and by a reload"""
+"""Ten thousand forwards, and one of ten thousand ports: each of them delivers, by a start and by a
+reload
+"""
 
 import pytest
 
@@ -33,7 +35,8 @@ to = 10.0.0.2:20000
 
 
 def assert_delivers(lab, port, target):
-    with lab.lab1.listen(target) as listener, tcp_pair(lab.out, EXTERNAL, port, listener) as (client, server, seen):
+    with lab.lab1.listen(target) as listener, tcp_pair(lab.out, EXTERNAL, port,
+                                                       listener) as (client, server, seen):
         assert seen[0] == lab.out.address
         talk(client, server)
     with lab.lab1.udp(target) as server, lab.out.udp() as client:
@@ -60,8 +63,8 @@ def test_the_first_the_last_and_a_middle_one_of_ten_thousand_forwards_deliver(la
     assert len(listed) == COUNT + 1
     daemon.add_forward("camera", "443/tcp+udp", "10.0.0.2:8443")
     assert_delivers(lab, 443, 8443)
-    assert "is already used by" in daemon.add_forward("taken", f"{listen_port(COUNT - 1)}/udp", "10.0.0.3:80",
-                                                      check=False).stderr
+    assert "is already used by" in daemon.add_forward("taken", f"{listen_port(COUNT - 1)}/udp",
+                                                      "10.0.0.3:80", check=False).stderr
     daemon.reload(SHARE + forward(COUNT // 2))
     assert_delivers(lab, listen_port(COUNT // 2), target_port(COUNT // 2))
     assert_delivers(lab, 443, 8443)
@@ -77,5 +80,6 @@ def test_the_last_one_of_ten_thousand_forwards_conflicts_as_the_first_would(lab,
     daemon = start_daemon(MANY)
     refused = daemon.reload(MANY + forward(COUNT - 1, "again"), check=False)
     assert refused.returncode != 0
-    assert f"port {listen_port(COUNT - 1)}/tcp is already used by [forward f{COUNT - 1}]" in refused.stderr
+    assert (f"port {listen_port(COUNT - 1)}/tcp is already used by [forward "
+            f"f{COUNT - 1}]") in refused.stderr
     assert_delivers(lab, listen_port(COUNT - 1), target_port(COUNT - 1))

@@ -66,20 +66,25 @@ def connect_out(lab, max_segment=None):
 
 def connect_in(lab):
     """A connection from the outside to a forward that works."""
-    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080, listener) as (client, server, _):
+    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080,
+                                                   listener) as (client, server, _):
         talk(client, server)
 
 
-@pytest.mark.parametrize("mss,expected", [("auto", PPPOE_MSS), ("off", PLAIN), (1300, 1300), (9000, PLAIN)])
+@pytest.mark.parametrize("mss,expected", [("auto", PPPOE_MSS), ("off", PLAIN), (1300, 1300),
+                                          (9000, PLAIN)])
 def test_mss_of_a_connection_from_inside(lab, start_daemon, handshakes, mss, expected):
-    """Lowered in both directions, so that neither end sends what the uplink cannot carry; never raised."""
+    """Lowered in both directions, so that neither end sends what the uplink cannot carry; never
+    raised.
+    """
     start_daemon(configured(mss))
     connect_out(lab)
     assert handshakes.offers() == {("S", "lab1"): PLAIN, ("S", "out"): expected,
                                    ("SA", "out"): PLAIN, ("SA", "lab1"): expected}
 
 
-@pytest.mark.parametrize("mss,expected", [("auto", PPPOE_MSS), ("off", PLAIN), (1300, 1300), (9000, PLAIN)])
+@pytest.mark.parametrize("mss,expected", [("auto", PPPOE_MSS), ("off", PLAIN), (1300, 1300),
+                                          (9000, PLAIN)])
 def test_mss_of_a_connection_through_a_forward(lab, start_daemon, handshakes, mss, expected):
     start_daemon(configured(mss))
     connect_in(lab)
@@ -125,7 +130,8 @@ def test_connections_between_internal_hosts_are_not_touched(lab, start_daemon, r
     """A hairpin never meets the uplink."""
     start_daemon(configured(1300))
     seen = record(lab.lab1, "eth0", "tcp[tcpflags] & tcp-syn != 0")
-    with lab.lab1.listen(80) as listener, tcp_pair(lab.lab2, EXTERNAL, 8080, listener) as (client, server, _):
+    with lab.lab1.listen(80) as listener, tcp_pair(lab.lab2, EXTERNAL, 8080,
+                                                   listener) as (client, server, _):
         talk(client, server)
     assert {dict(packet[TCP].options)["MSS"] for packet in seen.decoded()} == {PLAIN}
 
@@ -137,7 +143,9 @@ def test_a_rewritten_syn_has_a_right_checksum(lab, start_daemon, record):
     for host, interface in switched:
         host.offload(interface, False)
     try:
-        captures = [record(host, "eth0", "tcp[tcpflags] & tcp-syn != 0") for host in (lab.lab1, lab.out)]
+        captures = [
+            record(host, "eth0", "tcp[tcpflags] & tcp-syn != 0") for host in (lab.lab1, lab.out)
+        ]
         connect_out(lab)
         for capture in captures:
             assert_checksums(capture.stop(), 2)
@@ -148,11 +156,15 @@ def test_a_rewritten_syn_has_a_right_checksum(lab, start_daemon, record):
 
 @pytest.mark.parametrize("direction", ["upload", "download"])
 def test_with_auto_bulk_tcp_never_needs_a_path_mtu(lab, start_daemon, record, direction):
-    """What it is for: no segment is too long, so nothing depends on ICMP errors that firewalls drop."""
+    """What it is for: no segment is too long, so nothing depends on ICMP errors that firewalls
+    drop.
+    """
     start_daemon(configured("auto"))
     errors = [record(host, "eth0", "icmp[0] = 3") for host in (lab.lab1, lab.out)]
-    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80, listener) as (client, server, _):
+    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80,
+                                                  listener) as (client, server, _):
         ends = (client, server) if direction == "upload" else (server, client)
         assert Transfer(*ends, 1_000_000).finish() >= 1_000_000
-        assert all(end.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= PPPOE_MSS for end in ends)
+        assert all(
+            end.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= PPPOE_MSS for end in ends)
     assert [capture.stop() for capture in errors] == [[], []]

@@ -1,6 +1,7 @@
 """The kernel rewrites established sessions by itself, and nobody can tell but by speed
 
-All other end-to-end tests run with offload on and off. These show that it happens at all, and what only it could get wrong.
+All other end-to-end tests run with offload on and off. These show that it happens at all, and what
+only it could get wrong.
 """
 
 import contextlib
@@ -24,7 +25,9 @@ CONFIG = SHARE + "[forward web]\nlisten = 8080/tcp+udp\nto = 10.0.0.2:80\n[timeo
 
 @pytest.fixture
 def outbound(lab, daemon):
-    """An offloaded UDP conversation of lab1 with the outside: (client, server, how the server sees the client)."""
+    """An offloaded UDP conversation of lab1 with the outside: (client, server, how the server sees
+    the client).
+    """
     with lab.out.udp(7) as server, lab.lab1.udp() as client:
         seen = udp_round_trip(client, server, lab.out.address)
         daemon.until_offloaded("udp", "direction=outbound")
@@ -35,7 +38,8 @@ def outbound(lab, daemon):
 @pytest.fixture
 def connection(lab, daemon):
     """An offloaded TCP connection by the forward: (client, server)."""
-    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080, listener) as (client, server, _):
+    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080,
+                                                   listener) as (client, server, _):
         talk(client, server)
         daemon.until_offloaded("forward=web", "tcp")
         yield client, server
@@ -67,7 +71,8 @@ def test_checksums_are_right_behind_the_kernel(lab, daemon, wire, outbound, conn
     client, server, _ = outbound
     outside, inside = record(lab.out, "eth0", "tcp or udp"), record(lab.lab1, "eth0", "tcp or udp")
     for size in (0, 1, 2, 3, 511, 1471, 1472):
-        udp_round_trip(client, server, lab.out.address, bytes(range(256)) * 5 + bytes(192) if size > 1400 else bytes(size))
+        udp_round_trip(client, server, lab.out.address,
+                       bytes(range(256)) * 5 + bytes(192) if size > 1400 else bytes(size))
         talk(*connection, bytes(size + 1))
     assert_checksums(outside.stop(), 20)
     assert_checksums(inside.stop(), 20)
@@ -84,8 +89,12 @@ def test_every_packet_is_counted_in_its_session(lab, daemon, outbound):
             client.recv(200)
     after = daemon.session("udp")
     assert after["offloaded"]
-    assert after["packets"] == {"out": before["packets"]["out"] + 20, "in": before["packets"]["in"] + 5}
-    assert after["bytes"] == {"out": before["bytes"]["out"] + 20 * 128, "in": before["bytes"]["in"] + 5 * 78}
+    assert after["packets"] == {
+        "out": before["packets"]["out"] + 20, "in": before["packets"]["in"] + 5
+    }
+    assert after["bytes"] == {
+        "out": before["bytes"]["out"] + 20 * 128, "in": before["bytes"]["in"] + 5 * 78
+    }
     assert after["idle"] < 1
 
 
@@ -146,7 +155,8 @@ def test_packets_with_options_take_the_queue(lab, daemon, outbound):
 
 
 def test_a_close_brings_the_session_back_and_empties_the_maps(lab, daemon):
-    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080, listener) as (client, server, _):
+    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080,
+                                                   listener) as (client, server, _):
         talk(client, server)
         daemon.until_offloaded("forward=web", "tcp")
         assert elements(lab) == 2
@@ -162,11 +172,13 @@ def test_a_close_brings_the_session_back_and_empties_the_maps(lab, daemon):
 
 
 def test_a_plausible_reset_of_an_offloaded_connection_ends_it(lab, daemon):
-    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080, listener) as (client, server, _):
+    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080,
+                                                   listener) as (client, server, _):
         transfer = Transfer(client, server, 1 << 22)
         transfer.finish()
         daemon.client("kill", "forward=web")
-    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080, listener) as (client, server, _):
+    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080,
+                                                   listener) as (client, server, _):
         client.sendall(bytes(1 << 16))
         talk_back(server)
         daemon.until_offloaded("forward=web", "tcp")
@@ -184,8 +196,11 @@ def talk_back(server):
 def test_a_forged_reset_is_not_believed(lab, daemon, connection):
     client, server = connection
     source = client.getsockname()
-    lab.out.inject(IP(src=source[0], dst=EXTERNAL) / TCP(sport=source[1], dport=8080, flags="R", seq=0x7FFFFFFF))
-    eventually(lambda: daemon.status()["offload"]["sessions"] == 0, "the session is looked at in the queue")
+    lab.out.inject(
+        IP(src=source[0], dst=EXTERNAL) /
+        TCP(sport=source[1], dport=8080, flags="R", seq=0x7FFFFFFF))
+    eventually(lambda: daemon.status()["offload"]["sessions"] == 0,
+               "the session is looked at in the queue")
     assert daemon.session("forward=web")["state"] == "established"
     talk(client, server)
 

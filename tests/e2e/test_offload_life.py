@@ -17,7 +17,8 @@ CONFIG = SHARE + "[forward web]\nlisten = 8080/tcp\nto = 10.0.0.2:80\n[timeouts]
 def test_a_forward_that_is_removed_takes_its_sessions_out_of_the_kernel(lab, start_daemon):
     daemon = start_daemon(SHARE)
     daemon.add_forward("guest", "2222/tcp", "10.0.0.3:22")
-    with lab.lab2.listen(22) as listener, tcp_pair(lab.out, EXTERNAL, 2222, listener) as (client, server, _):
+    with lab.lab2.listen(22) as listener, tcp_pair(lab.out, EXTERNAL, 2222,
+                                                   listener) as (client, server, _):
         talk(client, server)
         daemon.until_offloaded("tcp")
         daemon.remove_forward("guest")
@@ -30,7 +31,8 @@ def test_a_forward_that_is_removed_takes_its_sessions_out_of_the_kernel(lab, sta
 
 def test_a_reload_that_still_allows_a_session_leaves_it_in_the_kernel(lab, start_daemon):
     daemon = start_daemon(CONFIG)
-    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080, listener) as (client, server, _):
+    with lab.lab1.listen(80) as listener, tcp_pair(lab.out, EXTERNAL, 8080,
+                                                   listener) as (client, server, _):
         talk(client, server)
         daemon.until_offloaded("tcp")
         daemon.reload(CONFIG + "[forward other]\nlisten = 99/tcp\nto = 10.0.0.3:99\n")
@@ -54,7 +56,8 @@ def test_offloaded_sessions_go_on_without_the_daemon_and_with_the_next_one(lab, 
             talk(one, other)
             return time.monotonic() > born + 4
 
-        eventually(has_outlived_its_timeout, "a conversation without a daemon, longer than its timeout", 15)
+        eventually(has_outlived_its_timeout,
+                   "a conversation without a daemon, longer than its timeout", 15)
         daemon.start()
         server.sendto(b"still there?", seen)
         assert client.recv(100) == b"still there?"

@@ -1,7 +1,8 @@
 """What translation leaves alone in the IP header, and what it refuses because of it"""
 
 import pytest
-from scapy.layers.inet import (ICMP, IP, TCP, UDP, IPOption_LSRR, IPOption_NOP, IPOption_Router_Alert, IPOption_SSRR)
+from scapy.layers.inet import (ICMP, IP, TCP, UDP, IPOption_LSRR, IPOption_NOP,
+                               IPOption_Router_Alert, IPOption_SSRR)
 from scapy.packet import Raw
 
 from capture import assert_checksums
@@ -29,7 +30,8 @@ class Session:
     def outbound(self, payload=b"by hand", **fields):
         """From lab1, as the lab sees it."""
         return IP(src=self.lab.lab1.address, dst=self.lab.out.address, **fields) / \
-            UDP(sport=self.client.getsockname()[1], dport=self.server.getsockname()[1]) / Raw(payload)
+            UDP(sport=self.client.getsockname()[1], dport=self.server.getsockname()[1]) / \
+            Raw(payload)
 
     def inbound(self, payload=b"by hand", **fields):
         """From out, as the outside sees it."""
@@ -44,7 +46,9 @@ class Session:
         return lab.out, lab.lab1, self.client, self.inbound
 
     def arrive(self, direction, changes):
-        """Sends a packet by hand for each of the changes; what arrived, in order, all checksums right."""
+        """Sends a packet by hand for each of the changes; what arrived, in order, all checksums
+        right.
+        """
         sender, receiver, sock, make = self.ends(direction)
         capture = self._record(receiver, "eth0", f"udp and dst host {receiver.address}")
         for fields in changes:
@@ -72,7 +76,8 @@ def direction(request):
 def test_dscp_and_ecn_stay_as_they_are(session, direction):
     """Congestion marks above all (RFC 3168): whoever loses them makes the ends blind."""
     marks = [dscp << 2 | ecn for dscp in DSCPS for ecn in (NOT_ECT, ECT_1, ECT_0, CE)]
-    assert [packet.tos for packet in session.arrive(direction, [{"tos": tos} for tos in marks])] == marks
+    assert [packet.tos
+            for packet in session.arrive(direction, [{"tos": tos} for tos in marks])] == marks
 
 
 def test_dscp_and_ecn_stay_as_they_are_tcp_and_icmp(lab, daemon, record):
@@ -80,7 +85,8 @@ def test_dscp_and_ecn_stay_as_they_are_tcp_and_icmp(lab, daemon, record):
     outside, inside = (record(host, "eth0", f"(tcp or icmp) and dst host {host.address}")
                        for host in (lab.out, lab.lab1))
     lab.lab1.run("ping", "-nqc1", "-W3", "-Q", str(46 << 2 | ECT_0), lab.out.address)
-    syn = IP(src=lab.lab1.address, dst=lab.out.address, tos=34 << 2 | CE) / TCP(sport=5650, dport=4, flags="S")
+    syn = IP(src=lab.lab1.address, dst=lab.out.address, tos=34 << 2 | CE) / TCP(
+        sport=5650, dport=4, flags="S")
     lab.lab1.inject(syn)
     lab.lab1.run("ping", "-nqc1", "-W3", lab.out.address)
     asked = [(packet.proto, packet.tos) for packet in outside.decoded()]
@@ -125,8 +131,9 @@ def test_a_timestamp_option_is_forwarded_with_the_gateways_time_in_it(session, d
 
 def test_an_echo_request_with_an_option_is_answered(lab, daemon, record):
     inside = record(lab.lab1, "eth0", f"icmp and dst host {lab.lab1.address}")
-    lab.lab1.inject(IP(src=lab.lab1.address, dst=lab.out.address, options=[IPOption_Router_Alert()]) /
-                    ICMP(id=4711, seq=1) / Raw(b"abcdefgh"))
+    lab.lab1.inject(
+        IP(src=lab.lab1.address, dst=lab.out.address, options=[IPOption_Router_Alert()]) /
+        ICMP(id=4711, seq=1) / Raw(b"abcdefgh"))
     lab.lab1.run("ping", "-nqc1", "-W3", lab.out.address)
     answer = inside.decoded()[0]
     assert (answer[ICMP].type, answer[ICMP].id) == (0, 4711)
@@ -135,14 +142,18 @@ def test_an_echo_request_with_an_option_is_answered(lab, daemon, record):
 # Source routes
 
 ROUTER = "203.0.113.254"
-SOURCE_ROUTES = {"loose": IPOption_LSRR(routers=[ROUTER]), "strict": IPOption_SSRR(routers=[ROUTER]),
-                 "used-up": IPOption_LSRR(routers=[ROUTER], pointer=8)}
+SOURCE_ROUTES = {
+    "loose": IPOption_LSRR(routers=[ROUTER]), "strict": IPOption_SSRR(routers=[ROUTER]),
+    "used-up": IPOption_LSRR(routers=[ROUTER], pointer=8)
+}
 
 
 @pytest.fixture
 def gateway_accepts_source_routes(lab):
     """By default the kernel itself refuses them, before portreeve's outbound chain could."""
-    keys = [f"net.ipv4.conf.{interface}.accept_source_route" for interface in ("all", "lan0", "wan0")]
+    keys = [
+        f"net.ipv4.conf.{interface}.accept_source_route" for interface in ("all", "lan0", "wan0")
+    ]
     before = {key: lab.gw.read_sysctl(key) for key in keys}
     for key in keys:
         lab.gw.sysctl(key, 1)
@@ -152,10 +163,14 @@ def gateway_accepts_source_routes(lab):
 
 
 # A strict one from inside would have to be addressed to the gateway: the kernel refuses any other.
-@pytest.mark.parametrize("direction,kind", [("outbound", "loose"), ("outbound", "used-up"), ("inbound", "loose"),
-                                            ("inbound", "strict"), ("inbound", "used-up")])
-def test_a_source_route_is_refused_and_counted(session, daemon, gateway_accepts_source_routes, direction, kind):
-    """Its addresses would have to be translated, too, and it is a way around filters (RFC 7126 section 4.3)."""
+@pytest.mark.parametrize("direction,kind", [("outbound", "loose"), ("outbound", "used-up"),
+                                            ("inbound", "loose"), ("inbound", "strict"),
+                                            ("inbound", "used-up")])
+def test_a_source_route_is_refused_and_counted(session, daemon, gateway_accepts_source_routes,
+                                               direction, kind):
+    """Its addresses would have to be translated, too, and it is a way around filters (RFC 7126
+    section 4.3).
+    """
     sender, _, sock, make = session.ends(direction)
     with daemon.dropping("source-route"):
         sender.inject(make(options=[IPOption_NOP(), SOURCE_ROUTES[kind]]))
@@ -166,16 +181,19 @@ def test_a_source_route_is_refused_and_counted(session, daemon, gateway_accepts_
 def test_a_source_route_to_a_forward_is_refused_and_counted(lab, daemon):
     with lab.lab1.udp(7007) as target, lab.out.udp() as client:
         with daemon.dropping("source-route"):
-            lab.out.inject(IP(src=lab.out.address, dst=EXTERNAL, options=[SOURCE_ROUTES["used-up"]]) /
-                           UDP(sport=client.getsockname()[1], dport=7) / Raw(b"routed"))
+            lab.out.inject(
+                IP(src=lab.out.address, dst=EXTERNAL, options=[SOURCE_ROUTES["used-up"]]) /
+                UDP(sport=client.getsockname()[1], dport=7) / Raw(b"routed"))
         assert_silent(target)
         udp_round_trip(client, target, EXTERNAL, port=7)
 
 
 # Other protocols
 
-PROTOCOLS = {"ipip": 4, "dccp": 33, "gre": 47, "esp": 50, "ah": 51, "ospf": 89, "sctp": 132, "udplite": 136,
-             "experiment": 253}
+PROTOCOLS = {
+    "ipip": 4, "dccp": 33, "gre": 47, "esp": 50, "ah": 51, "ospf": 89, "sctp": 132, "udplite": 136,
+    "experiment": 253
+}
 
 
 @pytest.fixture(params=PROTOCOLS)
@@ -183,10 +201,12 @@ def protocol(request):
     return PROTOCOLS[request.param]
 
 
-def test_other_protocols_from_a_share_are_dropped_and_counted(lab, daemon, session, record, protocol):
+def test_other_protocols_from_a_share_are_dropped_and_counted(lab, daemon, session, record,
+                                                              protocol):
     outside = record(lab.out, "eth0", f"ip proto {protocol}")
     with daemon.dropping("unsupported-protocol"):
-        lab.lab1.inject(IP(src=lab.lab1.address, dst=lab.out.address, proto=protocol) / Raw(bytes(40)))
+        lab.lab1.inject(
+            IP(src=lab.lab1.address, dst=lab.out.address, proto=protocol) / Raw(bytes(40)))
     udp_round_trip(session.client, session.server, lab.out.address)
     assert outside.stop() == []
 

@@ -1,4 +1,5 @@
-"""Lab hosts share the public address: what they open works, and is seen from outside as 203.0.113.5"""
+"""Lab hosts share the public address: what they open works, and is seen from outside as 203.0.113.5
+"""
 
 import socket
 
@@ -35,9 +36,12 @@ def test_curl_fetches_a_large_file_unchanged(lab, daemon, tmp_path):
 def test_many_curls_at_once_from_two_hosts(lab, daemon, tmp_path):
     url = f"http://{lab.out.address}:8080/hello?[1-100]"
     with Nginx(lab.out, 8080, tmp_path) as nginx:
-        # --no-keepalive does not mean "no reuse": the header makes every request a connection of its own.
-        fetches = [host.start("curl", "-sS", "-H", "Connection: close", "--parallel", url, directory=tmp_path)
-                   for host in (lab.lab1, lab.lab2)]
+        # --no-keepalive does not mean "no reuse": the header makes every request a connection of
+        # its own.
+        fetches = [
+            host.start("curl", "-sS", "-H", "Connection: close", "--parallel", url,
+                       directory=tmp_path) for host in (lab.lab1, lab.lab2)
+        ]
         for fetch in fetches:
             assert fetch.wait(30) == 0, fetch.stderr()
             assert fetch.stdout() == "hello from out\n" * 100
@@ -63,7 +67,8 @@ def test_iperf3_four_streams_at_once(lab, daemon, tmp_path):
 @pytest.mark.parametrize("direction", ["upload", "download"])
 def test_iperf3_udp(lab, daemon, tmp_path, direction):
     with iperf3_server(lab.out, 5201, tmp_path):
-        end = iperf3(lab.lab1, lab.out.address, 5201, "-u", "-b", "20M", *(["-R"] if direction == "download" else []))
+        end = iperf3(lab.lab1, lab.out.address, 5201, "-u", "-b", "20M",
+                     *(["-R"] if direction == "download" else []))
     assert end["sum"]["packets"] > 1000
     assert end["sum"]["lost_packets"] < end["sum"]["packets"] / 2
 
@@ -71,7 +76,8 @@ def test_iperf3_udp(lab, daemon, tmp_path, direction):
 def test_udp_echo_of_every_size_that_fits_a_frame(lab, daemon):
     with lab.out.udp(7) as server, lab.lab1.udp() as client:
         for size in UDP_SIZES:
-            assert udp_round_trip(client, server, lab.out.address, random_bytes(size))[0] == EXTERNAL
+            assert udp_round_trip(client, server, lab.out.address,
+                                  random_bytes(size))[0] == EXTERNAL
 
 
 @pytest.mark.parametrize("size", FRAGMENTED_SIZES)
@@ -102,8 +108,10 @@ def test_ping_of_size(lab, daemon, size):
 
 
 def test_two_hosts_ping_the_same_host_with_the_same_id(lab, daemon):
-    pings = [host.start("ping", "-n", "-c", "20", "-i", "0.02", "-W", "3", "-e", "777", lab.out.address)
-             for host in (lab.lab1, lab.lab2)]
+    pings = [
+        host.start("ping", "-n", "-c", "20", "-i", "0.02", "-W", "3", "-e", "777", lab.out.address)
+        for host in (lab.lab1, lab.lab2)
+    ]
     for one in pings:
         assert one.wait() == 0
         assert "20 received" in one.stdout()
@@ -114,7 +122,8 @@ def test_two_hosts_ping_the_same_host_with_the_same_id(lab, daemon):
 @pytest.mark.parametrize("mode", [[], ["-I"], ["-T", "-p", "80"], ["-U", "-p", "53"]],
                          ids=["udp", "icmp", "tcp", "udp-to-one-port"])
 def test_traceroute_sees_the_gateway_and_the_hops_beyond(lab, daemon, mode):
-    assert traceroute(lab.lab1, lab.far.address, *mode) == [GATEWAY_INSIDE, EDGE, CORE, lab.far.address]
+    assert traceroute(lab.lab1, lab.far.address,
+                      *mode) == [GATEWAY_INSIDE, EDGE, CORE, lab.far.address]
 
 
 def test_two_hosts_with_the_same_source_port_to_the_same_server_tcp(lab, daemon):
@@ -147,14 +156,16 @@ def test_one_source_port_to_two_servers(lab, daemon):
 
 
 def test_tcp_transfer_in_both_directions_at_once(lab, daemon):
-    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80, listener) as (client, server, _):
+    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80,
+                                                  listener) as (client, server, _):
         up, down = Transfer(client, server, 10_000_000), Transfer(server, client, 10_000_000)
         assert up.finish() >= 10_000_000
         assert down.finish() >= 10_000_000
 
 
 def test_tcp_half_close_keeps_the_other_direction(lab, daemon):
-    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80, listener) as (client, server, _):
+    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80,
+                                                  listener) as (client, server, _):
         client.sendall(b"request")
         client.shutdown(socket.SHUT_WR)
         assert server.recv(100) == b"request"
@@ -169,7 +180,8 @@ def test_a_refused_connection_is_refused(lab, daemon):
 
 
 def test_rfc7857_2_2_a_reset_reaches_the_other_side(lab, daemon):
-    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80, listener) as (client, server, _):
+    with lab.out.listen(80) as listener, tcp_pair(lab.lab1, lab.out.address, 80,
+                                                  listener) as (client, server, _):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
         with pytest.raises(ConnectionResetError):
@@ -177,11 +189,14 @@ def test_rfc7857_2_2_a_reset_reaches_the_other_side(lab, daemon):
 
 
 def test_rfc5382_req2_simultaneous_open(lab, daemon):
-    """The outside host does not hear the first SYN and sends one of its own: two SYNs cross, one connection."""
+    """The outside host does not hear the first SYN and sends one of its own: two SYNs cross, one
+    connection.
+    """
     lab.out.nft("table ip deaf { chain input { type filter hook input priority 0;\n"
                 "tcp dport 6002 tcp flags syn / syn,ack drop\n}\n}\n")
     try:
-        with lab.lab1.socket(socket.SOCK_STREAM) as inside, lab.out.socket(socket.SOCK_STREAM) as outside:
+        with lab.lab1.socket(socket.SOCK_STREAM) as inside, lab.out.socket(
+                socket.SOCK_STREAM) as outside:
             inside.setblocking(False)
             inside.connect_ex((lab.out.address, 6002))
             external = daemon.until_session("tcp", ":6002")["external"]
@@ -194,14 +209,18 @@ def test_rfc5382_req2_simultaneous_open(lab, daemon):
 
 
 def test_rfc4787_req3a_well_known_ports_need_a_pool_that_has_some(lab, daemon):
-    """The pool has no port below 1024: a source port of that class gets one of the pool all the same."""
+    """The pool has no port below 1024: a source port of that class gets one of the pool all the
+    same.
+    """
     with lab.out.udp(53) as server, lab.lab1.udp(500) as client:
         assert udp_round_trip(client, server, lab.out.address)[1] in POOL
 
 
 def test_the_source_of_an_unsupported_protocol_does_not_leave(lab, daemon):
-    """GRE cannot be translated: it is dropped and counted rather than sent with a private source."""
+    """GRE cannot be translated: it is dropped and counted rather than sent with a private source.
+    """
     from scapy.layers.inet import IP
 
     with daemon.dropping("unsupported-protocol"):
-        lab.lab1.inject(IP(src=lab.lab1.address, dst=lab.out.address, proto=47) / b"\0\0\x08\0payload")
+        lab.lab1.inject(
+            IP(src=lab.lab1.address, dst=lab.out.address, proto=47) / b"\0\0\x08\0payload")

@@ -31,7 +31,8 @@ def hang_up(daemon, body):
     """SIGHUP, and the proof that it was obeyed."""
     daemon.hang_up(body)
     wanted = "[forward other]" in body
-    eventually(lambda: ("other" in daemon.client("forwards").stdout) == wanted, "the reload is in force")
+    eventually(lambda: ("other" in daemon.client("forwards").stdout) == wanted,
+               "the reload is in force")
 
 
 def test_twenty_reloads_under_traffic_lose_nothing(lab, start_daemon):
@@ -40,7 +41,11 @@ def test_twenty_reloads_under_traffic_lose_nothing(lab, start_daemon):
             tcp_pair(lab.out, EXTERNAL, 8080, inside) as (client1, server1, _), \
             tcp_pair(lab.lab2, lab.out.address, 80, outside) as (client2, server2, _), \
             lab.lab1.start("ping", "-n", "-i", "0.05", "-W", "3", lab.out.address) as ping:
-        transfers = [Transfer(client1, server1), Transfer(client2, server2), Transfer(server2, client2)]
+        transfers = [
+            Transfer(client1, server1),
+            Transfer(client2, server2),
+            Transfer(server2, client2)
+        ]
         for turn in range(20):
             body = ALL + OTHER if turn % 2 == 0 else ALL
             if turn % 4 < 2:
@@ -56,12 +61,15 @@ def test_twenty_reloads_under_traffic_lose_nothing(lab, start_daemon):
 
 def test_a_reload_with_errors_changes_nothing_and_says_so(lab, start_daemon):
     daemon = start_daemon(ALL)
-    with lab.lab1.listen(80) as inside, tcp_pair(lab.out, EXTERNAL, 8080, inside) as (client, server, _):
+    with lab.lab1.listen(80) as inside, tcp_pair(lab.out, EXTERNAL, 8080,
+                                                 inside) as (client, server, _):
         before = daemon.client("forwards").stdout
-        refused = daemon.reload(SHARE + "[forward web]\nlisten = 99999/tcp\nto = nowhere\n", check=False)
+        refused = daemon.reload(SHARE + "[forward web]\nlisten = 99999/tcp\nto = nowhere\n",
+                                check=False)
         assert refused.returncode == 1
         lines = refused.stderr.splitlines()
-        assert any("99999" in line and f"{daemon.config}:" in line for line in lines), refused.stderr
+        assert any("99999" in line and f"{daemon.config}:" in line
+                   for line in lines), refused.stderr
         assert any("nowhere" in line for line in lines), refused.stderr
         assert daemon.client("forwards").stdout == before
         talk(client, server)

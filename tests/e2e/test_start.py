@@ -18,7 +18,9 @@ FORWARD = SHARE + "[forward web]\nlisten = 8080/tcp\nto = 10.0.0.2:80\n"
 
 @pytest.fixture
 def refused(lab):
-    """Starts a daemon that must not start: its words on stderr, after checking that nothing is left of it."""
+    """Starts a daemon that must not start: its words on stderr, after checking that nothing is left
+    of it.
+    """
     made = []
 
     def start(body=SHARE, wrapper=(), external="wan0", prepare=lambda daemon: None, others=0):
@@ -50,22 +52,29 @@ def test_without_the_capability(refused):
 
 
 def test_as_an_ordinary_user(refused):
+
     def prepare(daemon):
         shutil.copy(DAEMON, daemon.directory / "portreeved")
         (daemon.directory / "portreeved").chmod(0o755)
         daemon.directory.chmod(0o777)
-        daemon.command = lambda *arguments: [daemon.directory / "portreeved", "-c", daemon.config, *arguments]
+        daemon.command = lambda *arguments: [
+            daemon.directory / "portreeved", "-c", daemon.config, *arguments
+        ]
 
-    words = refused(wrapper=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], prepare=prepare)
+    words = refused(wrapper=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+                    prepare=prepare)
     assert re.search(r"CAP_NET_ADMIN|root|permi", words, re.IGNORECASE), words
 
 
 def bind_queue(lab, number):
-    """What any other program does that takes packets from this queue (libnetfilter_queue's nfq_create_queue)."""
+    """What any other program does that takes packets from this queue (libnetfilter_queue's
+    nfq_create_queue).
+    """
     holder = lab.gw.socket(socket.SOCK_RAW, 12, socket.AF_NETLINK)  # NETLINK_NETFILTER
     holder.bind((0, 0))
     command = struct.pack("=BBH", 1, 0, 0)  # NFQNL_CFG_CMD_BIND
-    body = struct.pack("=BBH", 0, 0, socket.htons(number)) + struct.pack("=HH", 4 + len(command), 1) + command
+    body = struct.pack("=BBH", 0, 0, socket.htons(number)) + struct.pack(
+        "=HH", 4 + len(command), 1) + command
     kind = 3 << 8 | 2  # NFNL_SUBSYS_QUEUE, NFQNL_MSG_CONFIG
     holder.send(struct.pack("=IHHII", 16 + len(body), kind, 1 | 4, 1, 0) + body)  # REQUEST | ACK
     answer = holder.recv(4096)
@@ -120,20 +129,22 @@ def test_a_group_that_does_not_exist(refused):
 def starts_with(daemon, descriptors):
     """Whether it says that it is ready; if not, it has ended."""
     launched = daemon.launch(wrapper=["prlimit", f"--nofile={descriptors}"])
-    eventually(lambda: not launched.running or "is ready" in launched.stderr(), "a start or an end", 10)
+    eventually(lambda: not launched.running or "is ready" in launched.stderr(), "a start or an end",
+               10)
     return launched.running
 
 
 def test_too_few_descriptors_are_blamed_on_nothing_else(lab):
-    """Wherever the start stops: the default group's being missing is no error, and forgotten by then."""
+    """Wherever the start stops: it is no error that the default group is missing."""
     daemon, limit, errors = Daemon(lab, SHARE), 6, []
     try:
         while not starts_with(daemon, limit):
             words = daemon.process.stderr()
             # A sanitizer that finds no descriptor either has words of its own.
-            error = [line for line in words.splitlines() if line.startswith("portreeved: error:")][-1]
-            assert "Too many open files" in error, f"{limit} descriptors: {words}"
-            assert "does not exist" not in error and "no group" not in error, f"{limit} descriptors: {words}"
+            error = [line for line in words.splitlines()
+                     if line.startswith("portreeved: error:")][-1]
+            assert "Too many open files" in error, words
+            assert "does not exist" not in error and "no group" not in error, words
             assert not tables(lab)
             errors.append(error)
             limit += 1
@@ -186,8 +197,7 @@ def test_level_debug_shows_what_is_in_effect_and_what_was_decided(lab):
                   f"address {EXTERNAL} on wan0: used as an external address",
                   "rules installed: external addresses 1, sources 1, targets 1",
                   "rules updated: external addresses 1, sources 1, targets 1",
-                  "reserved ports: ranges of the pools 1",
-                  "worker threads started: 2",
+                  "reserved ports: ranges of the pools 1", "worker threads started: 2",
                   "signal Terminated received"):
         assert f"portreeved: debug: {words}" in log, log
 
@@ -256,18 +266,22 @@ def broken(tmp_path):
 def test_all_errors_are_reported_with_file_and_line(broken):
     done = process.run([DAEMON, "-t", "-c", broken], check=False)
     assert done.returncode == 1
-    reported = {int(number) for number in re.findall(rf"{re.escape(str(broken))}:(\d+):", done.stderr)}
+    reported = {
+        int(number)
+        for number in re.findall(rf"{re.escape(str(broken))}:(\d+):", done.stderr)
+    }
     wanted = {number for number, line in enumerate(BROKEN.split("\n"), 1) if line.startswith("@")}
     assert wanted <= reported, f"not reported: {sorted(wanted - reported)}\n{done.stderr}"
-    for value in ("colour", "50000-40000", "sometimes", "sharing", "8050", "70000", "server.example", "sctp",
-                  "198.51.100.300", "no-such-service", "many"):
+    for value in ("colour", "50000-40000", "sometimes", "sharing", "8050", "70000",
+                  "server.example", "sctp", "198.51.100.300", "no-such-service", "many"):
         assert value in done.stderr, value
 
 
 def test_an_over_long_line_is_an_error_not_cut_in_silence(tmp_path):
     path = tmp_path / "long.conf"
-    path.write_text(f"[gateway]\nexternal = wan0\n{SHARE}[forward x]\nlisten = 1/tcp\nto = 10.0.0.2:1\n"
-                    f"allow = {', '.join(f'198.51.100.{n}' for n in range(120))}\n")
+    path.write_text(
+        f"[gateway]\nexternal = wan0\n{SHARE}[forward x]\nlisten = 1/tcp\nto = 10.0.0.2:1\n"
+        f"allow = {', '.join(f'198.51.100.{n}' for n in range(120))}\n")
     done = process.run([DAEMON, "-t", "-c", path], check=False)
     assert done.returncode == 1
     assert f"{path}:10:" in done.stderr
@@ -283,8 +297,10 @@ def test_checking_needs_no_privilege(lab):
     daemon = Daemon(lab, FORWARD)
     shutil.copy(DAEMON, daemon.directory / "portreeved")
     (daemon.directory / "portreeved").chmod(0o755)
-    process.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", daemon.directory / "portreeved",
-                 "-t", "-c", daemon.config])
+    process.run([
+        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+        daemon.directory / "portreeved", "-t", "-c", daemon.config
+    ])
 
 
 def test_checking_does_not_touch_a_running_daemon(lab, start_daemon):

@@ -89,7 +89,8 @@ def test_a_forward_added_at_run_time_goes_on(lab, start_daemon, begin_again):
     daemon.add_forward("guest", "2222/tcp", "10.0.0.3:22", "--note", "for the guest")
     begin_again(daemon)
     assert "guest" in daemon.client("forwards").stdout
-    with lab.lab2.listen(22) as listener, tcp_pair(lab.out, EXTERNAL, 2222, listener) as (client, server, _):
+    with lab.lab2.listen(22) as listener, tcp_pair(lab.out, EXTERNAL, 2222,
+                                                   listener) as (client, server, _):
         talk(client, server)
 
 

@@ -1,4 +1,6 @@
-"""Every valid sequence of TCP packets passes (RFC 5382 REQ-2), played segment by segment at both ends"""
+"""Every valid sequence of TCP packets passes (RFC 5382 REQ-2), played segment by segment at both
+ends
+"""
 
 import pytest
 
@@ -21,7 +23,9 @@ def by_hand(lab):
 
 
 class Connection:
-    """Two ends with the gateway between them. Opened from inside (lab2, by the share) or outside (by the forward)."""
+    """Two ends with the gateway between them. Opened from inside (lab2, by the share) or outside
+    (by the forward).
+    """
 
     def __init__(self, lab, daemon, opened_by):
         port, self._daemon = fresh_port(), daemon
@@ -67,7 +71,9 @@ def test_rfc5382_req2_the_three_way_handshake(connection):
 
 
 def test_rfc5382_req2_simultaneous_open(connection):
-    """Both SYNs have crossed: each end answers the other's with a SYN-ACK, which opens it (RFC 9293 section 3.5)."""
+    """Both SYNs have crossed: each end answers the other's with a SYN-ACK, which opens it (RFC 9293
+    section 3.5).
+    """
     one, other = connection.initiator, connection.responder
     passes(one, other, "S")
     other_syn = other.next
@@ -91,7 +97,9 @@ def test_rfc5382_req2_a_retransmitted_syn_and_syn_ack_pass(connection):
 
 
 def test_a_syn_with_data_arrives_with_its_data(connection):
-    """TCP Fast Open (RFC 7413): data with the SYN, an option that portreeve does not know, an answer at once."""
+    """TCP Fast Open (RFC 7413): data with the SYN, an option that portreeve does not know, an
+    answer at once.
+    """
     one, other = connection.initiator, connection.responder
     cookie = (34, b"12345678")
     passes(one, other, "S", b"GET / HTTP/1.0\r\n\r\n", options=[("MSS", 1400), cookie])
@@ -169,7 +177,8 @@ def close_with_repeats(one, other):
 
 
 @pytest.mark.parametrize("closer", ["initiator", "responder"])
-@pytest.mark.parametrize("way", [close_in_four, close_in_three, close_at_once, close_with_data, close_with_repeats])
+@pytest.mark.parametrize(
+    "way", [close_in_four, close_in_three, close_at_once, close_with_data, close_with_repeats])
 def test_rfc5382_req2_ways_to_close(connection, way, closer):
     one, other = connection.open()
     way(*((one, other) if closer == "initiator" else (other, one)))
@@ -186,7 +195,8 @@ def test_a_half_closed_connection_carries_data_the_other_way(connection, closer)
         passes(one, other, "A")
     session = connection.session()
     assert session["state"] == "closing"
-    assert session["expires_in"] > 7000, "half-closed is not transitory: the answer may take its time"
+    assert session[
+        "expires_in"] > 7000, "half-closed is not transitory: the answer may take its time"
     passes(other, one, "FA")
     passes(one, other, "A")
     assert connection.state() == "closed"
@@ -207,7 +217,9 @@ def test_rfc7857_2_2_a_reset_passes_and_the_session_stays_for_a_while(connection
 
 @pytest.mark.parametrize("sender", ["initiator", "responder"])
 def test_rfc7857_2_2_a_reset_that_its_receiver_ignored_ends_nothing(connection, sender):
-    """Forged, or out of the window: who was to be reset sends on, and the connection is an established one again."""
+    """Forged, or out of the window: who was to be reset sends on, and the connection is an
+    established one again.
+    """
     ends = connection.open()
     one, other = ends if sender == "initiator" else ends[::-1]
     passes(one, other, "R", seq=one.next + 0x40000000)
@@ -240,7 +252,9 @@ def test_segments_out_of_order_pass(connection):
 
 
 def test_old_and_wild_segments_break_nothing(connection):
-    """portreeve keeps no windows: what is old or out of the window is for the ends to judge, and they answer it."""
+    """portreeve keeps no windows: what is old or out of the window is for the ends to judge, and
+    they answer it.
+    """
     one, other = connection.open()
     start = one.next
     passes(one, other, "PA", b"first")
@@ -303,7 +317,9 @@ def test_a_syn_with_a_reset_connections_ports_opens_anew(connection):
 
 @pytest.mark.parametrize("closing", [False, True], ids=["established", "closing"])
 def test_a_syn_of_a_host_that_has_forgotten_its_connection(connection, closing):
-    """It has restarted: the other end answers with an acknowledgement, it resets, and opens anew (RFC 9293, 3.5.1)."""
+    """It has restarted: the other end answers with an acknowledgement, it resets, and opens anew
+    (RFC 9293, 3.5.1).
+    """
     one, other = connection.open()
     if closing:
         passes(other, one, "FA")
@@ -372,7 +388,9 @@ def test_rfc5382_req4_an_unsolicited_syn_to_a_mapping_gets_no_answer(lab, daemon
 
 
 def test_rfc5382_req4a_an_outbound_syn_after_an_unsolicited_one_opens_both(lab, daemon, stranger):
-    """Hole punching (RFC 5128): the stranger's first SYN is dropped silently, its second meets the lab host's."""
+    """Hole punching (RFC 5128): the stranger's first SYN is dropped silently, its second meets the
+    lab host's.
+    """
     connection = Connection(lab, daemon, "inside")
     connection.open()
     one = connection.initiator
@@ -385,7 +403,8 @@ def test_rfc5382_req4a_an_outbound_syn_after_an_unsolicited_one_opens_both(lab, 
     passes(one, stranger, "SA", seq=one.next - 1)
     passes(stranger, one, "SA", seq=stranger.next - 1)
     converse(one, stranger)
-    assert daemon.session("tcp", f"remote={lab.out2.address}", f"remote=:{stranger.port}")["state"] == "established"
+    assert daemon.session("tcp", f"remote={lab.out2.address}",
+                          f"remote=:{stranger.port}")["state"] == "established"
     connection.close()
 
 
@@ -393,8 +412,10 @@ NOT_OPENING = ["A", "SA", "FA", "R", "RA", "PA", "", "F", "SF", "SR", "FPU", "SF
 
 
 @pytest.mark.parametrize("place", ["pool", "forward"])
-def test_segments_of_no_connection_get_no_answer_and_open_nothing(lab, daemon, stranger, later, place):
-    """Scanners learn nothing from them: neither the gateway's TCP nor a forward's target answers."""
+def test_segments_of_no_connection_get_no_answer_and_open_nothing(lab, daemon, stranger, later,
+                                                                  place):
+    """Scanners learn nothing from them: neither the gateway's TCP nor a forward's target answers.
+    """
     stranger.remote = (EXTERNAL, daemon.unused_port(POOL) if place == "pool" else stranger.port)
     target = End(lab.lab1, stranger.port)
     for flags in NOT_OPENING:
@@ -408,7 +429,9 @@ def test_segments_of_no_connection_get_no_answer_and_open_nothing(lab, daemon, s
 
 
 def test_a_lab_hosts_segments_of_no_connection_do_not_leave(lab, daemon, stranger, later):
-    """What a connection of before a restart still sends: it would leave from another port, or a private source."""
+    """What a connection of before a restart still sends: it would leave from another port, or a
+    private source.
+    """
     sender = End(lab.lab2, fresh_port(), (lab.out2.address, stranger.port))
     for flags in NOT_OPENING:
         with daemon.dropping("tcp-not-syn"):

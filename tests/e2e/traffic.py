@@ -25,8 +25,8 @@ UDP_MAX = 65507
 
 def udp_round_trip(client, server, address, payload=b"hello", port=None):
     """
-    Sends a datagram to `address` at the server's port and has it answered. Returns where the server saw it come
-    from; fails if the answer is not the payload from the endpoint that was asked.
+    Sends a datagram to `address` at the server's port and has it answered. Returns where the server
+    saw it come from; fails if the answer is not the payload from the endpoint that was asked.
     """
     asked = (address, port or server.getsockname()[1])
     client.sendto(payload, asked)
@@ -54,6 +54,15 @@ def assert_silent(*sockets):
     """Nothing waits in these sockets. Only after something that came later was seen elsewhere."""
     waiting, _, _ = select.select(sockets, [], [], 0)
     assert not waiting
+
+
+def assert_unanswered(sock, address, seconds=0.3):
+    """Nobody answers a connection's SYN. That can only be watched for a while: an answer would be
+    here within a millisecond.
+    """
+    sock.settimeout(seconds)
+    with pytest.raises(TimeoutError):
+        sock.connect(address)
 
 
 @dataclasses.dataclass
@@ -114,7 +123,9 @@ def _receive_digest(sock, result):
 
 
 class Transfer:
-    """A TCP transfer in two threads, one a side: what arrives must be what was sent, to the last bit."""
+    """A TCP transfer in two threads, one a side: what arrives must be what was sent, to the last
+    bit.
+    """
 
     CHUNK = 1 << 16
 
@@ -128,8 +139,10 @@ class Transfer:
         self._error = None
         receiver.settimeout(30)
         sender.settimeout(30)
-        self._threads = [threading.Thread(target=self._send, daemon=True),
-                         threading.Thread(target=_receive_digest, args=(receiver, self._received), daemon=True)]
+        self._threads = [
+            threading.Thread(target=self._send, daemon=True),
+            threading.Thread(target=_receive_digest, args=(receiver, self._received), daemon=True)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -161,7 +174,9 @@ class Transfer:
 
 @contextlib.contextmanager
 def tcp_pair(client_host, address, port, listener, source_port=0):
-    """A connection through the gateway: (client's socket, server's socket, where the server saw it come from)."""
+    """A connection through the gateway: (client's socket, server's socket, where the server saw it
+    come from).
+    """
     with client_host.connect(address, port, source_port) as client:
         server, seen = listener.accept()
         with server:

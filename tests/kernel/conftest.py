@@ -20,8 +20,11 @@ def pytest_configure(config):
 @pytest.fixture(scope="session", autouse=True)
 def driver():
     if os.geteuid() != 0:
-        pytest.skip("needs root: makes network namespaces")
-    Driver.program = os.path.join(os.environ.get("PORTREEVE_BUILD", f"{ROOT}/build"), "tests/kernel/driver")
+        pytest.exit("the tests of the kernel make network namespaces: run them as root", 2)
+    build = os.environ.get("PORTREEVE_BUILD", os.path.join(ROOT, "build"))
+    Driver.program = os.path.join(build, "tests", "kernel", "driver")
+    if not os.path.exists(Driver.program):
+        pytest.exit(f"{Driver.program} is missing: run make kernel", 2)
 
 
 @pytest.fixture

@@ -1,3 +1,6 @@
+/*
+ * driver.c - the words of the command line, and which verb they name
+ */
 #include "driver.h"
 
 #include <arpa/inet.h>

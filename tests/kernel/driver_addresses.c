@@ -1,3 +1,6 @@
+/*
+ * driver_addresses.c - the addresses of an interface, now and with every change
+ */
 #include "driver.h"
 
 #include "portreeve/addresses.h"

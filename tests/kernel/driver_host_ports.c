@@ -1,3 +1,7 @@
+/*
+ * driver_host_ports.c - which ports the host's own sockets hold, and those that it is asked to
+ * leave
+ */
 #include "driver.h"
 
 #include "portreeve/host_ports.h"

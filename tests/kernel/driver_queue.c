@@ -1,3 +1,7 @@
+/*
+ * driver_queue.c - takes packets from a queue, tells what came, and gives them back as it is
+ * told
+ */
 #include "driver.h"
 
 #include "portreeve/queue.h"

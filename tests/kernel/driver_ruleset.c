@@ -1,3 +1,6 @@
+/*
+ * driver_ruleset.c - installs a ruleset, exchanges its contents, withdraws it
+ */
 #include "driver.h"
 
 #include "../../src/netfilter/ruleset_internal.h"

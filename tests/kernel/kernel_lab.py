@@ -16,7 +16,8 @@ import queue
 import socket
 import subprocess
 import threading
-import time
+
+from deadline import eventually
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 DEADLINE = 10.0
@@ -29,14 +30,7 @@ def run(*words, check=True, **options):
 
 
 def wait_until(condition, what):
-    """Waits for a state, and never just for time to pass."""
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.005)
-    raise AssertionError(f"never came: {what}")
+    return eventually(condition, what, DEADLINE)
 
 
 class Namespace:
@@ -124,9 +118,8 @@ class Driver:
     program = None
 
     def __init__(self, namespace, *words, settle=True):
-        self.process = subprocess.Popen(
-            namespace.command(Driver.program, *words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self.process = subprocess.Popen(namespace.command(Driver.program, *words),
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         Driver.alive.append(self)
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -173,10 +166,13 @@ class Lab:
         host.ip("address", "add", host_address, "dev", "eth0")
         self.gw.ip("link", "set", interface, "up")
         host.ip("link", "set", "eth0", "up")
-        wait_until(lambda: "LOWER_UP" in self.gw.ip("link", "show", interface).stdout, f"carrier of {interface}")
+        wait_until(lambda: "LOWER_UP" in self.gw.ip("link", "show", interface).stdout,
+                   f"carrier of {interface}")
 
     def drive(self, *words, prefix=()):
-        """Runs a driver verb that ends by itself; returns the lines it told, the last one being code and error."""
+        """Runs a driver verb that ends by itself; returns the lines it told, the last one being
+        code and error.
+        """
         done = self.gw.run(*prefix, Driver.program, *words, check=False)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -194,7 +190,8 @@ class Lab:
     def listing(self):
         """{kind: [objects]} of the daemon's table."""
         found = {}
-        for entry in json.loads(self.gw.run("nft", "-j", "list", "table", "ip", "portreeve").stdout)["nftables"]:
+        for entry in json.loads(
+                self.gw.run("nft", "-j", "list", "table", "ip", "portreeve").stdout)["nftables"]:
             for kind, value in entry.items():
                 found.setdefault(kind, []).append(value)
         return found

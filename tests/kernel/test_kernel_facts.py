@@ -23,7 +23,8 @@ def counted(lab, name):
 
 
 def send_fragments(lab):
-    """A datagram of three fragments; returns when the gateway's socket has it, whole in any case."""
+    """A datagram of three fragments; returns when the gateway's socket has it, whole in any case.
+    """
     server, client = lab.gw.socket(bind=("192.0.2.1", 5001)), lab.outside.socket()
     data = os.urandom(3000)
     client.sendto(data, ("192.0.2.1", 5001))

@@ -17,8 +17,10 @@ def ranges(elements):
 
 
 def prefixes(elements):
-    return [f"{e['prefix']['addr']}/{e['prefix']['len']}" if isinstance(e, dict) and "prefix" in e else e
-            for e in elements]
+    return [
+        f"{e['prefix']['addr']}/{e['prefix']['len']}"
+        if isinstance(e, dict) and "prefix" in e else e for e in elements
+    ]
 
 
 def rules(lab, chain):
@@ -193,8 +195,10 @@ def test_a_kernel_without_queue_expression_is_told_apart_from_a_mistake(lab):
 
 def bytes_of_nft(lab, statement):
     """The expression `queue` as nft encodes it: its trace of the message, put back into bytes."""
-    lab.gw.nft("add table ip traced\nadd chain ip traced c { type filter hook prerouting priority 0; }")
-    traced = lab.gw.run("nft", "--debug=mnl", "add", "rule", "ip", "traced", "c", statement, check=False).stdout
+    lab.gw.nft(
+        "add table ip traced\nadd chain ip traced c { type filter hook prerouting priority 0; }")
+    traced = lab.gw.run("nft", "--debug=mnl", "add", "rule", "ip", "traced", "c", statement,
+                        check=False).stdout
     lab.gw.nft("delete table ip traced")
     data = b""
     for line in re.sub(r"\x1b\[[0-9;]*m", "", traced).splitlines():

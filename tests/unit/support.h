@@ -9,8 +9,7 @@
 #define PORTREEVE_TEST_SUPPORT_H
 
 #include "nat_internal.h"
-
-#include <check.h>
+#include "support_run.h"
 
 /* Interfaces of the test gateway. */
 enum {
@@ -21,10 +20,6 @@ enum {
 
 #define EXTERNAL "203.0.113.5"
 #define REMOTE   "198.51.100.9"
-
-/* Runs the tests in one suite; for main() to return. */
-int run_tests(const char *name, const TTest *const *tests, size_t count);
-#define RUN_TESTS(name, tests) run_tests(name, tests, sizeof(tests) / sizeof((tests)[0]))
 
 /*
  * A repeatable stream of numbers. The seed is PORTREEVE_SEED, or fixed; seeded() says it when

@@ -3,7 +3,6 @@
  */
 #include "support_config.h"
 
-#include <check.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

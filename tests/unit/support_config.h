@@ -4,6 +4,8 @@
 #ifndef TESTS_SUPPORT_CONFIG_H
 #define TESTS_SUPPORT_CONFIG_H
 
+#include "support_run.h"
+
 #include "portreeve/config.h"
 
 #define MESSAGES_MAX 64

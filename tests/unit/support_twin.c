@@ -1,3 +1,6 @@
+/*
+ * support_twin.c - the naive NAT's lists, and what it says to a packet
+ */
 #include "support_twin_packet.h"
 
 #include <string.h>

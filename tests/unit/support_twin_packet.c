@@ -1,3 +1,6 @@
+/*
+ * support_twin_packet.c - how the naive NAT reads and rewrites headers
+ */
 #include "support_twin_packet.h"
 
 #include <string.h>

@@ -1,3 +1,6 @@
+/*
+ * support_twin_traffic.c - who sends what to whom, by chance
+ */
 #include "support_twin_traffic.h"
 
 #include <string.h>

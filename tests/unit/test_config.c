@@ -5,7 +5,6 @@
 
 #include "portreeve/text.h"
 
-#include <check.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -446,35 +445,28 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("config");
-    TCase *tests = tcase_create("config");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    const struct repeated_test tests[] = {
+        {two_sections_are_enough_and_the_rest_has_defaults, 1},
+        {every_key_is_understood, 1},
+        {defaults_may_be_said, 1},
+        {one_protocol_may_be_filtered_in_its_own_way_wherever_the_key_is, 1},
+        {exempt_destinations_are_a_list_like_any_other, 1},
+        {a_host_may_open_one_to_a_million_sessions_a_second, 1},
+        {indentation_bom_and_crlf_do_not_matter, 1},
+        {a_list_goes_on_behind_a_comma_on_indented_lines, 1},
+        {sections_without_keys_are_fine_where_nothing_is_required, 1},
+        {ranges_and_services_and_both_protocols_are_listened_on, 1},
+        {nested_sources_equal_pools_and_one_target_for_two_ports_are_fine, 1},
+        {an_expired_forward_is_left_out_with_a_warning, 1},
+        {a_timeout_below_the_rfcs_floor_is_a_warning, 1},
+        {the_default_quota_follows_a_small_table, 1},
+        {a_line_may_have_197_bytes_without_its_comment, 1},
+        {a_continued_line_may_be_as_long_as_any_other, 1},
+        {a_long_name_is_kept_whole, 1},
+        {a_forward_at_run_time_has_the_same_grammar, 1},
+        {a_forward_at_run_time_is_refused_in_the_same_words, 1},
+        {a_forward_at_run_time_takes_nobodys_name_or_port, 1},
+    };
 
-    suite_add_tcase(suite, tests);
-    tcase_add_checked_fixture(tests, config_setup, config_teardown);
-    tcase_add_test(tests, two_sections_are_enough_and_the_rest_has_defaults);
-    tcase_add_test(tests, every_key_is_understood);
-    tcase_add_test(tests, defaults_may_be_said);
-    tcase_add_test(tests, one_protocol_may_be_filtered_in_its_own_way_wherever_the_key_is);
-    tcase_add_test(tests, exempt_destinations_are_a_list_like_any_other);
-    tcase_add_test(tests, a_host_may_open_one_to_a_million_sessions_a_second);
-    tcase_add_test(tests, indentation_bom_and_crlf_do_not_matter);
-    tcase_add_test(tests, a_list_goes_on_behind_a_comma_on_indented_lines);
-    tcase_add_test(tests, sections_without_keys_are_fine_where_nothing_is_required);
-    tcase_add_test(tests, ranges_and_services_and_both_protocols_are_listened_on);
-    tcase_add_test(tests, nested_sources_equal_pools_and_one_target_for_two_ports_are_fine);
-    tcase_add_test(tests, an_expired_forward_is_left_out_with_a_warning);
-    tcase_add_test(tests, a_timeout_below_the_rfcs_floor_is_a_warning);
-    tcase_add_test(tests, the_default_quota_follows_a_small_table);
-    tcase_add_test(tests, a_line_may_have_197_bytes_without_its_comment);
-    tcase_add_test(tests, a_continued_line_may_be_as_long_as_any_other);
-    tcase_add_test(tests, a_long_name_is_kept_whole);
-    tcase_add_test(tests, a_forward_at_run_time_has_the_same_grammar);
-    tcase_add_test(tests, a_forward_at_run_time_is_refused_in_the_same_words);
-    tcase_add_test(tests, a_forward_at_run_time_takes_nobodys_name_or_port);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return RUN_REPEATED_TESTS("config", config_setup, config_teardown, tests);
 }

@@ -3,7 +3,6 @@
  */
 #include "support_config.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -404,35 +403,27 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("config errors");
-    TCase *tests = tcase_create("config errors");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    const struct repeated_test tests[] = {
+        {all_errors_are_told_in_the_order_of_their_lines, 1},
+        {an_empty_file_says_what_a_file_needs, 1},
+        {sections_come_once_even_when_they_are_empty, 1},
+        {names_are_where_they_belong, 1},
+        {keys_come_once_and_in_their_section, 1},
+        {keys_of_a_share_are_guessed_and_sent_back_to_it, 1},
+        {lines_that_are_no_keys_are_errors_not_silence, 1},
+        {lists_have_no_holes, 1},
+        {bytes_that_are_not_text_are_named, 1},
+        {a_line_that_never_ends_is_one_error, 1},
+        {a_file_that_cannot_be_read_is_said, 1},
+        {two_forwards_on_one_port_are_both_named, 1},
+        {a_source_is_one_shares, 1},
+        {pools_are_the_same_or_have_nothing_in_common, 1},
+        {a_range_of_targets_ends_by_65535, 1},
+        {the_external_address_is_neither_a_target_nor_inside, 1},
+        {a_pool_that_forwards_take_whole_is_an_error, 1},
+        {limits_and_queues_fit_together, 1},
+        {a_bad_value_is_told_with_what_was_expected, sizeof(bad_values) / sizeof(bad_values[0])},
+    };
 
-    suite_add_tcase(suite, tests);
-    tcase_add_checked_fixture(tests, config_setup, config_teardown);
-    tcase_add_test(tests, all_errors_are_told_in_the_order_of_their_lines);
-    tcase_add_test(tests, an_empty_file_says_what_a_file_needs);
-    tcase_add_test(tests, sections_come_once_even_when_they_are_empty);
-    tcase_add_test(tests, names_are_where_they_belong);
-    tcase_add_test(tests, keys_come_once_and_in_their_section);
-    tcase_add_test(tests, keys_of_a_share_are_guessed_and_sent_back_to_it);
-    tcase_add_test(tests, lines_that_are_no_keys_are_errors_not_silence);
-    tcase_add_test(tests, lists_have_no_holes);
-    tcase_add_test(tests, bytes_that_are_not_text_are_named);
-    tcase_add_test(tests, a_line_that_never_ends_is_one_error);
-    tcase_add_test(tests, a_file_that_cannot_be_read_is_said);
-    tcase_add_test(tests, two_forwards_on_one_port_are_both_named);
-    tcase_add_test(tests, a_source_is_one_shares);
-    tcase_add_test(tests, pools_are_the_same_or_have_nothing_in_common);
-    tcase_add_test(tests, a_range_of_targets_ends_by_65535);
-    tcase_add_test(tests, the_external_address_is_neither_a_target_nor_inside);
-    tcase_add_test(tests, a_pool_that_forwards_take_whole_is_an_error);
-    tcase_add_test(tests, limits_and_queues_fit_together);
-    tcase_add_loop_test(tests, a_bad_value_is_told_with_what_was_expected, 0,
-                        (int)(sizeof(bad_values) / sizeof(bad_values[0])));
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return RUN_REPEATED_TESTS("config errors", config_setup, config_teardown, tests);
 }

@@ -1,10 +1,11 @@
 /*
  * test_endpoint.c - addresses, prefixes, tuples
  */
+#include "support_run.h"
+
 #include "portreeve/endpoint.h"
 #include "portreeve/text.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 static struct address address(const char *text)
@@ -128,22 +129,15 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("endpoint");
-    TCase *tests = tcase_create("endpoint");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    const struct repeated_test tests[] = {
+        {an_ipv4_address_is_held_in_its_mapped_form, 1},
+        {an_ipv6_address_is_not_ipv4, 1},
+        {an_inverse_exchanges_the_ends_and_its_inverse_is_the_tuple, 1},
+        {endpoints_differ_by_address_and_by_port, 1},
+        {a_prefix_contains_what_begins_with_its_bits, sizeof(containment) / sizeof(containment[0])},
+        {prefixes_overlap_when_one_holds_the_other, 1},
+        {protocols_have_names_and_unknown_ones_a_question_mark, 1},
+    };
 
-    suite_add_tcase(suite, tests);
-    tcase_add_test(tests, an_ipv4_address_is_held_in_its_mapped_form);
-    tcase_add_test(tests, an_ipv6_address_is_not_ipv4);
-    tcase_add_test(tests, an_inverse_exchanges_the_ends_and_its_inverse_is_the_tuple);
-    tcase_add_test(tests, endpoints_differ_by_address_and_by_port);
-    tcase_add_loop_test(tests, a_prefix_contains_what_begins_with_its_bits, 0,
-                        (int)(sizeof(containment) / sizeof(containment[0])));
-    tcase_add_test(tests, prefixes_overlap_when_one_holds_the_other);
-    tcase_add_test(tests, protocols_have_names_and_unknown_ones_a_question_mark);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return RUN_REPEATED_TESTS("endpoint", NULL, NULL, tests);
 }

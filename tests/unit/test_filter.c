@@ -1,11 +1,11 @@
 /*
  * test_filter.c - FILTER words: what they match, what is refused, and how
  */
-#include "portreeve/filter.h"
+#include "support_run.h"
 
+#include "portreeve/filter.h"
 #include "portreeve/text.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -256,20 +256,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("filter");
-    TCase *tcase = tcase_create("filter");
-    SRunner *runner;
-    int failed;
+    const struct repeated_test tests[] = {
+        {matches_what_is_meant, sizeof(good) / sizeof(good[0])},
+        {refuses_what_is_not_a_word, sizeof(bad) / sizeof(bad[0])},
+        {a_refusal_is_fit_for_a_terminal, 1},
+        {takes_a_bounded_number_of_words, 1},
+    };
 
-    tcase_add_checked_fixture(tcase, set_up, NULL);
-    tcase_add_loop_test(tcase, matches_what_is_meant, 0, sizeof(good) / sizeof(good[0]));
-    tcase_add_loop_test(tcase, refuses_what_is_not_a_word, 0, sizeof(bad) / sizeof(bad[0]));
-    tcase_add_test(tcase, a_refusal_is_fit_for_a_terminal);
-    tcase_add_test(tcase, takes_a_bounded_number_of_words);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return RUN_REPEATED_TESTS("filter", set_up, NULL, tests);
 }

@@ -1,9 +1,10 @@
 /*
  * test_log.c - what reaches stderr, byte for byte
  */
+#include "support_run.h"
+
 #include "portreeve/log.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -167,23 +168,16 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("log");
-    TCase *tests = tcase_create("log");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    const struct repeated_test tests[] = {
+        {before_it_is_opened_notices_go_to_stderr, 1},
+        {what_is_below_the_level_is_not_said, 1},
+        {the_journal_gets_the_level_as_a_number, 1},
+        {auto_asks_whether_stderr_is_the_journals_stream, 1},
+        {hostile_input_forges_no_line_and_commands_no_terminal, 1},
+        {a_long_message_is_cut_and_says_so, 1},
+        {errno_survives_and_can_be_quoted, 1},
+        {lines_of_several_threads_do_not_mix, 1},
+    };
 
-    suite_add_tcase(suite, tests);
-    tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_add_test(tests, before_it_is_opened_notices_go_to_stderr);
-    tcase_add_test(tests, what_is_below_the_level_is_not_said);
-    tcase_add_test(tests, the_journal_gets_the_level_as_a_number);
-    tcase_add_test(tests, auto_asks_whether_stderr_is_the_journals_stream);
-    tcase_add_test(tests, hostile_input_forges_no_line_and_commands_no_terminal);
-    tcase_add_test(tests, a_long_message_is_cut_and_says_so);
-    tcase_add_test(tests, errno_survives_and_can_be_quoted);
-    tcase_add_test(tests, lines_of_several_threads_do_not_mix);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return RUN_REPEATED_TESTS("log", setup, teardown, tests);
 }

@@ -1,10 +1,11 @@
 /*
  * test_policy.c - shares, forwards, pools; beside a naive twin that scans lists
  */
+#include "support_run.h"
+
 #include "portreeve/policy.h"
 #include "portreeve/text.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -588,33 +589,25 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("policy");
-    TCase *tests = tcase_create("policy");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    const struct repeated_test tests[] = {
+        {a_new_policy_has_the_defaults_of_the_rfcs, 1},
+        {an_empty_policy_knows_nobody, 1},
+        {the_longest_prefix_decides_the_share, 1},
+        {a_range_delivers_one_to_one_and_is_found_both_ways, 1},
+        {a_wide_target_is_found_behind_narrow_ones, 1},
+        {of_two_forwards_to_one_endpoint_the_first_one_answers, 1},
+        {a_forward_without_a_list_allows_everyone_and_with_one_only_those, 1},
+        {a_share_exempts_only_what_it_lists, 1},
+        {a_protocols_own_filtering_counts_before_the_shares, 1},
+        {a_conflict_needs_a_common_port_of_a_common_protocol, 1},
+        {pools_leave_out_forwards_and_local_sockets, 1},
+        {published_ports_are_merged_ranges, 1},
+        {equal_ranges_are_one_pool_and_half_equal_ones_are_refused, 1},
+        {a_copy_is_unsealed_and_its_changes_stay_its_own, 1},
+        {a_copy_has_all_of_a_share_and_arrays_of_its_own, 1},
+        {there_is_room_for_255_shares_and_no_more, 1},
+        {random_policies_answer_like_their_naive_twin, RANDOM_POLICIES},
+    };
 
-    suite_add_tcase(suite, tests);
-    tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, a_new_policy_has_the_defaults_of_the_rfcs);
-    tcase_add_test(tests, an_empty_policy_knows_nobody);
-    tcase_add_test(tests, the_longest_prefix_decides_the_share);
-    tcase_add_test(tests, a_range_delivers_one_to_one_and_is_found_both_ways);
-    tcase_add_test(tests, a_wide_target_is_found_behind_narrow_ones);
-    tcase_add_test(tests, of_two_forwards_to_one_endpoint_the_first_one_answers);
-    tcase_add_test(tests, a_forward_without_a_list_allows_everyone_and_with_one_only_those);
-    tcase_add_test(tests, a_share_exempts_only_what_it_lists);
-    tcase_add_test(tests, a_protocols_own_filtering_counts_before_the_shares);
-    tcase_add_test(tests, a_conflict_needs_a_common_port_of_a_common_protocol);
-    tcase_add_test(tests, pools_leave_out_forwards_and_local_sockets);
-    tcase_add_test(tests, published_ports_are_merged_ranges);
-    tcase_add_test(tests, equal_ranges_are_one_pool_and_half_equal_ones_are_refused);
-    tcase_add_test(tests, a_copy_is_unsealed_and_its_changes_stay_its_own);
-    tcase_add_test(tests, a_copy_has_all_of_a_share_and_arrays_of_its_own);
-    tcase_add_test(tests, there_is_room_for_255_shares_and_no_more);
-    tcase_add_loop_test(tests, random_policies_answer_like_their_naive_twin, 0, RANDOM_POLICIES);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return RUN_REPEATED_TESTS("policy", setup, teardown, tests);
 }

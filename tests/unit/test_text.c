@@ -1,9 +1,10 @@
 /*
  * test_text.c - strict parsers, and formatters that they read back
  */
+#include "support_run.h"
+
 #include "portreeve/text.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -359,28 +360,22 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("text");
-    TCase *tests = tcase_create("text");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    const struct repeated_test tests[] = {
+        {a_number_is_decimal_digits_within_its_bounds, 1},
+        {anything_around_a_number_is_refused, COUNT(bad_numbers)},
+        {a_mark_is_hexadecimal_or_decimal, 1},
+        {an_address_has_one_value_however_it_is_spelled, COUNT(addresses)},
+        {a_prefix_has_no_host_bits, COUNT(prefixes)},
+        {an_endpoint_is_an_address_and_a_port, COUNT(endpoints)},
+        {the_longest_texts_fit_their_buffers, 1},
+        {a_port_range_runs_forward_from_1_to_65535, 1},
+        {a_duration_has_units_that_descend, COUNT(durations)},
+        {no_duration_is_written_as_0s, 1},
+        {every_duration_reads_back, 1},
+        {a_time_is_the_one_that_the_c_library_knows, 1},
+        {a_time_that_does_not_exist_is_refused, COUNT(bad_times)},
+        {printable_characters_are_utf8_without_controls, 1},
+    };
 
-    suite_add_tcase(suite, tests);
-    tcase_add_test(tests, a_number_is_decimal_digits_within_its_bounds);
-    tcase_add_loop_test(tests, anything_around_a_number_is_refused, 0, COUNT(bad_numbers));
-    tcase_add_test(tests, a_mark_is_hexadecimal_or_decimal);
-    tcase_add_loop_test(tests, an_address_has_one_value_however_it_is_spelled, 0, COUNT(addresses));
-    tcase_add_loop_test(tests, a_prefix_has_no_host_bits, 0, COUNT(prefixes));
-    tcase_add_loop_test(tests, an_endpoint_is_an_address_and_a_port, 0, COUNT(endpoints));
-    tcase_add_test(tests, the_longest_texts_fit_their_buffers);
-    tcase_add_test(tests, a_port_range_runs_forward_from_1_to_65535);
-    tcase_add_loop_test(tests, a_duration_has_units_that_descend, 0, COUNT(durations));
-    tcase_add_test(tests, no_duration_is_written_as_0s);
-    tcase_add_test(tests, every_duration_reads_back);
-    tcase_add_test(tests, a_time_is_the_one_that_the_c_library_knows);
-    tcase_add_loop_test(tests, a_time_that_does_not_exist_is_refused, 0, COUNT(bad_times));
-    tcase_add_test(tests, printable_characters_are_utf8_without_controls);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return RUN_REPEATED_TESTS("text", NULL, NULL, tests);
 }
