@@ -264,7 +264,8 @@ void packet_replace_endpoint(uint8_t *ip, uint8_t *l4, size_t l4_available, bool
     if (has_ports)
         packet_replace(l4_checksum, protocol->may_lack_checksum,
                        l4 + (end == END_SOURCE ? PORT_SOURCE : PORT_DESTINATION), port, 2);
-    else if (end == END_SOURCE ? icmp_is_request(l4[0]) : icmp_is_reply(l4[0]))
+    else if (protocol->number == PROTOCOL_ICMP &&
+             (end == END_SOURCE ? icmp_is_request(l4[0]) : icmp_is_reply(l4[0])))
         packet_replace(l4_checksum, false, l4 + ICMP_ID, port, 2);
 }
 

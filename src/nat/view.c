@@ -58,11 +58,13 @@ static void view_names(const struct nat *nat, const struct session *session,
 bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session_view *view)
 {
     const struct session *session = &nat->table.session[slot];
-    enum role out = session->direction == DIRECTION_INBOUND ? ROLE_RESPONDER : ROLE_INITIATOR;
+    enum role out;
     uint64_t limit;
 
+    /* There are more mappings than sessions: nat_slots. */
     if (slot >= nat->table.capacity || session->live != SLOT_LIVE)
         return false;
+    out = session->direction == DIRECTION_INBOUND ? ROLE_RESPONDER : ROLE_INITIATOR;
     memset(view, 0, sizeof(*view));
     view->id = session->id;
     view->protocol = session_protocol(session);

@@ -239,6 +239,27 @@ START_TEST(a_lease_ends_with_its_external_address)
 }
 END_TEST
 
+START_TEST(slots_that_only_mappings_have_hold_no_session)
+{
+    struct session_view session;
+    struct mapping_view mapping;
+    uint32_t sessions = 0, mappings = 0;
+    char external[32];
+
+    start();
+    leased(external, "10.0.0.5:4000", 100);
+    ck_assert_ptr_nonnull(udp_out(&gateway, "10.0.0.6:4000", REMOTE ":53"));
+    for (uint32_t slot = 0; slot < nat_slots(gateway.nat); slot++) {
+        sessions += nat_view(gateway.nat, slot, gateway.now, &session);
+        mappings += nat_view_mapping(gateway.nat, slot, gateway.now, &mapping);
+        ck_assert(!nat_kill(gateway.nat, slot, 12345, gateway.now));
+    }
+    ck_assert_uint_eq(sessions, 1);
+    ck_assert_uint_eq(mappings, 2);
+    gateway_stop(&gateway);
+}
+END_TEST
+
 /* The memory that outlives a run. */
 static struct room {
     struct session session[SESSIONS];
@@ -322,6 +343,7 @@ int main(void)
         more_leases_than_there_is_room_for_are_refused_and_leave_nothing,
         a_lease_that_a_new_policy_does_not_allow_ends,
         a_lease_ends_with_its_external_address,
+        slots_that_only_mappings_have_hold_no_session,
         leases_go_on_after_a_crash_with_and_without_sessions,
         a_lease_that_expired_during_a_crash_is_not_adopted,
     };

@@ -53,7 +53,8 @@ struct protocol {
     const char *name;
 };
 
-extern const struct protocol protocol_table[PROTOCOL_COUNT];
+/* By enum protocol_index. The last row stands for every protocol that is not translated. */
+extern const struct protocol protocol_table[PROTOCOL_COUNT + 1];
 
 /* Of a number in an IP header; PROTOCOL_COUNT when it is not translated. */
 static inline enum protocol_index protocol_index(uint8_t number)
@@ -69,7 +70,7 @@ static inline enum protocol_index protocol_index(uint8_t number)
     }
 }
 
-/* The row of a number that is translated. */
+/* The row of a number in an IP header. */
 static inline const struct protocol *protocol_of(uint8_t number)
 {
     return &protocol_table[protocol_index(number)];
