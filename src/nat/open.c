@@ -64,6 +64,19 @@ enum drop_reason open_refused(const struct packet_view *view)
 
 /* Opening from outside, and hairpins. */
 
+bool open_is_ours(const struct nat *nat, uint8_t protocol, const struct endpoint *external,
+                  uint64_t now)
+{
+    size_t slot = external_find(nat, &external->address);
+
+    if (protocol_has_ports(protocol) &&
+        policy_forward_at(nat->policy, protocol, external->port) != POLICY_NONE)
+        return true;
+    if (slot == EXTERNAL_ADDRESSES_MAX) /* not now: the kernel's rules change at another time */
+        return policy_is_published(nat->policy, protocol, external->port);
+    return ports_is_taken(external_port_space(nat, slot, protocol), external->port, now);
+}
+
 /*
  * Two internal hosts of this gateway that know each other's external endpoint both send (RFC 5128
  * section 3.3: hole punching). The filtering of the second host drops the first packet. But its

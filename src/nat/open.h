@@ -9,6 +9,14 @@
 /* Why a packet of this kind may not open a session; DROP_NONE when it may. */
 enum drop_reason open_refused(const struct packet_view *view);
 
+/*
+ * True when this external endpoint is published and in use: a forward or a mapping has it, or its
+ * port still rests after a mapping. Any other is the host's own, whatever the pools are: its
+ * programs may bind a port of a pool.
+ */
+bool open_is_ours(const struct nat *nat, uint8_t protocol, const struct endpoint *external,
+                  uint64_t now);
+
 /* DROP_NONE and the new session's slot, or why not. */
 enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, uint64_t now,
                                uint32_t *slot);

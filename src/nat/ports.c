@@ -212,6 +212,12 @@ uint16_t ports_allocate_like(struct port_space *space, const struct pool *pool,
     return take(space, port);
 }
 
+bool ports_is_taken(struct port_space *space, uint16_t port, uint64_t now)
+{
+    end_rests(space, now);
+    return is_taken(space, port);
+}
+
 bool ports_take(struct port_space *space, uint16_t port)
 {
     if (is_taken(space, port))

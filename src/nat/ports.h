@@ -54,6 +54,9 @@ uint16_t ports_allocate_like(struct port_space *space, const struct pool *pool,
                              uint16_t internal_port, bool keep_parity, struct random *random,
                              uint64_t now);
 
+/* True when the port is taken or held down at `now`. */
+bool ports_is_taken(struct port_space *space, uint16_t port, uint64_t now);
+
 /* Takes this port; false when it is taken or held down. */
 bool ports_take(struct port_space *space, uint16_t port);
 

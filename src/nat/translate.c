@@ -179,8 +179,8 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
     enum drop_reason reason;
 
     if (slot == INDEX_NONE || open_is_knock(nat, slot)) {
-        if (view->protocol == PROTOCOL_ICMP ||
-            !policy_is_published(nat->policy, view->protocol, view->tuple.destination.port))
+        if (!protocol_has_ports(view->protocol) ||
+            !open_is_ours(nat, view->protocol, &view->tuple.destination, now))
             return accept_unchanged(nat, packet); /* the gateway's own */
         reason = open_refused(view);
         if (reason == DROP_NONE)

@@ -23,18 +23,19 @@ static enum drop_reason done(struct nat *nat, struct packet *packet, const struc
 
 /*
  * An error about no session. The gateway's own (about its own traffic) pass; a shared host's must
- * not leave with its private source; one about a published port was meant for a mapping that no
+ * not leave with its private source; one about a port that is ours was meant for a session that no
  * longer exists.
  */
 static enum drop_reason without_session(struct nat *nat, struct packet *packet,
                                         const struct packet_view *view,
-                                        const struct icmp_embedded *embedded)
+                                        const struct icmp_embedded *embedded, uint64_t now)
 {
     const struct tuple *quoted = &embedded->tuple;
     bool drop;
 
     if (packet->hook == HOOK_INBOUND)
-        drop = policy_is_published(nat->policy, quoted->protocol, quoted->source.port);
+        drop = protocol_index(quoted->protocol) != PROTOCOL_COUNT &&
+               open_is_ours(nat, quoted->protocol, &quoted->source, now);
     else
         drop = packet->transit || (packet->out_interface == nat->external_interface &&
                                    policy_must_translate(nat->policy, &view->tuple.source.address,
@@ -68,7 +69,7 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
     struct tuple other;
 
     if (slot == INDEX_NONE || open_is_knock(nat, slot) || !quotes_external_source(nat, embedded))
-        return without_session(nat, packet, view, embedded);
+        return without_session(nat, packet, view, embedded, now);
     session = &nat->table.session[slot];
     other = session_tuple(session, (enum role) !role);
     icmp_rewrite_error(view, embedded, &other, NULL, &other.source.address);
@@ -119,7 +120,7 @@ static enum drop_reason translate_outbound_error(struct nat *nat, struct packet 
         return DROP_NONE;
     if (slot == INDEX_NONE || open_is_knock(nat, slot) ||
         (!packet->transit && quotes_external_source(nat, embedded)))
-        return without_session(nat, packet, view, embedded);
+        return without_session(nat, packet, view, embedded, now);
     /* In transit the quoted packet has been restored already. */
     original = session_tuple(&nat->table.session[slot], packet->transit ? role : (enum role) !role);
     if (external_find(nat, &view->tuple.source.address) == EXTERNAL_ADDRESSES_MAX)
@@ -139,7 +140,7 @@ enum drop_reason translate_icmp_error(struct nat *nat, struct packet *packet,
     if (reason != DROP_NONE)
         return reason;
     if (embedded.is_icmp_error)
-        return without_session(nat, packet, view, &embedded);
+        return without_session(nat, packet, view, &embedded, now);
     return packet->hook == HOOK_INBOUND
                ? translate_inbound_error(nat, packet, view, &embedded, now)
                : translate_outbound_error(nat, packet, view, &embedded, now);

@@ -23,7 +23,7 @@ def test_status(stub):
     assert re.search(r"^portreeved \S+, process \d+, up 4m\d+s, since ", done.stdout, re.M)
     assert re.search(r"^external +wan0: 203.0.113.5$", done.stdout, re.M)
     assert re.search(r"^sessions +8 of 65536 ", done.stdout, re.M)
-    assert re.search(r"^ +no-session +1234567  to a published port that is not in use$",
+    assert re.search(r"^ +no-session +1234567  to a port that an ended mapping still holds$",
                      done.stdout, re.M)
     assert re.search(r"^ +not-allowed +3\b", done.stdout, re.M)
     assert "malformed" not in done.stdout

@@ -179,11 +179,6 @@ class Daemon:
         assert len(found) == 1, f"{len(found)} sessions match {words}: {found}"
         return found[0]
 
-    def unused_port(self, pool):
-        """A port of the pool that no session holds."""
-        held = {session["external"]["port"] for session in self.sessions()}
-        return next(port for port in pool if port not in held)
-
     def until_session(self, *words, seconds=5):
         return eventually(lambda: self.sessions(*words), f"a session {' '.join(words)}", seconds)[0]
 

@@ -182,21 +182,6 @@ def test_allow_refuses_udp_as_well(lab, daemon):
         assert_silent(server)
 
 
-def test_rfc5382_req4_a_syn_to_a_pool_port_without_session_gets_no_answer(lab, daemon, record):
-    answers = record(lab.out, "eth0", f"src host {EXTERNAL}")
-    with lab.out.socket(socket.SOCK_STREAM) as client, daemon.dropping("no-session"):
-        client.setblocking(False)
-        client.connect_ex((EXTERNAL, 51111))
-    assert answers.stop() == []
-
-
-def test_udp_to_a_pool_port_without_session_gets_no_answer(lab, daemon, record):
-    answers = record(lab.out, "eth0", f"src host {EXTERNAL}")
-    with lab.out.udp() as client, daemon.dropping("no-session"):
-        client.sendto(b"anyone?", (EXTERNAL, 51111))
-    assert answers.stop() == []
-
-
 def test_a_segment_of_no_connection_does_not_reach_the_target(lab, daemon, record):
     from scapy.layers.inet import IP, TCP
 

@@ -222,13 +222,6 @@ def test_rfc5508_req6_an_error_does_not_end_the_session(lab, daemon):
         assert client.recv(100) == b"still here"
 
 
-def test_an_error_about_no_session_is_dropped(lab, daemon, record):
-    inside = record(lab.lab1, "eth0", "icmp")
-    with daemon.dropping("icmp-no-session"):
-        lab.edge.inject(error_about((EXTERNAL, 51234), lab, 7))
-    assert inside.stop() == []
-
-
 def test_an_error_about_another_remote_is_dropped(lab, daemon):
     """The mapping exists, but the lab host never spoke to that port."""
     with lab.out.udp(7) as server, lab.lab1.udp() as client:

@@ -366,14 +366,6 @@ def an_external_endpoint(connection):
     return external["address"], external["port"]
 
 
-def test_rfc5382_req4_an_unsolicited_syn_to_a_pool_port_gets_no_answer(daemon, stranger, later):
-    stranger.remote = (EXTERNAL, daemon.unused_port(POOL))
-    with daemon.dropping("no-session"):
-        stranger.send("S")
-    later()
-    assert stranger.poll() is None
-
-
 def test_rfc5382_req4_an_unsolicited_syn_to_a_mapping_gets_no_answer(lab, daemon, stranger, later):
     """Its filtering refuses the stranger: no RST, no ICMP, nothing inside."""
     connection = Connection(lab, daemon, "inside")
@@ -411,12 +403,15 @@ def test_rfc5382_req4a_an_outbound_syn_after_an_unsolicited_one_opens_both(lab, 
 NOT_OPENING = ["A", "SA", "FA", "R", "RA", "PA", "", "F", "SF", "SR", "FPU", "SFRPAU"]
 
 
-@pytest.mark.parametrize("place", ["pool", "forward"])
+@pytest.mark.parametrize("place", ["mapping", "forward"])
 def test_segments_of_no_connection_get_no_answer_and_open_nothing(lab, daemon, stranger, later,
                                                                   place):
     """Scanners learn nothing from them: neither the gateway's TCP nor a forward's target answers.
     """
-    stranger.remote = (EXTERNAL, daemon.unused_port(POOL) if place == "pool" else stranger.port)
+    connection = Connection(lab, daemon, "inside")
+    connection.open()
+    stranger.remote = (an_external_endpoint(connection) if place == "mapping" else
+                       (EXTERNAL, stranger.port))
     target = End(lab.lab1, stranger.port)
     for flags in NOT_OPENING:
         with daemon.dropping("tcp-not-syn"):
@@ -426,6 +421,7 @@ def test_segments_of_no_connection_get_no_answer_and_open_nothing(lab, daemon, s
     assert target.poll() is None
     assert daemon.sessions(f"remote={lab.out2.address}", f"remote=:{stranger.port}") == []
     target.close()
+    connection.close()
 
 
 def test_a_lab_hosts_segments_of_no_connection_do_not_leave(lab, daemon, stranger, later):

@@ -465,6 +465,15 @@ static enum drop_reason open_inbound(struct twin *twin, const struct packet *pac
     return DROP_NONE;
 }
 
+bool twin_is_ours(const struct twin *twin, uint8_t protocol, struct spot outside)
+{
+    if (forward_at(protocol, outside.port) != NULL || door_at(twin, protocol, outside) != NULL)
+        return true;
+    if (!twin_is_external(outside.ip))
+        return twin_published(protocol, outside.port);
+    return twin->rests(twin->context, protocol, outside);
+}
+
 static enum drop_reason inbound(struct twin *twin, struct packet *packet, struct header *header)
 {
     struct spot inside = {0, 0};
@@ -490,7 +499,7 @@ static enum drop_reason inbound(struct twin *twin, struct packet *packet, struct
         return DROP_SPOOFED_SOURCE;
     if (inside.ip == 0) {
         if (header->protocol == PROTOCOL_ICMP ||
-            !twin_published(header->protocol, header->destination.port)) {
+            !twin_is_ours(twin, header->protocol, header->destination)) {
             packet->verdict = VERDICT_ACCEPT;
             return DROP_NONE;
         }

@@ -77,8 +77,14 @@ struct twin {
      * shows it; 0 for none.
      */
     struct spot (*peek)(void *context, uint8_t protocol, struct spot inside);
+    /* Whether this port rests: it depends on how TCP was closed, which only the real one follows.
+     */
+    bool (*rests)(void *context, uint8_t protocol, struct spot outside);
     void *context;
 };
+
+/* True when a forward or a door has this external endpoint, or its port rests. */
+bool twin_is_ours(const struct twin *twin, uint8_t protocol, struct spot outside);
 
 /*
  * Decides about the packet and rewrites its bytes; `real` is the same packet after the real

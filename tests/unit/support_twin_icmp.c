@@ -85,10 +85,10 @@ static enum drop_reason rewrite(struct packet *packet, struct header *error, str
     return DROP_NONE;
 }
 
-static enum drop_reason without_talk(struct packet *packet, const struct header *error,
-                                     const struct header *quoted)
+static enum drop_reason without_talk(const struct twin *twin, struct packet *packet,
+                                     const struct header *error, const struct header *quoted)
 {
-    bool drop = twin_published(quoted->protocol, quoted->source.port);
+    bool drop = !is_opaque(quoted) && twin_is_ours(twin, quoted->protocol, quoted->source);
 
     if (packet->hook == HOOK_OUTBOUND)
         drop = packet->transit ||
@@ -150,5 +150,5 @@ enum drop_reason twin_icmp_error(struct twin *twin, struct packet *packet, struc
                            talk->outside.ip);
         }
     }
-    return without_talk(packet, error, &quoted);
+    return without_talk(twin, packet, error, &quoted);
 }

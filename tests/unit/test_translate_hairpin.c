@@ -242,8 +242,8 @@ START_TEST(a_refused_hairpin_leaves_no_mapping)
     uint32_t used, size;
 
     start(FILTERING_ADDRESS_DEPENDENT);
-    make_udp(&sample, "10.0.0.5:4000", EXTERNAL ":50001", 20);
-    ck_assert_int_eq(turn_back(&gateway, &sample), DROP_NO_SESSION);
+    make_tcp(&sample, "10.0.0.5:4000", EXTERNAL ":81", TCP_SYN);
+    ck_assert_int_eq(turn_back(&gateway, &sample), DROP_NOT_ALLOWED);
     ck_assert_uint_eq(gateway.nat->table.mappings_live, 0);
     ck_assert_uint_eq(gateway.nat->table.hosts_live, 0);
     nat_pool_use(gateway.nat, 0, PROTOCOL_UDP, gateway.now, &used, &size);

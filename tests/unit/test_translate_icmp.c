@@ -110,9 +110,22 @@ START_TEST(rfc5508_req4_an_error_about_no_session_is_dropped)
     struct sample error, stranger;
 
     start_with_session();
-    make_udp(&stranger, EXTERNAL ":50001", "192.0.2.99:1", 20);
+    make_udp(&stranger, external, "192.0.2.99:1", 20);
     make_icmp_error(&error, ROUTER, EXTERNAL, 3, 1, &stranger, 8);
     ck_assert_int_eq(arrive(&gateway, &error), DROP_ICMP_NO_SESSION);
+    gateway_stop(&gateway);
+}
+END_TEST
+
+START_TEST(an_error_about_a_port_of_the_pool_that_no_mapping_has_passes_as_it_came)
+{
+    struct sample error, own;
+
+    start_with_session();
+    make_tcp(&own, external, "192.0.2.99:1", TCP_SYN); /* TCP's ports are others */
+    make_icmp_error(&error, ROUTER, EXTERNAL, 3, 1, &own, 8);
+    ck_assert_int_eq(arrive(&gateway, &error), DROP_NONE);
+    ck_assert_int_eq(error.packet.verdict, VERDICT_ACCEPT);
     gateway_stop(&gateway);
 }
 END_TEST
@@ -364,6 +377,7 @@ int main(void)
         an_error_about_a_query_reaches_the_host,
         an_error_about_a_forwards_answer_reaches_its_target,
         rfc5508_req4_an_error_about_no_session_is_dropped,
+        an_error_about_a_port_of_the_pool_that_no_mapping_has_passes_as_it_came,
         an_error_about_the_gateways_own_packet_passes_as_it_came,
         rfc5508_req3_bad_checksums_are_dropped,
         rfc5508_req5_an_error_from_the_host_leaves_with_its_external_address,

@@ -2,6 +2,7 @@
  * test_twin.c - the real NAT beside the naive one (support_twin.h): a hundred thousand random
  * packets, after each the same verdict and the same bytes
  */
+#include "external.h"
 #include "support_twin_traffic.h"
 
 #include <stdio.h>
@@ -401,6 +402,16 @@ static struct spot peek(void *context, uint8_t protocol, struct spot inside)
     return (struct spot){address_to_ipv4(&mapping.external.address), mapping.external.port};
 }
 
+static bool rests(void *context, uint8_t protocol, struct spot outside)
+{
+    const struct nat *nat = context;
+    struct address address = address_from_ipv4(outside.ip);
+    const struct port_space *space =
+        external_port_space(nat, external_find(nat, &address), protocol);
+
+    return space->resting[outside.port / 64] >> (outside.port % 64) & 1;
+}
+
 static struct run *run_new(void)
 {
     struct run *run = calloc(1, sizeof(*run));
@@ -418,6 +429,7 @@ static struct run *run_new(void)
     ck_assert(run->nat != NULL && run->twin != NULL);
     nat_set_external(run->nat, WAN, externals, 2);
     run->twin->peek = peek;
+    run->twin->rests = rests;
     run->twin->context = run->nat;
     return run;
 }

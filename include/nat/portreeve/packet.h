@@ -37,7 +37,7 @@ enum verdict {
     X(UNSUPPORTED_ICMP, "unsupported-icmp", "an ICMP type that cannot be translated")              \
     X(BAD_CHECKSUM, "bad-checksum", "an ICMP error with a wrong checksum")                         \
     X(SPOOFED_SOURCE, "spoofed-source", "from outside, with an internal source address")           \
-    X(NO_SESSION, "no-session", "to a published port that is not in use")                          \
+    X(NO_SESSION, "no-session", "to a port that an ended mapping still holds")                     \
     X(ICMP_NO_SESSION, "icmp-no-session", "an ICMP error that belongs to no session")              \
     X(FILTERED, "filtered", "not permitted by the filtering of the share")                         \
     X(NOT_ALLOWED, "not-allowed", "not permitted by 'allow' of the forward")                       \
