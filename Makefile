@@ -162,8 +162,8 @@ $(BUILD)/tests/bench/table_bench: $(BUILD)/tests/bench/table_bench.o \
 MAN_DIR  = $(DESTDIR)$(PREFIX)/share/man
 DOC_DIR  = $(DESTDIR)$(PREFIX)/share/doc/portreeve
 CONF_DIR = $(DESTDIR)$(SYSCONFDIR)/portreeve
-# The pages tell the version that is installed.
-install_page = sed '/^\.TH /s/"portreeve [0-9.]*"/"portreeve $(VERSION)"/' doc/$(1) >$(BUILD)/$(1) \
+# The version is added to the pages when they are installed.
+install_page = sed '/^\.TH /s/"portreeve"/"portreeve $(VERSION)"/' doc/$(1) >$(BUILD)/$(1) \
     && install -m 644 $(BUILD)/$(1) $(MAN_DIR)/man$(subst .,,$(suffix $(1)))/
 
 install: all ## Programs, man pages, configuration, unit file

@@ -16,7 +16,7 @@ struct external_side {
 };
 
 /*
- * Finds or makes the external endpoint of `internal`, which sends to `remote` (NULL: to nobody
+ * Finds or makes the external endpoint of `internal`, which sends to `remote` (NULL: to no one
  * yet; then its port is not shared). DROP_NONE with neither a forward nor a share: the policy does
  * not translate this host. A new mapping has no session yet: session_open, lease_enter or
  * mapping_release_unused must follow.

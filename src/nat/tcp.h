@@ -9,10 +9,10 @@
  *   CLOSED, RESET - initiator's SYN ------> OPENING
  *
  * A session counts as established only when the initiator has acknowledged the responder's SYN:
- * with a forged source nobody can, so a SYN flood through a forward never leaves the transitory
+ * with a forged source no one can, so a SYN flood through a forward never leaves the transitory
  * timeout. Simultaneous open (RFC 5382 REQ-2) passes the same states: each side's SYN counts, and
  * the initiator's SYN-ACK is its acknowledgement. Only an RST that its receiver may believe changes
- * the state (RFC 7857 section 2.2): anybody can forge one, few can guess a sequence number within
+ * the state (RFC 7857 section 2.2): anyone can forge one, few can guess a sequence number within
  * the window. Others are passed on, for the endpoint to judge (RFC 5961 section 3). A side that
  * sends on after an RST was not reset (RFC 7857 section 2.2 keeps the state four minutes for that);
  * an RST before the handshake ends the session for good, or SYN, RST, ACK from a forged source

@@ -1,7 +1,7 @@
 /*
  * wheel.h - lists of array elements by index, and a timing wheel made of them
  *
- * Elements live in an array that somebody else owns; a link inside each element chains them by
+ * Elements live in an array of the caller; a link inside each element chains them by
  * 32-bit index, so the array may be mapped anywhere. Nothing allocates.
  *
  * The wheel has a slot a second. An element is armed once for the second in which it may be due; a

@@ -75,8 +75,23 @@ static struct section *add_section(struct reading *reading, const struct section
     return section;
 }
 
+/* "gateway, share NAME, ... or log" */
+static const char *list_sections(char *buffer, size_t size)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < SECTION_COUNT && used < size; i++) {
+        const char *before = i == 0 ? "" : i + 1 < SECTION_COUNT ? ", " : " or ";
+
+        used += (size_t)snprintf(buffer + used, size - used, "%s%s%s", before,
+                                 section_kinds[i].name, section_kinds[i].named ? " NAME" : "");
+    }
+    return buffer;
+}
+
 static void unknown_section(struct reading *reading, const char *header, const char *word)
 {
+    char expected[128];
     const char *names[SECTION_COUNT];
     const char *meant;
 
@@ -87,10 +102,8 @@ static void unknown_section(struct reading *reading, const char *header, const c
         config_problem(reading, reading->line, "%s: unknown section; did you mean '%s'?", header,
                        meant);
     else
-        config_problem(reading, reading->line,
-                       "%s: unknown section; expected gateway, share NAME, forward NAME, timeouts, "
-                       "limits, performance, control, state or log",
-                       header);
+        config_problem(reading, reading->line, "%s: unknown section; expected %s", header,
+                       list_sections(expected, sizeof(expected)));
 }
 
 /*
