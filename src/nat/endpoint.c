@@ -69,10 +69,3 @@ bool prefix_contains(const struct prefix *prefix, const struct address *address)
 {
     return bits_equal(&prefix->address, address, prefix->length);
 }
-
-bool prefix_overlaps(const struct prefix *one, const struct prefix *other)
-{
-    unsigned shorter = one->length < other->length ? one->length : other->length;
-
-    return bits_equal(&one->address, &other->address, shorter);
-}

@@ -105,19 +105,6 @@ START_TEST(a_prefix_contains_what_begins_with_its_bits)
 }
 END_TEST
 
-START_TEST(prefixes_overlap_when_one_holds_the_other)
-{
-    struct prefix wide = prefix("10.0.0.0/8"), narrow = prefix("10.1.0.0/16"),
-                  other = prefix("11.0.0.0/8");
-
-    ck_assert(prefix_overlaps(&wide, &narrow));
-    ck_assert(prefix_overlaps(&narrow, &wide));
-    ck_assert(prefix_overlaps(&wide, &wide));
-    ck_assert(!prefix_overlaps(&wide, &other));
-    ck_assert(!prefix_overlaps(&other, &narrow));
-}
-END_TEST
-
 START_TEST(protocols_have_names_and_unknown_ones_a_question_mark)
 {
     ck_assert_str_eq(protocol_name(PROTOCOL_TCP), "tcp");
@@ -135,7 +122,6 @@ int main(void)
         {an_inverse_exchanges_the_ends_and_its_inverse_is_the_tuple, 1},
         {endpoints_differ_by_address_and_by_port, 1},
         {a_prefix_contains_what_begins_with_its_bits, sizeof(containment) / sizeof(containment[0])},
-        {prefixes_overlap_when_one_holds_the_other, 1},
         {protocols_have_names_and_unknown_ones_a_question_mark, 1},
     };
 

@@ -61,7 +61,5 @@ bool tuple_equal(const struct tuple *one, const struct tuple *other);
 struct tuple tuple_inverse(const struct tuple *tuple);
 
 bool prefix_contains(const struct prefix *prefix, const struct address *address);
-/* True when some address is in both. */
-bool prefix_overlaps(const struct prefix *one, const struct prefix *other);
 
 #endif
