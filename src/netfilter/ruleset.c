@@ -102,8 +102,28 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
     return true;
 }
 
-/* Tries one plan. Returns 1 if it failed, but *plan now contains another one. */
-static int install(struct ruleset *ruleset, struct ruleset_plan *plan,
+/* Chains, sets and maps. Kept sets get their new elements later in the same transaction. */
+static void put_frame(struct batch *batch, const struct ruleset_plan *plan, bool keep_chains,
+                      uint32_t offload_sessions)
+{
+    if (keep_chains) {
+        rules_empty_chains(batch);
+        offload_remove_maps(batch, plan->offload ? offload_sessions : 1);
+    } else {
+        rules_create_chains(batch);
+    }
+    sets_create(batch);
+    if (keep_chains)
+        sets_flush(batch);
+    if (plan->offload)
+        offload_create_maps(batch, offload_sessions);
+}
+
+/*
+ * Tries one plan, in the chains of an earlier run or in new ones. Returns 1 if it failed, but *plan
+ * now contains another one.
+ */
+static int install(struct ruleset *ruleset, struct ruleset_plan *plan, bool keep_chains,
                    const struct ruleset_options *options, const struct ruleset_contents *contents,
                    struct error *error)
 {
@@ -113,15 +133,12 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan,
 
     if (result < 0)
         return result;
-    rules_create_chains(&batch);
-    sets_create(&batch);
-    if (plan->offload)
-        offload_create_maps(&batch, options->offload_sessions);
+    put_frame(&batch, plan, keep_chains, options->offload_sessions);
     result = sets_fill(&batch, contents, error);
     if (result == 0) {
         rules_create(&batch, options, *plan);
         result = commit(ruleset, &batch, &outcome);
-        if (result < 0 && next_plan(plan, &batch, &outcome))
+        if (result < 0 && !keep_chains && next_plan(plan, &batch, &outcome))
             result = 1;
         else if (result < 0)
             batch_explain(&batch, &outcome, result, "cannot install the nf_tables rules", error);
@@ -213,7 +230,10 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
         return -EINVAL;
     }
     do {
-        result = install(ruleset, &plan, options, contents, error);
+        /* If that fails, maps of another size, or a kernel that lacks something, may be why. */
+        result = install(ruleset, &plan, true, options, contents, error);
+        if (result < 0)
+            result = install(ruleset, &plan, false, options, contents, error);
     } while (result == 1);
     if (result == 0) {
         ruleset->plan = plan;

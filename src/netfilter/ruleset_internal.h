@@ -119,6 +119,9 @@ const char *set_name(enum set_id id);
  */
 struct nftnl_set *set_begin(const char *name);
 
+/* Removes a set or map of our table by its name. */
+void set_put_removal(struct batch *batch, const char *name);
+
 /* Creates the sets and fills those that never change. */
 void sets_create(struct batch *batch);
 
@@ -137,6 +140,11 @@ void rules_remove_table(struct batch *batch);
  * their rules.
  */
 void rules_create_chains(struct batch *batch);
+/*
+ * Instead of rules_create_chains: keeps the chains of an earlier run, creates those that are
+ * missing, and removes all rules.
+ */
+void rules_empty_chains(struct batch *batch);
 void rules_create(struct batch *batch, const struct ruleset_options *options,
                   struct ruleset_plan plan);
 

@@ -318,6 +318,19 @@ void sets_flush(struct batch *batch)
     }
 }
 
+void set_put_removal(struct batch *batch, const char *name)
+{
+    struct nftnl_set *set = set_begin(name);
+
+    if (set == NULL) {
+        batch->failed = true;
+        return;
+    }
+    nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_IPV4);
+    nftnl_set_nlmsg_build_payload(batch_message(batch, NFT_MSG_DELSET, 0), set);
+    nftnl_set_free(set);
+}
+
 void sets_create(struct batch *batch)
 {
     static const struct range protocols[] = {

@@ -27,6 +27,31 @@ def rules(lab, chain):
     return [rule for rule in lab.listing()["rule"] if rule["chain"] == chain]
 
 
+def handles(lab):
+    """Of chains and sets (not of the maps of offloaded sessions, which begin anew)."""
+    listed = lab.listing()
+    return {(kind, one["name"]): one["handle"] for kind in ("chain", "set")
+            for one in listed[kind]}
+
+
+def test_installing_again_keeps_chains_and_sets_so_that_no_packet_meets_neither(lab):
+    lab.ruleset("install", *EVERYTHING)
+    before = handles(lab)
+    assert len(before) > 10
+    lab.ruleset("install", *EVERYTHING[:-2], "udp=54")
+    assert handles(lab) == before
+    assert lab.set_elements("udp_ports") == [54]
+    assert ranges(lab.set_elements("tcp_ports")) == [22, (80, 81), (49152, 65535)]
+    assert len(rules(lab, "inbound")) > 1
+
+
+def test_installing_over_another_table_of_this_name_replaces_it(lab):
+    lab.gw.nft("table ip portreeve { chain inbound { type filter hook input priority 0\n}\n}")
+    lab.ruleset("install", *EVERYTHING)
+    [inbound] = [chain for chain in lab.listing()["chain"] if chain["name"] == "inbound"]
+    assert (inbound["hook"], inbound["prio"]) == ("prerouting", -300)
+
+
 def test_install_makes_chains_at_their_hooks(lab):
     said = lab.ruleset("install", *EVERYTHING)
     assert said["queue"] in ("queue", "NFQUEUE")

@@ -84,8 +84,9 @@ int ruleset_open(struct ruleset **ruleset, struct error *error);
 void ruleset_close(struct ruleset *ruleset); /* closes the socket; rules stay. NULL is fine */
 
 /*
- * In one batch: removes what an earlier run has left, then installs everything. On failure nothing
- * has changed.
+ * In one batch: installs everything, in the chains and sets that an earlier run has left, so that
+ * no packet passes in between. If those are different ones, it removes them first. On failure
+ * nothing has changed.
  */
 int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *options,
                     const struct ruleset_contents *contents, struct error *error);
