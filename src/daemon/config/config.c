@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "check.h"
+#include "portreeve/control_protocol.h"
 #include "reader.h"
 #include "report.h"
 
@@ -17,7 +18,7 @@
 static const struct config defaults = {
     .hairpin_mark = 0x10000000,
     .offload_after = 16,
-    .control_socket = "/run/portreeve/control.sock",
+    .control_socket = CONTROL_SOCKET_DEFAULT,
     .control_group = "portreeve",
     .state_directory = "/run/portreeve",
     .log = {LOG_LEVEL_INFO, LOG_TARGET_AUTO},

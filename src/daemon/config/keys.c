@@ -4,6 +4,7 @@
 #include "keys.h"
 
 #include "forward.h"
+#include "portreeve/control_protocol.h"
 #include "portreeve/text.h"
 #include "report.h"
 #include "value.h"
@@ -546,7 +547,7 @@ static enum outcome take_target(struct reading *reading, struct section *section
 }
 
 static const struct key control_keys[] = {
-    {"socket", 0, take_socket, "an absolute path, as in /run/portreeve/control.sock"},
+    {"socket", 0, take_socket, "an absolute path, as in " CONTROL_SOCKET_DEFAULT},
     {"group", KEY_MAY_BE_EMPTY, take_group,
      "the name of a group, or nothing (then only root may use the socket)"},
 };
