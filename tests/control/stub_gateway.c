@@ -400,6 +400,10 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     status->queue_expression = "queue";
     status->warnings = 1;
     strcpy(status->warning[0], "this is not a gateway but a stub of one");
+    status->notices = 1;
+    status->notice[0] = (struct notice){.name = "stub-notice",
+                                        .text = "another program's rules are in the way",
+                                        .since = 1000000000};
 }
 
 bool gateway_reload(struct gateway *gateway, config_report *report, void *context,

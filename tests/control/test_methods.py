@@ -19,7 +19,7 @@ def test_status(connection):
     assert set(status) == {
         "version", "pid", "started", "uptime", "external", "sessions", "mappings", "hosts",
         "memory", "shares", "traffic", "drops", "refusals_sent", "queues", "kernel", "offload",
-        "workers", "warnings"
+        "workers", "warnings", "notices"
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", status["started"])
     assert status["external"] == {"interface": "wan0", "addresses": ["203.0.113.5"]}
@@ -44,7 +44,14 @@ def test_status(connection):
         "mode", "sessions", "limit", "memory", "packets", "bytes", "added", "removed", "refused",
         "full"
     }
-    assert status["warnings"] == ["this is not a gateway but a stub of one"]
+    assert status["warnings"] == [
+        "this is not a gateway but a stub of one", "another program's rules are in the way"
+    ]
+    assert status["notices"] == [{
+        "name": "stub-notice",
+        "text": "another program's rules are in the way",
+        "since": "2001-09-09T01:46:40Z"
+    }]
 
 
 def test_sessions(connection):

@@ -66,6 +66,19 @@ void gateway_flush_offloaded(struct gateway *gateway);
 const struct config *gateway_config(const struct gateway *gateway);
 const struct policy *gateway_policy(const struct gateway *gateway);
 
+/*
+ * Something around the gateway that is wrong now, and that this program cannot put right. `name`
+ * says the kind and never changes; several may have one name. `since` is in seconds since the
+ * epoch.
+ */
+#define NOTICES_MAX 32
+
+struct notice {
+    char name[32];
+    char text[256];
+    int64_t since;
+};
+
 struct gateway_status {
     int64_t started; /* seconds since the epoch */
     uint64_t uptime_ms;
@@ -84,6 +97,8 @@ struct gateway_status {
     uint64_t offload_bytes[2];
     uint32_t warnings; /* what an administrator should look at, as text in `warning` */
     char warning[8][256];
+    struct notice notice[NOTICES_MAX];
+    size_t notices;
 };
 
 void gateway_read_status(struct gateway *gateway, struct gateway_status *status);

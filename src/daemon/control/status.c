@@ -147,7 +147,20 @@ static json_t *json_warnings(const struct gateway_status *status)
 
     for (uint32_t i = 0; i < status->warnings; i++)
         json_array_append_new(warnings, json_text(status->warning[i]));
+    for (size_t i = 0; i < status->notices; i++)
+        json_array_append_new(warnings, json_text(status->notice[i].text));
     return warnings;
+}
+
+static json_t *json_notices(const struct gateway_status *status)
+{
+    json_t *notices = json_array();
+
+    for (size_t i = 0; i < status->notices; i++)
+        json_array_append_new(notices, json_pack("{s:s,s:o,s:o}", "name", status->notice[i].name,
+                                                 "text", json_text(status->notice[i].text), "since",
+                                                 json_time(status->notice[i].since)));
+    return notices;
 }
 
 json_t *status_json(struct gateway *gateway)
@@ -156,7 +169,7 @@ json_t *status_json(struct gateway *gateway)
 
     gateway_read_status(gateway, &status);
     return json_pack(
-        "{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I,s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:I,s:o}",
+        "{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I,s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:I,s:o,s:o}",
         "version", PORTREEVE_VERSION, "pid", (json_int_t)getpid(), "started",
         json_time(status.started), "uptime", (double)status.uptime_ms / 1000, "external",
         json_external(gateway, &status), "sessions", json_sessions(&status), "mappings", "live",
@@ -166,5 +179,5 @@ json_t *status_json(struct gateway *gateway)
         "refusals_sent", (json_int_t)status.nat.counters.refusals_sent, "queues",
         json_queues(gateway, &status), "kernel", json_kernel(&status), "offload",
         json_offload(&status), "workers", (json_int_t)status.workers, "warnings",
-        json_warnings(&status));
+        json_warnings(&status), "notices", json_notices(&status));
 }

@@ -9,6 +9,7 @@
  * offload.c    takes orders about offloaded sessions to the kernel
  * worker.c     one thread per queue
  * status.c     numbers, rates and warnings
+ * notices.c    what is wrong around the gateway now
  * describe.c   the configuration in effect, for the log at level debug
  * lock.c       the lock, and the wake-up of the offload thread; used by all of these
  * state.c, runtime_forwards.c, reserved_ports.c   what survives the process
@@ -17,6 +18,7 @@
 #ifndef PORTREEVE_GATEWAY_LOCK_H
 #define PORTREEVE_GATEWAY_LOCK_H
 
+#include "notices.h"
 #include "portreeve/gateway.h"
 #include "portreeve/ruleset.h"
 
@@ -69,6 +71,7 @@ struct gateway {
     size_t sample_next;
     bool has_address_problem;
     struct error address_problem; /* while there is a problem: shown as a warning */
+    struct notices notices;
 };
 
 /*

@@ -167,4 +167,6 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     status->queue_expression = ruleset_queue_expression(gateway->ruleset);
     status->defrag_expression = ruleset_defrag_expression(gateway->ruleset);
     find_warnings(gateway, status);
+    memcpy(status->notice, gateway->notices.list, sizeof(status->notice));
+    status->notices = gateway->notices.count;
 }
