@@ -3,6 +3,7 @@
 import pytest
 
 from daemon import SHARE
+from deadline import eventually
 from lab import EXTERNAL
 from traffic import Transfer, talk, tcp_pair, udp_round_trip
 
@@ -92,6 +93,70 @@ def test_a_forward_added_at_run_time_goes_on(lab, start_daemon, begin_again):
     with lab.lab2.listen(22) as listener, tcp_pair(lab.out, EXTERNAL, 2222,
                                                    listener) as (client, server, _):
         talk(client, server)
+
+
+@pytest.mark.parametrize("sessions", [1024, 1 << 19])
+def test_sessions_go_on_in_a_table_of_another_size(lab, start_daemon, begin_again, sessions):
+    daemon = start_daemon(CONFIG)
+    with lab.out.listen(80) as outside, tcp_pair(lab.lab1, lab.out.address, 80,
+                                                 outside) as (client, server, _):
+        talk(client, server)
+        before = by_id(daemon.sessions())
+        daemon.write(CONFIG + f"[limits]\nsessions = {sessions}\n")
+        begin_again(daemon)
+        assert by_id(daemon.sessions()) == before
+        talk(server, client)
+    state = daemon.directory / "state"
+    assert not (state / "sessions.new").exists()
+    assert (state / "sessions").stat().st_size > 128 * sessions
+
+
+def test_a_table_that_is_too_small_says_how_many_sessions_have_ended(lab, start_daemon):
+    daemon = start_daemon(CONFIG)
+    with lab.lab1.udp() as client:
+        for port in range(20000, 21100):
+            client.sendto(b"to nobody", (lab.out.address, port))
+        eventually(lambda: len(daemon.sessions()) == 1100, "1100 sessions")
+        daemon.kill()
+        daemon.write(CONFIG + "[limits]\nsessions = 1024\n")
+        daemon.start()
+        assert len(daemon.sessions()) == 1024
+    assert ("76 sessions of the previous run have ended: [limits] sessions is 1024 now, and was "
+            "262144" in daemon.log_so_far())
+
+
+HEADER = {"format": 0, "version": 32}  # where they are in the file
+
+
+def written(daemon, what, text):
+    """As another version of the program would have written it."""
+    with (daemon.directory / "state" / "sessions").open("r+b") as file:
+        file.seek(HEADER[what])
+        file.write(text.ljust(32, b"\0"))
+
+
+def test_sessions_of_another_version_go_on(lab, start_daemon):
+    daemon = start_daemon(CONFIG)
+    with lab.out.udp(7) as server, lab.lab1.udp() as client:
+        seen = udp_round_trip(client, server, lab.out.address)
+        daemon.kill()
+        written(daemon, "version", b"0.0.9")
+        daemon.start()
+        server.sendto(b"still there?", seen)
+        assert client.recv(100) == b"still there?"
+
+
+def test_sessions_in_another_format_end_and_the_log_says_so(lab, start_daemon):
+    daemon = start_daemon(CONFIG)
+    with lab.out.udp(7) as server, lab.lab1.udp() as client:
+        udp_round_trip(client, server, lab.out.address)
+        daemon.kill()
+        written(daemon, "version", b"0.0.9")
+        written(daemon, "format", b"portreeve table 1")
+        daemon.start()
+        assert daemon.sessions() == []
+    assert ("the sessions of the previous run have ended: portreeved 0.0.9 has written them in "
+            "another format" in daemon.log_so_far())
 
 
 def test_a_session_file_full_of_rubbish_is_no_obstacle(lab, start_daemon):

@@ -51,6 +51,19 @@ void nat_free(struct nat *nat); /* NULL is fine; the policy stays the caller's *
 uint32_t nat_adopt(struct nat *nat, uint64_t now, uint32_t *refused);
 
 /*
+ * The layout of sessions and leases in memory has this number. Another layout needs another number;
+ * a unit test fails until it has one.
+ */
+#define NAT_MEMORY_FORMAT 3u
+
+/*
+ * Copies the sessions and leases that an earlier run left in memory for `from_sessions` sessions
+ * into zeroed memory for `to_sessions`, for nat_new and nat_adopt. If there is no room for all, the
+ * established ones come first. Returns how many sessions were left out.
+ */
+uint32_t nat_carry(const void *from, uint32_t from_sessions, void *to, uint32_t to_sessions);
+
+/*
  * Decides about packets, one after the other: fills verdict, reason and transit of each, and
  * rewrites its bytes. Many packets in one call are faster than one by one; the number is not
  * limited.

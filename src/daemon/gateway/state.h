@@ -3,8 +3,9 @@
  *
  * DIRECTORY/sessions is mapped shared: what the translator writes is in the file at once, without a
  * system call. After a crash or a restart the next daemon maps it again and adopts the sessions
- * that are still valid (nat_adopt). The file is only valid for the same boot (times count from
- * boot), the same version and the same size of the table; otherwise the table starts empty.
+ * that are still valid (nat_adopt), also if the table has another size or the program another
+ * version by then. The file is only valid for the same boot (times count from boot) and the same
+ * format (NAT_MEMORY_FORMAT); otherwise the table starts empty, and the log says why.
  */
 #ifndef PORTREEVE_STATE_H
 #define PORTREEVE_STATE_H
