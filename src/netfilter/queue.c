@@ -183,7 +183,7 @@ static int explain_bind(const struct queue *queue, int result, struct error *err
     return result;
 }
 
-static int open_bound(struct queue *queue, uint32_t length, struct error *error)
+int queue_bind(struct queue *queue, struct error *error)
 {
     char purpose[sizeof("queue 65535")];
     int result;
@@ -193,10 +193,17 @@ static int open_bound(struct queue *queue, uint32_t length, struct error *error)
     if (result < 0)
         return result;
     set_options(queue);
-    size_buffers(queue, length);
     result = bind_number(queue);
+    return result < 0 ? explain_bind(queue, result, error) : 0;
+}
+
+static int open_bound(struct queue *queue, uint32_t length, struct error *error)
+{
+    int result = queue_bind(queue, error);
+
     if (result < 0)
-        return explain_bind(queue, result, error);
+        return result;
+    size_buffers(queue, length);
     result = configure(queue, length);
     if (result == -EOPNOTSUPP) {
         error_set(error, "queue %u: this kernel cannot queue GSO packets (NFQA_CFG_F_GSO)",

@@ -50,6 +50,12 @@ struct queue {
  */
 int queue_find_owner(uint16_t number, uint32_t *owner, struct queue_statistics *statistics);
 
+/*
+ * Opens a socket and binds the queue to it. It gets no packets yet. Returns 0, or -errno and a
+ * sentence, as queue_open; queue->socket may be open in both cases.
+ */
+int queue_bind(struct queue *queue, struct error *error);
+
 /* Accepts a packet that none of our rules has queued. */
 void queue_pass(struct queue *queue, uint32_t id);
 

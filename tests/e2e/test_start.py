@@ -108,6 +108,42 @@ def test_a_second_daemon_on_the_same_queues(lab, start_daemon, refused):
     still_works(lab, first)
 
 
+def test_a_second_daemon_with_other_queues_and_the_lock_among_them(lab, start_daemon, refused):
+    first = start_daemon(FORWARD)
+    words = refused(FORWARD + "[performance]\nqueue = 65534\nworkers = 2\n", others=1)
+    assert "queue 65535" in words
+    still_works(lab, first)
+
+
+def test_the_highest_queues_are_still_there_to_be_used(lab, start_daemon):
+    still_works(lab, start_daemon(FORWARD + "[performance]\nqueue = 65534\nworkers = 2\n"))
+
+
+def test_a_local_user_cannot_keep_the_daemon_from_starting(lab, start_daemon):
+    """Names of abstract sockets and netlink port ids are anyone's to take."""
+    with lab.gw.socket(family=socket.AF_UNIX) as squatter:
+        squatter.bind("\0portreeved")
+        still_works(lab, start_daemon(FORWARD))
+
+
+def test_the_lock_needs_a_privilege(lab, start_daemon):
+    """What an ordinary user may do with the queue that is the lock: nothing."""
+    words = lab.gw.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                       "--inh-caps=-all", "/usr/bin/python3", "-c", BIND_LOCK, check=False)
+    assert "EPERM" in words.stdout, words.stdout + words.stderr
+    still_works(lab, start_daemon(FORWARD))
+
+
+BIND_LOCK = """
+import errno, socket, struct
+held = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+held.bind((0, 0))
+body = struct.pack("=BBH", 0, 0, socket.htons(65535)) + struct.pack("=HHBBH", 8, 1, 1, 0, 0)
+held.send(struct.pack("=IHHII", 16 + len(body), 3 << 8 | 2, 5, 1, 0) + body)
+print(errno.errorcode.get(-struct.unpack_from("=i", held.recv(4096), 16)[0], "bound"))
+"""
+
+
 def still_works(lab, daemon):
     assert daemon.client("status").returncode == 0
     with lab.out.udp(7) as server, lab.lab1.udp() as client:

@@ -49,6 +49,19 @@ int queue_receive(struct queue *queue, struct packet **packets);
  */
 int queue_reply(struct queue *queue);
 
+/*
+ * The queue that is a lock: whoever has bound it is the only portreeved of the network namespace.
+ * No rule sends packets to it. A queue is per network namespace, needs CAP_NET_ADMIN, and ends with
+ * the last descriptor of its socket, so it stays locked over an exec that keeps the descriptor.
+ */
+#define QUEUE_LOCK 65535
+
+/*
+ * Locks the caller's network namespace. *descriptor is the socket that holds the lock; close it to
+ * release the lock. Returns 0, or -errno and a sentence: -EBUSY if another program has it.
+ */
+int queue_lock_namespace(int *descriptor, struct error *error);
+
 struct queue_statistics {
     uint32_t waiting;      /* packets in the kernel's queue now */
     uint64_t dropped_full; /* dropped by the kernel: queue full (sum since the queue was bound) */

@@ -17,13 +17,10 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -195,28 +192,14 @@ static int start_offload(struct gateway *gateway, struct error *error)
 }
 
 /*
- * Two daemons in one network namespace would replace each other's rules. Abstract socket names are
- * per network namespace (unix(7)) and end with their process, so one of them is a lock.
+ * Two daemons in one network namespace would replace each other's rules. If one of our own queues
+ * is the one that is the lock, binding it is enough.
  */
 static int lock_namespace(struct gateway *gateway, struct error *error)
 {
-    static const char name[] = "\0portreeved";
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int result;
-
-    memcpy(address.sun_path, name, sizeof(name) - 1);
-    gateway->namespace_lock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (gateway->namespace_lock >= 0 &&
-        bind(gateway->namespace_lock, (const struct sockaddr *)&address,
-             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1)) == 0)
+    if (gateway->config.queue + worker_count(&gateway->config) > QUEUE_LOCK)
         return 0;
-    result = -errno;
-    if (result == -EADDRINUSE)
-        error_set(error, "another portreeved already runs in this network namespace");
-    else
-        error_set(error, "cannot %s the socket that locks this network namespace: %s",
-                  gateway->namespace_lock < 0 ? "open" : "bind", strerror(-result));
-    return result;
+    return queue_lock_namespace(&gateway->namespace_lock, error);
 }
 
 /*

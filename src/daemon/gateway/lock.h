@@ -49,7 +49,7 @@ struct gateway {
     char config_path[PATH_MAX];
     struct state *state;    /* where the sessions are stored */
     bool has_left_sessions; /* by an earlier run, to be adopted */
-    int namespace_lock;     /* only one daemon in a network namespace can bind it; -1: none */
+    int namespace_lock;     /* the socket of queue_lock_namespace; -1: none */
     struct ruleset *ruleset;
     uint32_t offload_sessions; /* sessions that fit into the kernel's maps */
     bool rules_installed;
