@@ -114,6 +114,10 @@ static int check_config(const struct options *options)
 
     if (!config_load(options->config_path, &config, print_line, print_warning, NULL))
         return EXIT_FAILED;
+    if (!gateway_check_host(&config, options->config_path, print_line, print_warning, NULL)) {
+        config_free(&config);
+        return EXIT_FAILED;
+    }
     printf("%s has no errors (shares: %zu, forwards: %zu)\n", options->config_path,
            policy_share_count(config.policy), policy_forward_count(config.policy));
     config_free(&config);

@@ -1,5 +1,6 @@
 /*
- * host_ports_reserved.c - net.ipv4.ip_local_reserved_ports: read, extend and reduce it
+ * host_ports_reserved.c - net.ipv4.ip_local_reserved_ports: read, extend and reduce it, and what it
+ * leaves of net.ipv4.ip_local_port_range
  *
  * The file's text is like "8080,9148-9152"; in the kernel it is a bit per port.
  *
@@ -16,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RESERVED "/proc/sys/net/ipv4/ip_local_reserved_ports"
+#define RESERVED  "/proc/sys/net/ipv4/ip_local_reserved_ports"
+#define EPHEMERAL "/proc/sys/net/ipv4/ip_local_port_range"
 
 #define PORTS 65536 /* port 0 included */
 
@@ -32,9 +34,9 @@ struct reserved {
     char text[TEXT_MAX];
 };
 
-static int read_text(char *text, size_t size)
+static int read_text(const char *path, char *text, size_t size)
 {
-    int file = open(RESERVED, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t length;
     int result;
 
@@ -155,7 +157,8 @@ static int explain(int result, const char *doing, struct error *error)
     else if (result == -EROFS)
         error_set(error, "cannot %s " RESERVED ": it is mounted read-only (a container?)", doing);
     else if (result == -E2BIG)
-        error_set(error, "cannot %s " RESERVED ": the pools have too many ranges of ports", doing);
+        error_set(error, "cannot %s " RESERVED ": pools and forwards have too many ranges of ports",
+                  doing);
     else if (result == -EBADMSG)
         error_set(error, "cannot %s " RESERVED ": its text is not a list of ports", doing);
     else
@@ -170,7 +173,7 @@ static int reserved_read(struct reserved **reserved, struct error *error)
 
     if (read == NULL)
         return explain(-ENOMEM, "read", error);
-    result = read_text(read->text, sizeof(read->text));
+    result = read_text(RESERVED, read->text, sizeof(read->text));
     if (result == 0 && !parse_ranges(read->text, &read->ports))
         result = -EBADMSG;
     if (result < 0) {
@@ -218,8 +221,9 @@ static void set_held(struct port_set *ports, const struct port_range *ranges, si
         memset(&ports->held[ranges[i].first], held, (size_t)ranges[i].last - ranges[i].first + 1);
 }
 
+/* Adds the ranges to what was read, and writes it if it has `changed` or the ranges change it. */
 static int reserve(struct reserved *reserved, const struct port_range *ranges, size_t count,
-                   struct port_range *added, size_t max, struct error *error)
+                   bool changed, struct port_range *added, size_t max, struct error *error)
 {
     struct port_set *fresh = calloc(1, sizeof(*fresh));
     int result, new_ranges;
@@ -231,14 +235,15 @@ static int reserve(struct reserved *reserved, const struct port_range *ranges, s
     free(fresh);
     if (new_ranges < 0)
         return explain(new_ranges, "extend", error);
-    if (new_ranges == 0)
+    if (new_ranges == 0 && !changed)
         return 0;
     set_held(&reserved->ports, added, (size_t)new_ranges, true);
     result = reserved_write(reserved, error);
     return result < 0 ? result : new_ranges;
 }
 
-int host_ports_reserve(const struct port_range *ranges, size_t count, struct port_range *added,
+int host_ports_reserve(const struct port_range *former, size_t former_count,
+                       const struct port_range *ranges, size_t count, struct port_range *added,
                        size_t max, struct error *error)
 {
     struct reserved *reserved;
@@ -246,23 +251,65 @@ int host_ports_reserve(const struct port_range *ranges, size_t count, struct por
 
     if (result < 0)
         return result;
-    result = reserve(reserved, ranges, count, added, max, error);
+    set_held(&reserved->ports, former, former_count, false);
+    result = reserve(reserved, ranges, count, former_count > 0, added, max, error);
     free(reserved);
     return result;
 }
 
 int host_ports_release(const struct port_range *added, size_t count, struct error *error)
 {
-    struct reserved *reserved;
-    int result;
+    return count == 0 ? 0 : host_ports_reserve(added, count, NULL, 0, NULL, 0, error);
+}
 
-    if (count == 0)
-        return 0;
-    result = reserved_read(&reserved, error);
+/* The file is like "32768\t60999". */
+static int read_ephemeral(struct port_range *range, struct error *error)
+{
+    unsigned int first, last;
+    char text[64];
+    const char *at = text;
+    int result = read_text(EPHEMERAL, text, sizeof(text));
+
+    if (result == 0 && (!parse_port(&at, &first) || (*at != '\t' && *at != ' ')))
+        result = -EBADMSG;
+    if (result == 0) {
+        at += strspn(at, " \t");
+        if (!parse_port(&at, &last) || last < first)
+            result = -EBADMSG;
+    }
+    if (result < 0) {
+        error_set(error, "cannot read " EPHEMERAL ": %s",
+                  result == -EBADMSG ? "its text is not a range of ports" : strerror(-result));
+        return result;
+    }
+    *range = (struct port_range){(uint16_t)first, (uint16_t)last};
+    return 0;
+}
+
+static uint32_t count_free(const struct port_set *ports, const struct port_range *range)
+{
+    uint32_t count = 0;
+
+    for (uint32_t port = range->first; port <= range->last; port++)
+        count += !ports->held[port];
+    return count;
+}
+
+int host_ports_room(const struct port_range *former, size_t former_count,
+                    const struct port_range *ranges, size_t count, struct host_ports_room *room,
+                    struct error *error)
+{
+    struct reserved *reserved;
+    int result = read_ephemeral(&room->ephemeral, error);
+
+    if (result == 0)
+        result = reserved_read(&reserved, error);
     if (result < 0)
         return result;
-    set_held(&reserved->ports, added, count, false);
-    result = reserved_write(reserved, error);
+    set_held(&reserved->ports, former, former_count, false);
+    room->without_us = count_free(&reserved->ports, &room->ephemeral);
+    set_held(&reserved->ports, ranges, count, true);
+    room->with_us = count_free(&reserved->ports, &room->ephemeral);
     free(reserved);
-    return result;
+    return 0;
 }

@@ -233,7 +233,7 @@ def test_level_debug_shows_what_is_in_effect_and_what_was_decided(lab):
                   f"address {EXTERNAL} on wan0: used as an external address",
                   "rules installed: external addresses 1, sources 1, targets 1",
                   "rules updated: external addresses 1, sources 1, targets 1",
-                  "reserved ports: ranges of the pools 1", "worker threads started: 2",
+                  "reserved ports: ranges of pools and forwards 2", "worker threads started: 2",
                   "signal Terminated received"):
         assert f"portreeved: debug: {words}" in log, log
 

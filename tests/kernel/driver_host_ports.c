@@ -21,7 +21,9 @@ static int reserve(const struct arguments *arguments, struct error *error)
     size_t count, max = argument_number(arguments, "max", 4096);
     const struct port_range *ranges = argument_ports(arguments, "ranges", &count);
     struct port_range *added = calloc(max + 1, sizeof(*added));
-    int code = host_ports_reserve(ranges, count, added, max, error);
+    size_t former_count;
+    const struct port_range *former = argument_ports(arguments, "former", &former_count);
+    int code = host_ports_reserve(former, former_count, ranges, count, added, max, error);
 
     for (int i = 0; i < code; i++)
         printf("{\"first\": %u, \"last\": %u}\n", added[i].first, added[i].last);
@@ -29,7 +31,21 @@ static int reserve(const struct arguments *arguments, struct error *error)
     return code;
 }
 
-/* ports in-use | reserve ranges=A-B,... | release ranges=A-B,... */
+static int tell_room(const struct arguments *arguments, struct error *error)
+{
+    size_t count, former_count;
+    const struct port_range *ranges = argument_ports(arguments, "ranges", &count);
+    const struct port_range *former = argument_ports(arguments, "former", &former_count);
+    struct host_ports_room room;
+    int code = host_ports_room(former, former_count, ranges, count, &room, error);
+
+    if (code == 0)
+        printf("{\"first\": %u, \"last\": %u, \"without_us\": %u, \"with_us\": %u}\n",
+               room.ephemeral.first, room.ephemeral.last, room.without_us, room.with_us);
+    return code;
+}
+
+/* ports in-use | reserve ranges=A-B,... | room ranges=A-B,... | release ranges=A-B,... */
 int verb_ports(const struct arguments *arguments)
 {
     const char *what = arguments->count > 0 ? arguments->words[0] : "";
@@ -41,6 +57,8 @@ int verb_ports(const struct arguments *arguments)
         code = host_ports_in_use(tell_port, NULL, &error);
     } else if (strcmp(what, "reserve") == 0) {
         code = reserve(arguments, &error);
+    } else if (strcmp(what, "room") == 0) {
+        code = tell_room(arguments, &error);
     } else {
         const struct port_range *ranges = argument_ports(arguments, "ranges", &count);
 

@@ -132,3 +132,36 @@ def test_the_kernel_does_not_choose_reserved_ports(lab):
     opened = lab.gw.socket(DATAGRAM, ("0.0.0.0", 0))
     assert opened.getsockname()[1] == 50000
     release(lab, added)
+
+
+def test_a_new_list_replaces_our_former_one_and_keeps_what_others_reserved(lab):
+    lab.gw.sysctl(SYSCTL, "8080")
+    former, _ = reserve(lab, "20000-29999")
+    lab.gw.sysctl(SYSCTL, "8080,20000-29999,30000")  # another program adds a port
+    words = ",".join(f"{first}-{last}" for first, last in former)
+    added, _ = reserve(lab, "25000-30000", f"former={words}")
+    assert added == [(25000, 29999)]
+    assert lab.gw.sysctl(SYSCTL) == "8080,25000-30000"
+    release(lab, added)
+    assert lab.gw.sysctl(SYSCTL) == "8080,30000"
+
+
+def room(lab, *words):
+    lines = lab.drive("ports", "room", *words)
+    assert lines[-1]["code"] == 0, lines[-1]
+    return lines[0]
+
+
+def test_the_room_that_is_left_for_the_hosts_own_connections(lab):
+    lab.gw.sysctl("ipv4/ip_local_port_range", "40000 49999")
+    lab.gw.sysctl(SYSCTL, "39000-40999,45000-45099")
+    assert room(lab, "ranges=45050-50999") == {
+        "first": 40000,
+        "last": 49999,
+        "without_us": 8900,
+        "with_us": 4000
+    }
+    assert room(lab, "ranges=1-39999") == room(lab, "ranges=50000-65535")
+    ours = room(lab, "ranges=46000-46999", "former=45000-45099")
+    assert (ours["without_us"], ours["with_us"]) == (9000, 8000)
+    assert lab.gw.sysctl(SYSCTL) == "39000-40999,45000-45099"

@@ -23,6 +23,13 @@ struct gateway;
 int gateway_open(struct gateway **gateway, const char *config_path, struct config *config,
                  struct error *error);
 
+/*
+ * What a configuration (of the file `path`) does to the host that this runs on, checked without
+ * changing anything. False after reporting each error; there may be warnings in either case.
+ */
+bool gateway_check_host(const struct config *config, const char *path, config_report *report,
+                        config_report *warn, void *context);
+
 /* Removes the rules, stops the workers, releases the reserved ports. NULL is fine. */
 void gateway_close(struct gateway *gateway);
 

@@ -1,11 +1,11 @@
 /*
- * host_ports.h - the gateway's own ports: ports in use by its sockets, and ports reserved for the
- * pool
+ * host_ports.h - the gateway's own ports: ports in use by its sockets, and ports reserved for pools
+ * and forwards
  *
- * The pool must not overlap the host's ephemeral ports (net.ipv4.ip_local_port_range): an answer to
- * the gateway's own connection would be taken for a packet to a mapping. So the daemon adds its
- * pool to net.ipv4.ip_local_reserved_ports, and does not use ports of the pool that a socket
- * already has.
+ * The host must not take its ephemeral ports (net.ipv4.ip_local_port_range) from pools or forwards:
+ * an answer to the gateway's own connection would be taken for a packet to a mapping, or delivered
+ * to a forward's target. So the daemon adds these ports to net.ipv4.ip_local_reserved_ports, and
+ * does not use ports of the pool that a socket already has.
  */
 #ifndef PORTREEVE_HOST_PORTS_H
 #define PORTREEVE_HOST_PORTS_H
@@ -23,12 +23,33 @@ int host_ports_in_use(void (*each)(void *context, uint8_t protocol, uint16_t por
                       struct error *error);
 
 /*
- * host_ports_reserve adds the ranges to net.ipv4.ip_local_reserved_ports; what was there stays.
- * *added receives the ranges that were not there before (at most `max`), for host_ports_release,
- * which removes them again. Returns how many were added, or -errno and a sentence.
+ * host_ports_reserve adds the ranges to net.ipv4.ip_local_reserved_ports; what was there stays, but
+ * for `former`, which an earlier call had added: it is taken out in the same write. *added receives
+ * the ranges that no other program has reserved (at most `max`), for the next call and for
+ * host_ports_release, which removes them again. Returns how many these are, or -errno and a
+ * sentence.
  */
-int host_ports_reserve(const struct port_range *ranges, size_t count, struct port_range *added,
+int host_ports_reserve(const struct port_range *former, size_t former_count,
+                       const struct port_range *ranges, size_t count, struct port_range *added,
                        size_t max, struct error *error);
 int host_ports_release(const struct port_range *added, size_t count, struct error *error);
+
+/*
+ * Where the kernel takes the ports of the host's own connections from
+ * (net.ipv4.ip_local_port_range), and how many of them other programs have not reserved: without
+ * us, and when we have reserved our ports.
+ */
+struct host_ports_room {
+    struct port_range ephemeral;
+    uint32_t without_us, with_us;
+};
+
+/*
+ * What reserving `ranges` would leave, if `former` is what we have reserved so far. Changes
+ * nothing. Returns 0, or -errno and a sentence.
+ */
+int host_ports_room(const struct port_range *former, size_t former_count,
+                    const struct port_range *ranges, size_t count, struct host_ports_room *room,
+                    struct error *error);
 
 #endif

@@ -54,7 +54,7 @@ static int create_translator(struct gateway *gateway, struct error *error)
     gateway->active = saved =
         runtime_forwards_load(gateway->config.state_directory, gateway->config.policy);
     gateway->active =
-        gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, keep_first, &first);
+        gateway_build_roomy_policy(gateway, &gateway->config, NULL, keep_first, &first);
     policy_free(saved);
     if (gateway->active == NULL)
         return -EINVAL;

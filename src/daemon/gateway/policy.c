@@ -142,6 +142,20 @@ struct policy *gateway_build_policy(struct gateway *gateway, const struct policy
     return next;
 }
 
+struct policy *gateway_build_roomy_policy(struct gateway *gateway, const struct config *config,
+                                          const struct forward_text *addition,
+                                          config_report *report, void *context)
+{
+    struct policy *next =
+        gateway_build_policy(gateway, config->policy, addition, NULL, report, context);
+
+    if (next == NULL || reserved_ports_leave_room(config->state_directory, gateway->config_path,
+                                                  next, report, context))
+        return next;
+    policy_free(next);
+    return NULL;
+}
+
 /*
  * Makes `next` the active policy, in the kernel's rules and in the translator. On false, errors
  * were reported, nothing has changed and `next` is freed.
@@ -227,7 +241,7 @@ bool gateway_reload(struct gateway *gateway, config_report *report, void *contex
     if (!config_load(gateway->config_path, &next, report, report_warning, context))
         return false;
     if (needs_no_restart(&gateway->config, &next, gateway->config_path, report, context))
-        policy = gateway_build_policy(gateway, next.policy, NULL, NULL, report, context);
+        policy = gateway_build_roomy_policy(gateway, &next, NULL, report, context);
     if (policy == NULL || !apply_policy(gateway, policy, report, context, sessions_ended)) {
         config_free(&next);
         return false;
@@ -241,7 +255,7 @@ bool gateway_add_forward(struct gateway *gateway, const struct forward_text *tex
                          config_report *report, void *context)
 {
     struct policy *next =
-        gateway_build_policy(gateway, gateway->config.policy, text, NULL, report, context);
+        gateway_build_roomy_policy(gateway, &gateway->config, text, report, context);
     uint32_t ended;
 
     return next != NULL && apply_policy(gateway, next, report, context, &ended);

@@ -14,6 +14,14 @@ struct policy *gateway_build_policy(struct gateway *gateway, const struct policy
                                     const struct forward_text *addition, const char *removal,
                                     config_report *report, void *context);
 
+/*
+ * The same with all run-time forwards, and refused if it leaves the gateway's own connections too
+ * few ports.
+ */
+struct policy *gateway_build_roomy_policy(struct gateway *gateway, const struct config *config,
+                                          const struct forward_text *addition,
+                                          config_report *report, void *context);
+
 /* Removes expired forwards, both run-time forwards and those of the configuration. */
 void gateway_expire_forwards(struct gateway *gateway);
 
