@@ -210,11 +210,14 @@ static int watch_all(struct daemon *daemon, struct error *error)
         {"watch its timer", daemon->timer},
         {"watch the control socket", control_descriptor(daemon->control)},
         {"watch the external addresses", gateway_addresses_descriptor(daemon->gateway)},
+        {"watch the nf_tables rules", gateway_rules_descriptor(daemon->gateway)},
     };
 
     for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.fd = watched[i].descriptor};
 
+        if (watched[i].descriptor < 0)
+            continue; /* nothing to watch */
         if (epoll_ctl(daemon->epoll, EPOLL_CTL_ADD, watched[i].descriptor, &event) < 0)
             return fail(error, watched[i].what);
     }
@@ -260,6 +263,8 @@ static bool dispatch(struct daemon *daemon, int descriptor)
         gateway_tick(daemon->gateway);
     if (descriptor == gateway_addresses_descriptor(daemon->gateway))
         gateway_addresses_ready(daemon->gateway);
+    if (descriptor == gateway_rules_descriptor(daemon->gateway))
+        gateway_rules_ready(daemon->gateway);
     return true;
 }
 

@@ -5,6 +5,7 @@
 
 #include "netlink.h"
 #include "offload_internal.h"
+#include "table_socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,41 +14,31 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include <libnftnl/common.h>
 #include <libnftnl/expr.h>
 #include <libnftnl/set.h>
 
 struct offload_maps {
-    struct mnl_socket *socket;
-    uint32_t sequence;
+    struct table_socket *socket; /* of the ruleset */
 };
 
-int offload_maps_open(struct offload_maps **maps, struct error *error)
+int offload_maps_open(struct offload_maps **maps, const struct ruleset *ruleset,
+                      struct error *error)
 {
     struct offload_maps *opened = calloc(1, sizeof(*opened));
-    int result;
 
     if (opened == NULL) {
         error_set(error, "offload: not enough memory");
         return -ENOMEM;
     }
-    result = batch_socket_open(&opened->socket, "offload", error);
-    if (result < 0) {
-        free(opened);
-        return result;
-    }
-    opened->sequence = 1;
+    opened->socket = ruleset_socket(ruleset);
     *maps = opened;
     return 0;
 }
 
 void offload_maps_close(struct offload_maps *maps)
 {
-    if (maps == NULL)
-        return;
-    mnl_socket_close(maps->socket);
     free(maps);
 }
 
@@ -207,7 +198,7 @@ static int commit(struct offload_maps *maps, const struct offload_order *orders,
     struct reading reading = {match_element, &matching};
     struct batch_outcome failures;
     struct batch batch;
-    int result = batch_begin(&batch, maps->sequence);
+    int result = table_socket_begin(maps->socket, &batch);
 
     batch.echo = read_elements;
     batch.echo_context = &reading;
@@ -220,8 +211,7 @@ static int commit(struct offload_maps *maps, const struct offload_order *orders,
             result = -ENOMEM;
     }
     if (result == 0)
-        result = batch_commit(&batch, maps->socket, &failures);
-    maps->sequence = batch.last_sequence + 1;
+        result = table_socket_commit(maps->socket, &batch, &failures);
     batch_free(&batch);
     return result;
 }
@@ -276,7 +266,7 @@ static int ask_map(struct offload_maps *maps, const struct offload_order *orders
 
         if (!put_elements(request, orders + start, count - start, hook, false))
             return -ENOMEM;
-        result = netlink_ask(maps->socket, request, read_elements, &reading);
+        result = table_socket_ask(maps->socket, request, read_elements, &reading);
         if (result == 0)
             return 0;
         if (result != -ENOENT)
@@ -369,7 +359,7 @@ int offload_maps_list(struct offload_maps *maps, offload_listed *each, void *con
             mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, RULESET_TABLE);
             mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET,
                               offload_map_name((enum packet_hook)hook));
-            result = netlink_ask(maps->socket, request, read_elements, &reading);
+            result = table_socket_ask(maps->socket, request, read_elements, &reading);
             if (result != -EINTR)
                 break;
         }

@@ -1,45 +1,47 @@
 /*
- * ruleset.c - the rules as a whole: install, update, watch, remove
+ * ruleset.c - the rules as a whole: install, update, remove
  */
 #include "ruleset_internal.h"
 
 #include "netlink.h"
 #include "offload_internal.h"
+#include "ruleset_watch.h"
+#include "table_socket.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <unistd.h>
+
+#include <libnftnl/common.h>
 
 #define QUEUE_NUMBERS (UINT16_MAX + 1u)
 
 struct ruleset {
-    struct mnl_socket *socket;
-    uint32_t sequence; /* of the next batch */
+    struct table_socket *socket;
+    struct ruleset_watch *watch; /* NULL: nobody else can change the table */
     struct ruleset_plan plan;
-    uint32_t generation; /* of nf_tables, when the rules were last known to be complete */
-    uint32_t rules;      /* how many rules we have installed */
 };
 
-int ruleset_open(struct ruleset **ruleset, struct error *error)
+int ruleset_open(struct ruleset **ruleset, int descriptor, struct error *error)
 {
     struct ruleset *opened = calloc(1, sizeof(*opened));
     int result;
 
     if (opened == NULL) {
         error_set(error, "nf_tables rules: not enough memory");
+        if (descriptor >= 0)
+            close(descriptor);
         return -ENOMEM;
     }
-    result = batch_socket_open(&opened->socket, "nf_tables rules", error);
+    result = table_socket_open(&opened->socket, descriptor, error);
     if (result < 0) {
         free(opened);
         return result;
     }
-    opened->sequence = 1;
     *ruleset = opened;
     return 0;
 }
@@ -48,13 +50,24 @@ void ruleset_close(struct ruleset *ruleset)
 {
     if (ruleset == NULL)
         return;
-    mnl_socket_close(ruleset->socket);
+    ruleset_watch_close(ruleset->watch);
+    table_socket_close(ruleset->socket);
     free(ruleset);
+}
+
+int ruleset_descriptor(const struct ruleset *ruleset)
+{
+    return table_socket_descriptor(ruleset->socket);
+}
+
+struct table_socket *ruleset_socket(const struct ruleset *ruleset)
+{
+    return ruleset->socket;
 }
 
 static int begin(struct ruleset *ruleset, struct batch *batch, struct error *error)
 {
-    int result = batch_begin(batch, ruleset->sequence);
+    int result = table_socket_begin(ruleset->socket, batch);
 
     if (result < 0)
         error_set(error, "nf_tables rules: not enough memory");
@@ -63,15 +76,19 @@ static int begin(struct ruleset *ruleset, struct batch *batch, struct error *err
 
 static int commit(struct ruleset *ruleset, struct batch *batch, struct batch_outcome *outcome)
 {
-    int result = batch_commit(batch, ruleset->socket, outcome);
+    return table_socket_commit(ruleset->socket, batch, outcome);
+}
 
-    ruleset->sequence = batch->last_sequence + 1;
-    return result;
+/* The kernel does not know these flags of a table, or the table has others. */
+static bool flags_failed(const struct nlmsghdr *message, int result)
+{
+    return message != NULL && result == -EOPNOTSUPP &&
+           message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE);
 }
 
 /*
- * True if only rules or the offload maps failed, and there is an alternative for each; then *plan
- * contains it.
+ * True if only the flags of the table, rules or the offload maps failed, and there is an
+ * alternative for each; then *plan contains it.
  */
 static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
                       const struct batch_outcome *outcome)
@@ -81,6 +98,10 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
     for (size_t i = 0; i < outcome->count; i++) {
         const struct nlmsghdr *message = batch_find(batch, outcome->failures[i].sequence);
 
+        if (flags_failed(message, outcome->failures[i].result) && plan->table_flags != 0) {
+            plan->table_flags = 0;
+            return true;
+        }
         if (message != NULL &&
             message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSET) && plan->offload) {
             plan->offload = false; /* this kernel has no expressions in sets */
@@ -107,10 +128,10 @@ static void put_frame(struct batch *batch, const struct ruleset_plan *plan, bool
                       uint32_t offload_sessions)
 {
     if (keep_chains) {
-        rules_empty_chains(batch);
+        rules_empty_chains(batch, plan->table_flags);
         offload_remove_maps(batch, plan->offload ? offload_sessions : 1);
     } else {
-        rules_create_chains(batch);
+        rules_create_chains(batch, plan->table_flags);
     }
     sets_create(batch);
     if (keep_chains)
@@ -147,81 +168,53 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, bool keep
     return result;
 }
 
-/* Watching the rules. */
-
-static struct nlmsghdr *question(char *buffer, uint16_t type, uint16_t flags)
-{
-    struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-    struct nfgenmsg *general = mnl_nlmsg_put_extra_header(request, sizeof(*general));
-
-    request->nlmsg_type = (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type);
-    request->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
-    general->nfgen_family = NFPROTO_IPV4;
-    general->version = NFNETLINK_V0;
-    return request;
-}
-
-static int take_generation_id(const struct nlattr *attribute, void *generation)
-{
-    if (mnl_attr_get_type(attribute) == NFTA_GEN_ID &&
-        mnl_attr_get_payload_len(attribute) == sizeof(uint32_t))
-        *(uint32_t *)generation = ntohl(mnl_attr_get_u32(attribute));
-    return MNL_CB_OK;
-}
-
-static int take_generation(const struct nlmsghdr *message, void *generation)
-{
-    return mnl_attr_parse(message, sizeof(struct nfgenmsg), take_generation_id, generation);
-}
-
-static int count_one(const struct nlmsghdr *message, void *count)
-{
-    if (message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
-        ++*(uint32_t *)count;
-    return MNL_CB_OK;
-}
-
-static int list_rules(struct ruleset *ruleset, mnl_cb_t each, void *context)
-{
-    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
-    struct nlmsghdr *request = question(buffer, NFT_MSG_GETRULE, NLM_F_DUMP);
-
-    mnl_attr_put_strz(request, NFTA_RULE_TABLE, RULESET_TABLE);
-    return netlink_ask(ruleset->socket, request, each, context);
-}
-
 /*
- * Counts the rules of our table. False if the number is unknown (a change has disturbed the dump).
+ * A table that others may change is watched. This begins before it is installed, so that no change
+ * is missed.
  */
-static bool count_rules(struct ruleset *ruleset, uint32_t *count)
+static int watch_if_shared(struct ruleset *ruleset, const struct ruleset_plan *plan,
+                           struct error *error)
 {
-    int result;
-
-    *count = 0;
-    result = list_rules(ruleset, count_one, count);
-    return result == 0 || result == -ENOENT; /* no such table: no rules */
+    if (plan->table_flags != 0 || ruleset->watch != NULL)
+        return 0;
+    return ruleset_watch_open(&ruleset->watch, table_socket_port(ruleset->socket), error);
 }
 
-bool ruleset_is_intact(struct ruleset *ruleset)
+/* Tries one plan. Returns 1 if it failed, but *plan now contains another one. */
+static int try_plan(struct ruleset *ruleset, struct ruleset_plan *plan,
+                    const struct ruleset_options *options, const struct ruleset_contents *contents,
+                    struct error *error)
 {
-    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
-    struct nlmsghdr *request = question(buffer, NFT_MSG_GETGEN, NLM_F_ACK);
-    uint32_t generation = 0, rules;
+    int result = watch_if_shared(ruleset, plan, error);
 
-    if (netlink_ask(ruleset->socket, request, take_generation, &generation) < 0 ||
-        generation == ruleset->generation || !count_rules(ruleset, &rules))
-        return true;
-    if (rules < ruleset->rules)
-        return false;
-    ruleset->generation = generation;
-    return true;
+    if (result < 0)
+        return result;
+    /* If that fails, maps of another size, or a kernel that lacks something, may be why. */
+    result = install(ruleset, plan, true, options, contents, error);
+    if (result < 0)
+        result = install(ruleset, plan, false, options, contents, error);
+    return result;
+}
+
+static uint32_t wanted_flags(enum ruleset_life life)
+{
+    switch (life) {
+    case RULESET_ENDS_WITH_SOCKET:
+        return TABLE_OWNER;
+    case RULESET_OUTLIVES_SOCKET:
+        return TABLE_OWNER | TABLE_PERSIST;
+    default:
+        return 0;
+    }
 }
 
 int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *options,
                     const struct ruleset_contents *contents, struct error *error)
 {
-    struct ruleset_plan plan = {
-        .queue = QUEUE_NATIVE, .defrag = DEFRAG_TPROXY, .offload = options->offload_sessions > 0};
+    struct ruleset_plan plan = {.queue = QUEUE_NATIVE,
+                                .defrag = DEFRAG_TPROXY,
+                                .offload = options->offload_sessions > 0,
+                                .table_flags = wanted_flags(options->life)};
     int result;
 
     if (options->queue_count == 0 || options->first_queue + options->queue_count > QUEUE_NUMBERS) {
@@ -230,16 +223,10 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
         return -EINVAL;
     }
     do {
-        /* If that fails, maps of another size, or a kernel that lacks something, may be why. */
-        result = install(ruleset, &plan, true, options, contents, error);
-        if (result < 0)
-            result = install(ruleset, &plan, false, options, contents, error);
+        result = try_plan(ruleset, &plan, options, contents, error);
     } while (result == 1);
-    if (result == 0) {
+    if (result == 0)
         ruleset->plan = plan;
-        if (!count_rules(ruleset, &ruleset->rules))
-            ruleset->rules = 0; /* then the rules are not watched */
-    }
     return result;
 }
 
@@ -294,6 +281,33 @@ const char *ruleset_defrag_expression(const struct ruleset *ruleset)
         [DEFRAG_TPROXY] = "tproxy", [DEFRAG_CT] = "ct", [DEFRAG_NONE] = "none"};
 
     return names[ruleset->plan.defrag];
+}
+
+const char *ruleset_protection(const struct ruleset *ruleset)
+{
+    if (ruleset->plan.table_flags & TABLE_PERSIST)
+        return "owned, persistent";
+    return ruleset->plan.table_flags & TABLE_OWNER ? "owned" : "watched";
+}
+
+int ruleset_watch_descriptor(const struct ruleset *ruleset)
+{
+    return ruleset_watch_get_descriptor(ruleset->watch);
+}
+
+bool ruleset_was_changed(struct ruleset *ruleset)
+{
+    return ruleset_watch_read(ruleset->watch);
+}
+
+static int list_rules(struct ruleset *ruleset, mnl_cb_t each, void *context)
+{
+    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
+    struct nlmsghdr *request =
+        nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETRULE, NFPROTO_IPV4, NLM_F_DUMP, 0);
+
+    mnl_attr_put_strz(request, NFTA_RULE_TABLE, RULESET_TABLE);
+    return table_socket_ask(ruleset->socket, request, each, context);
 }
 
 int ruleset_read_hits(struct ruleset *ruleset, struct ruleset_hits *hits)

@@ -224,6 +224,12 @@ struct object {
     char name[96];
 };
 
+/* True for a message of nf_tables, false for the frame of the batch. */
+static bool is_ours(const struct nlmsghdr *message)
+{
+    return message != NULL && NFNL_SUBSYS_ID(message->nlmsg_type) == NFNL_SUBSYS_NFTABLES;
+}
+
 /*
  * Writes what the message is about, such as "set tcp_ports". Does not change the name if that is
  * unknown.
@@ -244,7 +250,7 @@ static void name_object(const struct nlmsghdr *message, struct object *object)
         {NFT_MSG_DELSETELEM, "elements of set", NFTA_SET_ELEM_LIST_SET},
     };
 
-    if (message == NULL || NFNL_SUBSYS_ID(message->nlmsg_type) != NFNL_SUBSYS_NFTABLES)
+    if (!is_ours(message))
         return;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (kinds[i].type == NFNL_MSG_TYPE(message->nlmsg_type))
@@ -263,9 +269,12 @@ static const char *meaning(const struct nlmsghdr *message, int result)
     if (message == NULL)
         return NULL;
     /* nfnetlink_rcv_batch: the kernel has no nf_tables */
-    if (NFNL_SUBSYS_ID(message->nlmsg_type) != NFNL_SUBSYS_NFTABLES)
+    if (!is_ours(message))
         return result == -EOPNOTSUPP ? "this kernel has no nf_tables (CONFIG_NF_TABLES)" : NULL;
     type = NFNL_MSG_TYPE(message->nlmsg_type);
+    if (result == -EPERM) /* nft_table_lookup: the owner flag */
+        return "table ip " RULESET_TABLE " belongs to another program, or to a service manager "
+               "that keeps it for the next start of its own portreeved: stop that service first";
     if (result == -EOPNOTSUPP || result == -EAFNOSUPPORT)
         return "this kernel's nf_tables has no IPv4 (CONFIG_NF_TABLES_IPV4)";
     if (result == -ENOENT && (type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM))
@@ -283,12 +292,12 @@ void batch_explain(const struct batch *batch, const struct batch_outcome *outcom
     struct object object = {"the batch"};
     const char *text;
 
-    if (result == -EPERM) {
+    if (outcome->count > 0)
+        message = batch_find(batch, outcome->failures[0].sequence);
+    if (result == -EPERM && !is_ours(message)) {
         error_set(error, "%s: needs CAP_NET_ADMIN: run as root", doing);
         return;
     }
-    if (outcome->count > 0)
-        message = batch_find(batch, outcome->failures[0].sequence);
     name_object(message, &object);
     text = meaning(message, result);
     error_set(error, "%s: %s: %s", doing, object.name, text != NULL ? text : strerror(-result));

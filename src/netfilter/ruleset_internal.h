@@ -26,7 +26,12 @@ struct ruleset_plan {
     enum queue_method queue;
     enum defrag_method defrag;
     bool offload;
+    uint32_t table_flags; /* TABLE_OWNER, TABLE_PERSIST; 0: every program may change the table */
 };
+
+/* enum nft_table_flags. Linux has the first since 5.12, the second since 6.9; headers may not. */
+#define TABLE_OWNER   0x2u
+#define TABLE_PERSIST 0x4u
 
 /*
  * A transaction: one message after the other. If memory runs out, `failed` is set and the batch is
@@ -42,6 +47,11 @@ struct batch {
     mnl_cb_t echo; /* gets the messages that the kernel echoes (NLM_F_ECHO), of any batch */
     void *echo_context;
 };
+
+struct table_socket;
+
+/* The socket of a ruleset, for offload_maps.c: both change the same table. */
+struct table_socket *ruleset_socket(const struct ruleset *ruleset);
 
 struct batch_failure {
     uint32_t sequence;
@@ -136,15 +146,17 @@ int sets_fill(struct batch *batch, const struct ruleset_contents *contents, stru
 void rules_remove_table(struct batch *batch);
 
 /*
- * First removes the old table and creates the table and its chains; then, when the sets exist,
- * their rules.
+ * First removes the old table and creates the table, with these flags (struct ruleset_plan), and
+ * its chains; then, when the sets exist, their rules.
  */
-void rules_create_chains(struct batch *batch);
+void rules_create_chains(struct batch *batch, uint32_t table_flags);
 /*
  * Instead of rules_create_chains: keeps the chains of an earlier run, creates those that are
- * missing, and removes all rules.
+ * missing, and removes all rules. The kernel refuses it if the table has other flags, but for two
+ * cases: a table that persists without an owner gets one, and one that sleeps is woken
+ * (nf_tables_updtable).
  */
-void rules_empty_chains(struct batch *batch);
+void rules_empty_chains(struct batch *batch, uint32_t table_flags);
 void rules_create(struct batch *batch, const struct ruleset_options *options,
                   struct ruleset_plan plan);
 

@@ -319,8 +319,10 @@ static void put_defrag(struct batch *batch, enum defrag_method method)
     rule_end(&rule);
 }
 
-static void put_table_message(struct batch *batch, uint16_t type, uint16_t flags)
+/* `flags` of the table; NULL: none are mentioned, so an existing table keeps its own. */
+static void put_table_message(struct batch *batch, uint16_t type, const uint32_t *flags)
 {
+    const uint16_t create = type == NFT_MSG_NEWTABLE ? NLM_F_CREATE : 0;
     struct nftnl_table *table = nftnl_table_alloc();
 
     if (table == NULL) {
@@ -330,13 +332,15 @@ static void put_table_message(struct batch *batch, uint16_t type, uint16_t flags
     if (nftnl_table_set_str(table, NFTNL_TABLE_NAME, RULESET_TABLE) < 0)
         batch->failed = true;
     nftnl_table_set_u32(table, NFTNL_TABLE_FAMILY, NFPROTO_IPV4);
-    nftnl_table_nlmsg_build_payload(batch_message(batch, type, flags), table);
+    if (flags != NULL)
+        nftnl_table_set_u32(table, NFTNL_TABLE_FLAGS, *flags);
+    nftnl_table_nlmsg_build_payload(batch_message(batch, type, create), table);
     nftnl_table_free(table);
 }
 
 void rules_remove_table(struct batch *batch)
 {
-    put_table_message(batch, NFT_MSG_DELTABLE, 0);
+    put_table_message(batch, NFT_MSG_DELTABLE, NULL);
 }
 
 /* `hook` < 0: a chain without a hook, which packets reach only from another chain. */
@@ -392,11 +396,11 @@ static void put_chains(struct batch *batch)
  * Creates the table, removes it and creates it again: removing fails if there is no table, and
  * there may be one of an earlier run.
  */
-void rules_create_chains(struct batch *batch)
+void rules_create_chains(struct batch *batch, uint32_t table_flags)
 {
-    put_table_message(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+    put_table_message(batch, NFT_MSG_NEWTABLE, NULL);
     rules_remove_table(batch);
-    put_table_message(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+    put_table_message(batch, NFT_MSG_NEWTABLE, &table_flags);
     put_chains(batch);
 }
 
@@ -409,9 +413,9 @@ void rules_create_chains(struct batch *batch)
  * was seen in one of fifteen starts under load. A chain that stays has either its old or its new
  * rules (nft_do_chain), and a set either its old or its new elements.
  */
-void rules_empty_chains(struct batch *batch)
+void rules_empty_chains(struct batch *batch, uint32_t table_flags)
 {
-    put_table_message(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+    put_table_message(batch, NFT_MSG_NEWTABLE, &table_flags);
     put_chains(batch);
     put_rules_removal(batch);
 }

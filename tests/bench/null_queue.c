@@ -123,7 +123,7 @@ int main(int argc, char **argv)
     sigaddset(&end, SIGINT);
     pthread_sigmask(SIG_BLOCK, &end, NULL);
     errno = 0;
-    if (ruleset_open(&ruleset, &error) < 0)
+    if (ruleset_open(&ruleset, -1, &error) < 0)
         die("%s", error.text);
     start_workers(workers, &error);
     install_rules(ruleset, argv, workers, &error);

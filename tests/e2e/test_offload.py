@@ -13,7 +13,7 @@ import pytest
 from scapy.layers.inet import IP, TCP, UDP, IPOption_NOP
 
 from capture import assert_checksums
-from daemon import CLIENT, OFFLOAD, SHARE, elements, tables
+from daemon import CLIENT, OFFLOAD, SHARE, elements
 from deadline import eventually
 from lab import EXTERNAL
 from traffic import Transfer, talk, tcp_pair, udp_round_trip
@@ -225,18 +225,6 @@ def test_what_the_kernel_passes_keeps_a_session_alive_and_silence_ends_it(lab, d
     assert daemon.session("udp")["id"] == born["id"]
     daemon.until_no_session("udp", seconds=15)
     assert elements(lab) == 0
-
-
-def test_maps_that_somebody_flushes_are_filled_again(lab, daemon, connection):
-    lab.gw.run("nft", "delete", "table", "ip", "portreeve")
-
-    def is_back():
-        if tables(lab):
-            talk(*connection)
-        return tables(lab) and daemon.session("forward=web")["offloaded"] and elements(lab) == 2
-
-    eventually(is_back, "the session is in the kernel's maps again")
-    talk(*connection)
 
 
 def test_hundreds_of_sessions_come_and_go(lab, daemon):

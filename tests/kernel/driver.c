@@ -122,8 +122,10 @@ int main(int argc, char **argv)
         const char *name;
         int (*run)(const struct arguments *arguments);
     } verbs[] = {
-        {"ruleset", verb_ruleset},       {"rule-bytes", verb_rule_bytes}, {"queue", verb_queue},
-        {"statistics", verb_statistics}, {"addresses", verb_addresses},   {"ports", verb_ports},
+        {"ruleset", verb_ruleset},       {"ruleset-held", verb_ruleset_held},
+        {"rule-bytes", verb_rule_bytes}, {"queue", verb_queue},
+        {"statistics", verb_statistics}, {"addresses", verb_addresses},
+        {"ports", verb_ports},
     };
     const struct arguments arguments = {.count = argc - 2, .words = argv + 2};
 

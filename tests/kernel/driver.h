@@ -33,6 +33,7 @@ int tell_result(int code, const struct error *error);
 void tell_address(const struct address *address);
 
 int verb_ruleset(const struct arguments *arguments);
+int verb_ruleset_held(const struct arguments *arguments);
 int verb_rule_bytes(const struct arguments *arguments);
 int verb_queue(const struct arguments *arguments);
 int verb_statistics(const struct arguments *arguments);

@@ -6,13 +6,26 @@
 #include "../../src/netfilter/ruleset_internal.h"
 
 #include <linux/netfilter/nf_tables.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+static enum ruleset_life read_life(const struct arguments *arguments)
+{
+    const char *life = argument(arguments, "life");
+
+    if (life != NULL && strcmp(life, "shared") == 0)
+        return RULESET_SHARED;
+    return life != NULL && strcmp(life, "ends") == 0 ? RULESET_ENDS_WITH_SOCKET
+                                                     : RULESET_OUTLIVES_SOCKET;
+}
 
 static struct ruleset_options read_options(const struct arguments *arguments)
 {
     struct ruleset_options options = {
+        .life = read_life(arguments),
         .first_queue = (uint16_t)argument_number(arguments, "queue", 0),
         .queue_count = (uint16_t)argument_number(arguments, "queues", 1),
         .hairpin_mark = (uint32_t)argument_number(arguments, "mark", 0x10000),
@@ -62,7 +75,7 @@ int verb_ruleset(const struct arguments *arguments)
     struct ruleset *ruleset = NULL;
     struct error error = {0};
     double start = seconds();
-    int code = ruleset_open(&ruleset, &error);
+    int code = ruleset_open(&ruleset, -1, &error);
 
     if (code == 0 && arguments->count > 0)
         code = run(ruleset, arguments, &error);
@@ -72,6 +85,45 @@ int verb_ruleset(const struct arguments *arguments)
                seconds() - start);
     ruleset_close(ruleset);
     return tell_result(code, &error);
+}
+
+/* Tells changes of others, and updates when the test writes a line, until the test ends us. */
+static void hold(struct ruleset *ruleset, const struct ruleset_contents *contents)
+{
+    struct pollfd readable[] = {{.fd = ruleset_watch_descriptor(ruleset), .events = POLLIN},
+                                {.fd = STDIN_FILENO, .events = POLLIN}};
+    struct error error = {0};
+    char line[16];
+
+    while (poll(readable, 2, -1) > 0) {
+        if (readable[0].revents != 0)
+            printf("{\"changed\": %s}\n", ruleset_was_changed(ruleset) ? "true" : "false");
+        if (readable[1].revents != 0 && read(STDIN_FILENO, line, sizeof(line)) > 0)
+            printf("{\"updated\": %d}\n", ruleset_update(ruleset, contents, &error));
+        fflush(stdout);
+    }
+}
+
+/* ruleset-held life=shared|ends|outlives KEY=VALUE...: installs the rules and stays. */
+int verb_ruleset_held(const struct arguments *arguments)
+{
+    const struct ruleset_options options = read_options(arguments);
+    const struct ruleset_contents contents = read_contents(arguments);
+    struct ruleset *ruleset = NULL;
+    struct error error = {0};
+    int code = ruleset_open(&ruleset, -1, &error);
+
+    if (code == 0)
+        code = ruleset_install(ruleset, &options, &contents, &error);
+    tell_result(code, &error);
+    fflush(stdout);
+    if (code == 0) {
+        printf("{\"protection\": \"%s\"}\n", ruleset_protection(ruleset));
+        fflush(stdout);
+        hold(ruleset, &contents);
+    }
+    ruleset_close(ruleset);
+    return 1;
 }
 
 static void tell_bytes(const struct nlmsghdr *message)
@@ -113,7 +165,7 @@ int verb_rule_bytes(const struct arguments *arguments)
     struct batch batch;
     int code = batch_begin(&batch, 1);
 
-    rules_create_chains(&batch);
+    rules_create_chains(&batch, 0);
     sets_create(&batch);
     code = sets_fill(&batch, &contents, &error);
     rules_create(&batch, &options, plan);

@@ -40,6 +40,13 @@ void gateway_close(struct gateway *gateway);
 int gateway_addresses_descriptor(const struct gateway *gateway);
 void gateway_addresses_ready(struct gateway *gateway);
 
+/*
+ * Poll it for reading, then call gateway_rules_ready, which restores the nf_tables rules if another
+ * program has changed them; -1 where no other program can.
+ */
+int gateway_rules_descriptor(const struct gateway *gateway);
+void gateway_rules_ready(struct gateway *gateway);
+
 /* Call it once per second: ends expired sessions and forwards, and measures rates. */
 void gateway_tick(struct gateway *gateway);
 

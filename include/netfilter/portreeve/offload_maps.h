@@ -3,7 +3,8 @@
  *
  * The ruleset creates the maps (ruleset.h, offload_sessions); this module fills them. A session has
  * one element per direction. The element's key is what packets of that direction carry, its value
- * is what they get instead, and it has a counter. Not thread-safe: one caller at a time.
+ * is what they get instead, and it has a counter. Not thread-safe: one caller at a time; the
+ * ruleset may be used meanwhile.
  */
 #ifndef PORTREEVE_OFFLOAD_MAPS_H
 #define PORTREEVE_OFFLOAD_MAPS_H
@@ -17,8 +18,11 @@
 
 struct offload_maps;
 
-/* Opens a netlink socket in the caller's network namespace. Returns 0, or -errno and a sentence. */
-int offload_maps_open(struct offload_maps **maps, struct error *error);
+/* The maps are in the table of this ruleset, and are changed through its socket; it must stay open.
+ */
+struct ruleset;
+int offload_maps_open(struct offload_maps **maps, const struct ruleset *ruleset,
+                      struct error *error);
 void offload_maps_close(struct offload_maps *maps); /* NULL is fine; elements stay */
 
 struct offload_outcome {

@@ -50,8 +50,20 @@
 
 #include <net/if.h>
 
+/*
+ * The table belongs to our netlink socket where the kernel allows it: then other programs can
+ * neither change nor remove it, and `nft flush ruleset` passes it by (NFT_TABLE_F_OWNER, Linux
+ * 5.12). What becomes of it when the last copy of the socket is closed is chosen here.
+ */
+enum ruleset_life {
+    RULESET_SHARED,           /* no owner: it stays, and everyone may change it */
+    RULESET_ENDS_WITH_SOCKET, /* the kernel removes it */
+    RULESET_OUTLIVES_SOCKET,  /* it stays, and the next start owns it (NFT_TABLE_F_PERSIST, 6.9) */
+};
+
 struct ruleset_options {
     char external[IF_NAMESIZE];
+    enum ruleset_life life; /* what the kernel cannot do becomes RULESET_SHARED */
     uint16_t first_queue, queue_count;
     uint32_t hairpin_mark;
     uint32_t offload_sessions; /* room in the maps of offloaded sessions; 0: no offload */
@@ -77,16 +89,20 @@ struct ruleset_contents {
 struct ruleset;
 
 /*
- * Opens a netlink socket in the caller's network namespace. Returns 0, or -errno and a sentence, as
- * all functions here that take an error.
+ * Opens a netlink socket in the caller's network namespace. If `descriptor` is not negative, it is
+ * the socket of an earlier run (ruleset_descriptor): that is taken over, and closed on failure.
+ * Returns 0, or -errno and a sentence, as all functions here that take an error.
  */
-int ruleset_open(struct ruleset **ruleset, struct error *error);
-void ruleset_close(struct ruleset *ruleset); /* closes the socket; rules stay. NULL is fine */
+int ruleset_open(struct ruleset **ruleset, int descriptor, struct error *error);
+void ruleset_close(struct ruleset *ruleset); /* closes the socket. NULL is fine */
+
+/* The socket that the table belongs to; a copy of it keeps the table. */
+int ruleset_descriptor(const struct ruleset *ruleset);
 
 /*
  * In one batch: installs everything, in the chains and sets that an earlier run has left, so that
  * no packet passes in between. If those are different ones, it removes them first. On failure
- * nothing has changed.
+ * nothing has changed. -EPERM, without a lack of privilege: the table belongs to another socket.
  */
 int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *options,
                     const struct ruleset_contents *contents, struct error *error);
@@ -96,11 +112,14 @@ int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *conte
                    struct error *error);
 
 /*
- * True if every installed rule still exists: other tools may flush whole rulesets. It costs one
- * request while nf_tables does not change (its generation id says so), and a listing of our rules
- * after a change. If the answer is unknown, true.
+ * After install: a descriptor to poll for reading if other programs can change the table, otherwise
+ * -1. When it is readable, ruleset_was_changed says whether one of them has: then install it again.
  */
-bool ruleset_is_intact(struct ruleset *ruleset);
+int ruleset_watch_descriptor(const struct ruleset *ruleset);
+bool ruleset_was_changed(struct ruleset *ruleset);
+
+/* After install: "owned", "owned, persistent" or "watched". */
+const char *ruleset_protection(const struct ruleset *ruleset);
 
 /* Removes the table. Returns 0 also if there is none. */
 int ruleset_remove(struct ruleset *ruleset, struct error *error);

@@ -140,6 +140,6 @@ int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
                  gateway->config.external);
     if (ended > 0)
         log_notice("%u sessions ended: their external address no longer exists", ended);
-    return gateway->ruleset == NULL ? 0
+    return !gateway->rules_installed ? 0
                                     : gateway_write_rules(gateway, gateway->active, false, error);
 }

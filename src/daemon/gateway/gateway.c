@@ -146,15 +146,13 @@ static int start_workers(struct gateway *gateway, struct error *error)
 
 static int install_rules(struct gateway *gateway, struct error *error)
 {
-    int result = ruleset_open(&gateway->ruleset, error);
+    int result = gateway_write_rules(gateway, gateway->active, true, error);
 
-    if (result == 0)
-        result = gateway_write_rules(gateway, gateway->active, true, error);
     gateway->rules_installed = result == 0;
     if (result == 0)
-        log_info("rules installed: queueing with %s, defragmentation with %s",
+        log_info("rules installed: queueing with %s, defragmentation with %s, the table is %s",
                  ruleset_queue_expression(gateway->ruleset),
-                 ruleset_defrag_expression(gateway->ruleset));
+                 ruleset_defrag_expression(gateway->ruleset), ruleset_protection(gateway->ruleset));
     return result;
 }
 
@@ -210,6 +208,8 @@ static int start(struct gateway *gateway, struct error *error)
 {
     int result = lock_namespace(gateway, error);
 
+    if (result == 0)
+        result = ruleset_open(&gateway->ruleset, -1, error);
     if (result == 0)
         result = addresses_open(&gateway->addresses, gateway->config.external, error);
     if (result == 0)
@@ -268,7 +268,6 @@ static void remove_rules(struct gateway *gateway)
 
     if (gateway->rules_installed && ruleset_remove(gateway->ruleset, &error) < 0)
         log_error("%s", error.text);
-    ruleset_close(gateway->ruleset);
 }
 
 void gateway_close(struct gateway *gateway)
@@ -280,6 +279,7 @@ void gateway_close(struct gateway *gateway)
     for (uint16_t i = 0; i < gateway->worker_count; i++)
         worker_close(gateway->worker[i]);
     gateway_offload_close(gateway->offload);
+    ruleset_close(gateway->ruleset);
     if (gateway->state != NULL) /* otherwise they belong to another daemon */
         reserved_ports_release(gateway->config.state_directory);
     if (gateway->namespace_lock >= 0)
@@ -310,25 +310,37 @@ void gateway_addresses_ready(struct gateway *gateway)
         log_error("%s", error.text);
 }
 
+int gateway_rules_descriptor(const struct gateway *gateway)
+{
+    return ruleset_watch_descriptor(gateway->ruleset);
+}
+
 /*
- * Another tool may flush the whole ruleset. Then nothing would be translated, and no message would
- * say so.
+ * Where the table has no owner, another tool may flush the whole ruleset, or change a part of ours.
+ * Then packets would pass untranslated, and no message would say so.
  */
 static void restore_rules(struct gateway *gateway)
 {
     struct error error = {0};
 
-    if (ruleset_is_intact(gateway->ruleset))
+    gateway_offload_pause(gateway->offload);
+    gateway->rules_missing = gateway_write_rules(gateway, gateway->active, true, &error) < 0;
+    gateway_offload_resume(gateway->offload, !gateway->rules_missing);
+    gateway_begin_hits(gateway);
+    if (!gateway->rules_missing)
+        log_warning("another program has changed or removed our rules; they are restored");
+    else
+        log_error("another program has changed or removed our rules, and they cannot be restored: "
+                  "%s",
+                  error.text);
+}
+
+void gateway_rules_ready(struct gateway *gateway)
+{
+    if (!ruleset_was_changed(gateway->ruleset))
         return;
     gateway->rules_restored++;
-    gateway_offload_pause(gateway->offload);
-    if (gateway_write_rules(gateway, gateway->active, true, &error) < 0)
-        log_error("another program has removed our rules, and they cannot be restored: %s",
-                  error.text);
-    else
-        log_warning("another program has removed our rules; they are restored");
-    gateway_offload_resume(gateway->offload, true);
-    gateway_begin_hits(gateway);
+    restore_rules(gateway);
 }
 
 void gateway_tick(struct gateway *gateway)
@@ -342,6 +354,7 @@ void gateway_tick(struct gateway *gateway)
         gateway_end_step(gateway);
     }
     gateway_expire_forwards(gateway);
-    restore_rules(gateway);
+    if (gateway->rules_missing)
+        restore_rules(gateway);
     gateway_measure_rates(gateway);
 }

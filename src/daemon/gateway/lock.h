@@ -53,12 +53,13 @@ struct gateway {
     struct ruleset *ruleset;
     uint32_t offload_sessions; /* sessions that fit into the kernel's maps */
     bool rules_installed;
+    bool rules_missing; /* another program has changed them, and they could not be restored */
     int orders; /* eventfd: there are orders about offloaded sessions; -1: there are never any */
     bool offload_is_awake;           /* atomic: the offload thread will look for orders */
     struct gateway_offload *offload; /* NULL: every packet goes through the queue */
     struct ruleset_hits hits;        /* of offloaded sessions, when last read */
     struct ruleset_hits former_hits; /* of rules that were installed before the present ones */
-    uint32_t rules_restored;         /* how often another program has removed the rules */
+    uint32_t rules_restored;         /* how often another program has changed the rules */
     struct addresses *addresses;
     struct worker *worker[CONFIG_WORKERS_MAX];
     uint16_t worker_count;

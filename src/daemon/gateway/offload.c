@@ -143,7 +143,7 @@ int gateway_offload_open(struct gateway_offload **out, struct gateway *gateway, 
     pthread_mutex_init(&offload->lock, NULL);
     result = open_orders(gateway, error);
     if (result == 0)
-        result = offload_maps_open(&offload->maps, error);
+        result = offload_maps_open(&offload->maps, gateway->ruleset, error);
     if (result == 0)
         result = start_thread(offload, error);
     if (result < 0) {
@@ -232,7 +232,7 @@ void gateway_offload_recall(struct gateway *gateway)
     struct offload_maps *maps;
     struct error error = {0};
 
-    if (offload_maps_open(&maps, &error) < 0) {
+    if (offload_maps_open(&maps, gateway->ruleset, &error) < 0) {
         log_error("%s", error.text);
         return;
     }

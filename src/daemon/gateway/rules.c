@@ -96,10 +96,20 @@ static void log_contents(const struct ruleset_contents *contents, bool install)
                   contents->published[p].count);
 }
 
+/*
+ * The table belongs to the daemon's socket and outlives it, so that a daemon that was killed leaves
+ * the gateway closed. The variable is for tests: as on a kernel that has no owners of tables.
+ */
+static enum ruleset_life table_life(void)
+{
+    return getenv("PORTREEVE_SHARED_TABLE") != NULL ? RULESET_SHARED : RULESET_OUTLIVES_SOCKET;
+}
+
 int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install,
                         struct error *error)
 {
-    struct ruleset_options options = {.first_queue = gateway->config.queue,
+    struct ruleset_options options = {.life = table_life(),
+                                      .first_queue = gateway->config.queue,
                                       .queue_count = gateway->worker_count,
                                       .hairpin_mark = gateway->config.hairpin_mark,
                                       .offload_sessions = gateway->offload_sessions};

@@ -116,7 +116,7 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
                     (unsigned long long)status->nat.offload.refused);
     if (gateway->rules_restored > 0)
         add_warning(status,
-                    "another program has removed our nf_tables rules %u times; they were restored",
+                    "another program has changed our nf_tables rules %u times; they were restored",
                     gateway->rules_restored);
     for (uint16_t i = 0; i < status->workers; i++) {
         unsigned number = (unsigned)gateway->config.queue + i;
