@@ -6,6 +6,8 @@
  */
 #include "external.h"
 
+#include "other_uplink.h"
+
 #include <assert.h>
 
 struct port_space *external_port_space(const struct nat *nat, size_t slot, uint8_t protocol)
@@ -23,6 +25,14 @@ size_t external_find(const struct nat *nat, const struct address *address)
             return i;
     }
     return EXTERNAL_ADDRESSES_MAX;
+}
+
+bool external_must_hide(struct nat *nat, const struct packet *packet, const struct address *source,
+                        const struct address *destination)
+{
+    if (packet->out_interface == nat->external_interface)
+        return policy_must_translate(nat->policy, source, destination);
+    return other_uplink_of(nat, packet, source, destination) != NULL;
 }
 
 size_t external_nth(const struct nat *nat, size_t rank)

@@ -22,6 +22,13 @@ static inline bool external_receives(const struct nat *nat, const struct packet 
 }
 
 /*
+ * True when a packet at the outbound hook leaves to the outside from a source that must not be seen
+ * there: by the external interface, or by another uplink.
+ */
+bool external_must_hide(struct nat *nat, const struct packet *packet, const struct address *source,
+                        const struct address *destination);
+
+/*
  * Paired pooling (RFC 4787 REQ-2): a host keeps to one external address, chosen by its own. Its
  * rank among the valid ones; external_nth gives the slot of a rank, or EXTERNAL_ADDRESSES_MAX.
  */

@@ -13,6 +13,12 @@
 /* Counters of IP ids; destinations share them by a hash, as in the kernel. */
 #define NAT_IP_IDS 1024
 
+/* An interface that leads outside and is not external. */
+struct other_uplink {
+    uint32_t interface; /* ifindex */
+    uint64_t dropped;   /* packets, for DROP_OTHER_UPLINK */
+};
+
 struct nat {
     struct table table;
     void *memory;                       /* of sessions and leases; NULL: the caller's */
@@ -30,8 +36,10 @@ struct nat {
                                                      the slot */
     size_t external_count;
     uint32_t external_interface; /* ifindex */
-    uint16_t mss_limit;          /* of TCP connections with the outside; 0: none */
-    struct port_space *ports;    /* PROTOCOL_COUNT for each external slot */
+    struct other_uplink other_uplink[NAT_OTHER_UPLINKS_MAX];
+    size_t other_uplink_count;
+    uint16_t mss_limit;       /* of TCP connections with the outside; 0: none */
+    struct port_space *ports; /* PROTOCOL_COUNT for each external slot */
     struct event_ring events;
     struct offload offload;
     struct leases leases;

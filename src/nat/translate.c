@@ -17,6 +17,7 @@
 #include "mss.h"
 #include "offload_entries.h"
 #include "open.h"
+#include "other_uplink.h"
 #include "portreeve/icmp.h"
 #include "review.h"
 #include "session.h"
@@ -217,6 +218,24 @@ static enum drop_reason translate_transit(struct nat *nat, struct packet *packet
     return DROP_NONE;
 }
 
+/*
+ * What a session of an outsider gets as answer leaves with the address that the outsider called, by
+ * whichever interface: its source is not private, and the path is the routes' matter.
+ */
+static bool may_leave(struct nat *nat, const struct packet *packet, const struct packet_view *view,
+                      uint32_t slot)
+{
+    struct other_uplink *uplink;
+
+    if (slot != INDEX_NONE && nat->table.session[slot].direction != DIRECTION_OUTBOUND)
+        return true;
+    uplink =
+        other_uplink_of(nat, packet, &view->tuple.source.address, &view->tuple.destination.address);
+    if (uplink != NULL)
+        uplink->dropped++;
+    return uplink == NULL;
+}
+
 static enum drop_reason translate_outbound(struct nat *nat, struct packet *packet,
                                            struct packet_view *view, uint64_t now)
 {
@@ -224,6 +243,8 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
     uint32_t slot = review_find(nat, &view->tuple, now, &from);
     enum drop_reason reason;
 
+    if (!may_leave(nat, packet, view, slot))
+        return DROP_OTHER_UPLINK;
     if (slot == INDEX_NONE) {
         if (packet->out_interface != nat->external_interface ||
             !policy_translates(nat->policy, &view->tuple))
@@ -245,12 +266,10 @@ static enum drop_reason refuse(struct nat *nat, struct packet *packet,
                                const struct packet_view *view, enum drop_reason reason)
 {
     if (reason == DROP_UNSUPPORTED_PROTOCOL || reason == DROP_UNSUPPORTED_ICMP) {
-        bool ours = packet->hook == HOOK_OUTBOUND &&
-                    packet->out_interface == nat->external_interface &&
-                    policy_must_translate(nat->policy, &view->tuple.source.address,
-                                          &view->tuple.destination.address);
+        const struct address *source = &view->tuple.source.address,
+                             *destination = &view->tuple.destination.address;
 
-        if (!ours)
+        if (packet->hook != HOOK_OUTBOUND || !external_must_hide(nat, packet, source, destination))
             return accept_unchanged(nat, packet);
     }
     return reason;

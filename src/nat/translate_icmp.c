@@ -37,9 +37,8 @@ static enum drop_reason without_session(struct nat *nat, struct packet *packet,
         drop = protocol_index(quoted->protocol) != PROTOCOL_COUNT &&
                open_is_ours(nat, quoted->protocol, &quoted->source, now);
     else
-        drop = packet->transit || (packet->out_interface == nat->external_interface &&
-                                   policy_must_translate(nat->policy, &view->tuple.source.address,
-                                                         &view->tuple.destination.address));
+        drop = packet->transit || external_must_hide(nat, packet, &view->tuple.source.address,
+                                                     &view->tuple.destination.address);
     if (drop)
         return DROP_ICMP_NO_SESSION;
     packet->verdict = VERDICT_ACCEPT;

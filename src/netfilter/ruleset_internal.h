@@ -108,13 +108,15 @@ enum nft_type {
     NFT_PROTOCOL = 12,
     NFT_PORT = 13,
     NFT_ICMP_TYPE = 14,
+    NFT_IFINDEX = 20,
 };
 
 enum set_id {
     SET_EXTERNAL,
     SET_SOURCES,
     SET_TARGETS,
-    SET_PUBLISHED,                                        /* + enum protocol_index */
+    SET_OTHER_UPLINKS, /* interfaces that lead outside and are not external */
+    SET_PUBLISHED,     /* + enum protocol_index */
     SET_PROTOCOLS = SET_PUBLISHED + PROTOCOL_PORTS_COUNT, /* what is translated */
     SET_ICMP_INBOUND, /* types from outside that may need translation */
     SET_ICMP_ERRORS,

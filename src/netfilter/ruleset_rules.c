@@ -212,6 +212,25 @@ static void put_sources(struct batch *batch, const struct queueing *queueing)
     rule_end(&rule);
 }
 
+/*
+ * What a share sends to the outside by another uplink would leave with a private source. It is
+ * queued, because the daemon knows what is exempt, and counts.
+ */
+static void put_other_uplinks(struct batch *batch, const struct queueing *queueing)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_INSIDE, "queue: from a share to another uplink"))
+        return;
+    rule_load_meta(&rule, NFT_REG_1, NFT_META_OIF);
+    look_up(&rule, SET_OTHER_UPLINKS);
+    match_field(&rule, source, SET_SOURCES);
+    rule_load_field(&rule, NFT_REG_1, destination);
+    rule_lookup_none(&rule, NFT_REG_1, set_name(SET_SOURCES), SET_SOURCES + 1);
+    queue_packet(&rule, queueing, false);
+    rule_end(&rule);
+}
+
 static void put_targets(struct batch *batch, const struct queueing *queueing, const char *chain)
 {
     struct rule rule;
@@ -444,6 +463,7 @@ void rules_create(struct batch *batch, const struct ruleset_options *options,
     put_targets(batch, &queueing, CHAIN_OUTBOUND);
     put_outbound_icmp(batch, &queueing);
     put_hairpins(batch, &queueing, CHAIN_INSIDE);
+    put_other_uplinks(batch, &queueing);
     put_targets(batch, &queueing, CHAIN_INSIDE);
     put_inside_icmp(batch, &queueing);
 }

@@ -19,12 +19,14 @@
 
 #include <libnftnl/common.h>
 #include <libnftnl/set.h>
+#include <libnftnl/udata.h>
 
 static const struct set_kind {
     const char *name;
     enum nft_type type;
     uint32_t width; /* of a key, in bytes */
     bool ranges;
+    bool host_order; /* a key of four bytes, in the order of the host's bytes */
     /* the largest number of elements, if it is known: the kernel then uses a faster hash */
     uint32_t size;
     bool fixed; /* not in ruleset_contents: filled when it is created */
@@ -32,6 +34,10 @@ static const struct set_kind {
     [SET_EXTERNAL] = {.name = "external", .type = NFT_ADDRESS, .width = 4, .size = 64},
     [SET_SOURCES] = {.name = "sources", .type = NFT_ADDRESS, .width = 4, .ranges = true},
     [SET_TARGETS] = {.name = "targets", .type = NFT_ADDRESS, .width = 4},
+    [SET_OTHER_UPLINKS] = {.name = "other_uplinks",
+                           .type = NFT_IFINDEX,
+                           .width = 4,
+                           .host_order = true},
 #define X(symbol, number, name, ...)                                                               \
     [SET_PUBLISHED + PROTOCOL_INDEX_##                                                             \
         symbol] = {name "_ports", NFT_PORT, .width = 2, .ranges = true},
@@ -79,6 +85,25 @@ static struct nftnl_set *begin_set(struct batch *batch, enum set_id id)
     return set;
 }
 
+/*
+ * Only nft reads it: in which order of bytes it shows and loads the keys (its enum byteorder).
+ */
+static void put_byte_order(struct batch *batch, struct nftnl_set *set)
+{
+    const uint32_t host = 1;
+    struct nftnl_udata_buf *data = nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN);
+
+    if (data == NULL) {
+        batch->failed = true;
+        return;
+    }
+    nftnl_udata_put_u32(data, NFTNL_UDATA_SET_KEYBYTEORDER, host);
+    if (nftnl_set_set_data(set, NFTNL_SET_USERDATA, nftnl_udata_buf_data(data),
+                           nftnl_udata_buf_len(data)) < 0)
+        batch->failed = true;
+    nftnl_udata_buf_free(data);
+}
+
 static void create_set(struct batch *batch, enum set_id id)
 {
     struct nftnl_set *set = begin_set(batch, id);
@@ -93,15 +118,18 @@ static void create_set(struct batch *batch, enum set_id id)
         nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, kinds[id].size);
     if (kinds[id].ranges)
         nftnl_set_set_u32(set, NFTNL_SET_FLAGS, NFT_SET_INTERVAL);
+    if (kinds[id].host_order)
+        put_byte_order(batch, set);
     nftnl_set_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSET, NLM_F_CREATE), set);
     nftnl_set_free(set);
 }
 
-static void put_key(struct nftnl_set_elem *element, uint32_t value, uint32_t width)
+static void put_key(struct nftnl_set_elem *element, uint32_t value, enum set_id id)
 {
+    const uint32_t width = kinds[id].width;
     const uint8_t byte = (uint8_t)value;
     const uint16_t two = htons((uint16_t)value);
-    const uint32_t four = htonl(value);
+    const uint32_t four = kinds[id].host_order ? value : htonl(value);
     const void *key = width == 1   ? (const void *)&byte
                       : width == 2 ? (const void *)&two
                                    : (const void *)&four;
@@ -109,7 +137,7 @@ static void put_key(struct nftnl_set_elem *element, uint32_t value, uint32_t wid
     nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key, width);
 }
 
-static void add_element(struct batch *batch, struct nftnl_set *set, uint32_t value, uint32_t width,
+static void add_element(struct batch *batch, struct nftnl_set *set, uint32_t value, enum set_id id,
                         uint32_t flags)
 {
     struct nftnl_set_elem *element = nftnl_set_elem_alloc();
@@ -118,7 +146,7 @@ static void add_element(struct batch *batch, struct nftnl_set *set, uint32_t val
         batch->failed = true;
         return;
     }
-    put_key(element, value, width);
+    put_key(element, value, id);
     if (flags)
         nftnl_set_elem_set_u32(element, NFTNL_SET_ELEM_FLAGS, flags);
     nftnl_set_elem_add(set, element);
@@ -146,19 +174,19 @@ static void put_values(struct batch *batch, enum set_id id, const struct range *
         if (set == NULL)
             return;
         for (size_t i = start; i < end_of_chunk(start, count); i++)
-            add_element(batch, set, ranges[i].first, kinds[id].width, 0);
+            add_element(batch, set, ranges[i].first, id, 0);
         end_elements(batch, set);
     }
 }
 
 static void add_range(struct batch *batch, struct nftnl_set *set, const struct range *range,
-                      uint32_t width)
+                      enum set_id id)
 {
-    uint32_t largest = width == 2 ? UINT16_MAX : UINT32_MAX;
+    uint32_t largest = kinds[id].width == 2 ? UINT16_MAX : UINT32_MAX;
 
-    add_element(batch, set, range->first, width, 0);
+    add_element(batch, set, range->first, id, 0);
     if (range->last < largest)
-        add_element(batch, set, range->last + 1, width, NFT_SET_ELEM_INTERVAL_END);
+        add_element(batch, set, range->last + 1, id, NFT_SET_ELEM_INTERVAL_END);
 }
 
 static void put_ranges(struct batch *batch, enum set_id id, const struct range *ranges,
@@ -170,9 +198,9 @@ static void put_ranges(struct batch *batch, enum set_id id, const struct range *
         if (set == NULL)
             return;
         if (start == 0 && ranges[0].first > 0)
-            add_element(batch, set, 0, kinds[id].width, NFT_SET_ELEM_INTERVAL_END);
+            add_element(batch, set, 0, id, NFT_SET_ELEM_INTERVAL_END);
         for (size_t i = start; i < end_of_chunk(start, count); i++)
-            add_range(batch, set, &ranges[i], kinds[id].width);
+            add_range(batch, set, &ranges[i], id);
         end_elements(batch, set);
     }
 }
@@ -259,6 +287,7 @@ static size_t largest_count(const struct ruleset_contents *contents)
     largest = larger(largest, contents->external_count);
     largest = larger(largest, contents->source_count);
     largest = larger(largest, contents->target_count);
+    largest = larger(largest, contents->other_uplink_count);
     for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++)
         largest = larger(largest, contents->published[p].count);
     return largest;
@@ -275,6 +304,9 @@ static int fill(struct batch *batch, const struct ruleset_contents *contents, st
         0)
         return -EINVAL;
     put_values(batch, SET_TARGETS, ranges, contents->target_count);
+    for (size_t i = 0; i < contents->other_uplink_count; i++)
+        ranges[i].first = contents->other_uplinks[i];
+    put_values(batch, SET_OTHER_UPLINKS, ranges, contents->other_uplink_count);
     if (ranges_of_prefixes(SET_SOURCES, ranges, contents->sources, contents->source_count, error) <
         0)
         return -EINVAL;

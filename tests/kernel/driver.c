@@ -125,7 +125,7 @@ int main(int argc, char **argv)
         {"ruleset", verb_ruleset},       {"ruleset-held", verb_ruleset_held},
         {"rule-bytes", verb_rule_bytes}, {"queue", verb_queue},
         {"statistics", verb_statistics}, {"addresses", verb_addresses},
-        {"ports", verb_ports},
+        {"ports", verb_ports},           {"routes", verb_routes},
     };
     const struct arguments arguments = {.count = argc - 2, .words = argv + 2};
 
@@ -133,7 +133,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], verbs[i].name) == 0)
             return verbs[i].run(&arguments);
     }
-    fprintf(stderr,
-            "usage: driver ruleset|rule-bytes|queue|statistics|addresses|ports [KEY=VALUE]...\n");
+    fprintf(stderr, "usage: driver ruleset|rule-bytes|queue|statistics|addresses|ports|routes "
+                    "[KEY=VALUE]...\n");
     return 2;
 }

@@ -38,6 +38,7 @@ int verb_rule_bytes(const struct arguments *arguments);
 int verb_queue(const struct arguments *arguments);
 int verb_statistics(const struct arguments *arguments);
 int verb_addresses(const struct arguments *arguments);
+int verb_routes(const struct arguments *arguments);
 int verb_ports(const struct arguments *arguments);
 
 #endif

@@ -36,6 +36,14 @@ static struct ruleset_options read_options(const struct arguments *arguments)
     return options;
 }
 
+static const uint32_t *interface_of(const char *name)
+{
+    static uint32_t index;
+
+    index = name ? if_nametoindex(name) : 0;
+    return &index;
+}
+
 static struct ruleset_contents read_contents(const struct arguments *arguments)
 {
     struct ruleset_contents contents = {0};
@@ -43,6 +51,8 @@ static struct ruleset_contents read_contents(const struct arguments *arguments)
     contents.external = argument_addresses(arguments, "external", &contents.external_count);
     contents.sources = argument_prefixes(arguments, "sources", &contents.source_count);
     contents.targets = argument_addresses(arguments, "targets", &contents.target_count);
+    contents.other_uplinks = interface_of(argument(arguments, "other_uplinks"));
+    contents.other_uplink_count = *contents.other_uplinks > 0;
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
         contents.published[p].ranges =
             argument_ports(arguments, protocol_table[p].name, &contents.published[p].count);

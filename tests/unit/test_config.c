@@ -38,6 +38,7 @@ START_TEST(two_sections_are_enough_and_the_rest_has_defaults)
     config_must_load(MINIMAL);
     ck_assert_str_eq(loaded.external, "wan0");
     ck_assert_uint_eq(loaded.external_address_count, 0);
+    ck_assert_uint_eq(loaded.untranslated_count, 0);
     ck_assert_uint_eq(loaded.hairpin_mark, 0x10000000);
     ck_assert_uint_eq(loaded.workers, 0);
     ck_assert_uint_eq(loaded.queue, 0);
@@ -77,6 +78,7 @@ START_TEST(every_key_is_understood)
         "[gateway]\n"
         "external = wan0                     ; interface\n"
         "external-address = 203.0.113.5, 203.0.113.6\n"
+        "untranslated = tun0, wg0\n"
         "hairpin-mark = 0x40\n"
         "[share lab]\n"
         "source    = 10.0.0.0/24, 10.1.0.0/16\n"
@@ -105,6 +107,8 @@ START_TEST(every_key_is_understood)
     ck_assert_uint_eq(config_warning_count, 0);
     ck_assert_uint_eq(loaded.external_address_count, 2);
     ck_assert_uint_eq(address_to_ipv4(&loaded.external_address[1]), 0xcb007106);
+    ck_assert_uint_eq(loaded.untranslated_count, 2);
+    ck_assert_str_eq(loaded.untranslated[1], "wg0");
     ck_assert_uint_eq(loaded.hairpin_mark, 0x40);
     lab = policy_share(loaded.policy, 0);
     ck_assert_uint_eq(lab->source_count, 2);

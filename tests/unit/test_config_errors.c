@@ -194,6 +194,9 @@ static const struct {
      "this is IPv6, and only IPv4 is translated; expected an IPv4 address"},
     {"[gateway]", "external-address = 203.0.113.0/24",
      "expected IPv4 addresses of the external interface, as in 203.0.113.5"},
+    {"[gateway]", "untranslated = averylonginterface",
+     "the name has 18 bytes; expected an interface name of at most 15"},
+    {"[gateway]", "untranslated =", "expected interface names, as in untranslated = tun0"},
     {"[gateway]", "hairpin-mark = 0x3",
      "expected a packet mark with exactly one bit set, as in 0x10000000"},
     {"[gateway]", "hairpin-mark = 0",
@@ -378,6 +381,17 @@ START_TEST(the_external_address_is_neither_a_target_nor_inside)
 }
 END_TEST
 
+START_TEST(an_interface_is_translated_or_not_and_named_once)
+{
+    config_must_fail(GATEWAY "untranslated = tun0, wan0, tun0\n" SHARE,
+                     "3: [gateway] untranslated = tun0: this interface is already listed; expected "
+                     "it only once",
+                     "3: [gateway] untranslated = wan0: this is the external interface; expected "
+                     "others",
+                     NULL);
+}
+END_TEST
+
 START_TEST(a_pool_that_forwards_take_whole_is_an_error)
 {
     config_must_fail(
@@ -420,6 +434,7 @@ int main(void)
         {pools_are_the_same_or_have_nothing_in_common, 1},
         {a_range_of_targets_ends_by_65535, 1},
         {the_external_address_is_neither_a_target_nor_inside, 1},
+        {an_interface_is_translated_or_not_and_named_once, 1},
         {a_pool_that_forwards_take_whole_is_an_error, 1},
         {limits_and_queues_fit_together, 1},
         {a_bad_value_is_told_with_what_was_expected, sizeof(bad_values) / sizeof(bad_values[0])},

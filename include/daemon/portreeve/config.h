@@ -15,6 +15,7 @@
 #include <net/if.h>
 
 #define CONFIG_EXTERNAL_ADDRESSES_MAX 16
+#define CONFIG_UNTRANSLATED_MAX       16
 #define CONFIG_WORKERS_MAX            64
 /*
  * Bytes of a line without indentation, comment and end. This is what fits into the line buffer of
@@ -40,7 +41,10 @@ struct config {
     char external[IF_NAMESIZE]; /* name of the external interface */
     struct address external_address[CONFIG_EXTERNAL_ADDRESSES_MAX];
     size_t external_address_count; /* 0: every global IPv4 address of the interface */
-    uint32_t hairpin_mark;         /* one bit of the packet mark */
+    /* interfaces that hold a default route, and still shares send by them as they are */
+    char untranslated[CONFIG_UNTRANSLATED_MAX][IF_NAMESIZE];
+    size_t untranslated_count;
+    uint32_t hairpin_mark; /* one bit of the packet mark */
     enum mss_mode mss;
     uint16_t mss_limit; /* of MSS_FIXED, bytes */
     uint16_t workers;   /* 0: auto (half of the processors) */

@@ -47,6 +47,10 @@ void gateway_addresses_ready(struct gateway *gateway);
 int gateway_rules_descriptor(const struct gateway *gateway);
 void gateway_rules_ready(struct gateway *gateway);
 
+/* The same for the routes: which interfaces lead outside. */
+int gateway_routes_descriptor(const struct gateway *gateway);
+void gateway_routes_ready(struct gateway *gateway);
+
 /* Call it once per second: ends expired sessions and forwards, and measures rates. */
 void gateway_tick(struct gateway *gateway);
 

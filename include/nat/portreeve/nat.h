@@ -93,6 +93,17 @@ bool nat_set_external(struct nat *nat, uint32_t interface_index, const struct ad
                       size_t count);
 
 /*
+ * Interfaces that lead outside and are not external (their ifindexes): what a share sends by one of
+ * them is dropped, unless its destination is exempt or in a share itself. At most
+ * NAT_OTHER_UPLINKS_MAX are kept.
+ */
+#define NAT_OTHER_UPLINKS_MAX 32
+void nat_set_other_uplinks(struct nat *nat, const uint32_t *interfaces, size_t count);
+
+/* How many packets were dropped for DROP_OTHER_UPLINK at this interface, while it has been one. */
+uint64_t nat_other_uplink_drops(const struct nat *nat, uint32_t interface_index);
+
+/*
  * Checks the sessions against the new policy or addresses, at most `budget` of them (0: no limit),
  * and ends those that are no longer allowed. A session is also checked when a packet matches it, so
  * a review may take its time. False when it is done; before that, nothing else may be set. *ended,

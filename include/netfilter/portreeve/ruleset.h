@@ -23,6 +23,8 @@
  *             - ICMP 3, 11, 12                                            -> queue
  *   inside    without a hook: packets from outbound
  *             - the hairpin mark is set                                   -> queue
+ *             - leaves by another uplink, from the source of a share, to an address in none
+ *                                                                         -> queue
  *             - TCP, UDP or ICMP from the address of a forward's target   -> queue
  *             - ICMP 3, 11, 12: errors of the kernel about hairpins       -> queue, bypass
  *   own_out   output, priority -300: the gateway's own packets to a published port -> queue, bypass
@@ -35,8 +37,8 @@
  * Addresses, prefixes and ports are in sets of the table. An update only replaces their elements,
  * so packets that wait in the queues are not lost. (The kernel drops them when a base chain is
  * removed, also when it is installed again: net/netfilter/nf_queue.c, nf_queue_nf_hook_drop.) The
- * sets are external, sources, targets, tcp_ports and udp_ports; protocols, icmp_inbound and
- * icmp_errors never change. offload_maps.h fills the maps.
+ * sets are external, sources, targets, other_uplinks, tcp_ports and udp_ports; protocols,
+ * icmp_inbound and icmp_errors never change. offload_maps.h fills the maps.
  *
  * Queues: the native `queue` expression if the kernel has it, otherwise the xt target NFQUEUE
  * (revision 3) through nft_compat. Several queues are balanced over [first_queue, first_queue +
@@ -80,6 +82,9 @@ struct ruleset_contents {
     size_t source_count;
     const struct address *targets; /* addresses that forwards lead to; duplicates are allowed */
     size_t target_count;
+    /* indexes of interfaces that lead outside and are not external */
+    const uint32_t *other_uplinks;
+    size_t other_uplink_count;
     struct {
         const struct port_range *ranges;
         size_t count;

@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include "forward.h"
+#include "gateway.h"
 #include "keys.h"
 #include "portreeve/text.h"
 #include "report.h"
@@ -161,6 +162,17 @@ static void check_external_addresses(struct reading *reading)
                                text_format_address(&config->external_address[e], address));
             }
         }
+    }
+}
+
+static void check_untranslated(struct reading *reading, const struct section *section)
+{
+    const struct config *config = reading->config;
+
+    for (size_t i = 0; i < config->untranslated_count; i++) {
+        if (strcmp(config->untranslated[i], config->external) == 0)
+            config_conflict(reading, section, GATEWAY_UNTRANSLATED, config->untranslated[i],
+                            "this is the external interface; expected others");
     }
 }
 
@@ -408,6 +420,9 @@ bool config_check(struct reading *reading)
     size_t at = 0;
 
     check_missing(reading);
+    if ((section = next_of(reading, SECTION_GATEWAY, &at)) != NULL)
+        check_untranslated(reading, section);
+    at = 0;
     if ((section = next_of(reading, SECTION_LIMITS, &at)) != NULL)
         check_limits(reading, section);
     at = 0;

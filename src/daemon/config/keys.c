@@ -1,9 +1,11 @@
 /*
- * keys.c - the tables of sections and keys, and the keys of all sections but [forward]
+ * keys.c - the tables of sections and keys, and the keys of all sections but [gateway] and
+ * [forward]
  */
 #include "keys.h"
 
 #include "forward.h"
+#include "gateway.h"
 #include "portreeve/control_protocol.h"
 #include "portreeve/text.h"
 #include "report.h"
@@ -11,14 +13,6 @@
 
 #include <string.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* Limits that messages show: AS_TEXT(MSS_MIN) is "536". */
-#define AS_TEXT(macro)   AS_TEXT_2(macro)
-#define AS_TEXT_2(value) #value
-
-#define MSS_MIN           536   /* RFC 9293 section 3.7.1: what every host accepts */
-#define MSS_MAX           65495 /* an IPv4 packet of 65535 bytes, without its headers */
 #define SESSIONS_MIN      1024
 #define SESSIONS_MAX      16777216
 #define NEW_SESSIONS_MAX  1000000
@@ -30,100 +24,6 @@
 #define FLOOR_TCP_TRANSITORY  240
 #define FLOOR_ICMP            60
 #define FLOOR_PORT_HOLD       120
-
-/* The index of `value` in `words`, or -1. */
-static int choose(const char *value, const char *const *words, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(value, words[i]) == 0)
-            return (int)i;
-    }
-    return -1;
-}
-
-/* ---- [gateway] ---- */
-
-/*
- * Takes what the kernel accepts as a name (dev_valid_name), but no quotes: users who write them are
- * used to other files.
- */
-static enum outcome take_external(struct reading *reading, struct section *section,
-                                  const char *value)
-{
-    (void)section;
-    if (strlen(value) >= IF_NAMESIZE)
-        return config_refuse(reading, value,
-                             "the name has %zu bytes; expected an interface name of at most %d",
-                             strlen(value), IF_NAMESIZE - 1);
-    if (strpbrk(value, "/: \t\"'") != NULL || strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
-        return VALUE_WRONG;
-    strcpy(reading->config->external, value);
-    return VALUE_TAKEN;
-}
-
-static enum outcome take_external_address(struct reading *reading, struct section *section,
-                                          const char *value)
-{
-    struct config *config = reading->config;
-    enum outcome outcome;
-    struct address address;
-
-    (void)section;
-    if (!text_parse_address(value, &address))
-        return strchr(value, '/') != NULL ? VALUE_WRONG
-                                          : config_not_an_address(reading, value, value);
-    outcome = config_take_host(reading, value, &address);
-    if (outcome != VALUE_TAKEN)
-        return outcome;
-    for (size_t i = 0; i < config->external_address_count; i++) {
-        if (address_equal(&config->external_address[i], &address))
-            return config_refuse(reading, value,
-                                 "this address is already listed; expected it only once");
-    }
-    if (config->external_address_count == CONFIG_EXTERNAL_ADDRESSES_MAX)
-        return config_refuse(reading, value, "expected at most %d addresses",
-                             CONFIG_EXTERNAL_ADDRESSES_MAX);
-    config->external_address[config->external_address_count++] = address;
-    return VALUE_TAKEN;
-}
-
-static enum outcome take_hairpin_mark(struct reading *reading, struct section *section,
-                                      const char *value)
-{
-    uint32_t mark;
-
-    (void)section;
-    if (!text_parse_mark(value, &mark) || mark == 0 || (mark & (mark - 1)) != 0)
-        return VALUE_WRONG;
-    reading->config->hairpin_mark = mark;
-    return VALUE_TAKEN;
-}
-
-static enum outcome take_mss(struct reading *reading, struct section *section, const char *value)
-{
-    static const char *const words[] = {[MSS_AUTO] = "auto", [MSS_OFF] = "off"};
-    int mode = choose(value, words, COUNT(words));
-    uint64_t number = 0;
-
-    (void)section;
-    if (mode < 0 && !text_parse_number(value, MSS_MIN, MSS_MAX, &number))
-        return VALUE_WRONG;
-    reading->config->mss = mode < 0 ? MSS_FIXED : (enum mss_mode)mode;
-    reading->config->mss_limit = (uint16_t)number;
-    return VALUE_TAKEN;
-}
-
-static const struct key gateway_keys[] = {
-    [GATEWAY_EXTERNAL] = {"external", KEY_REQUIRED, take_external,
-                          "an interface name, as in external = wan0"},
-    [GATEWAY_ADDRESS] = {"external-address", KEY_LIST, take_external_address,
-                         "IPv4 addresses of the external interface, as in 203.0.113.5"},
-    [GATEWAY_MARK] = {"hairpin-mark", 0, take_hairpin_mark,
-                      "a packet mark with exactly one bit set, as in 0x10000000"},
-    [GATEWAY_MSS] = {"mss", 0, take_mss,
-                     "auto, off, or a number of bytes from " AS_TEXT(MSS_MIN) " to " AS_TEXT(
-                         MSS_MAX)},
-};
 
 /* ---- [share NAME] ---- */
 
@@ -212,7 +112,7 @@ static enum outcome take_filtering_udp(struct reading *reading, struct section *
 static enum outcome choose_bool(const char *value, const char *no, const char *yes, bool *out)
 {
     const char *const words[] = {no, yes};
-    int chosen = choose(value, words, COUNT(words));
+    int chosen = config_choose(value, words, COUNT(words));
 
     if (chosen < 0)
         return VALUE_WRONG;
@@ -443,7 +343,7 @@ static enum outcome take_offload(struct reading *reading, struct section *sectio
 {
     static const char *const words[] = {
         [OFFLOAD_AUTO] = "auto", [OFFLOAD_ON] = "on", [OFFLOAD_OFF] = "off"};
-    int mode = choose(value, words, COUNT(words));
+    int mode = config_choose(value, words, COUNT(words));
 
     (void)section;
     if (mode < 0)
@@ -520,7 +420,7 @@ static enum outcome take_level(struct reading *reading, struct section *section,
         [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_NOTICE] = "notice",
         [LOG_LEVEL_INFO] = "info",   [LOG_LEVEL_DEBUG] = "debug",
     };
-    int level = choose(value, words, COUNT(words));
+    int level = config_choose(value, words, COUNT(words));
 
     (void)section;
     if (level < 0)
@@ -537,7 +437,7 @@ static enum outcome take_target(struct reading *reading, struct section *section
         [LOG_TARGET_STDERR] = "stderr",
         [LOG_TARGET_SYSLOG] = "syslog",
     };
-    int target = choose(value, words, COUNT(words));
+    int target = config_choose(value, words, COUNT(words));
 
     (void)section;
     if (target < 0)
@@ -562,7 +462,7 @@ static const struct key log_keys[] = {
 };
 
 const struct section_kind section_kinds[SECTION_COUNT] = {
-    [SECTION_GATEWAY] = {"gateway", false, gateway_keys, COUNT(gateway_keys)},
+    [SECTION_GATEWAY] = {"gateway", false, gateway_keys, GATEWAY_KEYS},
     [SECTION_SHARE] = {"share", true, share_keys, SHARE_KEYS},
     [SECTION_FORWARD] = {"forward", true, forward_keys, FORWARD_KEYS},
     [SECTION_TIMEOUTS] = {"timeouts", false, timeout_keys, COUNT(timeout_keys)},
@@ -572,4 +472,5 @@ const struct section_kind section_kinds[SECTION_COUNT] = {
     [SECTION_STATE] = {"state", false, state_keys, COUNT(state_keys)},
     [SECTION_LOG] = {"log", false, log_keys, COUNT(log_keys)},
 };
-_Static_assert(SHARE_KEYS <= KEYS_MAX && FORWARD_KEYS <= KEYS_MAX, "keys fit into struct section");
+_Static_assert(GATEWAY_KEYS <= KEYS_MAX && SHARE_KEYS <= KEYS_MAX && FORWARD_KEYS <= KEYS_MAX,
+               "keys fit into struct section");

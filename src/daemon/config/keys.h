@@ -19,8 +19,7 @@ enum section_id {
     SECTION_COUNT,
 };
 
-/* Indexes of keys that checks use; those of [forward] are in forward.h. */
-enum { GATEWAY_EXTERNAL, GATEWAY_ADDRESS, GATEWAY_MARK, GATEWAY_MSS };
+/* Indexes of keys that checks use; those of [gateway] and [forward] are in headers of their own. */
 enum {
     SHARE_SOURCE,
     SHARE_PORTS,

@@ -238,3 +238,12 @@ void config_take_value(struct reading *reading, struct section *section, size_t 
     else
         take_one(reading, section, index, value);
 }
+
+int config_choose(const char *value, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(value, words[i]) == 0)
+            return (int)i;
+    }
+    return -1;
+}

@@ -12,6 +12,13 @@
 /* The length of a prefix in the 16-byte form that contains every IPv4 address. */
 #define EVERY_IPV4 96
 
+/* The number of elements of an array. */
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Limits that messages show: with MSS_MIN 536, AS_TEXT(MSS_MIN) is "536". */
+#define AS_TEXT(macro)   AS_TEXT_2(macro)
+#define AS_TEXT_2(value) #value
+
 /* Kinds of IPv4 addresses (RFC 6890, RFC 5771), host byte order. */
 static inline bool ipv4_is_loopback(uint32_t address)
 {
@@ -23,6 +30,9 @@ static inline bool ipv4_is_no_unicast(uint32_t address)
 {
     return address >> 28 >= 14;
 }
+
+/* The index of `value` in `words`, or -1. */
+int config_choose(const char *value, const char *const *words, size_t count);
 
 /* Reads `value` as the value of section->kind->keys[index]; the items of a list one by one. */
 void config_take_value(struct reading *reading, struct section *section, size_t index,

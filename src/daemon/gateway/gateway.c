@@ -8,11 +8,13 @@
 #include "portreeve/addresses.h"
 #include "portreeve/large_pages.h"
 #include "portreeve/log.h"
+#include "portreeve/routes.h"
 #include "reserved_ports.h"
 #include "rules.h"
 #include "runtime_forwards.h"
 #include "state.h"
 #include "status.h"
+#include "uplinks.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -213,6 +215,8 @@ static int start(struct gateway *gateway, struct error *error)
     if (result == 0)
         result = addresses_open(&gateway->addresses, gateway->config.external, error);
     if (result == 0)
+        result = routes_open(&gateway->routes, error);
+    if (result == 0)
         result = create_translator(gateway, error);
     if (result == 0)
         gateway->offload_sessions = offload_sessions(gateway);
@@ -220,6 +224,8 @@ static int start(struct gateway *gateway, struct error *error)
         result = open_workers(gateway, error);
     if (result == 0)
         result = gateway_refresh_addresses(gateway, error);
+    if (result == 0)
+        result = gateway_refresh_uplinks(gateway, error);
     if (result == 0) {
         adopt_sessions(gateway);
         result = start_workers(gateway, error);
@@ -285,6 +291,7 @@ void gateway_close(struct gateway *gateway)
     if (gateway->namespace_lock >= 0)
         close(gateway->namespace_lock);
     addresses_close(gateway->addresses);
+    routes_close(gateway->routes);
     nat_free(gateway->nat);
     state_close(gateway->state);
     policy_free(gateway->active);
@@ -354,6 +361,7 @@ void gateway_tick(struct gateway *gateway)
         gateway_end_step(gateway);
     }
     gateway_expire_forwards(gateway);
+    gateway_check_uplinks(gateway);
     if (gateway->rules_missing)
         restore_rules(gateway);
     gateway_measure_rates(gateway);

@@ -4,6 +4,7 @@
  * gateway.c    its life: start in order, stop in the opposite order
  * policy.c     the policy in use, and how the kernel and the translator get it
  * addresses.c  the external addresses in use
+ * uplinks.c    interfaces that lead outside and are not external
  * rules.c      the contents of the kernel's rules, from the policy and the addresses
  * review.c     after a change of policy or addresses: which sessions are still allowed
  * offload.c    takes orders about offloaded sessions to the kernel
@@ -35,6 +36,7 @@ struct rate_sample {
 };
 
 struct addresses;
+struct routes;
 struct gateway_offload;
 struct state;
 struct worker;
@@ -61,6 +63,11 @@ struct gateway {
     struct ruleset_hits former_hits; /* of rules that were installed before the present ones */
     uint32_t rules_restored;         /* how often another program has changed the rules */
     struct addresses *addresses;
+    struct routes *routes;
+    bool routes_are_stale;                        /* they have changed since they were read */
+    uint64_t routes_due;                          /* gateway_now; they are not read again before */
+    uint32_t other_uplink[NAT_OTHER_UPLINKS_MAX]; /* ifindexes, ascending */
+    size_t other_uplink_count;
     struct worker *worker[CONFIG_WORKERS_MAX];
     uint16_t worker_count;
     struct address external[EXTERNAL_ADDRESSES_MAX]; /* in use */

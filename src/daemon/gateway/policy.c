@@ -15,6 +15,7 @@
 #include "review.h"
 #include "rules.h"
 #include "runtime_forwards.h"
+#include "uplinks.h"
 
 #include <string.h>
 #include <time.h>
@@ -229,6 +230,8 @@ static void adopt_config(struct gateway *gateway, struct config *next)
     log_open(&gateway->config.log);
     if ((addresses_differ || !gateway_addresses_fit(gateway)) &&
         gateway_refresh_addresses(gateway, &error) < 0)
+        log_error("%s", error.text);
+    if (gateway_refresh_uplinks(gateway, &error) < 0)
         log_error("%s", error.text);
 }
 

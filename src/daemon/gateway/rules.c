@@ -72,6 +72,8 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
         .source_count = collect_sources(policy, contents->sources),
         .targets = contents->targets,
         .target_count = collect_targets(policy, contents->targets),
+        .other_uplinks = gateway->other_uplink,
+        .other_uplink_count = gateway->other_uplink_count,
     };
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
         struct port_range *ranges = calloc(POLICY_PUBLISHED_MAX, sizeof(*ranges));
@@ -88,9 +90,9 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
 
 static void log_contents(const struct ruleset_contents *contents, bool install)
 {
-    log_debug("rules %s: external addresses %zu, sources %zu, targets %zu",
+    log_debug("rules %s: external addresses %zu, sources %zu, targets %zu, other uplinks %zu",
               install ? "installed" : "updated", contents->external_count, contents->source_count,
-              contents->target_count);
+              contents->target_count, contents->other_uplink_count);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
         log_debug("published %s ports: ranges %zu", protocol_table[p].name,
                   contents->published[p].count);
