@@ -2,6 +2,7 @@
  * main.c - portreeved: options, start-up in order, the main thread's loop
  */
 #include "notify.h"
+#include "portreeve/addresses.h"
 #include "portreeve/control.h"
 #include "portreeve/gateway.h"
 #include "portreeve/log.h"
@@ -108,6 +109,27 @@ static void print_warning(void *context, const char *message)
     fprintf(stderr, "warning: %s\n", message);
 }
 
+/* The interface may come later, so it is no error. Without netlink, nothing is said. */
+static void check_interface(const struct options *options, const struct config *config)
+{
+    const char *name = config->external;
+    struct addresses *addresses;
+    struct interface interface;
+    struct error error = {0};
+    char text[512];
+
+    if (addresses_open(&addresses, &name, 1, &error) < 0)
+        return;
+    if (addresses_read(addresses, 0, &interface, NULL, 0, &error) == -ENODEV) {
+        snprintf(text, sizeof(text),
+                 "%.200s: [gateway] external = %s: there is no such interface now; portreeved "
+                 "waits for it",
+                 options->config_path, name);
+        print_warning(NULL, text);
+    }
+    addresses_close(addresses);
+}
+
 static int check_config(const struct options *options)
 {
     struct config config;
@@ -118,6 +140,7 @@ static int check_config(const struct options *options)
         config_free(&config);
         return EXIT_FAILED;
     }
+    check_interface(options, &config);
     printf("%s has no errors (shares: %zu, forwards: %zu)\n", options->config_path,
            policy_share_count(config.policy), policy_forward_count(config.policy));
     config_free(&config);

@@ -113,6 +113,8 @@ void review_begin(struct nat *nat)
 
 bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended)
 {
+    bool begun = nat->policy_before != NULL;
+
     for (uint32_t looks = 0; nat->policy_before != NULL && (budget == 0 || looks < budget);
          looks++) {
         if (nat->review_slot == nat->table.capacity) {
@@ -126,6 +128,6 @@ bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended)
         }
     }
     if (ended != NULL)
-        *ended = nat->review_ended;
+        *ended = begun ? nat->review_ended : 0;
     return nat->policy_before != NULL;
 }

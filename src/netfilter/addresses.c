@@ -5,8 +5,10 @@
  * single socket, an answer could come after any number of notifications, which would have to be
  * lost or kept while the answer is read.
  *
- * The interface is identified by its name. Its index is looked up again with every reading, since
- * an interface that is removed and created again (a modem's, for example) has another index.
+ * An interface is identified by its name, which may be an alternative one. Its index is looked up
+ * again with every reading, since an interface that is removed and created again (a modem's, for
+ * example) has another index. An interface that is renamed is still the way to the outside, so it
+ * is followed by its index, as long as no other one has the name.
  */
 #include "portreeve/addresses.h"
 
@@ -17,72 +19,112 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
+
+struct watched {
+    char name[INTERFACE_NAME_MAX];
+    struct interface now; /* when it was last read */
+};
 
 struct addresses {
     struct mnl_socket *notifications;
     struct mnl_socket *requests;
-    char interface[IF_NAMESIZE];
-    uint32_t index; /* when it was last read; 0: there was no such interface */
+    struct watched watched[ADDRESSES_INTERFACES_MAX];
+    size_t count;
 };
 
-static int take_index(const struct nlmsghdr *message, void *context)
+static int take_link_attribute(const struct nlattr *attribute, void *context)
 {
-    const struct ifinfomsg *link = mnl_nlmsg_get_payload(message);
-    uint32_t *index = context;
+    struct interface *interface = context;
 
-    *index = (uint32_t)link->ifi_index;
+    switch (mnl_attr_get_type(attribute)) {
+    case IFLA_IFNAME:
+        if (mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0 &&
+            mnl_attr_get_payload_len(attribute) <= sizeof(interface->name))
+            strcpy(interface->name, mnl_attr_get_str(attribute));
+        break;
+    case IFLA_MTU:
+        if (mnl_attr_validate(attribute, MNL_TYPE_U32) == 0)
+            interface->mtu = mnl_attr_get_u32(attribute);
+        break;
+    default:
+        break;
+    }
     return MNL_CB_OK;
 }
 
-/* Without NLM_F_DUMP, the kernel answers with one link or ENODEV. */
-static int read_index(struct addresses *addresses, struct error *error)
+static int take_link(const struct nlmsghdr *message, void *context)
+{
+    const struct ifinfomsg *link = mnl_nlmsg_get_payload(message);
+    struct interface *interface = context;
+
+    *interface = (struct interface){.index = (uint32_t)link->ifi_index};
+    return mnl_attr_parse(message, sizeof(*link), take_link_attribute, interface);
+}
+
+/*
+ * Without NLM_F_DUMP, the kernel answers with one link or ENODEV. It looks up both attributes among
+ * all names (rtnl_dev_get, __dev_get_by_name), but a long name fits only into the second; a kernel
+ * without alternative names does not know that one and answers EINVAL. Without a name: by index.
+ */
+static int ask_for_link(struct addresses *addresses, const char *name, uint32_t index,
+                        struct interface *interface)
 {
     char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
     struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-    uint32_t index = 0;
+    bool is_long = name != NULL && strlen(name) >= IF_NAMESIZE;
+    struct ifinfomsg *link;
     int result;
 
     request->nlmsg_type = RTM_GETLINK;
     request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-    mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
-    mnl_attr_put_strz(request, IFLA_IFNAME, addresses->interface);
-    result = netlink_ask(addresses->requests, request, take_index, &index);
-    addresses->index = result == 0 ? index : 0;
+    link = mnl_nlmsg_put_extra_header(request, sizeof(*link));
+    link->ifi_index = (int)index;
+    if (name != NULL)
+        mnl_attr_put_strz(request, is_long ? IFLA_ALT_IFNAME : IFLA_IFNAME, name);
+    result = netlink_ask(addresses->requests, request, take_link, interface);
+    return is_long && result == -EINVAL ? -ENODEV : result;
+}
+
+static int read_link(struct addresses *addresses, struct watched *watched, struct error *error)
+{
+    struct interface found = {0};
+    int result = ask_for_link(addresses, watched->name, 0, &found);
+
+    if (result == -ENODEV && watched->now.index != 0) {
+        result = ask_for_link(addresses, NULL, watched->now.index, &found);
+        found.renamed = true;
+    }
+    if (result == 0)
+        watched->now = found;
+    else if (result == -ENODEV)
+        watched->now = (struct interface){0};
     if (result == -ENODEV)
-        error_set(error, "there is no interface %s", addresses->interface);
+        error_set(error, "there is no interface %s", watched->name);
     else if (result < 0)
-        error_set(error, "cannot look up interface %s: %s", addresses->interface,
-                  strerror(-result));
+        error_set(error, "cannot look up interface %s: %s", watched->name, strerror(-result));
     return result;
 }
 
-int addresses_open(struct addresses **addresses, const char *interface, struct error *error)
+int addresses_open(struct addresses **addresses, const char *const *names, size_t count,
+                   struct error *error)
 {
-    struct addresses *opened;
+    struct addresses *opened = calloc(1, sizeof(*opened));
     int result;
 
-    if (strlen(interface) >= IF_NAMESIZE) {
-        error_set(error, "there is no interface %s: a name has at most %d characters", interface,
-                  IF_NAMESIZE - 1);
-        return -ENODEV;
-    }
-    opened = calloc(1, sizeof(*opened));
     if (opened == NULL) {
-        error_set(error, "interface %s: not enough memory", interface);
+        error_set(error, "addresses of interfaces: not enough memory");
         return -ENOMEM;
     }
-    memcpy(opened->interface, interface, strlen(interface));
+    for (; opened->count < count && opened->count < ADDRESSES_INTERFACES_MAX; opened->count++)
+        memcpy(opened->watched[opened->count].name, names[opened->count],
+               strnlen(names[opened->count], INTERFACE_NAME_MAX - 1));
     result = netlink_open(&opened->notifications, NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_IFADDR,
                           "changes of addresses", error);
     if (result == 0)
         result = netlink_open(&opened->requests, NETLINK_ROUTE, 0, "addresses", error);
-    if (result == 0)
-        result = read_index(opened, error);
     if (result < 0) {
         addresses_close(opened);
         return result;
@@ -107,45 +149,26 @@ int addresses_descriptor(const struct addresses *addresses)
     return mnl_socket_get_fd(addresses->notifications);
 }
 
-struct link_name {
-    const char *name;
-};
-
-static int take_link_name(const struct nlattr *attribute, void *context)
-{
-    struct link_name *link = context;
-
-    if (mnl_attr_get_type(attribute) == IFLA_IFNAME)
-        link->name = mnl_attr_get_str(attribute);
-    return MNL_CB_OK;
-}
-
 /*
- * A link is ours if it has the index (it may just have been renamed) or the name (it may just have
- * been created).
+ * While an interface has the name, it is a change of that interface that takes the name away, and a
+ * notification about it comes first. (A new alternative name is not always told: of an interface
+ * that is down, its next change is; netdev_state_change.)
  */
-static bool is_our_link(const struct addresses *addresses, const struct nlmsghdr *message)
-{
-    const struct ifinfomsg *link = mnl_nlmsg_get_payload(message);
-    struct link_name found = {0};
-
-    if ((uint32_t)link->ifi_index == addresses->index)
-        return true;
-    (void)mnl_attr_parse(message, sizeof(*link), take_link_name, &found);
-    return found.name != NULL && strcmp(found.name, addresses->interface) == 0;
-}
-
-static bool is_about_us(const struct addresses *addresses, const struct nlmsghdr *message)
+static bool is_about(const struct watched *watched, const struct nlmsghdr *message)
 {
     const struct ifaddrmsg *address = mnl_nlmsg_get_payload(message);
+    const struct ifinfomsg *link = mnl_nlmsg_get_payload(message);
 
     switch (message->nlmsg_type) {
     case RTM_NEWADDR:
     case RTM_DELADDR:
-        return address->ifa_index == addresses->index;
+        return address->ifa_index == watched->now.index;
     case RTM_NEWLINK:
+        if (watched->now.index == 0 || watched->now.renamed)
+            return true;
+        return (uint32_t)link->ifi_index == watched->now.index;
     case RTM_DELLINK:
-        return is_our_link(addresses, message);
+        return (uint32_t)link->ifi_index == watched->now.index;
     default:
         return false;
     }
@@ -157,8 +180,10 @@ static bool find_change(const struct addresses *addresses, const char *buffer, s
     int left = (int)length;
 
     for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
-        if (is_about_us(addresses, message))
-            return true;
+        for (size_t i = 0; i < addresses->count; i++) {
+            if (is_about(&addresses->watched[i], message))
+                return true;
+        }
     }
     return false;
 }
@@ -229,36 +254,25 @@ static int dump_addresses(struct addresses *addresses, struct reading *reading)
     return netlink_ask(addresses->requests, request, take_address, reading);
 }
 
-int addresses_read(struct addresses *addresses, struct address *out, size_t max,
-                   uint32_t *interface_index, struct error *error)
+int addresses_read(struct addresses *addresses, size_t which, struct interface *interface,
+                   struct address *out, size_t max, struct error *error)
 {
+    struct watched *watched = &addresses->watched[which];
     struct reading reading = {.out = out, .max = max};
-    int result = read_index(addresses, error);
+    int result = read_link(addresses, watched, error);
 
+    *interface = watched->now;
     if (result < 0)
         return result;
-    reading.index = *interface_index = addresses->index;
+    reading.index = interface->index;
     for (int tries = 0; tries < NETLINK_DUMP_TRIES; tries++) {
         result = dump_addresses(addresses, &reading);
         if (result != -EINTR)
             break;
     }
     if (result < 0 && result != -EINTR) {
-        error_set(error, "cannot read the addresses of %s: %s", addresses->interface,
-                  strerror(-result));
+        error_set(error, "cannot read the addresses of %s: %s", watched->name, strerror(-result));
         return result;
     }
     return (int)reading.count;
-}
-
-uint32_t addresses_mtu(const struct addresses *addresses)
-{
-    struct ifreq request = {0};
-
-    memcpy(request.ifr_name, addresses->interface,
-           strnlen(addresses->interface, sizeof(request.ifr_name) - 1));
-    if (ioctl(mnl_socket_get_fd(addresses->requests), SIOCGIFMTU, &request) < 0 ||
-        request.ifr_mtu < 0)
-        return 0;
-    return (uint32_t)request.ifr_mtu;
 }

@@ -48,7 +48,7 @@ void offload_create_maps(struct batch *batch, uint32_t size);
 void offload_remove_maps(struct batch *batch, uint32_t size);
 void offload_create_rules(struct batch *batch, enum packet_hook hook);
 
-/* For a listing of rules: adds the counters of the offload rules to a struct ruleset_hits. */
+/* For a listing of rules: adds the counters that a struct ruleset_hits has. */
 int offload_count_hits(const struct nlmsghdr *rule, void *hits);
 
 #endif

@@ -183,7 +183,8 @@ void offload_create_rules(struct batch *batch, enum packet_hook hook)
 
 /* What one rule has counted, and which map it looks up. */
 struct rule_hits {
-    const char *map;
+    const char *first; /* the first set or map that it looks up */
+    const char *map;   /* the last one */
     uint64_t packets, bytes;
 };
 
@@ -194,6 +195,8 @@ static int read_expression(struct nftnl_expr *expression, void *context)
 
     if (strcmp(name, "lookup") == 0) {
         hits->map = nftnl_expr_get_str(expression, NFTNL_EXPR_LOOKUP_SET);
+        if (hits->first == NULL)
+            hits->first = hits->map;
     } else if (strcmp(name, "counter") == 0) {
         hits->packets = nftnl_expr_get_u64(expression, NFTNL_EXPR_CTR_PACKETS);
         hits->bytes = nftnl_expr_get_u64(expression, NFTNL_EXPR_CTR_BYTES);
@@ -209,6 +212,8 @@ int offload_count_hits(const struct nlmsghdr *message, void *context)
 
     if (rule != NULL && nftnl_rule_nlmsg_parse(message, rule) == 0)
         nftnl_expr_foreach(rule, read_expression, &hits);
+    if (hits.first != NULL && strcmp(hits.first, set_name(SET_NAMES)) == 0)
+        sum->dropped += hits.packets;
     for (int hook = 0; hits.map != NULL && hook < 2; hook++) {
         if (strcmp(hits.map, offload_map_name((enum packet_hook)hook)) == 0) {
             sum->packets[hook] += hits.packets;

@@ -118,20 +118,36 @@ static void put_others(struct batch *batch)
 }
 
 /*
- * A packet that does not leave by the external interface needs no lookup in the map of offloaded
- * sessions.
+ * A packet that does not leave by an external interface needs no lookup in the map of offloaded
+ * sessions. The index decides: a renamed interface keeps it.
  */
-static void put_inside(struct batch *batch, const struct ruleset_options *options)
+static void put_inside(struct batch *batch)
 {
-    char external[IF_NAMESIZE] = {0};
     struct rule rule;
 
     if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "not to the outside"))
         return;
-    memcpy(external, options->external, strnlen(options->external, sizeof(external) - 1));
-    rule_load_meta(&rule, NFT_REG_1, NFT_META_OIFNAME);
-    rule_compare(&rule, NFT_REG_1, NFT_CMP_NEQ, external, sizeof(external));
+    rule_load_meta(&rule, NFT_REG_1, NFT_META_OIF);
+    rule_lookup_none(&rule, NFT_REG_1, set_name(SET_INTERFACES), SET_INTERFACES + 1);
     rule_goto(&rule, CHAIN_INSIDE);
+    rule_end(&rule);
+}
+
+/*
+ * The external interface may be created (again) at any time, also while no daemon runs. Until its
+ * index is in the set, nothing of a share leaves by it.
+ */
+static void put_unknown(struct batch *batch)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_INSIDE,
+                    "from a share to an external interface that is not known yet"))
+        return;
+    rule_load_meta(&rule, NFT_REG_1, NFT_META_OIFNAME);
+    look_up(&rule, SET_NAMES);
+    match_field(&rule, source, SET_SOURCES);
+    rule_drop(&rule);
     rule_end(&rule);
 }
 
@@ -149,27 +165,6 @@ static void put_loopback(struct batch *batch)
         return;
     rule_load_meta(&rule, NFT_REG_1, NFT_META_IIF);
     rule_compare(&rule, NFT_REG_1, NFT_CMP_EQ, &loopback, sizeof(loopback));
-    rule_accept(&rule);
-    rule_end(&rule);
-}
-
-/*
- * Answers to the gateway's own connections are the gateway's, also on a port that a mapping or a
- * forward has. A socket in time-wait does not count (nft_socket_eval): mappings come before it.
- */
-static void put_sockets(struct batch *batch, enum protocol_index protocol)
-{
-    const uint8_t connected = 0;
-    struct rule rule;
-
-    if (!rule_begin(&rule, batch, CHAIN_INBOUND, "to a connection of the gateway"))
-        return;
-    match_protocol(&rule, protocol_table[protocol].number);
-    match_field(&rule, destination_port, (enum set_id)(SET_PUBLISHED + protocol));
-    rule_lookup_none(&rule, NFT_REG_1, set_name((enum set_id)(SET_BOUND + protocol)),
-                     SET_BOUND + protocol + 1);
-    rule_load_socket(&rule, NFT_REG_1, NFT_SOCKET_WILDCARD);
-    rule_compare(&rule, NFT_REG_1, NFT_CMP_EQ, &connected, sizeof(connected));
     rule_accept(&rule);
     rule_end(&rule);
 }
@@ -467,14 +462,13 @@ void rules_create(struct batch *batch, const struct ruleset_options *options,
 
     put_defrag(batch, plan.defrag);
     put_others(batch);
-    put_inside(batch, options);
+    put_inside(batch);
+    put_unknown(batch);
     if (plan.offload) {
         offload_create_rules(batch, HOOK_INBOUND);
         offload_create_rules(batch, HOOK_OUTBOUND);
     }
     put_loopback(batch);
-    for (enum protocol_index p = 0; plan.sockets && p < PROTOCOL_PORTS_COUNT; p++)
-        put_sockets(batch, p);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
         put_published(batch, &queueing, CHAIN_INBOUND, p);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)

@@ -26,12 +26,22 @@ static const struct set_kind {
     enum nft_type type;
     uint32_t width; /* of a key, in bytes */
     bool ranges;
-    bool host_order; /* a key of four bytes, in the order of the host's bytes */
+    bool host_order; /* of the bytes of a key; names have it, too */
     /* the largest number of elements, if it is known: the kernel then uses a faster hash */
     uint32_t size;
     bool fixed; /* not in ruleset_contents: filled when it is created */
 } kinds[SET_COUNT] = {
     [SET_EXTERNAL] = {.name = "external", .type = NFT_ADDRESS, .width = 4, .size = 64},
+    [SET_INTERFACES] = {.name = "external_interfaces",
+                        .type = NFT_IFINDEX,
+                        .width = 4,
+                        .size = 64,
+                        .host_order = true},
+    [SET_NAMES] = {.name = "external_names",
+                   .type = NFT_IFNAME,
+                   .width = IF_NAMESIZE,
+                   .size = 64,
+                   .host_order = true},
     [SET_SOURCES] = {.name = "sources", .type = NFT_ADDRESS, .width = 4, .ranges = true},
     [SET_TARGETS] = {.name = "targets", .type = NFT_ADDRESS, .width = 4},
     [SET_OTHER_UPLINKS] = {.name = "other_uplinks",
@@ -43,14 +53,7 @@ static const struct set_kind {
         symbol] = {name "_ports", NFT_PORT, .width = 2, .ranges = true},
     PROTOCOLS_WITH_PORTS(X)
 #undef X
-#define X(symbol, number, name, ...)                                                               \
-    [SET_BOUND + PROTOCOL_INDEX_##symbol] = {name "_bound", NFT_PORT, .width = 2, .ranges = true},
-        PROTOCOLS_WITH_PORTS(X)
-#undef X
-            [SET_PROTOCOLS] = {.name = "protocols",
-                               .type = NFT_PROTOCOL,
-                               .width = 1,
-                               .fixed = true},
+        [SET_PROTOCOLS] = {.name = "protocols", .type = NFT_PROTOCOL, .width = 1, .fixed = true},
     [SET_ICMP_INBOUND] = {.name = "icmp_inbound", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
     [SET_ICMP_ERRORS] = {.name = "icmp_errors", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
 };
@@ -282,6 +285,46 @@ static void ranges_of_ports(struct range *ranges, const struct port_range *ports
         ranges[i] = (struct range){.first = ports[i].first, .last = ports[i].last};
 }
 
+static void put_interfaces(struct batch *batch, const struct ruleset_contents *contents,
+                           struct range *ranges)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < contents->interface_count; i++) {
+        if (contents->interfaces[i].index != 0)
+            ranges[count++].first = contents->interfaces[i].index;
+    }
+    put_values(batch, SET_INTERFACES, ranges, count);
+}
+
+static void add_name(struct batch *batch, struct nftnl_set *set, const char *name)
+{
+    char key[IF_NAMESIZE] = {0}; /* as the kernel compares it: with NULs up to its size */
+    struct nftnl_set_elem *element = nftnl_set_elem_alloc();
+
+    if (element == NULL) {
+        batch->failed = true;
+        return;
+    }
+    memcpy(key, name, strnlen(name, sizeof(key) - 1));
+    nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key, sizeof(key));
+    nftnl_set_elem_add(set, element);
+}
+
+/* The kernel accepts duplicates, and a message without elements. */
+static void put_names(struct batch *batch, const struct ruleset_contents *contents)
+{
+    struct nftnl_set *set = begin_set(batch, SET_NAMES);
+
+    if (set == NULL)
+        return;
+    for (size_t i = 0; i < contents->interface_count; i++) {
+        if (contents->interfaces[i].name[0] != '\0')
+            add_name(batch, set, contents->interfaces[i].name);
+    }
+    end_elements(batch, set);
+}
+
 static size_t larger(size_t one, size_t other)
 {
     return one > other ? one : other;
@@ -292,19 +335,13 @@ static size_t largest_count(const struct ruleset_contents *contents)
     size_t largest = 1;
 
     largest = larger(largest, contents->external_count);
+    largest = larger(largest, contents->interface_count);
     largest = larger(largest, contents->source_count);
     largest = larger(largest, contents->target_count);
     largest = larger(largest, contents->other_uplink_count);
     for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++)
-        largest = larger(largest, larger(contents->published[p].count, contents->bound[p].count));
+        largest = larger(largest, contents->published[p].count);
     return largest;
-}
-
-static void fill_ports(struct batch *batch, enum set_id id, struct range *ranges,
-                       const struct port_range *ports, size_t count)
-{
-    ranges_of_ports(ranges, ports, count);
-    put_ranges(batch, id, ranges, merge_ranges(ranges, count));
 }
 
 static int fill(struct batch *batch, const struct ruleset_contents *contents, struct range *ranges,
@@ -314,6 +351,8 @@ static int fill(struct batch *batch, const struct ruleset_contents *contents, st
                             error) < 0)
         return -EINVAL;
     put_values(batch, SET_EXTERNAL, ranges, contents->external_count);
+    put_interfaces(batch, contents, ranges);
+    put_names(batch, contents);
     if (ranges_of_addresses(SET_TARGETS, ranges, contents->targets, contents->target_count, error) <
         0)
         return -EINVAL;
@@ -326,10 +365,10 @@ static int fill(struct batch *batch, const struct ruleset_contents *contents, st
         return -EINVAL;
     put_ranges(batch, SET_SOURCES, ranges, merge_ranges(ranges, contents->source_count));
     for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
-        fill_ports(batch, (enum set_id)(SET_PUBLISHED + p), ranges, contents->published[p].ranges,
-                   contents->published[p].count);
-        fill_ports(batch, (enum set_id)(SET_BOUND + p), ranges, contents->bound[p].ranges,
-                   contents->bound[p].count);
+        size_t count = contents->published[p].count;
+
+        ranges_of_ports(ranges, contents->published[p].ranges, count);
+        put_ranges(batch, (enum set_id)(SET_PUBLISHED + p), ranges, merge_ranges(ranges, count));
     }
     return 0;
 }

@@ -91,11 +91,15 @@ static void install_rules(struct ruleset *ruleset, char **arguments, uint16_t wo
     struct ruleset_options options = {.queue_count = workers};
     struct address behind[ADDRESSES_MAX];
     struct prefix sources = prefix_of(arguments[3]);
-    struct ruleset_contents contents = {
-        .external = behind, .sources = &sources, .source_count = 1, .targets = behind};
+    const struct interface external = {.index = if_nametoindex(arguments[1])};
+    struct ruleset_contents contents = {.interfaces = &external,
+                                        .interface_count = 1,
+                                        .external = behind,
+                                        .sources = &sources,
+                                        .source_count = 1,
+                                        .targets = behind};
     size_t count = 0;
 
-    snprintf(options.external, sizeof(options.external), "%s", arguments[1]);
     for (char **argument = arguments + 4; *argument != NULL && count < ADDRESSES_MAX; argument++)
         behind[count++] = address_of(*argument);
     contents.external_count = contents.target_count = count;

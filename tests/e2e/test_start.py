@@ -42,10 +42,6 @@ def refused(lab):
         daemon.abandon()
 
 
-def test_an_interface_that_does_not_exist(refused):
-    assert "nosuch0" in refused(external="nosuch0")
-
-
 def test_without_the_capability(refused):
     words = refused(wrapper=["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"])
     assert re.search(r"CAP_NET_ADMIN|root|permi", words), words

@@ -12,11 +12,12 @@ static void tell_addresses(struct addresses *addresses)
 {
     struct address found[64];
     struct error error = {0};
-    uint32_t index = 0;
-    int count = addresses_read(addresses, found, 64, &index, &error);
+    struct interface interface;
+    int count = addresses_read(addresses, 0, &interface, found, 64, &error);
 
-    printf("{\"count\": %d, \"index\": %u, \"error\": \"%s\", \"addresses\": [", count, index,
-           count < 0 ? error.text : "");
+    printf("{\"count\": %d, \"index\": %u, \"name\": \"%s\", \"mtu\": %u, \"renamed\": %s, ", count,
+           interface.index, interface.name, interface.mtu, interface.renamed ? "true" : "false");
+    printf("\"error\": \"%s\", \"addresses\": [", count < 0 ? error.text : "");
     for (int i = 0; i < count; i++) {
         printf("%s", i > 0 ? ", " : "");
         tell_address(&found[i]);
@@ -34,7 +35,7 @@ int verb_addresses(const struct arguments *arguments)
     const char *interface = argument(arguments, "interface");
     struct addresses *addresses = NULL;
     struct error error = {0};
-    int code = addresses_open(&addresses, interface ? interface : "?", &error);
+    int code = addresses_open(&addresses, &interface, 1, &error);
     struct pollfd readable = {.events = POLLIN};
 
     if (code < 0)

@@ -30,9 +30,7 @@ static struct ruleset_options read_options(const struct arguments *arguments)
         .queue_count = (uint16_t)argument_number(arguments, "queues", 1),
         .hairpin_mark = (uint32_t)argument_number(arguments, "mark", 0x10000),
     };
-    const char *external = argument(arguments, "interface");
 
-    snprintf(options.external, sizeof(options.external), "%s", external ? external : "wan0");
     return options;
 }
 
@@ -44,23 +42,24 @@ static const uint32_t *interface_of(const char *name)
     return &index;
 }
 
+/* interface=NAME, wan0 when not given; known=0: only its name is known, not its index. */
 static struct ruleset_contents read_contents(const struct arguments *arguments)
 {
-    struct ruleset_contents contents = {0};
+    static struct interface external;
+    struct ruleset_contents contents = {.interfaces = &external, .interface_count = 1};
+    const char *name = argument(arguments, "interface");
 
+    snprintf(external.name, sizeof(external.name), "%s", name ? name : "wan0");
+    if (argument_number(arguments, "known", 1))
+        external.index = if_nametoindex(external.name);
     contents.external = argument_addresses(arguments, "external", &contents.external_count);
     contents.sources = argument_prefixes(arguments, "sources", &contents.source_count);
     contents.targets = argument_addresses(arguments, "targets", &contents.target_count);
     contents.other_uplinks = interface_of(argument(arguments, "other_uplinks"));
     contents.other_uplink_count = *contents.other_uplinks > 0;
-    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
-        char bound[16];
-
-        snprintf(bound, sizeof(bound), "%s-bound", protocol_table[p].name);
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
         contents.published[p].ranges =
             argument_ports(arguments, protocol_table[p].name, &contents.published[p].count);
-        contents.bound[p].ranges = argument_ports(arguments, bound, &contents.bound[p].count);
-    }
     return contents;
 }
 
@@ -175,8 +174,7 @@ int verb_rule_bytes(const struct arguments *arguments)
     const struct ruleset_contents contents = read_contents(arguments);
     const struct ruleset_plan plan = {
         .queue = (enum queue_method)argument_number(arguments, "method", 0),
-        .defrag = (enum defrag_method)argument_number(arguments, "defrag", 0),
-        .sockets = argument_number(arguments, "sockets", 0) != 0};
+        .defrag = (enum defrag_method)argument_number(arguments, "defrag", 0)};
     struct error error = {0};
     struct batch batch;
     int code = batch_begin(&batch, 1);

@@ -33,11 +33,32 @@ def test_ours_of_a_point_to_point_address(lab):
     assert watch(lab).line()["addresses"] == ["203.0.113.9"]
 
 
-def test_no_such_interface(lab):
-    for name in ("wan7", "a-name-that-is-too-long"):
-        said = lab.drive("addresses", f"interface={name}")[-1]
-        assert said["code"] == -19
-        assert f"there is no interface {name}" in said["error"]
+LONG = "a-name-that-only-an-alternative-name-may-have"
+
+
+@pytest.mark.parametrize("name", ["nosuch0", LONG])
+def test_an_interface_that_is_not_there_yet_is_told_when_it_comes(lab, name):
+    watching = Driver(lab.gw, "addresses", f"interface={name}", settle=False)
+    told = watching.line()
+    assert (told["count"], told["index"]) == (-19, 0)
+    assert told["error"] == f"there is no interface {name}"
+    lab.gw.ip("link", "add", "new0", "type", "veth", "peer", "name", "peer0")
+    lab.gw.ip("link", "property", "add", "dev", "new0", "altname", name)
+    lab.gw.ip("address", "add", "203.0.113.5/24", "dev", "new0")
+    lab.gw.ip("link", "set", "new0", "up")
+    told = until(watching, lambda told: told["addresses"] == ["203.0.113.5"])
+    assert (told["name"], told["index"]) == ("new0", lab.gw.index("new0"))
+
+
+@pytest.mark.parametrize("name", ["enp1s0", LONG])
+def test_an_alternative_name_is_resolved(lab, name):
+    lab.gw.ip("link", "property", "add", "dev", "wan0", "altname", name)
+    watching = Driver(lab.gw, "addresses", f"interface={name}", settle=False)
+    told = watching.line()
+    assert (told["name"], told["index"]) == ("wan0", lab.gw.index("wan0"))
+    assert told["addresses"] == ["192.0.2.1"] and not told["renamed"]
+    lab.gw.ip("address", "add", "198.51.100.1/24", "dev", "wan0")
+    until(watching, lambda told: told["addresses"] == ["192.0.2.1", "198.51.100.1"])
 
 
 def test_an_address_comes_and_goes(lab):
@@ -72,16 +93,51 @@ def test_the_interface_goes_and_comes_back_with_another_index(lab):
     until(watching, lambda told: told["addresses"] == ["203.0.113.5", "203.0.113.6"])
 
 
+def rename(lab, before, after):
+    lab.gw.ip("link", "set", before, "down")
+    lab.gw.ip("link", "set", before, "name", after)
+    lab.gw.ip("link", "set", after, "up")
+
+
+def test_a_renamed_interface_is_followed(lab):
+    watching = watch(lab)
+    index = watching.line()["index"]
+    rename(lab, "wan0", "old0")
+    told = until(watching, lambda told: told["renamed"])
+    assert (told["name"], told["index"], told["addresses"]) == ("old0", index, ["192.0.2.1"])
+    lab.gw.ip("address", "add", "203.0.113.6/24", "dev", "old0")
+    until(watching, lambda told: told["addresses"] == ["192.0.2.1", "203.0.113.6"])
+    rename(lab, "old0", "wan0")
+    until(watching, lambda told: told["name"] == "wan0" and not told["renamed"])
+
+
+def test_a_renamed_interface_is_removed(lab):
+    watching = watch(lab)
+    watching.line()
+    rename(lab, "wan0", "old0")
+    until(watching, lambda told: told["renamed"])
+    lab.gw.ip("link", "del", "old0")
+    told = until(watching, lambda told: told["count"] < 0)
+    assert told["index"] == 0 and not told["renamed"]
+
+
 def test_another_interface_takes_the_name(lab):
     watching = watch(lab)
     watching.line()
-    lab.gw.ip("link", "set", "wan0", "down")
-    lab.gw.ip("link", "set", "wan0", "name", "old0")
-    until(watching, lambda told: told["count"] == -19)
+    rename(lab, "wan0", "old0")
+    until(watching, lambda told: told["renamed"])
     lab.gw.ip("link", "add", "new0", "type", "veth", "peer", "name", "peer0")
     lab.gw.ip("address", "add", "203.0.113.5/24", "dev", "new0")
-    lab.gw.ip("link", "set", "new0", "name", "wan0")
-    until(watching, lambda told: told["addresses"] == ["203.0.113.5"])
+    rename(lab, "new0", "wan0")
+    told = until(watching, lambda told: told["addresses"] == ["203.0.113.5"])
+    assert told["index"] == lab.gw.index("wan0") and not told["renamed"]
+
+
+def test_the_mtu(lab):
+    watching = watch(lab)
+    assert watching.line()["mtu"] == 1500
+    lab.gw.ip("link", "set", "wan0", "mtu", "1400")
+    until(watching, lambda told: told["mtu"] == 1400)
 
 
 @pytest.mark.parametrize("count", [64, 300])

@@ -5,10 +5,12 @@ import struct
 
 import pytest
 
+from kernel_lab import wait_until
+
 EVERYTHING = (
     "interface=wan0", "external=192.0.2.1,192.0.2.9", "sources=10.0.0.0/24,10.1.0.0/16",
     "targets=10.0.0.5,10.0.0.6", "other_uplinks=lan0",
-    "tcp=22,80-81,49152-65535", "tcp-bound=22", "udp=53", "mark=0x10000",
+    "tcp=22,80-81,49152-65535", "udp=53", "mark=0x10000",
 )
 WITHOUT_ADMIN = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
 
@@ -53,6 +55,41 @@ def test_installing_over_another_table_of_this_name_replaces_it(lab):
     assert (inbound["hook"], inbound["prio"]) == ("prerouting", -300)
 
 
+def test_external_interfaces_are_known_by_index_and_by_name(lab):
+    lab.ruleset("install", *EVERYTHING)
+    assert lab.set_elements("external_names") == ["wan0"]
+    assert lab.set_elements("external_interfaces") == ["wan0"]  # nft shows an index as a name
+    lab.gw.ip("link", "set", "wan0", "down")
+    lab.gw.ip("link", "set", "wan0", "name", "old0")
+    assert lab.set_elements("external_interfaces") == ["old0"]
+
+
+def test_an_interface_that_is_not_there_has_its_name_in_the_rules(lab):
+    lab.ruleset("install", "interface=nosuch0", *EVERYTHING[1:])
+    assert lab.set_elements("external_names") == ["nosuch0"]
+    assert lab.set_elements("external_interfaces") == []
+    lab.ruleset("update", *EVERYTHING)
+    assert lab.set_elements("external_interfaces") == ["wan0"]
+
+
+def dropped_as_unknown(lab):
+    [rule] = [rule for rule in rules(lab, "inside") if "not known yet" in rule.get("comment", "")]
+    [counter] = [part["counter"] for part in rule["expr"] if "counter" in part]
+    return counter["packets"]
+
+
+def test_nothing_of_a_share_leaves_by_an_external_interface_before_its_index_is_known(lab):
+    lab.ruleset("install", *EVERYTHING, "known=0")
+    secret, other = lab.outside.socket(bind=("192.0.2.2", 4000)), lab.inside.socket()
+    other.sendto(b"secret", ("192.0.2.2", 4000))
+    wait_until(lambda: dropped_as_unknown(lab) == 1, "the packet is dropped and counted")
+    lab.inside.ip("address", "add", "10.7.0.2/24", "dev", "eth0")
+    lab.gw.ip("route", "add", "10.7.0.0/24", "dev", "lan0")
+    open_one = lab.inside.socket(bind=("10.7.0.2", 0))  # in no share
+    open_one.sendto(b"open", ("192.0.2.2", 4000))
+    assert secret.recv(100) == b"open"
+
+
 def test_install_makes_chains_at_their_hooks(lab):
     said = lab.ruleset("install", *EVERYTHING)
     assert said["queue"] in ("queue", "NFQUEUE")
@@ -67,7 +104,7 @@ def test_install_makes_chains_at_their_hooks(lab):
 def test_every_rule_counts_and_says_what_it_is(lab):
     lab.ruleset("install", *EVERYTHING)
     listed = lab.listing()["rule"]
-    assert len(listed) == 20
+    assert len(listed) == 18
     for rule in listed:
         assert any("counter" in part for part in rule["expr"] if isinstance(part, dict)), rule
         assert rule["comment"]
@@ -81,7 +118,6 @@ def test_sets_hold_what_was_asked_for(lab):
     assert prefixes(lab.set_elements("sources")) == ["10.0.0.0/24", "10.1.0.0/16"]
     assert ranges(lab.set_elements("tcp_ports")) == [22, (80, 81), (49152, 65535)]
     assert lab.set_elements("udp_ports") == [53]
-    assert (lab.set_elements("tcp_bound"), lab.set_elements("udp_bound")) == ([22], [])
     assert sorted(lab.set_elements("protocols")) == ["icmp", "tcp", "udp"]
     assert len(lab.set_elements("icmp_inbound")) == 5
     assert len(lab.set_elements("icmp_errors")) == 3
@@ -155,7 +191,7 @@ def test_ten_thousand_ranges(lab):
 def test_install_over_what_an_earlier_run_left(lab):
     lab.ruleset("install", *EVERYTHING)
     lab.ruleset("install", "interface=wan0", "external=192.0.2.1", "tcp=1234")
-    assert len(lab.listing()["rule"]) == 20
+    assert len(lab.listing()["rule"]) == 18
     assert lab.set_elements("tcp_ports") == [1234]
     assert lab.set_elements("sources") == []
 

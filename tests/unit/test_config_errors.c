@@ -181,8 +181,10 @@ END_TEST
 static const struct {
     const char *section, *key, *message;
 } bad_values[] = {
-    {"[gateway]", "external = averylonginterface",
-     "the name has 18 bytes; expected an interface name of at most 15"},
+    {"[gateway]",
+     "external = a-name-of-128-bytes-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+     "the name has 128 bytes; expected an interface name of at most 127"},
     {"[gateway]", "external = wan/0", "expected an interface name, as in external = wan0"},
     {"[gateway]", "external = \"wan0\"",
      "expected an interface name, as in external = wan0 (without quotes)"},

@@ -8,11 +8,11 @@
 #ifndef PORTREEVE_CONFIG_H
 #define PORTREEVE_CONFIG_H
 
+#include "portreeve/interface.h"
 #include "portreeve/log.h"
 #include "portreeve/policy.h"
 
 #include <limits.h>
-#include <net/if.h>
 
 #define CONFIG_EXTERNAL_ADDRESSES_MAX 16
 #define CONFIG_UNTRANSLATED_MAX       16
@@ -38,7 +38,7 @@ enum mss_mode {
 };
 
 struct config {
-    char external[IF_NAMESIZE]; /* name of the external interface */
+    char external[INTERFACE_NAME_MAX]; /* name of the external interface, or an alternative one */
     struct address external_address[CONFIG_EXTERNAL_ADDRESSES_MAX];
     size_t external_address_count; /* 0: every global IPv4 address of the interface */
     /* interfaces that hold a default route, and still shares send by them as they are */

@@ -9,14 +9,12 @@
  *             - a tuple of the map offload_in: offloaded sessions         -> new destination,
  * accept
  *             - arrives by the loopback interface                         -> accept
- *             - TCP or UDP, to a published port that is no bound one, and a connected socket of
- *               the gateway has it                                        -> accept
  *             - TCP or UDP, to a published port                           -> queue
  *             - ICMP 0, 3, 11, 12, 14                                     -> queue, bypass
  *               (bypass: without the daemon they reach the gateway itself, as they would without
  *               these rules)
  *   outbound  postrouting, priority 300, policy accept
- *             - does not leave by the external interface                  -> inside
+ *             - does not leave by an external interface, by its index     -> inside
  *             - a tuple of the map offload_out: offloaded sessions        -> new source, accept
  *             - the hairpin mark is set                                   -> queue
  *             - from the source of a share (every protocol: what cannot be translated must not
@@ -24,6 +22,8 @@
  *             - TCP, UDP or ICMP from the address of a forward's target   -> queue
  *             - ICMP 3, 11, 12                                            -> queue
  *   inside    without a hook: packets from outbound
+ *             - leaves by an interface with an external one's name, from the source of a share: the
+ *               interface is new, and its index is not known yet          -> drop
  *             - the hairpin mark is set                                   -> queue
  *             - leaves by another uplink, from the source of a share, to an address in none
  *                                                                         -> queue
@@ -39,14 +39,9 @@
  * Addresses, prefixes and ports are in sets of the table. An update only replaces their elements,
  * so packets that wait in the queues are not lost. (The kernel drops them when a base chain is
  * removed, also when it is installed again: net/netfilter/nf_queue.c, nf_queue_nf_hook_drop.) The
- * sets are external, sources, targets, other_uplinks, tcp_ports, udp_ports, tcp_bound and
- * udp_bound; protocols, icmp_inbound and icmp_errors never change. offload_maps.h fills the maps.
- *
- * Connected sockets. The `socket` expression (net/netfilter/nft_socket.c) finds the socket that
- * would get the packet. Its key `wildcard` (Linux 5.10) tells sockets without a local address from
- * those that have one, which are the connected ones and those that are bound to one address. The
- * latter would take the packets of forwards and mappings too, so their ports are the bound ones.
- * The rule comes after the lookup of offloaded sessions, which are not slowed down.
+ * sets are external, external_interfaces, external_names, sources, targets, other_uplinks,
+ * tcp_ports and udp_ports; protocols, icmp_inbound and icmp_errors never change. offload_maps.h
+ * fills the maps.
  *
  * Queues: the native `queue` expression if the kernel has it, otherwise the xt target NFQUEUE
  * (revision 3) through nft_compat. Several queues are balanced over [first_queue, first_queue +
@@ -57,8 +52,7 @@
 
 #include "portreeve/endpoint.h"
 #include "portreeve/error.h"
-
-#include <net/if.h>
+#include "portreeve/interface.h"
 
 /*
  * The table belongs to our netlink socket where the kernel allows it: then other programs can
@@ -72,7 +66,6 @@ enum ruleset_life {
 };
 
 struct ruleset_options {
-    char external[IF_NAMESIZE];
     enum ruleset_life life; /* what the kernel cannot do becomes RULESET_SHARED */
     uint16_t first_queue, queue_count;
     uint32_t hairpin_mark;
@@ -86,6 +79,13 @@ struct ruleset_options {
 struct ruleset_contents {
     const struct address *external; /* external addresses */
     size_t external_count;
+    /*
+     * The external interfaces: their indexes tell which packets leave by one, whatever it is called
+     * now. Their names close the time between the creation of an interface and the update that says
+     * its index. An index of 0 and an empty name are left out.
+     */
+    const struct interface *interfaces;
+    size_t interface_count;
     const struct prefix *sources; /* the sources of all shares */
     size_t source_count;
     const struct address *targets; /* addresses that forwards lead to; duplicates are allowed */
@@ -96,9 +96,7 @@ struct ruleset_contents {
     struct {
         const struct port_range *ranges;
         size_t count;
-    } published[PROTOCOL_PORTS_COUNT], /* ports of forwards and pools */
-        bound[PROTOCOL_PORTS_COUNT];   /* with a socket that is bound to one address, but not
-                                          connected */
+    } published[PROTOCOL_PORTS_COUNT]; /* ports of forwards and pools */
 };
 
 struct ruleset;
@@ -147,11 +145,6 @@ const char *ruleset_queue_expression(const struct ruleset *ruleset);
 const char *ruleset_defrag_expression(const struct ruleset *ruleset);
 
 /*
- * After install: whether connected sockets of the gateway are asked first. An older kernel cannot.
- */
-bool ruleset_asks_sockets(const struct ruleset *ruleset);
-
-/*
  * After install: whether there are maps of offloaded sessions. An older kernel cannot create them;
  * then every packet is queued.
  */
@@ -163,6 +156,7 @@ bool ruleset_has_offload(const struct ruleset *ruleset);
  */
 struct ruleset_hits {
     uint64_t packets[2], bytes[2];
+    uint64_t dropped; /* packets to an external interface that was not known yet */
 };
 
 int ruleset_read_hits(struct ruleset *ruleset, struct ruleset_hits *hits);

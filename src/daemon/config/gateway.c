@@ -16,13 +16,13 @@
  * Takes what the kernel accepts as a name (dev_valid_name), but no quotes: users who write them are
  * used to other files.
  */
-static enum outcome take_interface(struct reading *reading, const char *value,
-                                   char out[IF_NAMESIZE])
+static enum outcome take_interface(struct reading *reading, const char *value, char *out,
+                                   size_t size)
 {
-    if (strlen(value) >= IF_NAMESIZE)
+    if (strlen(value) >= size)
         return config_refuse(reading, value,
-                             "the name has %zu bytes; expected an interface name of at most %d",
-                             strlen(value), IF_NAMESIZE - 1);
+                             "the name has %zu bytes; expected an interface name of at most %zu",
+                             strlen(value), size - 1);
     if (strpbrk(value, "/: \t\"'") != NULL || strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
         return VALUE_WRONG;
     strcpy(out, value);
@@ -33,7 +33,8 @@ static enum outcome take_external(struct reading *reading, struct section *secti
                                   const char *value)
 {
     (void)section;
-    return take_interface(reading, value, reading->config->external);
+    return take_interface(reading, value, reading->config->external,
+                          sizeof(reading->config->external));
 }
 
 static enum outcome take_external_address(struct reading *reading, struct section *section,
@@ -67,7 +68,7 @@ static enum outcome take_untranslated(struct reading *reading, struct section *s
 {
     struct config *config = reading->config;
     char name[IF_NAMESIZE];
-    enum outcome outcome = take_interface(reading, value, name);
+    enum outcome outcome = take_interface(reading, value, name, sizeof(name));
 
     (void)section;
     if (outcome != VALUE_TAKEN)

@@ -7,14 +7,9 @@
 #include "lock.h"
 
 /*
- * False if another policy may choose other addresses: an address in use is in the source of a
- * share, or there is a problem that the policy may have solved.
- */
-bool gateway_addresses_fit(const struct gateway *gateway);
-
-/*
- * Reads the external addresses again and applies them; logs what has changed. Returns 0, or -errno
- * and a sentence.
+ * Reads the external interface and its addresses again. If anything is not as it was, applies it to
+ * the translator and the rules and logs it; if not, nothing happens. Notices say what is wrong with
+ * them. Returns 0, or -errno and a sentence.
  */
 int gateway_refresh_addresses(struct gateway *gateway, struct error *error);
 

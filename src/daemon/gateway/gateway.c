@@ -155,10 +155,6 @@ static int install_rules(struct gateway *gateway, struct error *error)
         log_info("rules installed: queueing with %s, defragmentation with %s, the table is %s",
                  ruleset_queue_expression(gateway->ruleset),
                  ruleset_defrag_expression(gateway->ruleset), ruleset_protection(gateway->ruleset));
-    if (result == 0 && !ruleset_asks_sockets(gateway->ruleset))
-        log_warning("this kernel cannot match sockets in nf_tables (CONFIG_NFT_SOCKET, Linux 5.10 "
-                    "or later): where a mapping or a forward has the port of a connection of the "
-                    "gateway, the connection gets no answers");
     return result;
 }
 
@@ -212,12 +208,13 @@ static int lock_namespace(struct gateway *gateway, struct error *error)
  */
 static int start(struct gateway *gateway, struct error *error)
 {
+    const char *external = gateway->config.external;
     int result = lock_namespace(gateway, error);
 
     if (result == 0)
         result = ruleset_open(&gateway->ruleset, -1, error);
     if (result == 0)
-        result = addresses_open(&gateway->addresses, gateway->config.external, error);
+        result = addresses_open(&gateway->addresses, &external, 1, error);
     if (result == 0)
         result = routes_open(&gateway->routes, error);
     if (result == 0)
@@ -316,7 +313,7 @@ void gateway_addresses_ready(struct gateway *gateway)
 
     if (!addresses_changed(gateway->addresses))
         return;
-    log_debug("%s or one of its addresses has changed", gateway->config.external);
+    log_debug("%s or one of its addresses may have changed", gateway->config.external);
     if (gateway_refresh_addresses(gateway, &error) < 0)
         log_error("%s", error.text);
 }

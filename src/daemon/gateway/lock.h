@@ -20,7 +20,6 @@
 #define PORTREEVE_GATEWAY_LOCK_H
 
 #include "notices.h"
-#include "own_sockets.h"
 #include "portreeve/gateway.h"
 #include "portreeve/ruleset.h"
 
@@ -63,7 +62,6 @@ struct gateway {
     struct ruleset_hits hits;        /* of offloaded sessions, when last read */
     struct ruleset_hits former_hits; /* of rules that were installed before the present ones */
     uint32_t rules_restored;         /* how often another program has changed the rules */
-    struct own_sockets own_sockets;  /* of the host, when the policy was last built */
     struct addresses *addresses;
     struct routes *routes;
     bool routes_are_stale;                        /* they have changed since they were read */
@@ -74,13 +72,12 @@ struct gateway {
     uint16_t worker_count;
     struct address external[EXTERNAL_ADDRESSES_MAX]; /* in use */
     size_t external_count;
-    uint32_t external_interface;
+    struct interface external_interface; /* index 0: there is none now */
+    bool addresses_are_stale;            /* the rules or the translator do not have them yet */
     int64_t started;
     uint64_t started_ms;
     struct rate_sample sample[RATE_SECONDS + 1];
     size_t sample_next;
-    bool has_address_problem;
-    struct error address_problem; /* while there is a problem: shown as a warning */
     struct notices notices;
 };
 

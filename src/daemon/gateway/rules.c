@@ -16,7 +16,8 @@
 struct contents {
     struct prefix *sources;
     struct address *targets;
-    struct port_range *published[PROTOCOL_PORTS_COUNT], *bound[PROTOCOL_PORTS_COUNT];
+    struct interface interfaces[2]; /* as it is now; the name that it had or will have */
+    struct port_range *published[PROTOCOL_PORTS_COUNT];
     struct ruleset_contents view;
 };
 
@@ -24,10 +25,8 @@ static void contents_free(struct contents *contents)
 {
     free(contents->sources);
     free(contents->targets);
-    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
         free(contents->published[p]);
-        free(contents->bound[p]);
-    }
 }
 
 static size_t collect_sources(const struct policy *policy, struct prefix *out)
@@ -60,6 +59,17 @@ static size_t collect_targets(const struct policy *policy, struct address *out)
     return count;
 }
 
+/* A name that is too long can only be an alternative one, which no rule can compare. */
+static void fill_interfaces(struct interface interfaces[2], const struct gateway *gateway)
+{
+    const char *name = gateway->config.external;
+
+    interfaces[0] = gateway->external_interface;
+    interfaces[1] = (struct interface){0};
+    if (strlen(name) < sizeof(interfaces[1].name))
+        memcpy(interfaces[1].name, name, strlen(name));
+}
+
 static bool contents_fill(struct contents *contents, const struct gateway *gateway,
                           const struct policy *policy)
 {
@@ -67,7 +77,10 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
     contents->targets = calloc(collect_targets(policy, NULL) + 1, sizeof(struct address));
     if (contents->sources == NULL || contents->targets == NULL)
         return false;
+    fill_interfaces(contents->interfaces, gateway);
     contents->view = (struct ruleset_contents){
+        .interfaces = contents->interfaces,
+        .interface_count = 2,
         .external = gateway->external,
         .external_count = gateway->external_count,
         .sources = contents->sources,
@@ -78,19 +91,14 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
         .other_uplink_count = gateway->other_uplink_count,
     };
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
-        struct port_range *published = calloc(POLICY_PUBLISHED_MAX, sizeof(*published)),
-                          *bound = calloc(POLICY_PUBLISHED_MAX, sizeof(*bound));
+        struct port_range *ranges = calloc(POLICY_PUBLISHED_MAX, sizeof(*ranges));
 
-        contents->published[p] = published;
-        contents->bound[p] = bound;
-        if (published == NULL || bound == NULL)
+        if (ranges == NULL)
             return false;
-        contents->view.published[p].ranges = published;
+        contents->published[p] = ranges;
+        contents->view.published[p].ranges = ranges;
         contents->view.published[p].count =
-            policy_published(policy, protocol_table[p].number, published, POLICY_PUBLISHED_MAX);
-        contents->view.bound[p].ranges = bound;
-        contents->view.bound[p].count =
-            own_ports_ranges(&gateway->own_sockets.bound[p], bound, POLICY_PUBLISHED_MAX);
+            policy_published(policy, protocol_table[p].number, ranges, POLICY_PUBLISHED_MAX);
     }
     return true;
 }
@@ -125,7 +133,6 @@ int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bo
     struct contents contents = {0};
     int result = -ENOMEM;
 
-    memcpy(options.external, gateway->config.external, sizeof(options.external));
     if (!contents_fill(&contents, gateway, policy))
         error_set(error, "not enough memory for the rules");
     else if (install)

@@ -15,7 +15,7 @@ static void read_hits(struct gateway *gateway)
 {
     struct ruleset_hits hits;
 
-    if (gateway->offload != NULL && ruleset_read_hits(gateway->ruleset, &hits) == 0)
+    if (ruleset_read_hits(gateway->ruleset, &hits) == 0)
         gateway->hits = hits;
 }
 
@@ -35,6 +35,7 @@ void gateway_begin_hits(struct gateway *gateway)
         gateway->former_hits.packets[hook] += gateway->hits.packets[hook];
         gateway->former_hits.bytes[hook] += gateway->hits.bytes[hook];
     }
+    gateway->former_hits.dropped += gateway->hits.dropped;
     gateway->hits = (struct ruleset_hits){0};
 }
 
@@ -43,7 +44,8 @@ void gateway_measure_rates(struct gateway *gateway)
     struct rate_sample *sample = &gateway->sample[gateway->sample_next];
     struct nat_summary nat;
 
-    read_hits(gateway);
+    if (gateway->offload != NULL)
+        read_hits(gateway);
     nat_summarize(gateway_lock(gateway), &nat);
     gateway_unlock(gateway);
     for (int hook = 0; hook < 2; hook++) {
@@ -102,8 +104,6 @@ static bool host_forwards(void)
 
 static void find_warnings(const struct gateway *gateway, struct gateway_status *status)
 {
-    if (gateway->has_address_problem)
-        add_warning(status, "%.250s", gateway->address_problem.text);
     if (!host_forwards())
         add_warning(status, "IP forwarding is off on this host: set sysctl net.ipv4.ip_forward=1");
     if (status->nat.sessions >= status->nat.sessions_max / 5 * 4)
@@ -133,9 +133,12 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
     }
 }
 
-static void add_offloaded(struct gateway *gateway, struct gateway_status *status)
+/* Adds what the kernel alone has rewritten or dropped. */
+static void add_hits(struct gateway *gateway, struct gateway_status *status)
 {
     read_hits(gateway);
+    status->nat.counters.dropped[DROP_NO_EXTERNAL_ADDRESS] +=
+        gateway->former_hits.dropped + gateway->hits.dropped;
     for (int hook = 0; hook < 2; hook++) {
         status->offload_packets[hook] = offloaded_packets(gateway, hook);
         status->offload_bytes[hook] = offloaded_bytes(gateway, hook);
@@ -158,7 +161,7 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     status->memory = nat_memory(nat);
     status->offload = gateway->offload != NULL;
     gateway_unlock(gateway);
-    add_offloaded(gateway, status);
+    add_hits(gateway, status);
     read_rates(gateway, status);
     status->workers = gateway->worker_count;
     for (uint16_t i = 0; i < gateway->worker_count; i++)
@@ -166,7 +169,6 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
             queue_read_statistics((uint16_t)(gateway->config.queue + i), &status->queue[i]);
     status->queue_expression = ruleset_queue_expression(gateway->ruleset);
     status->defrag_expression = ruleset_defrag_expression(gateway->ruleset);
-    status->asks_sockets = ruleset_asks_sockets(gateway->ruleset);
     find_warnings(gateway, status);
     memcpy(status->notice, gateway->notices.list, sizeof(status->notice));
     status->notices = gateway->notices.count;

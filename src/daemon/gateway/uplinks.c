@@ -23,7 +23,8 @@ static bool is_known(const struct gateway *gateway, uint32_t interface_index)
 {
     const struct config *config = &gateway->config;
 
-    if (if_nametoindex(config->external) == interface_index)
+    if (interface_index == gateway->external_interface.index ||
+        if_nametoindex(config->external) == interface_index)
         return true;
     for (size_t i = 0; i < config->untranslated_count; i++) {
         if (if_nametoindex(config->untranslated[i]) == interface_index)
