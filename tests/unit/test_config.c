@@ -6,6 +6,7 @@
 #include "portreeve/text.h"
 
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,8 +54,8 @@ START_TEST(two_sections_are_enough_and_the_rest_has_defaults)
     ck_assert_str_eq(share->name, "lab");
     ck_assert_int_eq(share->filtering, FILTERING_ADDRESS_DEPENDENT);
     ck_assert_uint_eq(share->ports_count, 1);
-    ck_assert_uint_eq(share->ports[0].first, 49152);
-    ck_assert_uint_eq(share->ports[0].last, 65535);
+    ck_assert_uint_eq(share->ports[0].first, 10000);
+    ck_assert_uint_eq(share->ports[0].last, 29999);
     ck_assert_uint_eq(share->filtering_of[PROTOCOL_INDEX_TCP], 0);
     ck_assert_uint_eq(share->filtering_of[PROTOCOL_INDEX_UDP], 0);
     ck_assert(!share->never_overload);
@@ -275,13 +276,49 @@ END_TEST
 START_TEST(nested_sources_equal_pools_and_one_target_for_two_ports_are_fine)
 {
     config_must_load(GATEWAY "[share wide]\nsource = 10.0.0.0/8\n"
-                             "[share narrow]\nsource = 10.1.0.0/16\nports = 49152-65535\n"
+                             "[share narrow]\nsource = 10.1.0.0/16\nports = 10000-29999\n"
                              "[share other]\nsource = 10.2.0.0/16\nports = 40000-41000\n"
                              "[forward a]\nlisten = 80/tcp\nto = 10.0.0.2:80\n"
                              "[forward b]\nlisten = 8080/tcp\nto = 10.0.0.2:80\n"
                              "[forward c]\nlisten = 80/udp\nto = 10.0.0.2:80\n");
     ck_assert(policy_seal(loaded.policy));
     config_free(&loaded);
+}
+END_TEST
+
+static void expect_default_pool(const char *text, const char *expected)
+{
+    char ranges[200] = "";
+    const struct share *share;
+
+    config_must_load(text);
+    ck_assert(policy_seal(loaded.policy));
+    share = policy_share(loaded.policy, 0);
+    for (size_t i = 0; i < share->ports_count; i++)
+        snprintf(ranges + strlen(ranges), sizeof(ranges) - strlen(ranges), "%s%u-%u",
+                 i > 0 ? ", " : "", share->ports[i].first, share->ports[i].last);
+    ck_assert_str_eq(ranges, expected);
+    config_free(&loaded);
+}
+
+/* A file that was good with another default stays good. */
+START_TEST(the_default_pool_makes_room_for_the_pools_and_forwards_of_the_file)
+{
+#define DEFAULT GATEWAY "[share a]\nsource = 10.0.0.0/24\n"
+#define OTHER   DEFAULT "[share b]\nsource = 10.1.0.0/24\n"
+
+    expect_default_pool(DEFAULT, "10000-29999");
+    expect_default_pool(OTHER "ports = 49152-65535\n", "10000-29999");
+    expect_default_pool(OTHER "ports = 10000-29999\n", "10000-29999");
+    expect_default_pool(OTHER "ports = 20000-20999, 29999\n", "10000-19999, 21000-29998");
+    expect_default_pool(OTHER "ports = 10000-28975\n", "28976-29999");
+    expect_default_pool(OTHER "ports = 10000-28976\n", "49152-65535");
+    expect_default_pool(OTHER "ports = 1024-49999\n", "50000-65535");
+    expect_default_pool(OTHER "ports = 1024-65534\n", "65535-65535");
+    expect_default_pool(DEFAULT "[forward f]\nlisten = 10000-29999/udp\nto = 10.0.0.2:10000\n",
+                        "49152-65535");
+    expect_default_pool(DEFAULT "[forward f]\nlisten = 10000-19999/udp\nto = 10.0.0.2:10000\n",
+                        "10000-29999");
 }
 END_TEST
 
@@ -461,6 +498,7 @@ int main(void)
         {sections_without_keys_are_fine_where_nothing_is_required, 1},
         {ranges_and_services_and_both_protocols_are_listened_on, 1},
         {nested_sources_equal_pools_and_one_target_for_two_ports_are_fine, 1},
+        {the_default_pool_makes_room_for_the_pools_and_forwards_of_the_file, 1},
         {an_expired_forward_is_left_out_with_a_warning, 1},
         {a_timeout_below_the_rfcs_floor_is_a_warning, 1},
         {the_default_quota_follows_a_small_table, 1},

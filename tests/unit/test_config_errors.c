@@ -220,7 +220,7 @@ static const struct {
     {"[share b]", "ports = 60000-50000",
      "the range is reversed; expected the lower port first, 50000-60000"},
     {"[share b]", "ports = 0-10", "expected ports from 1 to 65535"},
-    {"[share b]", "ports = all", "expected ports or ranges of ports, as in 49152-65535"},
+    {"[share b]", "ports = all", "expected ports or ranges of ports, as in 10000-29999"},
     {"[share b]", "filtering-tcp = full-cone",
      "expected endpoint-independent, address-dependent or address-and-port-dependent"},
     {"[share b]", "filtering-udp = Address-Dependent",
@@ -346,17 +346,22 @@ END_TEST
 
 START_TEST(pools_are_the_same_or_have_nothing_in_common)
 {
-    config_must_fail(
-        GATEWAY "[share a]\nsource = 10.0.0.0/24\nports = 50000-50999\n"
-                "[share b]\nsource = 10.1.0.0/24\nports = 50999-51999\n"
-                "[share c]\nsource = 10.2.0.0/24\n",
-        "8: [share b] ports: these ports overlap the pool of [share a] "
-        "at line 5; expected exactly the same ports or no port in common",
-        "9: [share c] ports: these ports overlap the pool of [share a] "
-        "at line 5; expected exactly the same ports (default: 49152-65535) or no port in common",
-        "9: [share c] ports: these ports overlap the pool of [share b] "
-        "at line 8; expected exactly the same ports (default: 49152-65535) or no port in common",
-        NULL);
+    config_must_fail(GATEWAY "[share a]\nsource = 10.0.0.0/24\nports = 50000-50999\n"
+                             "[share b]\nsource = 10.1.0.0/24\nports = 50999-51999\n"
+                             "[share c]\nsource = 10.2.0.0/24\n",
+                     "8: [share b] ports: these ports overlap the pool of [share a] "
+                     "at line 5; expected exactly the same ports or no port in common",
+                     NULL);
+}
+END_TEST
+
+START_TEST(a_share_without_ports_needs_some_that_others_leave)
+{
+    config_must_fail(GATEWAY "[share a]\nsource = 10.0.0.0/24\nports = 1024-65535\n"
+                             "[share b]\nsource = 10.1.0.0/24\n",
+                     "6: [share b]: the pools of other shares leave no ports for the default pool; "
+                     "expected 'ports' with ports of its own",
+                     NULL);
 }
 END_TEST
 
@@ -434,6 +439,7 @@ int main(void)
         {two_forwards_on_one_port_are_both_named, 1},
         {a_source_is_one_shares, 1},
         {pools_are_the_same_or_have_nothing_in_common, 1},
+        {a_share_without_ports_needs_some_that_others_leave, 1},
         {a_range_of_targets_ends_by_65535, 1},
         {the_external_address_is_neither_a_target_nor_inside, 1},
         {an_interface_is_translated_or_not_and_named_once, 1},

@@ -16,7 +16,16 @@
 #define PORT_COUNT    65536u /* port 0 included */
 #define QUEUE_NUMBERS (UINT16_MAX + 1u)
 
-static const struct port_range default_ports = {49152, 65535};
+/*
+ * The pool of shares without `ports`: the first of these of which other shares and forwards leave
+ * enough. The first one is apart from ip_local_port_range (32768-60999), which the host, its
+ * containers and its masquerade choose from, from Kubernetes' node ports (30000-32767), which no
+ * socket shows, and from the ports of most VPNs (51820, 41641, 8472, 4789). Which of its ports has
+ * a listener of the gateway is known, so these cost the pool only themselves. The second one was
+ * the default before.
+ */
+static const struct port_range default_ports[] = {{10000, 29999}, {49152, 65535}};
+#define DEFAULT_PORTS_ENOUGH 1024
 
 /* True when the key was given and each of its values is good. */
 static bool has(const struct section *section, size_t key)
@@ -186,13 +195,81 @@ static void port_set_add(struct port_set *set, const struct port_range *range)
         set->words[port / 64] |= UINT64_C(1) << (port % 64);
 }
 
-static void port_set_of(const struct section *share, struct port_set *set)
+static void port_set_remove(struct port_set *set, const struct port_set *other)
+{
+    for (size_t i = 0; i < PORT_COUNT / 64; i++)
+        set->words[i] &= ~other->words[i];
+}
+
+static size_t port_set_count(const struct port_set *set)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < PORT_COUNT / 64; i++)
+        count += (size_t)__builtin_popcountll(set->words[i]);
+    return count;
+}
+
+static void port_set_of(const struct reading *reading, const struct section *share,
+                        struct port_set *set)
 {
     memset(set, 0, sizeof(*set));
     if (share->key_line[SHARE_PORTS] == 0)
-        port_set_add(set, &default_ports);
+        memcpy(set->words, reading->default_pool, sizeof(set->words));
     for (size_t i = 0; i < share->share.ports_count; i++)
         port_set_add(set, &share->share.ports[i]);
+}
+
+/* Takes the pools of shares with `ports` out of the set, but for one that is equal to it. */
+static void remove_other_pools(const struct reading *reading, struct port_set *set)
+{
+    const struct port_set whole = *set;
+    const struct section *share;
+    struct port_set other;
+    size_t at = 0;
+
+    while ((share = next_of(reading, SECTION_SHARE, &at)) != NULL) {
+        if (share->key_line[SHARE_PORTS] == 0)
+            continue;
+        port_set_of(reading, share, &other);
+        if (memcmp(&other, &whole, sizeof(other)) != 0)
+            port_set_remove(set, &other);
+    }
+}
+
+/* How many ports of the set are no forward's. */
+static size_t count_without_forwards(const struct reading *reading, const struct port_set *set)
+{
+    struct port_set listened = {{0}}, left = *set;
+    const struct section *forward;
+    size_t at = 0;
+
+    while ((forward = next_of(reading, SECTION_FORWARD, &at)) != NULL) {
+        if (has(forward, FORWARD_LISTEN) && !forward->expired)
+            port_set_add(&listened, &forward->forward.listen);
+    }
+    port_set_remove(&left, &listened);
+    return port_set_count(&left);
+}
+
+static void choose_default_pool(struct reading *reading)
+{
+    size_t best = 0;
+
+    for (size_t i = 0; i < sizeof(default_ports) / sizeof(default_ports[0]); i++) {
+        struct port_set set = {{0}};
+        size_t left;
+
+        port_set_add(&set, &default_ports[i]);
+        remove_other_pools(reading, &set);
+        left = count_without_forwards(reading, &set);
+        if (i > 0 && left <= best)
+            continue;
+        memcpy(reading->default_pool, set.words, sizeof(set.words));
+        best = left;
+        if (left >= DEFAULT_PORTS_ENOUGH)
+            return;
+    }
 }
 
 static bool port_sets_overlap(const struct port_set *one, const struct port_set *other)
@@ -217,24 +294,21 @@ static void check_pools(struct reading *reading)
 
         if (later->bad & 1u << SHARE_PORTS)
             continue;
-        port_set_of(later, &later_set);
+        port_set_of(reading, later, &later_set);
         while ((earlier = next_of(reading, SECTION_SHARE, &earlier_at)) != NULL &&
                earlier != later) {
             if (earlier->bad & 1u << SHARE_PORTS)
                 continue;
-            port_set_of(earlier, &earlier_set);
+            port_set_of(reading, earlier, &earlier_set);
             if (memcmp(&earlier_set, &later_set, sizeof(later_set)) == 0 ||
                 !port_sets_overlap(&earlier_set, &later_set))
                 continue;
             config_conflict(reading, later, SHARE_PORTS, NULL,
-                            "these ports overlap the pool of %s at line "
-                            "%u; expected exactly the same ports%s or no port in common",
+                            "these ports overlap the pool of %s at line %u; expected exactly the "
+                            "same ports or no port in common",
                             config_title(earlier, title),
                             earlier->key_line[SHARE_PORTS] ? earlier->key_line[SHARE_PORTS]
-                                                           : earlier->line,
-                            later->key_line[SHARE_PORTS] && earlier->key_line[SHARE_PORTS]
-                                ? ""
-                                : " (default: 49152-65535)");
+                                                           : earlier->line);
         }
     }
 }
@@ -344,7 +418,14 @@ static void check_pools_are_left(struct reading *reading, const struct listeners
     while ((share = next_of(reading, SECTION_SHARE, &at)) != NULL) {
         if (share->bad & 1u << SHARE_PORTS)
             continue;
-        port_set_of(share, &set);
+        port_set_of(reading, share, &set);
+        if (port_set_count(&set) == 0 && share->key_line[SHARE_PORTS] == 0) {
+            config_problem(reading, share->line,
+                           "[share %s]: the pools of other shares leave no ports for the default "
+                           "pool; expected 'ports' with ports of its own",
+                           share->name);
+            continue;
+        }
         for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
             uint32_t port = 0;
 
@@ -375,6 +456,43 @@ static void check_ports(struct reading *reading)
 
 /* ---- all of it ---- */
 
+/* The default pool as sorted ranges, allocated; NULL without memory. */
+static struct port_range *default_ranges(const struct reading *reading, size_t *count)
+{
+    struct port_range *ranges = calloc(POLICY_PUBLISHED_MAX, sizeof(*ranges));
+    bool inside = false;
+
+    *count = 0;
+    for (uint32_t port = 0; ranges != NULL && port < PORT_COUNT; port++) {
+        bool has_port = reading->default_pool[port / 64] >> (port % 64) & 1;
+
+        if (has_port && !inside)
+            ranges[(*count)++].first = (uint16_t)port;
+        if (has_port)
+            ranges[*count - 1].last = (uint16_t)port;
+        inside = has_port;
+    }
+    return ranges;
+}
+
+static bool add_share(const struct reading *reading, const struct section *section)
+{
+    struct share share = section->share;
+    struct port_range *ranges = NULL;
+    bool added;
+
+    memcpy(share.name, section->name, sizeof(share.name));
+    if (share.ports_count == 0) {
+        ranges = default_ranges(reading, &share.ports_count);
+        if (ranges == NULL)
+            return false;
+        share.ports = ranges;
+    }
+    added = policy_add_share(reading->config->policy, &share);
+    free(ranges);
+    return added;
+}
+
 static bool fill_policy(struct reading *reading)
 {
     struct policy *policy = reading->config->policy;
@@ -382,15 +500,7 @@ static bool fill_policy(struct reading *reading)
     size_t at = 0;
 
     while ((section = next_of(reading, SECTION_SHARE, &at)) != NULL) {
-        struct share share = section->share;
-        struct port_range ports = default_ports;
-
-        memcpy(share.name, section->name, sizeof(share.name));
-        if (share.ports_count == 0) {
-            share.ports = &ports;
-            share.ports_count = 1;
-        }
-        if (!policy_add_share(policy, &share))
+        if (!add_share(reading, section))
             return false;
     }
     at = 0;
@@ -431,6 +541,7 @@ bool config_check(struct reading *reading)
     check_share_count(reading);
     check_sources(reading);
     check_external_addresses(reading);
+    choose_default_pool(reading);
     check_pools(reading);
     check_ports(reading);
     if (!reading->failed && !fill_policy(reading))

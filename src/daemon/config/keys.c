@@ -169,7 +169,7 @@ static enum outcome take_exempt(struct reading *reading, struct section *section
 static const struct key share_keys[SHARE_KEYS] = {
     [SHARE_SOURCE] = {"source", KEY_REQUIRED | KEY_LIST, take_source,
                       "IPv4 prefixes, as in 10.0.0.0/24, 10.1.0.0/16"},
-    [SHARE_PORTS] = {"ports", KEY_LIST, take_ports, "ports or ranges of ports, as in 49152-65535"},
+    [SHARE_PORTS] = {"ports", KEY_LIST, take_ports, "ports or ranges of ports, as in 10000-29999"},
     [SHARE_FILTERING] = {"filtering", 0, take_filtering, FILTERING_EXPECTED},
     [SHARE_FILTERING_TCP] = {"filtering-tcp", 0, take_filtering_tcp, FILTERING_EXPECTED},
     [SHARE_FILTERING_UDP] = {"filtering-udp", 0, take_filtering_udp, FILTERING_EXPECTED},
