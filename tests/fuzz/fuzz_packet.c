@@ -10,6 +10,10 @@
  *     byte 2, 3 length of the packet, low byte first
  *     ...       its bytes
  *
+ * A step that has both HERE_CONTROL and HERE_OUTBOUND is a crash: byte 2 says what the next run is
+ * like, and the bytes are changes to the memory that it finds, three each: where (low byte first)
+ * and the new value.
+ *
  * A packet that passes twice (hairpins) is sent on to its second pass. The NAT is small, so that
  * limits, eviction and dry pools are met within a few packets; it is emptied, not made anew, for
  * each input.
@@ -51,6 +55,8 @@ enum time_flags {
 };
 
 static struct nat *nat;
+static uint8_t *memory; /* of its sessions; outlives a crash */
+static bool has_crashed;
 static const struct policy *policies[3];
 static uint64_t now, translated;
 static uint8_t bytes[PACKET_MAX + GUARD_LENGTH], before[PACKET_MAX + GUARD_LENGTH];
@@ -106,7 +112,7 @@ static const struct policy *make_policy(int kind)
     struct prefix allow = {ipv4(198, 51, 100, 0), 120};
 
     must(policy != NULL);
-    policy_limits(policy)->sessions = 24;
+    policy_limits(policy)->sessions = kind == 1 ? 16 : 24; /* only a start changes the table */
     policy_limits(policy)->sessions_per_host = kind == 1 ? 4 : 16;
     add_share(policy, 0, 50000,
               kind == 1 ? FILTERING_ADDRESS_AND_PORT_DEPENDENT : FILTERING_ENDPOINT_INDEPENDENT);
@@ -134,16 +140,38 @@ static void set_addresses(unsigned count)
     nat_set_external(nat, WAN, addresses, count);
 }
 
-static void set_up(void)
+static uint8_t *new_memory(uint32_t sessions)
+{
+    size_t length = nat_memory_needed(sessions);
+    uint8_t *made = aligned_alloc(64, length); /* a multiple of 64 for these sizes */
+
+    must(made != NULL);
+    memset(made, 0, length);
+    return made;
+}
+
+static void start(int kind)
 {
     static const uint8_t secret[32] = "the same choices for every input";
 
-    for (int kind = 0; kind < 3; kind++)
-        policies[kind] = make_policy(kind);
-    nat = nat_new(policies[0], secret, NULL, now);
+    nat = nat_new(policies[kind], secret, memory, now);
     must(nat != NULL);
     must(nat_offload_init(nat, OFFLOAD_ENTRIES, 2));
-    set_addresses(1);
+    translated = 0;
+    nat_set_external(nat, WAN, (struct address[]){ipv4(203, 0, 113, 5)}, 1);
+}
+
+static void set_up(void)
+{
+    if (policies[0] == NULL) {
+        for (int kind = 0; kind < 3; kind++)
+            policies[kind] = make_policy(kind);
+    }
+    nat_free(nat);
+    free(memory);
+    memory = new_memory(policy_limits_const(policies[0])->sessions);
+    has_crashed = false;
+    start(0);
 }
 
 /*
@@ -278,7 +306,9 @@ static void check_table(void)
     }
     must(leased == nat->leases.live);
     must(live == nat->table.live && with_host == of_hosts && listed == of_age);
-    must(nat->counters.opened - sum(nat->counters.closed, CLOSE_REASON_COUNT) == live);
+    must(nat->counters.opened + nat->counters.adopted -
+             sum(nat->counters.closed, CLOSE_REASON_COUNT) ==
+         live);
 }
 
 static uint32_t add_words(uint32_t total, const uint8_t *at, size_t length)
@@ -498,20 +528,53 @@ static void control(uint8_t kind)
     check_table();
 }
 
+/*
+ * The process is gone, its memory is not, and anything may have been written there. The next run
+ * may have another policy and another size of the table.
+ */
+static void crash(uint8_t choice, const uint8_t *changes, size_t length)
+{
+    uint32_t before_crash = nat->table.capacity, refused, adopted;
+    size_t room = nat_memory_needed(before_crash);
+    int kind = choice % 3;
+
+    for (; length >= 3; changes += 3, length -= 3)
+        memory[(changes[0] | (size_t)changes[1] << 8) % room] = changes[2];
+    if (policy_limits_const(policies[kind])->sessions != before_crash) {
+        uint32_t after = policy_limits_const(policies[kind])->sessions;
+        uint8_t *next = new_memory(after);
+
+        must(nat_carry(memory, before_crash, next, after) <= before_crash);
+        free(memory);
+        memory = next;
+    }
+    nat_free(nat);
+    order_count = 0;
+    has_crashed = true;
+    start(kind);
+    adopted = nat_adopt(nat, now, &refused);
+    must(adopted == nat->table.live && adopted + refused <= nat->table.capacity);
+    check_table();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (nat == NULL)
+    if (nat == NULL || has_crashed)
         set_up();
     empty();
     for (int step = 0; step < STEPS_MAX && size >= 4; step++) {
-        size_t length = data[0] & HERE_CONTROL ? 0 : (size_t)(data[2] | data[3] << 8);
+        bool crashes = (data[0] & HERE_CONTROL) != 0 && (data[0] & HERE_OUTBOUND) != 0;
+        size_t length = data[0] & HERE_CONTROL ? (size_t)(crashes ? data[3] * 3 : 0)
+                                               : (size_t)(data[2] | data[3] << 8);
         unsigned wait = data[1] & TIME_BITS;
 
         if (length > size - 4)
             length = size - 4;
         now += (UINT64_C(1) << (wait < TIME_MAX ? wait : TIME_MAX)) - 1;
         nat_tick(nat, now, 0);
-        if (data[0] & HERE_CONTROL)
+        if (crashes)
+            crash(data[2], data + 4, length);
+        else if (data[0] & HERE_CONTROL)
             control(data[2]);
         else
             send(data[0], data[1], data + 4, length);
