@@ -8,7 +8,7 @@
 #include "portreeve/log.h"
 #include "portreeve/report.h"
 #include "portreeve/text.h"
-#include "state.h"
+#include "state_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -40,14 +40,14 @@ static void note_path(char path[STATE_PATH_MAX], const char *directory)
 }
 
 /* Reads the ranges from the file, one per line. False if there is a file that cannot be read. */
-static bool read_note(const char *directory, struct range_list *noted)
+static bool read_note(const char *directory, struct range_list *noted, struct error *error)
 {
     char path[STATE_PATH_MAX], line[64];
     FILE *file;
 
     noted->count = 0;
     note_path(path, directory);
-    file = fopen(path, "re");
+    file = state_file_read(path, error);
     if (file == NULL)
         return errno == ENOENT;
     while (noted->count < RANGES_MAX && fgets(line, sizeof(line), file) != NULL) {
@@ -61,28 +61,38 @@ static bool read_note(const char *directory, struct range_list *noted)
 
 static void read_own_note(const char *directory, struct range_list *noted)
 {
-    if (!read_note(directory, noted))
-        log_warning("cannot read %s/reserved-ports: %s; ports that it names stay reserved",
-                    directory, strerror(errno));
+    struct error error = {0};
+
+    if (!read_note(directory, noted, &error))
+        log_warning("%s; ports that it names stay reserved", error.text);
 }
 
-static void write_note(const char *directory, const struct range_list *added)
+static int write_ranges(FILE *stream, const void *context)
+{
+    const struct range_list *added = context;
+
+    for (size_t i = 0; i < added->count; i++) {
+        if (fprintf(stream, "%u-%u\n", added->range[i].first, added->range[i].last) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+static int write_note(const char *directory, const struct range_list *added, struct error *error)
 {
     char path[STATE_PATH_MAX];
-    FILE *file;
 
     note_path(path, directory);
-    file = fopen(path, "we");
-    if (file == NULL) {
-        log_warning("cannot write %s: %s; after a crash, the reserved ports would not be released",
-                    path, strerror(errno));
-        return;
-    }
-    for (size_t i = 0; i < added->count; i++)
-        fprintf(file, "%u-%u\n", added->range[i].first, added->range[i].last);
-    if (fclose(file) != 0)
-        log_warning("cannot write %s: %s; after a crash, the reserved ports would not be released",
-                    path, strerror(errno));
+    return state_file_replace(path, write_ranges, added, error);
+}
+
+/* What the note does not name would stay reserved for ever: back to what it names. */
+static void undo(const struct range_list *noted, const struct range_list *added,
+                 struct range_list *room, struct error *error)
+{
+    if (host_ports_release(added->range, added->count, error) < 0 ||
+        host_ports_reserve(NULL, 0, noted->range, noted->count, room->range, RANGES_MAX, error) < 0)
+        log_warning("%s", error->text);
 }
 
 void reserved_ports_release(const char *directory)
@@ -147,16 +157,18 @@ void reserved_ports_exchange(const char *directory, const struct policy *policy)
     list_ports(policy, wanted);
     result = host_ports_reserve(noted->range, noted->count, wanted->range, wanted->count,
                                 added->range, RANGES_MAX, &error);
-    if (result < 0) {
-        log_warning("the host may choose ports of pools and forwards for its own connections: %s",
-                    error.text);
-    } else {
+    if (result >= 0) {
         added->count = (size_t)result;
-        write_note(directory, added);
         log_debug("reserved ports: ranges of pools and forwards %zu, of these not reserved before "
                   "%d",
                   wanted->count, result);
+        result = write_note(directory, added, &error);
+        if (result < 0)
+            undo(noted, added, wanted, &(struct error){0});
     }
+    if (result < 0)
+        log_warning("the host may choose ports of pools and forwards for its own connections: %s",
+                    error.text);
     free(lists);
 }
 
@@ -238,7 +250,7 @@ bool reserved_ports_leave_room(const char *directory, const char *path, const st
         return false;
     }
     list_ports(policy, wanted);
-    if (!read_note(directory, noted)) { /* then any reserved port may be ours */
+    if (!read_note(directory, noted, &error)) { /* then any reserved port may be ours */
         noted->count = 1;
         noted->range[0] = (struct port_range){0, UINT16_MAX};
     }

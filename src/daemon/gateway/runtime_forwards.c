@@ -6,14 +6,13 @@
 #include "portreeve/config.h"
 #include "portreeve/log.h"
 #include "portreeve/text.h"
-#include "state.h"
+#include "state_file.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,20 +100,23 @@ static json_t *list_of(const struct policy *policy)
     return list;
 }
 
+static int write_list(FILE *stream, const void *list)
+{
+    errno = EIO;
+    return json_dumpf(list, stream, JSON_INDENT(1)) < 0 ? -errno : 0;
+}
+
 int runtime_forwards_save(const char *directory, const struct policy *policy, struct error *error)
 {
-    char path[STATE_PATH_MAX], temporary[STATE_PATH_MAX];
+    char path[STATE_PATH_MAX];
     json_t *list = list_of(policy);
-    int result = 0;
+    int result = -ENOMEM;
 
     file_path(path, directory, "");
-    file_path(temporary, directory, ".new");
-    errno = list == NULL ? ENOMEM : 0;
-    if (list == NULL || json_dump_file(list, temporary, JSON_INDENT(1)) < 0 ||
-        chmod(temporary, STATE_FILE_MODE) < 0 || rename(temporary, path) < 0) {
-        result = errno != 0 ? -errno : -EIO;
-        error_set(error, "cannot save the run-time forwards to %s: %s", path, strerror(-result));
-    }
+    if (list != NULL)
+        result = state_file_replace(path, write_list, list, error);
+    else
+        error_set(error, "not enough memory to save the run-time forwards to %s", path);
     json_decref(list);
     return result;
 }
@@ -156,21 +158,57 @@ static void load_one(struct policy *saved, const struct policy *configured, cons
     }
 }
 
+/*
+ * Somebody may want to read it: the next save would replace it.
+ */
+static void set_aside(const char *directory, const char *path, const char *reason)
+{
+    char aside[STATE_PATH_MAX];
+
+    file_path(aside, directory, ".unreadable");
+    if (rename(path, aside) < 0)
+        log_warning("cannot read the saved run-time forwards: %s; cannot rename the file to %s: %s",
+                    reason, aside, strerror(errno));
+    else
+        log_warning("cannot read the saved run-time forwards: %s; the file is now %s", reason,
+                    aside);
+}
+
+/* A new reference to the list, or NULL. */
+static json_t *read_list(const char *directory, const char *path)
+{
+    struct error error = {0};
+    FILE *stream = state_file_read(path, &error);
+    json_error_t problem;
+    json_t *list;
+
+    if (stream == NULL && error.text[0] != '\0')
+        set_aside(directory, path, error.text);
+    if (stream == NULL)
+        return NULL;
+    list = json_loadf(stream, JSON_REJECT_DUPLICATES, &problem);
+    fclose(stream);
+    if (list == NULL)
+        error_set(&error, "%s:%d: %s", path, problem.line, problem.text);
+    else if (!json_is_array(list))
+        error_set(&error, "%s: not a list", path);
+    if (error.text[0] != '\0') {
+        set_aside(directory, path, error.text);
+        json_decref(list);
+        return NULL;
+    }
+    return list;
+}
+
 struct policy *runtime_forwards_load(const char *directory, const struct policy *configured)
 {
     struct policy *saved = policy_new();
     char path[STATE_PATH_MAX];
-    json_error_t problem;
     json_t *list, *object;
     size_t index;
 
     file_path(path, directory, "");
-    if (saved == NULL || access(path, F_OK) < 0)
-        return saved;
-    list = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
-    if (!json_is_array(list))
-        log_warning("%s:%d: cannot read the saved run-time forwards: %s", path, problem.line,
-                    list == NULL ? problem.text : "not a list");
+    list = saved == NULL ? NULL : read_list(directory, path);
     json_array_foreach(list, index, object) load_one(saved, configured, object);
     json_decref(list);
     return saved;

@@ -6,6 +6,7 @@
 #include "portreeve/large_pages.h"
 #include "portreeve/log.h"
 #include "portreeve/text.h"
+#include "state_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,28 +76,13 @@ static int fail(struct error *error, const char *what, const char *path)
     return result;
 }
 
-static int create_directory(const char *directory, struct error *error)
-{
-    struct stat status;
-
-    if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-        return fail(error, "create", directory);
-    if (stat(directory, &status) < 0)
-        return fail(error, "check", directory);
-    if (!S_ISDIR(status.st_mode)) {
-        errno = ENOTDIR;
-        return fail(error, "use", directory);
-    }
-    return 0;
-}
-
 /* Opens and locks the file. */
 static int open_locked(const char *path, struct error *error)
 {
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, STATE_FILE_MODE);
+    int file = state_file_open(path, O_RDWR | O_CREAT, error);
 
     if (file < 0)
-        return fail(error, "open", path);
+        return file;
     if (flock(file, LOCK_EX | LOCK_NB) < 0) {
         int result = fail(error, "lock", path);
 
@@ -209,6 +195,7 @@ static int fill_from(struct state *state, const struct state *old, uint32_t old_
     int result;
 
     snprintf(new_path, sizeof(new_path), "%s" NEW_SUFFIX, path);
+    (void)unlink(new_path); /* of a run that was killed */
     state->file = open_locked(new_path, error);
     result = state->file < 0 ? state->file : start_empty(state, new_path, header, error);
     if (result < 0)
@@ -292,7 +279,7 @@ int state_open(struct state **out, const char *directory, uint32_t capacity, boo
     }
     state->file = -1;
     state->length = HEADER_ROOM + nat_memory_needed(capacity);
-    result = create_directory(directory, error);
+    result = state_directory_prepare(directory, error);
     if (result == 0)
         result = open_file(state, path, capacity, is_fresh, error);
     if (result < 0) {

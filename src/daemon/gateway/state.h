@@ -13,14 +13,6 @@
 #include "portreeve/error.h"
 #include "portreeve/nat.h"
 
-#include <limits.h>
-
-/* Room for the path of a file in [state] directory. */
-#define STATE_PATH_MAX (PATH_MAX + 32)
-
-/* The files say who talks to whom: only root may read them. */
-#define STATE_FILE_MODE 0600
-
 struct state;
 
 /*
