@@ -89,12 +89,12 @@ static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct en
         if (protocol != PROTOCOL_TCP || policy_share(nat->policy, share)->never_overload)
             return INDEX_NONE;
     }
-    host = host_get_mapping(&nat->table, &internal->address,
+    host = host_get_mapping(&nat->table, &internal->address, protocol,
                             UINT32_MAX); /* the limit is for new ones */
     added = host == INDEX_NONE ? INDEX_NONE : mapping_enter(nat, &mapping);
     if (added == INDEX_NONE) {
         if (host != INDEX_NONE)
-            host_put_mapping(&nat->table, host);
+            host_put_mapping(&nat->table, host, protocol);
         if (!mapping.is_overload)
             ports_release(external_port_space(nat, external_index, protocol), external->port, false,
                           0);

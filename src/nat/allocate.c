@@ -8,6 +8,14 @@
  * TCP mapping share a port with another one as long as no two sessions become the same (RFC 7857
  * section 3; closed connections on shared ports give way), and only then drops the packet. A live
  * connection never loses its port.
+ *
+ * With [limits] mappings-per-host = auto, the pool looks dry to a host that has four times as many
+ * of its ports as are free (host_has_its_part). So a host alone gets four fifths of a pool, N
+ * greedy ones get 4 parts of 4N + 1 each, and there is always room for one more. What matters is
+ * what is free now, so nobody is limited before the pool is nearly full. The rule is known from the
+ * buffers of switches (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory
+ * Packet Switches", IEEE/ACM Transactions on Networking 6(2), 1998). Rejected: a fixed number for
+ * each host. It is too small for the only host of a pool, or too large for one of many.
  */
 #include "allocate.h"
 
@@ -19,6 +27,10 @@
 #define RECLAIM_LOOKS 256
 /* How many ports are tried for sharing. */
 #define OVERLOAD_TRIES 64
+/* So many times the free ports of a pool may a host have, */
+#define PART_OF_HOST 4
+/* and in any case this many: hosts that need few ports get the last ones. */
+#define FEW_PORTS 64
 
 /* What the caller asks for. */
 struct request {
@@ -27,6 +39,7 @@ struct request {
     const struct endpoint
         *remote; /* of the packet that asks; NULL: none, the port is for a lease */
     uint16_t share;
+    uint32_t held; /* mappings of this protocol that the host has already */
     uint64_t now;
 };
 
@@ -41,6 +54,18 @@ static uint16_t allocate_port(struct nat *nat, const struct request *request, si
                                policy_pool(nat->policy, request->share, request->protocol),
                                request->internal->port, share_of(nat, request)->keep_parity,
                                &nat->random, request->now);
+}
+
+/* True when the host may not have more of this address' ports, although there are free ones. */
+static bool host_has_its_part(const struct nat *nat, const struct request *request,
+                              size_t external_index)
+{
+    struct port_space *space = external_port_space(nat, external_index, request->protocol);
+    const struct pool *pool = policy_pool(nat->policy, request->share, request->protocol);
+
+    return policy_limits_const(nat->policy)->mappings_auto && request->held >= FEW_PORTS &&
+           !ports_has_free(space, pool, request->held / PART_OF_HOST + 1, request->now) &&
+           ports_has_free(space, pool, 1, request->now);
 }
 
 /* True when the end of this session would free a port that the request may have. */
@@ -134,11 +159,15 @@ static uint16_t share_port(struct nat *nat, const struct request *request, size_
     return external.port;
 }
 
-/* A port of this external address; 0 when it is dry. */
-static uint16_t port_of(struct nat *nat, const struct request *request, size_t external_index)
+/* A port of this external address; 0 when it is dry, or the host has its part of it (*has_part). */
+static uint16_t port_of(struct nat *nat, const struct request *request, size_t external_index,
+                        bool *has_part)
 {
-    uint16_t port = allocate_port(nat, request, external_index);
+    uint16_t port = 0;
 
+    *has_part = host_has_its_part(nat, request, external_index);
+    if (!*has_part)
+        port = allocate_port(nat, request, external_index);
     if (port == 0 && reclaim_port(nat, request, external_index))
         port = allocate_port(nat, request, external_index);
     return port;
@@ -151,13 +180,14 @@ static enum drop_reason find_external(struct nat *nat, const struct request *req
     size_t rank = external_paired_rank(nat, &request->internal->address),
            paired = external_nth(nat, rank), index = paired;
     size_t addresses = share_of(nat, request)->soft_pairing ? nat->external_count : 1;
+    bool has_part = false;
     uint16_t port = 0;
 
     if (paired == EXTERNAL_ADDRESSES_MAX)
         return DROP_NO_EXTERNAL_ADDRESS;
     for (size_t i = 0; i < addresses && port == 0; i++) {
         index = external_nth(nat, (rank + i) % nat->external_count);
-        port = port_of(nat, request, index);
+        port = port_of(nat, request, index, &has_part);
     }
     if (port == 0 && request->protocol == PROTOCOL_TCP && request->remote != NULL &&
         !share_of(nat, request)->never_overload) {
@@ -165,29 +195,29 @@ static enum drop_reason find_external(struct nat *nat, const struct request *req
         port = share_port(nat, request, index, mapping);
     }
     if (port == 0)
-        return DROP_POOL_DRY;
+        return has_part ? DROP_HOST_LIMIT : DROP_POOL_DRY;
     mapping->external_port = port;
     mapping->external_index = (uint8_t)index;
     return DROP_NONE;
 }
 
-static enum drop_reason mapping_make(struct nat *nat, const struct request *request,
-                                     uint32_t *index)
+static enum drop_reason mapping_make(struct nat *nat, struct request *request, uint32_t *index)
 {
     struct mapping mapping = {.internal = compact_address_of(&request->internal->address),
                               .internal_port = request->internal->port,
                               .created = (uint32_t)(request->now >> 6),
                               .protocol = request->protocol};
     uint32_t limit = policy_limits_const(nat->policy)->mappings_per_host;
-    uint32_t host =
-        host_get_mapping(&nat->table, &request->internal->address, limit == 0 ? UINT32_MAX : limit);
+    uint32_t host = host_get_mapping(&nat->table, &request->internal->address, request->protocol,
+                                     limit == 0 ? UINT32_MAX : limit);
     enum drop_reason reason;
 
     if (host == INDEX_NONE)
         return DROP_HOST_LIMIT;
+    request->held = nat->table.host[host].mappings[protocol_index(request->protocol)] - 1;
     reason = find_external(nat, request, &mapping);
     if (reason != DROP_NONE) {
-        host_put_mapping(&nat->table, host);
+        host_put_mapping(&nat->table, host, request->protocol);
         return reason;
     }
     *index = mapping_enter(nat, &mapping);
@@ -195,7 +225,7 @@ static enum drop_reason mapping_make(struct nat *nat, const struct request *requ
         if (!mapping.is_overload)
             ports_release(external_port_space(nat, mapping.external_index, mapping.protocol),
                           mapping.external_port, false, request->now);
-        host_put_mapping(&nat->table, host);
+        host_put_mapping(&nat->table, host, request->protocol);
         return DROP_TABLE_FULL;
     }
     nat->counters.overloaded += mapping.is_overload;

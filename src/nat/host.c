@@ -36,7 +36,7 @@ static uint32_t host_find_or_add(struct table *table, const struct address *addr
     if (index != INDEX_NONE || table->free_host == INDEX_NONE)
         return index;
     index = table->free_host;
-    table->free_host = table->host[index].next;
+    table->free_host = table->host[index].tokens;
     table->host[index] = (struct host){.address = compact};
     index_add(&table->index, host_hash(table, compact), index * INDEX_NODES + NODE_HOST);
     table->hosts_live++;
@@ -47,10 +47,10 @@ static void host_drop_if_unused(struct table *table, uint32_t index)
 {
     struct host *host = &table->host[index];
 
-    if (host->sessions > 0 || host->mappings > 0)
+    if (host_is_used(host))
         return;
     index_remove(&table->index, host_hash(table, host->address), index * INDEX_NODES + NODE_HOST);
-    host->next = table->free_host;
+    host->tokens = table->free_host;
     table->free_host = index;
     table->hosts_live--;
 }
@@ -71,19 +71,20 @@ void host_put(struct table *table, uint32_t index)
     host_drop_if_unused(table, index);
 }
 
-uint32_t host_get_mapping(struct table *table, const struct address *address, uint32_t limit)
+uint32_t host_get_mapping(struct table *table, const struct address *address, uint8_t protocol,
+                          uint32_t limit)
 {
     uint32_t index = limit > 0 ? host_find_or_add(table, address) : INDEX_NONE;
 
-    if (index == INDEX_NONE || table->host[index].mappings >= limit)
+    if (index == INDEX_NONE || host_mappings(&table->host[index]) >= limit)
         return INDEX_NONE;
-    table->host[index].mappings++;
+    table->host[index].mappings[protocol_index(protocol)]++;
     return index;
 }
 
-void host_put_mapping(struct table *table, uint32_t index)
+void host_put_mapping(struct table *table, uint32_t index, uint8_t protocol)
 {
-    table->host[index].mappings--;
+    table->host[index].mappings[protocol_index(protocol)]--;
     host_drop_if_unused(table, index);
 }
 
@@ -92,7 +93,8 @@ bool host_take_token(struct table *table, uint32_t index, uint32_t rate, uint64_
     struct host *host = &table->host[index];
     uint64_t full = rate * UINT64_C(1000), earned = (now - host->filled) * rate;
 
-    host->tokens = earned < full && host->tokens + earned < full ? host->tokens + earned : full;
+    earned = earned < full ? earned + host->tokens : full;
+    host->tokens = (uint32_t)(earned < full ? earned : full);
     host->filled = now;
     if (host->tokens < 1000)
         return false;

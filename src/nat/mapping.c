@@ -156,7 +156,7 @@ static void release(struct nat *nat, uint32_t index, bool hold, uint64_t now)
         leave_port(nat, index);
     else
         ports_release(space_of(nat, mapping), mapping->external_port, hold, now);
-    host_put_mapping(&nat->table, host_find(&nat->table, &internal));
+    host_put_mapping(&nat->table, host_find(&nat->table, &internal), mapping->protocol);
     mapping_remove(&nat->table, index);
 }
 

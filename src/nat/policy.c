@@ -18,7 +18,8 @@ struct policy *policy_new(void)
         return NULL;
     policy->timeouts = (struct timeouts){
         .udp = 300, .tcp_established = 7440, .tcp_transitory = 240, .port_hold = 120, .icmp = 60};
-    policy->limits = (struct limits){.sessions = 262144, .sessions_per_host = 16384};
+    policy->limits =
+        (struct limits){.sessions = 262144, .sessions_per_host = 16384, .mappings_auto = true};
     return policy;
 }
 

@@ -16,11 +16,13 @@ static void set_taken(struct port_space *space, uint32_t port)
 {
     space->taken[port / 64] |= UINT64_C(1) << (port % 64);
     space->use[port] = HOLDER_SHARED;
+    space->taken_count++;
 }
 
 static void set_free(struct port_space *space, uint32_t port)
 {
     space->taken[port / 64] &= ~(UINT64_C(1) << (port % 64));
+    space->taken_count--;
 }
 
 void ports_init(struct port_space *space)
@@ -246,12 +248,22 @@ void ports_set_holder(struct port_space *space, uint16_t port, uint32_t holder)
     space->use[port] = holder;
 }
 
+bool ports_has_free(struct port_space *space, const struct pool *pool, uint32_t wanted,
+                    uint64_t now)
+{
+    end_rests(space, now);
+    if (wanted > pool->size)
+        return false;
+    return space->taken_count <= pool->size - wanted ||
+           ports_used(space, pool, now) <= pool->size - wanted;
+}
+
 uint32_t ports_used(struct port_space *space, const struct pool *pool, uint64_t now)
 {
     uint32_t used = 0;
 
     end_rests(space, now);
-    for (uint32_t word = 0; word < 65536 / 64; word++)
+    for (uint32_t word = pool->first / 64; word <= pool->last / 64u; word++)
         used += (uint32_t)__builtin_popcountll(pool->members[word] & space->taken[word]);
     return used;
 }

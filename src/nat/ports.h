@@ -27,6 +27,7 @@ struct port_space {
     uint64_t taken[65536 / 64];   /* by a mapping or resting */
     uint64_t resting[65536 / 64]; /* of those: released */
     uint32_t use[65536];          /* of a taken port: its holder; of a resting one: gap and next */
+    uint32_t taken_count;
     uint16_t rest_first, rest_last; /* resting ports in the order of their release */
     uint32_t rest_count;
     uint64_t first_released, last_released; /* milliseconds */
@@ -69,6 +70,14 @@ void ports_set_holder(struct port_space *space, uint16_t port, uint32_t holder);
 
 /* Gives a taken port back, after the hold-down or at once. */
 void ports_release(struct port_space *space, uint16_t port, bool hold, uint64_t now);
+
+/*
+ * True when at least `wanted` ports of the pool are neither taken nor held down at `now`. As a rule
+ * this takes no time: the ports are counted only when those that are taken could all be of this
+ * pool, and then too few would be left.
+ */
+bool ports_has_free(struct port_space *space, const struct pool *pool, uint32_t wanted,
+                    uint64_t now);
 
 /* How many ports of the pool are taken or held down at `now`. */
 uint32_t ports_used(struct port_space *space, const struct pool *pool, uint64_t now);

@@ -34,7 +34,7 @@ static void chain_free_slots(struct table *table)
     for (uint32_t i = 0; i < table->mapping_capacity; i++)
         table->mapping[i].sharers = i + 1 < table->mapping_capacity ? i + 1 : INDEX_NONE;
     for (uint32_t i = 0; i < table->host_capacity; i++)
-        table->host[i].next = i + 1 < table->host_capacity ? i + 1 : INDEX_NONE;
+        table->host[i].tokens = i + 1 < table->host_capacity ? i + 1 : INDEX_NONE;
     table->free_session = table->free_mapping = table->free_host = 0;
 }
 

@@ -262,12 +262,30 @@ static inline struct endpoint mapping_internal(const struct mapping *mapping)
 
 struct host {
     compact_address address;
-    uint32_t sessions; /* that it has opened */
-    uint32_t mappings; /* with 0 of both, the slot is free */
-    uint32_t next;     /* of a free slot */
-    uint64_t tokens;   /* thousandths of a session that it may open now, under a rate limit */
-    uint64_t filled;   /* when tokens were last added, milliseconds */
+    uint32_t sessions;                 /* that it has opened */
+    uint32_t mappings[PROTOCOL_COUNT]; /* by enum protocol_index; with 0 of all, the slot is free */
+    /* thousandths of a session that it may open now, under a rate limit; of a free slot: the next
+       one */
+    uint32_t tokens;
+    uint64_t filled; /* when tokens were last added, milliseconds */
 };
+
+_Static_assert(sizeof(struct host) == 32, "two hosts share a cache line");
+
+/* Mappings of all protocols that this host has. */
+static inline uint32_t host_mappings(const struct host *host)
+{
+    uint32_t sum = 0;
+
+    for (enum protocol_index p = 0; p < PROTOCOL_COUNT; p++)
+        sum += host->mappings[p];
+    return sum;
+}
+
+static inline bool host_is_used(const struct host *host)
+{
+    return host->sessions > 0 || host_mappings(host) > 0;
+}
 
 struct table {
     struct hash_key key;
@@ -280,8 +298,9 @@ struct table {
     struct session *session;
     struct mapping *mapping;
     struct host *host;
-    struct index index;                             /* of all of them */
-    uint32_t free_session, free_mapping, free_host; /* chained by wheel_link.next, sharers, next */
+    struct index index; /* of all of them */
+    uint32_t free_session, free_mapping,
+        free_host; /* chained by wheel_link.next, sharers, tokens */
     struct list age[AGE_LISTS];
     struct wheel *wheel;
 };
@@ -386,9 +405,10 @@ uint32_t host_find(const struct table *table, const struct address *address);
  */
 uint32_t host_get(struct table *table, const struct address *address, uint32_t limit);
 void host_put(struct table *table, uint32_t index);
-/* The same for mappings (RFC 6888 REQ-4). */
-uint32_t host_get_mapping(struct table *table, const struct address *address, uint32_t limit);
-void host_put_mapping(struct table *table, uint32_t index);
+/* The same for mappings (RFC 6888 REQ-4); `limit` is for all protocols together. */
+uint32_t host_get_mapping(struct table *table, const struct address *address, uint8_t protocol,
+                          uint32_t limit);
+void host_put_mapping(struct table *table, uint32_t index, uint8_t protocol);
 /*
  * True when the host may open one more session now, of `rate` a second; a burst of one second's
  * worth is fine.

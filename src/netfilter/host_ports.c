@@ -21,7 +21,7 @@
 #define ALL_BUT_TIMEWAIT (~(1u << STATE_TIME_WAIT))
 
 struct listing {
-    void (*each)(void *context, uint8_t protocol, uint16_t port);
+    host_socket_each *each;
     void *context;
     uint8_t protocol;
 };
@@ -81,13 +81,20 @@ static int take_socket(const struct nlmsghdr *message, void *context)
 {
     const struct inet_diag_msg *socket = mnl_nlmsg_get_payload(message);
     const struct listing *listing = context;
-    uint16_t port;
+    struct host_socket found = {.protocol = listing->protocol};
 
     if (mnl_nlmsg_get_payload_len(message) < sizeof(*socket))
         return MNL_CB_OK;
-    port = ntohs(socket->id.idiag_sport);
-    if (port != 0 && receives_ipv4(message, socket))
-        listing->each(listing->context, listing->protocol, port);
+    found.port = ntohs(socket->id.idiag_sport);
+    if (found.port == 0 || !receives_ipv4(message, socket))
+        return MNL_CB_OK;
+    found.is_connected = socket->id.idiag_dport != 0;
+    found.address = local_address(socket);
+    found.takes_any_address =
+        is_any(&found.address) ||
+        (address_is_ipv4(&found.address) && address_to_ipv4(&found.address) == INADDR_ANY);
+    found.inode = socket->idiag_inode;
+    listing->each(listing->context, &found);
     return MNL_CB_OK;
 }
 
@@ -138,8 +145,7 @@ static int list_all(struct mnl_socket *netlink, struct listing *listing, struct 
     return 0;
 }
 
-int host_ports_in_use(void (*each)(void *context, uint8_t protocol, uint16_t port), void *context,
-                      struct error *error)
+int host_ports_in_use(host_socket_each *each, void *context, struct error *error)
 {
     struct listing listing = {.each = each, .context = context};
     struct mnl_socket *netlink;

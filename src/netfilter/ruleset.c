@@ -93,7 +93,7 @@ static bool flags_failed(const struct nlmsghdr *message, int result)
 static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
                       const struct batch_outcome *outcome)
 {
-    bool queue = false, defrag = false;
+    bool queue = false, defrag = false, sockets = false;
 
     for (size_t i = 0; i < outcome->count; i++) {
         const struct nlmsghdr *message = batch_find(batch, outcome->failures[i].sequence);
@@ -111,11 +111,15 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
             return false;
         if (strcmp(batch_rule_chain(message), RULESET_CHAIN_DEFRAG) == 0)
             defrag = true;
+        else if (batch_rule_has(message, "socket"))
+            sockets = true;
         else
             queue = true;
     }
-    if ((queue && plan->queue == QUEUE_TARGET) || (!queue && !defrag))
+    if ((queue && plan->queue == QUEUE_TARGET) || (!queue && !defrag && !sockets))
         return false;
+    if (sockets)
+        plan->sockets = false;
     if (queue)
         plan->queue = QUEUE_TARGET;
     if (defrag)
@@ -213,6 +217,7 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
 {
     struct ruleset_plan plan = {.queue = QUEUE_NATIVE,
                                 .defrag = DEFRAG_TPROXY,
+                                .sockets = true,
                                 .offload = options->offload_sessions > 0,
                                 .table_flags = wanted_flags(options->life)};
     int result;
@@ -314,6 +319,11 @@ int ruleset_read_hits(struct ruleset *ruleset, struct ruleset_hits *hits)
 {
     *hits = (struct ruleset_hits){0};
     return list_rules(ruleset, offload_count_hits, hits);
+}
+
+bool ruleset_asks_sockets(const struct ruleset *ruleset)
+{
+    return ruleset->plan.sockets;
 }
 
 bool ruleset_has_offload(const struct ruleset *ruleset)

@@ -220,6 +220,41 @@ const char *batch_rule_chain(const struct nlmsghdr *message)
     return find_string(message, NFTA_RULE_CHAIN);
 }
 
+struct sought {
+    const char *name;
+    bool found;
+};
+
+static int take_expression_name(const struct nlattr *attribute, void *context)
+{
+    struct sought *sought = context;
+
+    if (mnl_attr_get_type(attribute) == NFTA_EXPR_NAME &&
+        strcmp(mnl_attr_get_str(attribute), sought->name) == 0)
+        sought->found = true;
+    return MNL_CB_OK;
+}
+
+static int take_expression(const struct nlattr *attribute, void *context)
+{
+    return mnl_attr_parse_nested(attribute, take_expression_name, context);
+}
+
+static int take_expressions(const struct nlattr *attribute, void *context)
+{
+    if (mnl_attr_get_type(attribute) != NFTA_RULE_EXPRESSIONS)
+        return MNL_CB_OK;
+    return mnl_attr_parse_nested(attribute, take_expression, context);
+}
+
+bool batch_rule_has(const struct nlmsghdr *message, const char *expression)
+{
+    struct sought sought = {.name = expression};
+
+    (void)mnl_attr_parse(message, sizeof(struct nfgenmsg), take_expressions, &sought);
+    return sought.found;
+}
+
 struct object {
     char name[96];
 };

@@ -25,6 +25,7 @@ enum defrag_method { DEFRAG_TPROXY, DEFRAG_CT, DEFRAG_NONE };
 struct ruleset_plan {
     enum queue_method queue;
     enum defrag_method defrag;
+    bool sockets; /* connected sockets of the gateway first */
     bool offload;
     uint32_t table_flags; /* TABLE_OWNER, TABLE_PERSIST; 0: every program may change the table */
 };
@@ -92,8 +93,9 @@ int batch_commit(struct batch *batch, struct mnl_socket *socket, struct batch_ou
 /* The message with this sequence number, or NULL. */
 const struct nlmsghdr *batch_find(const struct batch *batch, uint32_t sequence);
 
-/* The chain of an NFT_MSG_NEWRULE message. */
+/* The chain of an NFT_MSG_NEWRULE message, and whether the rule has an expression of this name. */
 const char *batch_rule_chain(const struct nlmsghdr *message);
+bool batch_rule_has(const struct nlmsghdr *message, const char *expression);
 
 /* Writes a sentence about the first failure: "<doing>: set tcp_ports: ...". */
 void batch_explain(const struct batch *batch, const struct batch_outcome *outcome, int result,
@@ -120,7 +122,8 @@ enum set_id {
     SET_TARGETS,
     SET_OTHER_UPLINKS, /* interfaces that lead outside and are not external */
     SET_PUBLISHED,     /* + enum protocol_index */
-    SET_PROTOCOLS = SET_PUBLISHED + PROTOCOL_PORTS_COUNT, /* what is translated */
+    SET_BOUND = SET_PUBLISHED + PROTOCOL_PORTS_COUNT, /* + enum protocol_index */
+    SET_PROTOCOLS = SET_BOUND + PROTOCOL_PORTS_COUNT, /* what is translated */
     SET_ICMP_INBOUND, /* types from outside that may need translation */
     SET_ICMP_ERRORS,
     SET_COUNT

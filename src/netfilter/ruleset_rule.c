@@ -94,6 +94,16 @@ void rule_mask(struct rule *rule, uint32_t in, const void *mask, uint32_t length
     nftnl_expr_set(bitwise, NFTNL_EXPR_BITWISE_XOR, &none, length);
 }
 
+void rule_load_socket(struct rule *rule, uint32_t to, uint32_t key)
+{
+    struct nftnl_expr *socket = rule_add(rule, "socket");
+
+    if (socket == NULL)
+        return;
+    nftnl_expr_set_u32(socket, NFTNL_EXPR_SOCKET_KEY, key);
+    nftnl_expr_set_u32(socket, NFTNL_EXPR_SOCKET_DREG, to);
+}
+
 void rule_compare(struct rule *rule, uint32_t in, uint32_t operation, const void *data,
                   uint32_t length)
 {

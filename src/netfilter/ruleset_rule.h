@@ -55,6 +55,8 @@ struct nftnl_expr *rule_add(struct rule *rule, const char *name);
 void rule_load_meta(struct rule *rule, uint32_t to, uint32_t key);
 void rule_load_field(struct rule *rule, uint32_t to, struct field field);
 void rule_mask(struct rule *rule, uint32_t in, const void *mask, uint32_t length);
+/* The rule continues only if a socket of this host would get the packet. */
+void rule_load_socket(struct rule *rule, uint32_t to, uint32_t key);
 /* The rule continues only if the register is (NFT_CMP_EQ) or is not (NFT_CMP_NEQ) equal to this. */
 void rule_compare(struct rule *rule, uint32_t in, uint32_t operation, const void *data,
                   uint32_t length);

@@ -53,7 +53,14 @@ static const struct set_kind {
         symbol] = {name "_ports", NFT_PORT, .width = 2, .ranges = true},
     PROTOCOLS_WITH_PORTS(X)
 #undef X
-        [SET_PROTOCOLS] = {.name = "protocols", .type = NFT_PROTOCOL, .width = 1, .fixed = true},
+#define X(symbol, number, name, ...)                                                               \
+    [SET_BOUND + PROTOCOL_INDEX_##symbol] = {name "_bound", NFT_PORT, .width = 2, .ranges = true},
+        PROTOCOLS_WITH_PORTS(X)
+#undef X
+            [SET_PROTOCOLS] = {.name = "protocols",
+                               .type = NFT_PROTOCOL,
+                               .width = 1,
+                               .fixed = true},
     [SET_ICMP_INBOUND] = {.name = "icmp_inbound", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
     [SET_ICMP_ERRORS] = {.name = "icmp_errors", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
 };
@@ -340,8 +347,15 @@ static size_t largest_count(const struct ruleset_contents *contents)
     largest = larger(largest, contents->target_count);
     largest = larger(largest, contents->other_uplink_count);
     for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++)
-        largest = larger(largest, contents->published[p].count);
+        largest = larger(largest, larger(contents->published[p].count, contents->bound[p].count));
     return largest;
+}
+
+static void fill_ports(struct batch *batch, enum set_id id, struct range *ranges,
+                       const struct port_range *ports, size_t count)
+{
+    ranges_of_ports(ranges, ports, count);
+    put_ranges(batch, id, ranges, merge_ranges(ranges, count));
 }
 
 static int fill(struct batch *batch, const struct ruleset_contents *contents, struct range *ranges,
@@ -365,10 +379,10 @@ static int fill(struct batch *batch, const struct ruleset_contents *contents, st
         return -EINVAL;
     put_ranges(batch, SET_SOURCES, ranges, merge_ranges(ranges, contents->source_count));
     for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
-        size_t count = contents->published[p].count;
-
-        ranges_of_ports(ranges, contents->published[p].ranges, count);
-        put_ranges(batch, (enum set_id)(SET_PUBLISHED + p), ranges, merge_ranges(ranges, count));
+        fill_ports(batch, (enum set_id)(SET_PUBLISHED + p), ranges, contents->published[p].ranges,
+                   contents->published[p].count);
+        fill_ports(batch, (enum set_id)(SET_BOUND + p), ranges, contents->bound[p].ranges,
+                   contents->bound[p].count);
     }
     return 0;
 }

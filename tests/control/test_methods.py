@@ -38,7 +38,11 @@ def test_status(connection):
     assert "none" not in status["drops"]
     assert status["queues"][0] == {"number": 0, "waiting": 3, "dropped_full": 1, "dropped_user": 0}
     assert status["queues"][1]["error"]
-    assert status["kernel"] == {"queue_expression": "queue", "defragmentation": None}
+    assert status["kernel"] == {
+        "queue_expression": "queue",
+        "defragmentation": None,
+        "own_connections_first": False
+    }
     assert status["offload"]["mode"] == "off"
     assert set(status["offload"]) == {
         "mode", "sessions", "limit", "memory", "packets", "bytes", "added", "removed", "refused",

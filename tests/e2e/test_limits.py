@@ -98,6 +98,17 @@ def test_rfc6888_req4_a_host_at_its_limit_does_not_hurt_another(lab, start_daemo
         udp_round_trip(greedy[0], server, lab.out.address)
 
 
+def test_rfc6888_req4_a_host_alone_leaves_room_in_the_pool_for_another(lab, start_daemon):
+    daemon = start_daemon("[share lab]\nsource = 10.0.0.0/24\nports = 50000-50099\n")
+    with lab.out.udp(7) as server, clients(lab.lab1, 81) as greedy, clients(lab.lab2, 10) as modest:
+        for client in greedy[:80]:
+            udp_round_trip(client, server, lab.out.address)
+        with daemon.dropping("host-limit"):
+            greedy[80].sendto(b"one too many", (lab.out.address, 7))
+        for client in modest:
+            udp_round_trip(client, server, lab.out.address)
+
+
 def test_rfc6888_req8_a_killed_mappings_port_is_held_down(lab, start_daemon):
     """
     A port that was in use a moment ago must not be handed to another host at once: late packets

@@ -5,15 +5,22 @@
 #include "driver.h"
 
 #include "portreeve/host_ports.h"
+#include "portreeve/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void tell_port(void *context, uint8_t protocol, uint16_t port)
+static void tell_socket(void *context, const struct host_socket *socket)
 {
+    char address[ADDRESS_TEXT_MAX];
+
     (void)context;
-    printf("{\"protocol\": \"%s\", \"port\": %u}\n", protocol_name(protocol), port);
+    printf("{\"protocol\": \"%s\", \"port\": %u, \"connected\": %s, \"address\": \"%s\", "
+           "\"inode\": %u}\n",
+           protocol_name(socket->protocol), socket->port, socket->is_connected ? "true" : "false",
+           socket->takes_any_address ? "any" : text_format_address(&socket->address, address),
+           socket->inode);
 }
 
 static int reserve(const struct arguments *arguments, struct error *error)
@@ -54,7 +61,7 @@ int verb_ports(const struct arguments *arguments)
     int code;
 
     if (strcmp(what, "in-use") == 0) {
-        code = host_ports_in_use(tell_port, NULL, &error);
+        code = host_ports_in_use(tell_socket, NULL, &error);
     } else if (strcmp(what, "reserve") == 0) {
         code = reserve(arguments, &error);
     } else if (strcmp(what, "room") == 0) {

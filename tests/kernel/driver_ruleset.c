@@ -57,9 +57,14 @@ static struct ruleset_contents read_contents(const struct arguments *arguments)
     contents.targets = argument_addresses(arguments, "targets", &contents.target_count);
     contents.other_uplinks = interface_of(argument(arguments, "other_uplinks"));
     contents.other_uplink_count = *contents.other_uplinks > 0;
-    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
+        char bound[16];
+
+        snprintf(bound, sizeof(bound), "%s-bound", protocol_table[p].name);
         contents.published[p].ranges =
             argument_ports(arguments, protocol_table[p].name, &contents.published[p].count);
+        contents.bound[p].ranges = argument_ports(arguments, bound, &contents.bound[p].count);
+    }
     return contents;
 }
 
@@ -174,7 +179,8 @@ int verb_rule_bytes(const struct arguments *arguments)
     const struct ruleset_contents contents = read_contents(arguments);
     const struct ruleset_plan plan = {
         .queue = (enum queue_method)argument_number(arguments, "method", 0),
-        .defrag = (enum defrag_method)argument_number(arguments, "defrag", 0)};
+        .defrag = (enum defrag_method)argument_number(arguments, "defrag", 0),
+        .sockets = argument_number(arguments, "sockets", 0) != 0};
     struct error error = {0};
     struct batch batch;
     int code = batch_begin(&batch, 1);

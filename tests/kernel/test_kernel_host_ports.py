@@ -8,10 +8,14 @@ SYSCTL = "ipv4/ip_local_reserved_ports"
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
 
-def in_use(lab):
+def sockets(lab):
     lines = lab.drive("ports", "in-use")
     assert lines[-1]["code"] == 0, lines[-1]
-    return {(line["protocol"], line["port"]) for line in lines[:-1]}
+    return lines[:-1]
+
+
+def in_use(lab):
+    return {(line["protocol"], line["port"]) for line in sockets(lab)}
 
 
 def v6_socket(lab, kind, address, port, only=False):
@@ -66,6 +70,32 @@ def test_ipv6_sockets_that_take_ipv4(lab):
     ]
     assert in_use(lab) == {("tcp", 1101), ("udp", 1102), ("tcp", 1103)}
     assert held
+
+
+def test_what_a_socket_takes(lab):
+    listener = lab.outside.socket(STREAM, ("192.0.2.2", 80), listen=True)
+    client = lab.gw.socket(STREAM, ("0.0.0.0", 1201))
+    client.connect(("192.0.2.2", 80))
+    datagram = lab.gw.socket(DATAGRAM, ("0.0.0.0", 1202))
+    datagram.connect(("192.0.2.2", 53))
+    held = [
+        lab.gw.socket(STREAM, ("0.0.0.0", 1203), listen=True),
+        lab.gw.socket(DATAGRAM, ("192.0.2.1", 1204)),
+        v6_socket(lab, STREAM, "::", 1205),
+        v6_socket(lab, DATAGRAM, "::ffff:192.0.2.1", 1206),
+    ]
+    found = {one["port"]: (one["connected"], one["address"]) for one in sockets(lab)}
+    assert found == {
+        1201: (True, "192.0.2.1"),
+        1202: (True, "192.0.2.1"),
+        1203: (False, "any"),
+        1204: (False, "192.0.2.1"),
+        1205: (False, "any"),
+        1206: (False, "192.0.2.1"),
+    }
+    assert all(one["inode"] > 0 for one in sockets(lab))
+    assert held
+    listener.close()
 
 
 def reserve(lab, ranges, *more):

@@ -10,7 +10,7 @@ from kernel_lab import wait_until
 EVERYTHING = (
     "interface=wan0", "external=192.0.2.1,192.0.2.9", "sources=10.0.0.0/24,10.1.0.0/16",
     "targets=10.0.0.5,10.0.0.6", "other_uplinks=lan0",
-    "tcp=22,80-81,49152-65535", "udp=53", "mark=0x10000",
+    "tcp=22,80-81,49152-65535", "tcp-bound=22", "udp=53", "mark=0x10000",
 )
 WITHOUT_ADMIN = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
 
@@ -104,7 +104,7 @@ def test_install_makes_chains_at_their_hooks(lab):
 def test_every_rule_counts_and_says_what_it_is(lab):
     lab.ruleset("install", *EVERYTHING)
     listed = lab.listing()["rule"]
-    assert len(listed) == 18
+    assert len(listed) == 20
     for rule in listed:
         assert any("counter" in part for part in rule["expr"] if isinstance(part, dict)), rule
         assert rule["comment"]
@@ -118,6 +118,7 @@ def test_sets_hold_what_was_asked_for(lab):
     assert prefixes(lab.set_elements("sources")) == ["10.0.0.0/24", "10.1.0.0/16"]
     assert ranges(lab.set_elements("tcp_ports")) == [22, (80, 81), (49152, 65535)]
     assert lab.set_elements("udp_ports") == [53]
+    assert (lab.set_elements("tcp_bound"), lab.set_elements("udp_bound")) == ([22], [])
     assert sorted(lab.set_elements("protocols")) == ["icmp", "tcp", "udp"]
     assert len(lab.set_elements("icmp_inbound")) == 5
     assert len(lab.set_elements("icmp_errors")) == 3
@@ -191,7 +192,7 @@ def test_ten_thousand_ranges(lab):
 def test_install_over_what_an_earlier_run_left(lab):
     lab.ruleset("install", *EVERYTHING)
     lab.ruleset("install", "interface=wan0", "external=192.0.2.1", "tcp=1234")
-    assert len(lab.listing()["rule"]) == 18
+    assert len(lab.listing()["rule"]) == 20
     assert lab.set_elements("tcp_ports") == [1234]
     assert lab.set_elements("sources") == []
 

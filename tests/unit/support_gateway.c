@@ -204,7 +204,7 @@ static void check_hosts(const struct nat *nat, uint32_t sessions_with_host)
 
     for (uint32_t i = 0; i < nat->table.host_capacity; i++) {
         of_hosts += nat->table.host[i].sessions;
-        hosts += nat->table.host[i].sessions > 0 || nat->table.host[i].mappings > 0;
+        hosts += host_is_used(&nat->table.host[i]);
     }
     ck_assert_uint_eq(nat->table.hosts_live, hosts);
     ck_assert_uint_eq(of_hosts, sessions_with_host);

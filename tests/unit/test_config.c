@@ -64,6 +64,8 @@ START_TEST(two_sections_are_enough_and_the_rest_has_defaults)
     ck_assert(!share->no_inbound_refresh);
     ck_assert_uint_eq(share->exempt_count, 0);
     ck_assert_uint_eq(policy_limits(loaded.policy)->new_sessions_per_host, 0);
+    ck_assert_uint_eq(policy_limits(loaded.policy)->mappings_per_host, 0);
+    ck_assert(policy_limits(loaded.policy)->mappings_auto);
     ck_assert(policy_seal(loaded.policy));
     config_free(&loaded);
 }

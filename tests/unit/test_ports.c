@@ -195,6 +195,31 @@ START_TEST(pools_that_change_share_what_is_taken)
 END_TEST
 
 /* 64 ports with 1000 draws each, given back each time: six standard deviations either way. */
+START_TEST(free_ports_of_a_pool_are_counted_beside_those_of_others)
+{
+    struct pool *pool = POOL(50000, 50099), *other = POOL(60000, 60999);
+    struct port_space *space = space_new();
+    struct random random = stream(8);
+
+    for (int i = 0; i < 900; i++)
+        ports_allocate(space, other, &random, 0);
+    ck_assert(ports_has_free(space, pool, 100, 0));
+    ck_assert(!ports_has_free(space, pool, 101, 0));
+    for (uint32_t n = 1; n <= 100; n++) {
+        ports_allocate(space, pool, &random, 0);
+        ck_assert(ports_has_free(space, pool, 100 - n, 0));
+        ck_assert(!ports_has_free(space, pool, 101 - n, 0));
+    }
+    ports_release(space, 50007, true, 1000); /* rests */
+    ports_release(space, 50008, false, 1000);
+    ck_assert(ports_has_free(space, pool, 1, 1000) && !ports_has_free(space, pool, 2, 1000));
+    ck_assert(ports_has_free(space, pool, 2, 1000 + PORTS_HOLD_MS));
+    free(space);
+    free(pool);
+    free(other);
+}
+END_TEST
+
 START_TEST(rfc6056_ports_are_chosen_at_random)
 {
     struct pool *pool = POOL(50010, 50073);
@@ -429,6 +454,7 @@ int main(void)
         the_holder_of_a_port_is_known_until_it_rests,
         a_port_released_without_hold_is_free_at_once,
         pools_that_change_share_what_is_taken,
+        free_ports_of_a_pool_are_counted_beside_those_of_others,
         rfc6056_ports_are_chosen_at_random,
         the_ports_of_a_pool_with_gaps_are_equally_likely,
         rfc4787_req3a_the_class_of_the_internal_port_is_kept,

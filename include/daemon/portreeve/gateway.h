@@ -110,6 +110,7 @@ struct gateway_status {
     struct queue_statistics queue[CONFIG_WORKERS_MAX];
     int queue_error[CONFIG_WORKERS_MAX]; /* 0, or -errno of reading its statistics */
     const char *queue_expression, *defrag_expression;
+    bool asks_sockets;           /* connections of the gateway come before mappings and forwards */
     bool offload;                /* the kernel rewrites established sessions */
     uint64_t offload_packets[2]; /* what the kernel has rewritten, by enum packet_hook */
     uint64_t offload_bytes[2];

@@ -91,7 +91,8 @@ struct limits {
     uint32_t sessions;          /* size of the table */
     uint32_t sessions_per_host; /* sessions that one internal host has opened */
     uint32_t mappings_per_host; /* external ports of one protocol or another that one internal host
-                                   may hold; 0: no limit */
+                                   may hold; 0: no such limit */
+    bool mappings_auto; /* one host leaves room in a pool for the others (src/nat/allocate.c) */
     uint32_t new_sessions_per_host; /* a second, that one internal host may open; 0: no limit */
 };
 

@@ -13,14 +13,25 @@
 #include "portreeve/endpoint.h"
 #include "portreeve/error.h"
 
+/* A socket with a local port. */
+struct host_socket {
+    uint8_t protocol;
+    uint16_t port;
+    bool is_connected;      /* to one remote endpoint; otherwise it takes packets of all remotes */
+    bool takes_any_address; /* not bound to one address of the host */
+    struct address address; /* the local address, if there is one */
+    uint32_t inode;         /* 0: a socket of the kernel itself (WireGuard, VXLAN) */
+};
+
+typedef void host_socket_each(void *context, const struct host_socket *socket);
+
 /*
  * Calls `each` for every TCP socket (any state but time-wait) and UDP socket of the caller's
- * network namespace, with its local port: IPv4 sockets, and IPv6 sockets that also receive IPv4.
- * Sockets that are bound to a loopback address are skipped: no packet from outside reaches them.
- * Uses NETLINK_SOCK_DIAG. Returns 0, or -errno and a sentence.
+ * network namespace that has a port: IPv4 sockets, and IPv6 sockets that also receive IPv4. Sockets
+ * that are bound to a loopback address are skipped: no packet from outside reaches them. Uses
+ * NETLINK_SOCK_DIAG. Returns 0, or -errno and a sentence.
  */
-int host_ports_in_use(void (*each)(void *context, uint8_t protocol, uint16_t port), void *context,
-                      struct error *error);
+int host_ports_in_use(host_socket_each *each, void *context, struct error *error);
 
 /*
  * host_ports_reserve adds the ranges to net.ipv4.ip_local_reserved_ports; what was there stays, but

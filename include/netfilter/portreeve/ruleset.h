@@ -9,6 +9,8 @@
  *             - a tuple of the map offload_in: offloaded sessions         -> new destination,
  * accept
  *             - arrives by the loopback interface                         -> accept
+ *             - TCP or UDP, to a published port that is no bound one, and a connected socket of
+ *               the gateway has it                                        -> accept
  *             - TCP or UDP, to a published port                           -> queue
  *             - ICMP 0, 3, 11, 12, 14                                     -> queue, bypass
  *               (bypass: without the daemon they reach the gateway itself, as they would without
@@ -40,8 +42,14 @@
  * so packets that wait in the queues are not lost. (The kernel drops them when a base chain is
  * removed, also when it is installed again: net/netfilter/nf_queue.c, nf_queue_nf_hook_drop.) The
  * sets are external, external_interfaces, external_names, sources, targets, other_uplinks,
- * tcp_ports and udp_ports; protocols, icmp_inbound and icmp_errors never change. offload_maps.h
- * fills the maps.
+ * tcp_ports, udp_ports, tcp_bound and udp_bound; protocols, icmp_inbound and icmp_errors never
+ * change. offload_maps.h fills the maps.
+ *
+ * Connected sockets. The `socket` expression (net/netfilter/nft_socket.c) finds the socket that
+ * would get the packet. Its key `wildcard` (Linux 5.10) tells sockets without a local address from
+ * those that have one, which are the connected ones and those that are bound to one address. The
+ * latter would take the packets of forwards and mappings too, so their ports are the bound ones.
+ * The rule comes after the lookup of offloaded sessions, which are not slowed down.
  *
  * Queues: the native `queue` expression if the kernel has it, otherwise the xt target NFQUEUE
  * (revision 3) through nft_compat. Several queues are balanced over [first_queue, first_queue +
@@ -96,7 +104,9 @@ struct ruleset_contents {
     struct {
         const struct port_range *ranges;
         size_t count;
-    } published[PROTOCOL_PORTS_COUNT]; /* ports of forwards and pools */
+    } published[PROTOCOL_PORTS_COUNT], /* ports of forwards and pools */
+        bound[PROTOCOL_PORTS_COUNT];   /* with a socket that is bound to one address, but not
+                                          connected */
 };
 
 struct ruleset;
@@ -143,6 +153,11 @@ int ruleset_remove(struct ruleset *ruleset, struct error *error);
  */
 const char *ruleset_queue_expression(const struct ruleset *ruleset);
 const char *ruleset_defrag_expression(const struct ruleset *ruleset);
+
+/*
+ * After install: whether connected sockets of the gateway are asked first. An older kernel cannot.
+ */
+bool ruleset_asks_sockets(const struct ruleset *ruleset);
 
 /*
  * After install: whether there are maps of offloaded sessions. An older kernel cannot create them;

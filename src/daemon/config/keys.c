@@ -304,12 +304,16 @@ static enum outcome take_new_sessions_per_host(struct reading *reading, struct s
 static enum outcome take_mappings_per_host(struct reading *reading, struct section *section,
                                            const char *value)
 {
+    struct limits *limits = policy_limits(reading->config->policy);
+    bool automatic = strcmp(value, "auto") == 0;
     uint64_t number = 0;
 
     (void)section;
-    if (strcmp(value, "off") != 0 && !text_parse_number(value, 1, SESSIONS_MAX, &number))
+    if (!automatic && strcmp(value, "off") != 0 &&
+        !text_parse_number(value, 1, SESSIONS_MAX, &number))
         return VALUE_WRONG;
-    policy_limits(reading->config->policy)->mappings_per_host = (uint32_t)number;
+    limits->mappings_auto = automatic;
+    limits->mappings_per_host = (uint32_t)number;
     return VALUE_TAKEN;
 }
 
@@ -321,7 +325,7 @@ static const struct key limit_keys[] = {
     [LIMIT_NEW_PER_HOST] = {"new-sessions-per-host", 0, take_new_sessions_per_host,
                             "off or a number from 1 to " AS_TEXT(NEW_SESSIONS_MAX)},
     [LIMIT_MAPPINGS] = {"mappings-per-host", 0, take_mappings_per_host,
-                        "off or a number from 1 to " AS_TEXT(SESSIONS_MAX)},
+                        "auto, off or a number from 1 to " AS_TEXT(SESSIONS_MAX)},
 };
 
 /* ---- [performance] ---- */

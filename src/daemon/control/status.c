@@ -120,8 +120,9 @@ static json_t *json_queues(const struct gateway *gateway, const struct gateway_s
 
 static json_t *json_kernel(const struct gateway_status *status)
 {
-    return json_pack("{s:s?,s:s?}", "queue_expression", status->queue_expression, "defragmentation",
-                     status->defrag_expression);
+    return json_pack("{s:s?,s:s?,s:b}", "queue_expression", status->queue_expression,
+                     "defragmentation", status->defrag_expression, "own_connections_first",
+                     status->asks_sockets);
 }
 
 static json_t *json_offload(const struct gateway_status *status)

@@ -155,6 +155,10 @@ static int install_rules(struct gateway *gateway, struct error *error)
         log_info("rules installed: queueing with %s, defragmentation with %s, the table is %s",
                  ruleset_queue_expression(gateway->ruleset),
                  ruleset_defrag_expression(gateway->ruleset), ruleset_protection(gateway->ruleset));
+    if (result == 0 && !ruleset_asks_sockets(gateway->ruleset))
+        log_warning("this kernel cannot match sockets in nf_tables (CONFIG_NFT_SOCKET, Linux 5.10 "
+                    "or later): where a mapping or a forward has the port of a connection of the "
+                    "gateway, the connection gets no answers");
     return result;
 }
 

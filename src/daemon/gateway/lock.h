@@ -20,6 +20,7 @@
 #define PORTREEVE_GATEWAY_LOCK_H
 
 #include "notices.h"
+#include "own_sockets.h"
 #include "portreeve/gateway.h"
 #include "portreeve/ruleset.h"
 
@@ -62,6 +63,7 @@ struct gateway {
     struct ruleset_hits hits;        /* of offloaded sessions, when last read */
     struct ruleset_hits former_hits; /* of rules that were installed before the present ones */
     uint32_t rules_restored;         /* how often another program has changed the rules */
+    struct own_sockets own_sockets;  /* of the host, when the policy was last built */
     struct addresses *addresses;
     struct routes *routes;
     bool routes_are_stale;                        /* they have changed since they were read */

@@ -8,7 +8,6 @@
 
 #include "addresses.h"
 #include "describe.h"
-#include "portreeve/host_ports.h"
 #include "portreeve/log.h"
 #include "portreeve/report.h"
 #include "reserved_ports.h"
@@ -67,27 +66,20 @@ static bool carry_runtime(const struct policy *active, struct policy *next, cons
     return fine;
 }
 
-struct exclusion {
-    struct policy *policy;
-    size_t sockets;
-};
-
-static void exclude_port(void *context, uint8_t protocol, uint16_t port)
+static void exclude_local_sockets(struct gateway *gateway, struct policy *policy)
 {
-    struct exclusion *exclusion = context;
-
-    policy_exclude_port(exclusion->policy, protocol, port);
-    exclusion->sockets++;
-}
-
-static void exclude_local_sockets(struct policy *policy)
-{
-    struct exclusion exclusion = {.policy = policy};
+    struct own_sockets *sockets = &gateway->own_sockets;
     struct error error = {0};
 
-    if (host_ports_in_use(exclude_port, &exclusion, &error) < 0)
+    if (own_sockets_look(sockets, &error) < 0)
         log_warning("the pool may overlap ports of the gateway's own sockets: %s", error.text);
-    log_debug("sockets of the gateway whose ports are not in the pool: %zu", exclusion.sockets);
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
+        for (uint32_t port = 0; port < OWN_PORTS; port++) {
+            if (own_ports_has(&sockets->used[p], (uint16_t)port))
+                policy_exclude_port(policy, protocol_table[p].number, (uint16_t)port);
+        }
+    }
+    log_debug("sockets of the gateway whose ports are not in the pool: %zu", sockets->count);
 }
 
 static bool is_external(const struct gateway *gateway, const struct address *address)
@@ -134,7 +126,7 @@ struct policy *gateway_build_policy(struct gateway *gateway, const struct policy
         policy_free(next);
         return NULL;
     }
-    exclude_local_sockets(next);
+    exclude_local_sockets(gateway, next);
     if (!policy_seal(next)) {
         report(context, "not enough memory for the policy");
         policy_free(next);

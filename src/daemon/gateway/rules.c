@@ -17,7 +17,7 @@ struct contents {
     struct prefix *sources;
     struct address *targets;
     struct interface interfaces[2]; /* as it is now; the name that it had or will have */
-    struct port_range *published[PROTOCOL_PORTS_COUNT];
+    struct port_range *published[PROTOCOL_PORTS_COUNT], *bound[PROTOCOL_PORTS_COUNT];
     struct ruleset_contents view;
 };
 
@@ -25,8 +25,10 @@ static void contents_free(struct contents *contents)
 {
     free(contents->sources);
     free(contents->targets);
-    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
         free(contents->published[p]);
+        free(contents->bound[p]);
+    }
 }
 
 static size_t collect_sources(const struct policy *policy, struct prefix *out)
@@ -91,14 +93,19 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
         .other_uplink_count = gateway->other_uplink_count,
     };
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
-        struct port_range *ranges = calloc(POLICY_PUBLISHED_MAX, sizeof(*ranges));
+        struct port_range *published = calloc(POLICY_PUBLISHED_MAX, sizeof(*published)),
+                          *bound = calloc(POLICY_PUBLISHED_MAX, sizeof(*bound));
 
-        if (ranges == NULL)
+        contents->published[p] = published;
+        contents->bound[p] = bound;
+        if (published == NULL || bound == NULL)
             return false;
-        contents->published[p] = ranges;
-        contents->view.published[p].ranges = ranges;
+        contents->view.published[p].ranges = published;
         contents->view.published[p].count =
-            policy_published(policy, protocol_table[p].number, ranges, POLICY_PUBLISHED_MAX);
+            policy_published(policy, protocol_table[p].number, published, POLICY_PUBLISHED_MAX);
+        contents->view.bound[p].ranges = bound;
+        contents->view.bound[p].count =
+            own_ports_ranges(&gateway->own_sockets.bound[p], bound, POLICY_PUBLISHED_MAX);
     }
     return true;
 }

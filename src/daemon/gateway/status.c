@@ -169,6 +169,7 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
             queue_read_statistics((uint16_t)(gateway->config.queue + i), &status->queue[i]);
     status->queue_expression = ruleset_queue_expression(gateway->ruleset);
     status->defrag_expression = ruleset_defrag_expression(gateway->ruleset);
+    status->asks_sockets = ruleset_asks_sockets(gateway->ruleset);
     find_warnings(gateway, status);
     memcpy(status->notice, gateway->notices.list, sizeof(status->notice));
     status->notices = gateway->notices.count;
