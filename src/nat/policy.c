@@ -206,6 +206,36 @@ bool policy_seal(struct policy *policy)
     return true;
 }
 
+/* There are few, and a packet that needs no timer does not ask: no table is worth it. */
+static uint32_t find_port_timeout(const struct timeouts *timeouts, uint8_t protocol, uint16_t port)
+{
+    uint32_t i = 0;
+
+    while (i < timeouts->port_count &&
+           (timeouts->port[i].port != port || timeouts->port[i].protocol != protocol))
+        i++;
+    return i;
+}
+
+bool timeouts_set_port(struct timeouts *timeouts, uint8_t protocol, uint16_t port, uint32_t seconds)
+{
+    uint32_t i = find_port_timeout(timeouts, protocol, port);
+
+    if (i == PORT_TIMEOUTS_MAX)
+        return false;
+    if (i == timeouts->port_count)
+        timeouts->port_count++;
+    timeouts->port[i] = (struct port_timeout){seconds, port, protocol};
+    return true;
+}
+
+uint32_t timeouts_of_port(const struct timeouts *timeouts, uint8_t protocol, uint16_t port)
+{
+    uint32_t i = find_port_timeout(timeouts, protocol, port);
+
+    return i < timeouts->port_count ? timeouts->port[i].seconds : 0;
+}
+
 struct timeouts *policy_timeouts(struct policy *policy)
 {
     return &policy->timeouts;

@@ -46,6 +46,7 @@ bool session_forward_allows(const struct nat *nat, const struct session *session
 uint32_t session_idle_limit(const struct nat *nat, const struct session *session)
 {
     return session_timeout(policy_timeouts_const(nat->policy), session_protocol(session),
+                           session->sent[ROLE_INITIATOR].destination_port,
                            (enum session_state)session->state);
 }
 

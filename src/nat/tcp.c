@@ -46,11 +46,18 @@ enum session_state tcp_next_state(enum session_state state, uint8_t flags, enum 
     return state;
 }
 
-uint32_t session_timeout(const struct timeouts *timeouts, uint8_t protocol,
+uint32_t session_timeout(const struct timeouts *timeouts, uint8_t protocol, uint16_t port,
                          enum session_state state)
 {
+    uint32_t of_port = 0;
+
     if (protocol == PROTOCOL_ICMP)
         return timeouts->icmp;
+    if (state == STATE_ANSWERED ||
+        (state >= STATE_ESTABLISHED && state <= STATE_CLOSING_BY_RESPONDER))
+        of_port = timeouts_of_port(timeouts, protocol, port);
+    if (of_port != 0)
+        return of_port;
     if (protocol == PROTOCOL_UDP)
         return timeouts->udp;
     switch (state) {

@@ -81,8 +81,11 @@ bool tcp_reset_is_plausible(const struct tcp_track *track, enum session_state st
  */
 uint8_t *tcp_option(uint8_t *tcp, uint8_t kind, uint8_t size);
 
-/* Seconds without traffic after which a session in this state ends. */
-uint32_t session_timeout(const struct timeouts *timeouts, uint8_t protocol,
+/*
+ * Seconds without traffic after which a session in this state ends. `port`: what the initiator
+ * sends to (RFC 4787 REQ-5a).
+ */
+uint32_t session_timeout(const struct timeouts *timeouts, uint8_t protocol, uint16_t port,
                          enum session_state state);
 
 #endif

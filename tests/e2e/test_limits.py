@@ -195,6 +195,20 @@ def test_an_idle_session_expires(lab, start_daemon, protocol):
         daemon.until_no_session(protocol, seconds=6)
 
 
+def test_rfc4787_req5a_an_answered_dns_query_gives_its_port_back_soon(lab, start_daemon):
+    daemon = start_daemon(SHARE + "[timeouts]\nudp:domain = 1s\n")
+    with lab.out.udp(53) as server, lab.lab1.udp() as client, lab.lab1.udp() as unanswered:
+        unanswered.sendto(b"?", (lab.out.address, 53))
+        assert server.recvfrom(100)[0] == b"?"
+        udp_round_trip(client, server, lab.out.address)
+        port = client.getsockname()[1]
+        daemon.until_no_session("udp", f"internal=:{port}", seconds=6)
+        waits = daemon.session("udp")
+        assert waits["state"] == "unanswered" and waits["expires_in"] > 200
+        assert json.loads(daemon.client("status", "--json").stdout)["mappings"]["live"] == 1
+        assert json.loads(daemon.client("status", "--json").stdout)["mappings"]["live"] == 1
+
+
 def test_rfc4787_req6_outbound_traffic_keeps_a_session(lab, start_daemon):
     daemon = start_daemon(SHARE + "[timeouts]\nudp = 2s\n")
     with lab.out.udp(7) as server, lab.lab1.udp() as client:

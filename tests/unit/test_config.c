@@ -102,6 +102,7 @@ START_TEST(every_key_is_understood)
         "note    = bastion, ticket NET-42 #1\n"
         "expires = 9999-12-31T18:00:00Z\n"
         "[timeouts]\nudp = 6m\ntcp-established = 3h\ntcp-transitory = 5m\nicmp = 61s\n"
+        "udp:ntp = 20s\nudp:53 = 10s\ntcp:22 = 1d\n"
         "[limits]\nsessions = 2048\nsessions-per-host = 100\nnew-sessions-per-host = 50\n"
         "[performance]\nworkers = 3\noffload = off\nqueue = 7\n"
         "[control]\nsocket = /tmp/c.sock\ngroup =\n"
@@ -141,6 +142,10 @@ START_TEST(every_key_is_understood)
     ck_assert_uint_eq(policy_timeouts(loaded.policy)->tcp_established, 10800);
     ck_assert_uint_eq(policy_timeouts(loaded.policy)->tcp_transitory, 300);
     ck_assert_uint_eq(policy_timeouts(loaded.policy)->icmp, 61);
+    ck_assert_uint_eq(timeouts_of_port(policy_timeouts(loaded.policy), PROTOCOL_UDP, 123), 20);
+    ck_assert_uint_eq(timeouts_of_port(policy_timeouts(loaded.policy), PROTOCOL_UDP, 53), 10);
+    ck_assert_uint_eq(timeouts_of_port(policy_timeouts(loaded.policy), PROTOCOL_TCP, 22), 86400);
+    ck_assert_uint_eq(policy_timeouts(loaded.policy)->port_count, 3);
     ck_assert_uint_eq(policy_limits(loaded.policy)->sessions, 2048);
     ck_assert_uint_eq(policy_limits(loaded.policy)->sessions_per_host, 100);
     ck_assert_uint_eq(policy_limits(loaded.policy)->new_sessions_per_host, 50);
@@ -167,6 +172,47 @@ START_TEST(defaults_may_be_said)
               !share->no_inbound_refresh);
     ck_assert_uint_eq(policy_limits(loaded.policy)->new_sessions_per_host, 0);
     config_free(&loaded);
+}
+END_TEST
+
+/* DNS is the only port with a default, which never makes a session last longer. */
+START_TEST(answered_dns_lasts_half_a_minute_unless_the_file_says_otherwise)
+{
+    static const struct {
+        const char *text;
+        uint32_t seconds;
+    } cases[] = {
+        {MINIMAL, 30},
+        {MINIMAL "[timeouts]\nudp = 10m\n", 30},
+        {MINIMAL "[timeouts]\nudp = 5s\n", 0},
+        {MINIMAL "[timeouts]\nudp:domain = 5m\n", 300},
+        {MINIMAL "[timeouts]\nudp:123 = 5s\n", 30},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct timeouts *timeouts;
+
+        config_must_load(cases[i].text);
+        timeouts = policy_timeouts(loaded.policy);
+        ck_assert_uint_eq(timeouts_of_port(timeouts, PROTOCOL_UDP, 53), cases[i].seconds);
+        ck_assert_uint_eq(timeouts_of_port(timeouts, PROTOCOL_TCP, 53), 0);
+        config_free(&loaded);
+    }
+}
+END_TEST
+
+START_TEST(timeouts_of_ports_are_as_many_as_fit)
+{
+    char text[8192] = MINIMAL "[timeouts]\nudp:53 = 10s\n";
+
+    for (unsigned port = 100; port < 99 + PORT_TIMEOUTS_MAX; port++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "udp:%u = 10s\n", port);
+    config_must_load(text);
+    ck_assert_uint_eq(policy_timeouts(loaded.policy)->port_count, PORT_TIMEOUTS_MAX);
+    config_free(&loaded);
+    strcat(text, "udp:99 = 10s\n");
+    config_must_fail(
+        text, "70: [timeouts] udp:99 = 10s: expected at most 64 timeouts of single ports", NULL);
 }
 END_TEST
 
@@ -492,6 +538,8 @@ int main(void)
         {two_sections_are_enough_and_the_rest_has_defaults, 1},
         {every_key_is_understood, 1},
         {defaults_may_be_said, 1},
+        {answered_dns_lasts_half_a_minute_unless_the_file_says_otherwise, 1},
+        {timeouts_of_ports_are_as_many_as_fit, 1},
         {one_protocol_may_be_filtered_in_its_own_way_wherever_the_key_is, 1},
         {exempt_destinations_are_a_list_like_any_other, 1},
         {a_host_may_open_one_to_a_million_sessions_a_second, 1},

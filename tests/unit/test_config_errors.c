@@ -422,6 +422,36 @@ START_TEST(limits_and_queues_fit_together)
 }
 END_TEST
 
+START_TEST(timeouts_of_ports_have_their_errors_and_floors)
+{
+    config_must_fail(
+        MINIMAL "[timeouts]\nudp:53 = 10s\nudp:domain = 20s\nudp:0 = 3s\nudp:70000 = 3s\n"
+                "udp:no-such = 3s\nudp: = 3s\nudp:123 = soon\nicmp:8 = 3s\nudp:5:6 = 3s\n"
+                "udp:99\nudp-53 = 10s\n[limits]\nudp:53 = 10s\n",
+        "7: [timeouts] udp:domain = 20s: the timeout of port 53 is already set at line 6; expected "
+        "it only once",
+        "8: [timeouts] udp:0 = 3s: '0' is not a port; expected a number from 1 to 65535",
+        "9: [timeouts] udp:70000 = 3s: '70000' is not a port; expected a number from 1 to 65535",
+        "10: [timeouts] udp:no-such = 3s: 'no-such' is not a udp service in /etc/services; "
+        "expected a service name or a port, as in udp:53",
+        "11: [timeouts] udp: = 3s: '' is not a port; expected a number from 1 to 65535",
+        "12: [timeouts] udp:123 = soon: expected a time from 1s to 30d, as in 90s, 5m or 2h4m",
+        "13: icmp:8 = 3s: expected key = value", "14: udp:5:6 = 3s: expected key = value",
+        "15: udp:99: expected key = value",
+        "16: [timeouts] udp-53 = 10s: unknown key; expected one of udp, tcp-established, "
+        "tcp-transitory, tcp-opening, tcp-closing, port-hold, icmp, udp:PORT, tcp:PORT",
+        "18: [limits] udp:53 = 10s: unknown key; it belongs in [timeouts]", NULL);
+    config_must_load(MINIMAL "[timeouts]\nudp:1023 = 1s\nudp:1024 = 119s\nudp:1025 = 2m\n"
+                             "tcp:22 = 2h\ntcp:23 = 3h\n");
+    ck_assert_uint_eq(config_warning_count, 2);
+    ck_assert_str_eq(config_without_path(config_warnings[0]),
+                     "7: [timeouts] udp:1024 = 119s: the minimum of RFC 4787 REQ-5 is 2m");
+    ck_assert_str_eq(config_without_path(config_warnings[1]),
+                     "9: [timeouts] tcp:22 = 2h: the minimum of RFC 5382 REQ-5 is 2h4m");
+    config_free(&loaded);
+}
+END_TEST
+
 int main(void)
 {
     const struct repeated_test tests[] = {
@@ -445,6 +475,7 @@ int main(void)
         {an_interface_is_translated_or_not_and_named_once, 1},
         {a_pool_that_forwards_take_whole_is_an_error, 1},
         {limits_and_queues_fit_together, 1},
+        {timeouts_of_ports_have_their_errors_and_floors, 1},
         {a_bad_value_is_told_with_what_was_expected, sizeof(bad_values) / sizeof(bad_values[0])},
     };
 

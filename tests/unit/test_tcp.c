@@ -292,7 +292,7 @@ START_TEST(rfc5382_req5_established_lives_longer_than_transitory)
     for (int state = STATE_OPENING; state < STATE_COUNT; state++) {
         bool established = state >= STATE_ESTABLISHED && state <= STATE_CLOSING_BY_RESPONDER;
 
-        ck_assert_uint_eq(session_timeout(defaults, PROTOCOL_TCP, (enum session_state)state),
+        ck_assert_uint_eq(session_timeout(defaults, PROTOCOL_TCP, 80, (enum session_state)state),
                           established ? 7440 : 240);
     }
     policy_free(policy);
@@ -305,8 +305,10 @@ START_TEST(rfc4787_req5_and_rfc5508_req2_default_timeouts)
     const struct timeouts *defaults = policy_timeouts_const(policy);
 
     for (int state = STATE_UNANSWERED; state <= STATE_ANSWERED; state++) {
-        ck_assert_uint_eq(session_timeout(defaults, PROTOCOL_UDP, (enum session_state)state), 300);
-        ck_assert_uint_eq(session_timeout(defaults, PROTOCOL_ICMP, (enum session_state)state), 60);
+        ck_assert_uint_eq(session_timeout(defaults, PROTOCOL_UDP, 53, (enum session_state)state),
+                          300);
+        ck_assert_uint_eq(session_timeout(defaults, PROTOCOL_ICMP, 0, (enum session_state)state),
+                          60);
     }
     policy_free(policy);
 }

@@ -76,6 +76,18 @@ struct forward {
 /* The longest timeout, in seconds; the table's 32-bit clock has room for weeks more. */
 #define LONGEST_TIMEOUT (30 * 86400)
 
+/*
+ * How long sessions with one port are kept, in seconds: the port that the initiator sends to. UDP
+ * after the first answer, TCP while the connection is established.
+ */
+struct port_timeout {
+    uint32_t seconds;
+    uint16_t port;
+    uint8_t protocol;
+};
+
+#define PORT_TIMEOUTS_MAX 64
+
 /* All in seconds. Defaults: policy_new. */
 struct timeouts {
     uint32_t udp;             /* RFC 4787 REQ-5: 300 */
@@ -85,7 +97,15 @@ struct timeouts {
     uint32_t tcp_closing;     /* likewise */
     uint32_t port_hold;       /* RFC 6888 REQ-8: 120; how long a released port rests */
     uint32_t icmp;            /* RFC 5508 REQ-2: 60 */
+    struct port_timeout port[PORT_TIMEOUTS_MAX];
+    uint32_t port_count;
 };
+
+/* Sets the timeout of a port, also a second time. False when there are PORT_TIMEOUTS_MAX others. */
+bool timeouts_set_port(struct timeouts *timeouts, uint8_t protocol, uint16_t port,
+                       uint32_t seconds);
+/* The timeout of a port; 0 when it has none of its own. */
+uint32_t timeouts_of_port(const struct timeouts *timeouts, uint8_t protocol, uint16_t port);
 
 struct limits {
     uint32_t sessions;          /* size of the table */

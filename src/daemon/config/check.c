@@ -8,6 +8,7 @@
 #include "keys.h"
 #include "portreeve/text.h"
 #include "report.h"
+#include "timeouts.h"
 #include "value.h"
 
 #include <stdlib.h>
@@ -544,6 +545,7 @@ bool config_check(struct reading *reading)
     choose_default_pool(reading);
     check_pools(reading);
     check_ports(reading);
+    config_default_port_timeouts(reading);
     if (!reading->failed && !fill_policy(reading))
         reading->failed = reading->no_memory = true;
     return !reading->failed;

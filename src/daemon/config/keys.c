@@ -9,6 +9,7 @@
 #include "portreeve/control_protocol.h"
 #include "portreeve/text.h"
 #include "report.h"
+#include "timeouts.h"
 #include "value.h"
 
 #include <string.h>
@@ -17,13 +18,6 @@
 #define SESSIONS_MAX      16777216
 #define NEW_SESSIONS_MAX  1000000
 #define OFFLOAD_AFTER_MAX 1000000
-
-/* The minimum that the RFCs require, in seconds. */
-#define FLOOR_UDP             120
-#define FLOOR_TCP_ESTABLISHED 7440
-#define FLOOR_TCP_TRANSITORY  240
-#define FLOOR_ICMP            60
-#define FLOOR_PORT_HOLD       120
 
 /* ---- [share NAME] ---- */
 
@@ -179,88 +173,6 @@ static const struct key share_keys[SHARE_KEYS] = {
     [SHARE_REFRESH] = {"inbound-refresh", 0, take_inbound_refresh, "on or off"},
     [SHARE_EXEMPT] = {"exempt", KEY_LIST, take_exempt,
                       "IPv4 prefixes, as in 192.0.2.0/24, 198.51.100.7"},
-};
-
-/* ---- [timeouts] ---- */
-
-static enum outcome take_duration(struct reading *reading, const char *value, uint32_t *out,
-                                  uint32_t floor, const char *requirement)
-{
-    char floor_text[DURATION_TEXT_MAX], title[TITLE_MAX];
-
-    if (!text_parse_duration(value, out) || *out > LONGEST_TIMEOUT)
-        return VALUE_WRONG;
-    if (*out < floor)
-        config_warning(reading, reading->line, "%s %s = %s: the minimum of %s is %s",
-                       config_title(reading->section, title), reading->key->name, value,
-                       requirement, text_format_duration(floor, floor_text));
-    return VALUE_TAKEN;
-}
-
-static enum outcome take_udp(struct reading *reading, struct section *section, const char *value)
-{
-    (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->udp, FLOOR_UDP,
-                         "RFC 4787 REQ-5");
-}
-
-static enum outcome take_tcp_established(struct reading *reading, struct section *section,
-                                         const char *value)
-{
-    (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_established,
-                         FLOOR_TCP_ESTABLISHED, "RFC 5382 REQ-5");
-}
-
-static enum outcome take_tcp_transitory(struct reading *reading, struct section *section,
-                                        const char *value)
-{
-    (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_transitory,
-                         FLOOR_TCP_TRANSITORY, "RFC 5382 REQ-5");
-}
-
-static enum outcome take_icmp(struct reading *reading, struct section *section, const char *value)
-{
-    (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->icmp,
-                         FLOOR_ICMP, "RFC 5508 REQ-2");
-}
-
-static enum outcome take_tcp_opening(struct reading *reading, struct section *section,
-                                     const char *value)
-{
-    (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_opening,
-                         FLOOR_TCP_TRANSITORY, "RFC 5382 REQ-5");
-}
-
-static enum outcome take_tcp_closing(struct reading *reading, struct section *section,
-                                     const char *value)
-{
-    (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->tcp_closing,
-                         FLOOR_TCP_TRANSITORY, "RFC 5382 REQ-5");
-}
-
-static enum outcome take_port_hold(struct reading *reading, struct section *section,
-                                   const char *value)
-{
-    (void)section;
-    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->port_hold,
-                         FLOOR_PORT_HOLD, "RFC 6888 REQ-8");
-}
-
-#define DURATION_EXPECTED "a time from 1s to 30d, as in 90s, 5m or 2h4m"
-
-static const struct key timeout_keys[] = {
-    {"udp", 0, take_udp, DURATION_EXPECTED},
-    {"tcp-established", 0, take_tcp_established, DURATION_EXPECTED},
-    {"tcp-transitory", 0, take_tcp_transitory, DURATION_EXPECTED},
-    {"tcp-opening", 0, take_tcp_opening, DURATION_EXPECTED},
-    {"tcp-closing", 0, take_tcp_closing, DURATION_EXPECTED},
-    {"port-hold", 0, take_port_hold, DURATION_EXPECTED},
-    {"icmp", 0, take_icmp, DURATION_EXPECTED},
 };
 
 /* ---- [limits] ---- */
@@ -469,7 +381,7 @@ const struct section_kind section_kinds[SECTION_COUNT] = {
     [SECTION_GATEWAY] = {"gateway", false, gateway_keys, GATEWAY_KEYS},
     [SECTION_SHARE] = {"share", true, share_keys, SHARE_KEYS},
     [SECTION_FORWARD] = {"forward", true, forward_keys, FORWARD_KEYS},
-    [SECTION_TIMEOUTS] = {"timeouts", false, timeout_keys, COUNT(timeout_keys)},
+    [SECTION_TIMEOUTS] = {"timeouts", false, timeout_keys, TIMEOUT_KEYS},
     [SECTION_LIMITS] = {"limits", false, limit_keys, COUNT(limit_keys)},
     [SECTION_PERFORMANCE] = {"performance", false, performance_keys, COUNT(performance_keys)},
     [SECTION_CONTROL] = {"control", false, control_keys, COUNT(control_keys)},

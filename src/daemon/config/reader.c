@@ -185,11 +185,21 @@ static bool read_header(struct reading *reading, const char *line)
 
 /* ---- keys ---- */
 
+/* True when `name` is this key; a key of ports ends in "PORT" in the table. */
+static bool key_has_name(const struct key *key, const char *name)
+{
+    size_t stem = strcspn(name, ":");
+
+    if (key->flags & KEY_OF_PORT)
+        return name[stem] == ':' && strncmp(key->name, name, stem + 1) == 0;
+    return strcmp(key->name, name) == 0;
+}
+
 static const struct section_kind *kind_with_key(const char *name)
 {
     for (size_t s = 0; s < SECTION_COUNT; s++) {
         for (size_t i = 0; i < section_kinds[s].key_count; i++) {
-            if (strcmp(section_kinds[s].keys[i].name, name) == 0)
+            if (key_has_name(&section_kinds[s].keys[i], name))
                 return &section_kinds[s];
         }
     }
@@ -236,20 +246,56 @@ static void begin_key(struct reading *reading, const char *name, const char *val
 
     reading->key = NULL;
     reading->skip_list = true;
-    while (index < kind->key_count && strcmp(kind->keys[index].name, name) != 0)
+    while (index < kind->key_count && !key_has_name(&kind->keys[index], name))
         index++;
     if (index == kind->key_count) {
         unknown_key(reading, name, value);
         return;
     }
     reading->key = &kind->keys[index];
-    if (reading->section->key_line[index] != 0) {
+    if (reading->section->key_line[index] != 0 && !(reading->key->flags & KEY_OF_PORT)) {
         config_refuse(reading, value, "this key is already set at line %u; expected it only once",
                       reading->section->key_line[index]);
         return;
     }
     reading->section->key_line[index] = reading->line;
     reading->skip_list = false;
+}
+
+/*
+ * inih takes a ':' for an '='. So it gets the colon in the name of a key as a byte that no file may
+ * have (is_text).
+ */
+#define COLON_FOR_INIH '\x1f'
+
+static const char *with_colon(struct reading *reading, const char *name)
+{
+    char *colon;
+
+    snprintf(reading->key_name, sizeof(reading->key_name), "%s", name);
+    colon = strchr(reading->key_name, COLON_FOR_INIH);
+    if (colon != NULL)
+        *colon = ':';
+    return reading->key_name;
+}
+
+/* Where the name of a key ends: at '=', or at a ':' that is no part of a name such as udp:53. */
+static size_t end_of_name(const char *text)
+{
+    size_t colon = strcspn(text, "=:"), equals;
+
+    if (text[colon] != ':')
+        return colon;
+    equals = colon + 1 + strcspn(text + colon + 1, "=:");
+    return text[equals] == '=' && kind_with_key(text) != NULL ? equals : colon;
+}
+
+static void hide_colon(char *text)
+{
+    size_t colon = strcspn(text, "=:");
+
+    if (text[colon] == ':')
+        text[colon] = COLON_FOR_INIH;
 }
 
 /*
@@ -263,8 +309,10 @@ static int handle(void *user, const char *section, const char *name, const char 
     (void)section;
     if (reading->section == NULL)
         return 1;
-    if (!reading->continuing)
+    if (!reading->continuing) {
+        name = with_colon(reading, name);
         begin_key(reading, name, value);
+    }
     if (!reading->skip_list)
         config_take_value(reading, reading->section,
                           (size_t)(reading->key - reading->section->kind->keys), value);
@@ -363,9 +411,9 @@ static void close_list(struct reading *reading)
 }
 
 /* True for a line that inih gets: short enough, and `key = value` unless it continues a list. */
-static bool is_for_inih(struct reading *reading, const char *text, size_t limit)
+static bool is_for_inih(struct reading *reading, char *text, size_t limit)
 {
-    size_t equals = strcspn(text, "=:");
+    size_t equals;
 
     if (strlen(text) > limit) {
         config_problem(reading, reading->line,
@@ -377,6 +425,7 @@ static bool is_for_inih(struct reading *reading, const char *text, size_t limit)
     }
     if (reading->continuing)
         return true;
+    equals = end_of_name(text);
     if (text[equals] != '=' || equals == 0) {
         config_problem(reading, reading->line, "%s: expected key = value", text);
         return false;
@@ -386,6 +435,8 @@ static bool is_for_inih(struct reading *reading, const char *text, size_t limit)
             reading, reading->line,
             "%s: this line belongs to no section; expected a section above it, such as [gateway]",
             text);
+    else
+        hide_colon(text);
     return reading->section_seen;
 }
 

@@ -5,6 +5,7 @@
  * section.c   a section: its possible keys, and what the file says
  * keys.c      the tables of sections and keys
  * forward.c   the keys of [forward]
+ * timeouts.c  the keys of [timeouts]
  * value.c     reading values: of any key, and of the types that several keys have
  * check.c     checks across lines and sections: what is missing, what conflicts
  * report.c    errors and warnings, kept until the end and reported in the order of their lines
@@ -36,6 +37,8 @@ struct reading {
     /* whose keys are read; NULL: before the first section, or in an unknown one */
     struct section *section;
     bool section_seen;
+    char key_name[CONFIG_LINE_MAX + 1];            /* as written; matters for KEY_OF_PORT */
+    unsigned port_timeout_line[PORT_TIMEOUTS_MAX]; /* in the order of struct timeouts */
     const struct key *key; /* whose value is read, or whose list continues; NULL: none or unknown */
     bool list_open;        /* the last value ended with a comma: an indented line continues it */
     bool continuing;       /* inih was given such a line */

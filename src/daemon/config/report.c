@@ -107,12 +107,18 @@ static void write_subject(const struct reading *reading, const struct section *s
         snprintf(buffer, size, "%s%s: ", title, key);
 }
 
+const char *config_key_name(const struct reading *reading)
+{
+    return reading->key->flags & KEY_OF_PORT ? reading->key_name : reading->key->name;
+}
+
 enum outcome config_refuse(struct reading *reading, const char *value, const char *format, ...)
 {
     char subject[TITLE_MAX + 300];
     va_list arguments;
 
-    write_subject(reading, reading->section, reading->key->name, value, subject, sizeof(subject));
+    write_subject(reading, reading->section, config_key_name(reading), value, subject,
+                  sizeof(subject));
     va_start(arguments, format);
     keep_formatted(reading, reading->line, false, subject, format, arguments);
     va_end(arguments);

@@ -10,6 +10,8 @@ void config_problem(struct reading *reading, unsigned line, const char *format, 
     __attribute__((format(printf, 3, 4)));
 void config_warning(struct reading *reading, unsigned line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The key that is being read, as the file writes it: udp:53, not udp:PORT. */
+const char *config_key_name(const struct reading *reading);
 /*
  * Reports "[title] key = value: ..." about the key and line that are being read; returns
  * VALUE_REFUSED.

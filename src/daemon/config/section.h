@@ -22,6 +22,8 @@ enum key_flags {
     KEY_REQUIRED = 1,
     KEY_LIST = 2, /* comma-separated; `take` is called for each item */
     KEY_MAY_BE_EMPTY = 4,
+    /* the name ends in a port, as in udp:53 (reading->key_name); may be given for many */
+    KEY_OF_PORT = 8,
 };
 
 struct key {

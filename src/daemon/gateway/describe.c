@@ -55,6 +55,10 @@ static void describe_timeouts(const struct policy *policy)
               "tcp-closing %u (0: as tcp-transitory), icmp %u, port-hold %u",
               timeouts->udp, timeouts->tcp_established, timeouts->tcp_transitory,
               timeouts->tcp_opening, timeouts->tcp_closing, timeouts->icmp, timeouts->port_hold);
+    for (uint32_t i = 0; i < timeouts->port_count; i++)
+        log_debug("timeout of %s port %u: %u seconds",
+                  protocol_table[protocol_index(timeouts->port[i].protocol)].name,
+                  timeouts->port[i].port, timeouts->port[i].seconds);
 }
 
 static void describe_share(const struct policy *policy, uint16_t index)
