@@ -67,13 +67,15 @@ static uint32_t adopt_mapping(struct nat *nat, uint8_t protocol, const struct en
 {
     size_t external_index = external_find(nat, &external->address);
     uint16_t share = policy_share_of(nat->policy, &internal->address);
-    uint32_t index = mapping_find_internal(&nat->table, protocol, internal), added;
+    uint8_t uplink = nat->external_uplink[external_index];
+    uint32_t index = mapping_find_internal(&nat->table, protocol, internal, uplink), added;
     struct mapping mapping = {.internal = compact_address_of(&internal->address),
                               .internal_port = internal->port,
                               .external_port = external->port,
                               .created = created,
                               .protocol = protocol,
-                              .external_index = (uint8_t)external_index};
+                              .external_index = (uint8_t)external_index,
+                              .uplink = uplink & 0x7fu};
     uint32_t host;
 
     if (share == POLICY_NONE ||

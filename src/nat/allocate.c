@@ -34,6 +34,7 @@
 
 /* What the caller asks for. */
 struct request {
+    uint8_t uplink;
     uint8_t protocol;
     const struct endpoint *internal;
     const struct endpoint
@@ -177,16 +178,18 @@ static uint16_t port_of(struct nat *nat, const struct request *request, size_t e
 static enum drop_reason find_external(struct nat *nat, const struct request *request,
                                       struct mapping *mapping)
 {
-    size_t rank = external_paired_rank(nat, &request->internal->address),
-           paired = external_nth(nat, rank), index = paired;
-    size_t addresses = share_of(nat, request)->soft_pairing ? nat->external_count : 1;
+    const uint8_t uplink = request->uplink;
+    size_t rank = external_paired_rank(nat, uplink, &request->internal->address),
+           paired = external_nth(nat, uplink, rank), index = paired;
+    size_t count = nat->uplink[uplink].address_count,
+           tried = share_of(nat, request)->soft_pairing ? count : 1;
     bool has_part = false;
     uint16_t port = 0;
 
     if (paired == EXTERNAL_ADDRESSES_MAX)
         return DROP_NO_EXTERNAL_ADDRESS;
-    for (size_t i = 0; i < addresses && port == 0; i++) {
-        index = external_nth(nat, (rank + i) % nat->external_count);
+    for (size_t i = 0; i < tried && port == 0; i++) {
+        index = external_nth(nat, uplink, (rank + i) % count);
         port = port_of(nat, request, index, &has_part);
     }
     if (port == 0 && request->protocol == PROTOCOL_TCP && request->remote != NULL &&
@@ -206,7 +209,8 @@ static enum drop_reason mapping_make(struct nat *nat, struct request *request, u
     struct mapping mapping = {.internal = compact_address_of(&request->internal->address),
                               .internal_port = request->internal->port,
                               .created = (uint32_t)(request->now >> 6),
-                              .protocol = request->protocol};
+                              .protocol = request->protocol,
+                              .uplink = request->uplink & 0x7fu};
     uint32_t limit = policy_limits_const(nat->policy)->mappings_per_host;
     uint32_t host = host_get_mapping(&nat->table, &request->internal->address, request->protocol,
                                      limit == 0 ? UINT32_MAX : limit);
@@ -232,19 +236,20 @@ static enum drop_reason mapping_make(struct nat *nat, struct request *request, u
     return DROP_NONE;
 }
 
-enum drop_reason allocate_external_side(struct nat *nat, uint8_t protocol,
+enum drop_reason allocate_external_side(struct nat *nat, uint8_t uplink, uint8_t protocol,
                                         const struct endpoint *internal,
                                         const struct endpoint *remote, uint64_t now,
                                         struct external_side *side)
 {
     struct request request = {
-        .protocol = protocol, .internal = internal, .remote = remote, .now = now};
+        .uplink = uplink, .protocol = protocol, .internal = internal, .remote = remote, .now = now};
 
     *side = (struct external_side){.mapping = INDEX_NONE,
                                    .share = policy_share_of(nat->policy, &internal->address)};
     side->forward = policy_forward_to(nat->policy, protocol, internal, &side->external.port);
     if (side->forward != POLICY_NONE) {
-        size_t index = external_nth(nat, external_paired_rank(nat, &internal->address));
+        size_t index =
+            external_nth(nat, uplink, external_paired_rank(nat, uplink, &internal->address));
 
         if (index == EXTERNAL_ADDRESSES_MAX)
             return DROP_NO_EXTERNAL_ADDRESS;
@@ -253,7 +258,7 @@ enum drop_reason allocate_external_side(struct nat *nat, uint8_t protocol,
     }
     if (side->share == POLICY_NONE)
         return DROP_NONE;
-    side->mapping = mapping_find_internal(&nat->table, protocol, internal);
+    side->mapping = mapping_find_internal(&nat->table, protocol, internal, uplink);
     if (side->mapping == INDEX_NONE || mapping_share(nat, side->mapping) == POLICY_NONE) {
         enum drop_reason reason;
 

@@ -16,12 +16,12 @@ struct external_side {
 };
 
 /*
- * Finds or makes the external endpoint of `internal`, which sends to `remote` (NULL: to no one
- * yet; then its port is not shared). DROP_NONE with neither a forward nor a share: the policy does
- * not translate this host. A new mapping has no session yet: session_open, lease_enter or
- * mapping_release_unused must follow.
+ * Finds or makes the external endpoint that `internal` has at this uplink; it sends to `remote`
+ * (NULL: to no one yet; then its port is not shared). DROP_NONE with neither a forward nor a share:
+ * the policy does not translate this host. A new mapping has no session yet: session_open,
+ * lease_enter or mapping_release_unused must follow.
  */
-enum drop_reason allocate_external_side(struct nat *nat, uint8_t protocol,
+enum drop_reason allocate_external_side(struct nat *nat, uint8_t uplink, uint8_t protocol,
                                         const struct endpoint *internal,
                                         const struct endpoint *remote, uint64_t now,
                                         struct external_side *side);

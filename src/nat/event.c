@@ -15,7 +15,7 @@ const char *close_reason_name(enum close_reason reason)
     static const char *const names[CLOSE_REASON_COUNT] = {
         [CLOSE_NONE] = "none",       [CLOSE_EXPIRED] = "expired",     [CLOSE_KILLED] = "killed",
         [CLOSE_EVICTED] = "evicted", [CLOSE_RECLAIMED] = "reclaimed", [CLOSE_POLICY] = "policy",
-        [CLOSE_ADDRESS] = "address", [CLOSE_REPLACED] = "replaced",
+        [CLOSE_ADDRESS] = "address", [CLOSE_REROUTED] = "rerouted",   [CLOSE_REPLACED] = "replaced",
     };
 
     return names[reason];

@@ -15,25 +15,42 @@ static inline bool external_has(const struct nat *nat, const struct address *add
     return external_find(nat, address) < EXTERNAL_ADDRESSES_MAX;
 }
 
-/* True when the packet came in by the external interface. */
+/* The uplink that has this interface, or NAT_UPLINKS_MAX. */
+static inline uint8_t external_uplink_at(const struct nat *nat, uint32_t interface_index)
+{
+    for (uint8_t i = 0; interface_index != 0 && i < nat->uplink_count; i++) {
+        if (nat->uplink[i].interface == interface_index)
+            return i;
+    }
+    return NAT_UPLINKS_MAX;
+}
+
+/*
+ * The uplink that has, or has had, this external address; NAT_UPLINKS_MAX when there is no trace
+ * of it any more.
+ */
+uint8_t external_uplink_of(const struct nat *nat, const struct address *address);
+
+/* True when the packet came in by an external interface. */
 static inline bool external_receives(const struct nat *nat, const struct packet *packet)
 {
-    return packet->in_interface == nat->external_interface;
+    return external_uplink_at(nat, packet->in_interface) < NAT_UPLINKS_MAX;
 }
 
 /*
  * True when a packet at the outbound hook leaves to the outside from a source that must not be seen
- * there: by the external interface, or by another uplink.
+ * there: by an external interface, or by another uplink.
  */
 bool external_must_hide(struct nat *nat, const struct packet *packet, const struct address *source,
                         const struct address *destination);
 
 /*
- * Paired pooling (RFC 4787 REQ-2): a host keeps to one external address, chosen by its own. Its
- * rank among the valid ones; external_nth gives the slot of a rank, or EXTERNAL_ADDRESSES_MAX.
+ * Paired pooling (RFC 4787 REQ-2): a host keeps to one external address of an uplink, chosen by its
+ * own. Its rank among the valid ones of the uplink; external_nth gives the slot of a rank, or
+ * EXTERNAL_ADDRESSES_MAX.
  */
-size_t external_paired_rank(const struct nat *nat, const struct address *internal);
-size_t external_nth(const struct nat *nat, size_t rank);
+size_t external_paired_rank(const struct nat *nat, uint8_t uplink, const struct address *internal);
+size_t external_nth(const struct nat *nat, uint8_t uplink, size_t rank);
 
 /* The ports of one external address and protocol. */
 struct port_space *external_port_space(const struct nat *nat, size_t slot, uint8_t protocol);
@@ -41,10 +58,11 @@ struct port_space *external_port_space(const struct nat *nat, size_t slot, uint8
 /* The hold-down of the policy also applies to ports that rest already. */
 void external_apply_port_hold(struct nat *nat);
 
-/* Makes the slots of all addresses but these invalid. False when there were none. */
-bool external_retire_others(struct nat *nat, const struct address *addresses, size_t count);
+/* Makes the slots of all addresses but these uplinks' invalid. False when there were none. */
+bool external_retire_others(struct nat *nat, const struct uplink *uplinks, size_t count);
 
-/* Gives a slot to each of these addresses that has none; false when there are too few free ones. */
-bool external_enter(struct nat *nat, const struct address *addresses, size_t count);
+/* Gives a slot to each address of an uplink that has none; false when there are too few free ones.
+ */
+bool external_enter(struct nat *nat, const struct uplink *uplinks, size_t count);
 
 #endif

@@ -92,11 +92,22 @@ void lease_review(struct nat *nat, uint64_t now)
     }
 }
 
+/* The first uplink that has an address, or the first one. */
+static uint8_t usable_uplink(const struct nat *nat)
+{
+    for (uint8_t i = 0; i < nat->uplink_count; i++) {
+        if (nat->uplink[i].address_count > 0)
+            return i;
+    }
+    return 0;
+}
+
 enum drop_reason nat_lease(struct nat *nat, uint8_t protocol, const struct endpoint *internal,
                            uint64_t expires, uint64_t now, struct endpoint *external)
 {
     struct external_side side;
-    enum drop_reason reason = allocate_external_side(nat, protocol, internal, NULL, now, &side);
+    enum drop_reason reason =
+        allocate_external_side(nat, usable_uplink(nat), protocol, internal, NULL, now, &side);
 
     if (reason != DROP_NONE)
         return reason;
@@ -115,11 +126,16 @@ enum drop_reason nat_lease(struct nat *nat, uint8_t protocol, const struct endpo
 
 bool nat_end_lease(struct nat *nat, uint8_t protocol, const struct endpoint *internal, uint64_t now)
 {
-    uint32_t index = mapping_find_internal(&nat->table, protocol, internal);
-    struct lease *lease = index == INDEX_NONE ? NULL : find(nat, index);
+    bool any = false;
 
-    if (lease == NULL)
-        return false;
-    end(nat, lease, now);
-    return true;
+    for (uint8_t uplink = 0; uplink < NAT_UPLINKS_MAX; uplink++) {
+        uint32_t index = mapping_find_internal(&nat->table, protocol, internal, uplink);
+        struct lease *lease = index == INDEX_NONE ? NULL : find(nat, index);
+
+        if (lease == NULL)
+            continue;
+        end(nat, lease, now);
+        any = true;
+    }
+    return any;
 }

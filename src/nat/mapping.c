@@ -1,8 +1,9 @@
 /*
  * mapping.c - mappings: found by either endpoint, entered and released, with their ports
  *
- * The index knows a mapping by its internal endpoint; the port space of its external address knows
- * the mapping that a port belongs to, and that mapping counts those which share the port.
+ * The index knows a mapping by its internal endpoint and uplink; the port space of its external
+ * address knows the mapping that a port belongs to, and that mapping counts those which share the
+ * port.
  */
 #include "mapping.h"
 
@@ -10,31 +11,33 @@
 #include "table_internal.h"
 
 static uint64_t mapping_hash(const struct table *table, uint8_t protocol, compact_address internal,
-                             uint16_t port)
+                             uint16_t port, uint8_t uplink)
 {
-    struct table_key key = {{internal, 0, port, 0}, protocol, NODE_MAPPING, 0};
+    struct table_key key = {{internal, 0, port, uplink}, protocol, NODE_MAPPING, 0};
 
     return table_hash(table, &key);
 }
 
 static uint64_t hash_of(const struct table *table, const struct mapping *mapping)
 {
-    return mapping_hash(table, mapping->protocol, mapping->internal, mapping->internal_port);
+    return mapping_hash(table, mapping->protocol, mapping->internal, mapping->internal_port,
+                        mapping->uplink);
 }
 
 uint32_t mapping_find_internal(const struct table *table, uint8_t protocol,
-                               const struct endpoint *internal)
+                               const struct endpoint *internal, uint8_t uplink)
 {
     compact_address address = compact_address_of(&internal->address);
     struct index_search search =
-        index_search(&table->index, mapping_hash(table, protocol, address, internal->port));
+        index_search(&table->index, mapping_hash(table, protocol, address, internal->port, uplink));
     uint32_t node;
 
     while ((node = index_next(&table->index, &search)) != INDEX_NONE) {
         const struct mapping *mapping = &table->mapping[node / INDEX_NODES];
 
         if (node % INDEX_NODES == NODE_MAPPING && mapping->protocol == protocol &&
-            mapping->internal == address && mapping->internal_port == internal->port)
+            mapping->internal == address && mapping->internal_port == internal->port &&
+            mapping->uplink == uplink)
             return node / INDEX_NODES;
     }
     return INDEX_NONE;

@@ -9,6 +9,7 @@
 #include "session.h"
 #include "session_facts.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,9 +97,10 @@ bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget)
     return true;
 }
 
-void nat_set_mss_limit(struct nat *nat, uint16_t limit)
+void nat_set_mss_limit(struct nat *nat, uint8_t uplink, uint16_t limit)
 {
-    nat->mss_limit = limit;
+    assert(uplink < NAT_UPLINKS_MAX);
+    nat->uplink[uplink].mss_limit = limit;
 }
 
 bool nat_kill(struct nat *nat, uint32_t slot, uint64_t id, uint64_t now)
@@ -118,11 +120,21 @@ void nat_set_policy(struct nat *nat, const struct policy *policy)
     external_apply_port_hold(nat);
 }
 
+bool nat_set_uplinks(struct nat *nat, const struct uplink *uplinks, size_t count)
+{
+    assert(count <= NAT_UPLINKS_MAX);
+    nat->uplink_count = count;
+    for (size_t i = 0; i < count; i++)
+        nat->uplink[i].interface = uplinks[i].interface;
+    if (external_retire_others(nat, uplinks, count))
+        review_begin(nat);
+    return external_enter(nat, uplinks, count);
+}
+
 bool nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses,
                       size_t count)
 {
-    nat->external_interface = interface_index;
-    if (external_retire_others(nat, addresses, count))
-        review_begin(nat);
-    return external_enter(nat, addresses, count);
+    const struct uplink uplink = {interface_index, addresses, count};
+
+    return nat_set_uplinks(nat, &uplink, 1);
 }

@@ -53,9 +53,10 @@ struct offload_entry *offload_entry_of(struct nat *nat, const struct session *se
 
 /* Getting in. */
 
-static struct offload_flow flow_of(const struct session *session)
+static struct offload_flow flow_of(const struct nat *nat, const struct session *session)
 {
-    struct offload_flow flow = {.protocol = session_protocol(session)};
+    struct offload_flow flow = {.protocol = session_protocol(session),
+                                .uplink = session_uplink(nat, session)};
 
     session_endpoints(session, &flow.internal, &flow.external, &flow.remote);
     return flow;
@@ -91,7 +92,7 @@ void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packe
     }
     offload->free = offload->entry[index].link.next;
     offload->used++;
-    offload->entry[index] = (struct offload_entry){.session = slot, .flow = flow_of(session)};
+    offload->entry[index] = (struct offload_entry){.session = slot, .flow = flow_of(nat, session)};
     session->offload = index;
     offload_enqueue(offload, &offload->wanted, index, ENTRY_WANTED);
 }

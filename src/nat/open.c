@@ -14,8 +14,8 @@
 
 /* Opening from inside. */
 
-enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, uint64_t now,
-                               uint32_t *slot)
+enum drop_reason open_outbound(struct nat *nat, uint8_t uplink, const struct packet_view *view,
+                               uint64_t now, uint32_t *slot)
 {
     const struct tuple *sent = &view->tuple;
     struct session_plan plan = {.direction = DIRECTION_OUTBOUND,
@@ -30,8 +30,8 @@ enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, 
         now, slot);
     if (reason != DROP_NONE)
         return reason;
-    reason =
-        allocate_external_side(nat, sent->protocol, &sent->source, &sent->destination, now, &side);
+    reason = allocate_external_side(nat, uplink, sent->protocol, &sent->source, &sent->destination,
+                                    now, &side);
     if (reason == DROP_NONE) {
         plan.tuple[ROLE_INITIATOR] = *sent;
         plan.tuple[ROLE_RESPONDER] =
@@ -188,18 +188,20 @@ static enum drop_reason find_inside(const struct nat *nat, const struct tuple *s
 
 /*
  * A hairpin: the initiator is seen by its own external endpoint (RFC 4787 REQ-9a), which may have
- * to be made first. The target is looked up after that, with the remote that it will see.
+ * to be made first; of several uplinks, by that at the uplink whose address it has called. The
+ * target is looked up after that, with the remote that it will see.
  */
 static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, uint64_t now,
                                      struct session_plan *plan, struct external_side *initiator)
 {
+    uint8_t uplink = external_uplink_of(nat, &sent->destination.address);
     struct external_side responder;
     struct endpoint internal;
     enum drop_reason reason;
     enum role role;
 
-    reason = allocate_external_side(nat, sent->protocol, &sent->source, &sent->destination, now,
-                                    initiator);
+    reason = allocate_external_side(nat, uplink, sent->protocol, &sent->source, &sent->destination,
+                                    now, initiator);
     if (reason != DROP_NONE)
         return reason;
     reason = find_inside(nat, sent, &initiator->external, &internal, &responder);

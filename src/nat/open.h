@@ -17,9 +17,10 @@ enum drop_reason open_refused(const struct packet_view *view);
 bool open_is_ours(const struct nat *nat, uint8_t protocol, const struct endpoint *external,
                   uint64_t now);
 
-/* DROP_NONE and the new session's slot, or why not. */
-enum drop_reason open_outbound(struct nat *nat, const struct packet_view *view, uint64_t now,
-                               uint32_t *slot);
+/* DROP_NONE and the new session's slot, or why not. Outbound: of a packet that leaves by `uplink`.
+ */
+enum drop_reason open_outbound(struct nat *nat, uint8_t uplink, const struct packet_view *view,
+                               uint64_t now, uint32_t *slot);
 enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
                               const struct packet_view *view, uint64_t now, uint32_t *slot);
 

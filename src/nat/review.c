@@ -48,16 +48,23 @@ static bool session_still_allowed(const struct nat *nat, const struct session *s
     return true;
 }
 
-/* True when every external endpoint of the session has an address that the gateway has. */
+/* True when the gateway still has the address of this side, at the same uplink if it is a
+ * mapping's. */
+static bool has_valid_address(const struct nat *nat, const struct session *session, enum role role)
+{
+    const struct address external = session_external(session, role).address;
+    uint32_t mapping = session_mapping(session, role);
+
+    if (session->side[role] == SIDE_NONE)
+        return true;
+    return mapping != INDEX_NONE ? nat->external_valid[nat->table.mapping[mapping].external_index]
+                                 : external_has(nat, &external);
+}
+
 static bool has_valid_addresses(const struct nat *nat, const struct session *session)
 {
-    for (int role = 0; role < 2; role++) {
-        struct address external = session_external(session, (enum role)role).address;
-
-        if (session->side[role] != SIDE_NONE && !external_has(nat, &external))
-            return false;
-    }
-    return true;
+    return has_valid_address(nat, session, ROLE_INITIATOR) &&
+           has_valid_address(nat, session, ROLE_RESPONDER);
 }
 
 /* Takes a session of an older epoch into this one, or ends it. True when it continues. */

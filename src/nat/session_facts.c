@@ -3,6 +3,8 @@
  */
 #include "session_facts.h"
 
+#include "external.h"
+
 void session_endpoints(const struct session *session, struct endpoint *internal,
                        struct endpoint *external, struct endpoint *remote)
 {
@@ -29,6 +31,14 @@ struct endpoint session_internal(const struct session *session, enum role role)
 struct endpoint session_external(const struct session *session, enum role role)
 {
     return session_destination(session, (enum role) !role);
+}
+
+uint8_t session_uplink(const struct nat *nat, const struct session *session)
+{
+    enum role side = session->direction == DIRECTION_INBOUND ? ROLE_RESPONDER : ROLE_INITIATOR;
+    const struct address external = session_external(session, side).address;
+
+    return nat->uplink_count <= 1 ? 0 : external_uplink_of(nat, &external);
 }
 
 bool session_forward_allows(const struct nat *nat, const struct session *session, enum role role,

@@ -29,6 +29,12 @@ void session_endpoints(const struct session *session, struct endpoint *internal,
 struct endpoint session_internal(const struct session *session, enum role role);
 struct endpoint session_external(const struct session *session, enum role role);
 
+/*
+ * The uplink that the session's external address belongs to (of a hairpin's, the initiator's);
+ * NAT_UPLINKS_MAX when the address is not known any more.
+ */
+uint8_t session_uplink(const struct nat *nat, const struct session *session);
+
 /* Seconds this session may be idle in its state. */
 uint32_t session_idle_limit(const struct nat *nat, const struct session *session);
 

@@ -16,7 +16,9 @@
  * neither side sends (internal -> internal'), so a hairpin session also has a transit key.
  *
  * A mapping is an internal endpoint's external endpoint, shared by all its sessions (RFC 4787
- * REQ-1) and kept as long as it has one. Forwards need none: the policy is their mapping.
+ * REQ-1) and kept as long as it has one. With several uplinks, an internal endpoint has one for
+ * each: the route chooses the uplink, and only addresses of that uplink may leave by it. Forwards
+ * need none: the policy is their mapping.
  *
  * Invariants
  *   - Arrays are allocated once; a session is found by its slot (a 32-bit index) or, across time,
@@ -249,8 +251,9 @@ struct mapping {
     uint8_t protocol;  /* as in the IP header; 0: the slot is free */
     uint8_t external_index; /* of the external address: which port space */
     /* shares its external port with another mapping; found by its sessions only */
-    uint8_t is_overload;
-    bool leased; /* stays without sessions (lease.h) */
+    uint8_t is_overload : 1;
+    uint8_t uplink : 7; /* of the external address: an endpoint has one mapping for each */
+    bool leased;        /* stays without sessions (lease.h) */
 };
 
 _Static_assert(sizeof(struct mapping) == 24, "a mapping is what it is counted as");
@@ -388,12 +391,12 @@ uint32_t table_oldest(const struct table *table, enum age_list list);
 uint32_t table_younger(const struct table *table, uint32_t slot);
 
 /*
- * Mappings, by their internal endpoint; by the external one the port spaces know them
- * (nat_find_external). Find returns INDEX_NONE when there is none; add likewise when there is no
- * room (never while sessions fit).
+ * Mappings, by their internal endpoint and uplink; by the external one the port spaces know them
+ * (mapping_find_external). Find returns INDEX_NONE when there is none; add likewise when there is
+ * no room (never while sessions fit).
  */
 uint32_t mapping_find_internal(const struct table *table, uint8_t protocol,
-                               const struct endpoint *internal);
+                               const struct endpoint *internal, uint8_t uplink);
 uint32_t mapping_add(struct table *table, const struct mapping *mapping);
 void mapping_remove(struct table *table, uint32_t index);
 

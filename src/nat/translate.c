@@ -133,6 +133,20 @@ static enum drop_reason reopen_if_closed(struct nat *nat, uint32_t slot,
     return reason;
 }
 
+/* Only a SYN offers an MSS. */
+static void limit_mss(const struct nat *nat, const struct packet *packet,
+                      const struct packet_view *view, uint32_t slot)
+{
+    const struct session *session = &nat->table.session[slot];
+    uint8_t uplink;
+
+    if (!(view->tcp_flags & TCP_SYN) || session->direction == DIRECTION_HAIRPIN)
+        return;
+    uplink = session_uplink(nat, session);
+    if (uplink < NAT_UPLINKS_MAX && nat->uplink[uplink].mss_limit != 0)
+        mss_clamp(packet, view, nat->uplink[uplink].mss_limit);
+}
+
 /* Rewrites the half that the hook may rewrite, with what the other side sees. */
 static void rewrite(struct nat *nat, struct packet *packet, const struct packet_view *view,
                     uint32_t slot, enum role from)
@@ -148,8 +162,7 @@ static void rewrite(struct nat *nat, struct packet *packet, const struct packet_
         ip_id_renew(nat, packet, view);
         packet->transit = false;
     }
-    if (nat->mss_limit != 0 && nat->table.session[slot].direction != DIRECTION_HAIRPIN)
-        mss_clamp(packet, view, nat->mss_limit);
+    limit_mss(nat, packet, view, slot);
     packet_finish(packet, view);
     packet->verdict = VERDICT_REWRITTEN;
     nat->counters.packets[packet->hook]++;
@@ -236,6 +249,24 @@ static bool may_leave(struct nat *nat, const struct packet *packet, const struct
     return uplink == NULL;
 }
 
+/*
+ * The route of a session that a host of ours has opened may move to another external interface. The
+ * address of the former one is wrong there: providers drop it, and answers take another way. What
+ * may open a session goes on in a new one, with an address of the uplink that the route chose. The
+ * rest of a TCP connection cannot: it waits for the route to come back. Linux does the same for
+ * masquerading (nf_nat_oif_changed), but forgets the connection.
+ */
+static bool is_rerouted(const struct nat *nat, const struct packet *packet, uint32_t slot)
+{
+    const struct session *session = &nat->table.session[slot];
+    uint8_t uplink;
+
+    if (nat->uplink_count <= 1 || session->direction != DIRECTION_OUTBOUND)
+        return false;
+    uplink = external_uplink_at(nat, packet->out_interface);
+    return uplink < NAT_UPLINKS_MAX && uplink != session_uplink(nat, session);
+}
+
 static enum drop_reason translate_outbound(struct nat *nat, struct packet *packet,
                                            struct packet_view *view, uint64_t now)
 {
@@ -245,13 +276,21 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
 
     if (!may_leave(nat, packet, view, slot))
         return DROP_OTHER_UPLINK;
+    if (slot != INDEX_NONE && is_rerouted(nat, packet, slot)) {
+        if (open_refused(view) != DROP_NONE)
+            return DROP_REROUTED;
+        session_close(nat, slot, CLOSE_REROUTED, now);
+        slot = INDEX_NONE;
+        from = ROLE_INITIATOR;
+    }
     if (slot == INDEX_NONE) {
-        if (packet->out_interface != nat->external_interface ||
-            !policy_translates(nat->policy, &view->tuple))
+        uint8_t uplink = external_uplink_at(nat, packet->out_interface);
+
+        if (uplink == NAT_UPLINKS_MAX || !policy_translates(nat->policy, &view->tuple))
             return accept_unchanged(nat, packet);
         reason = open_refused(view);
         if (reason == DROP_NONE)
-            reason = open_outbound(nat, view, now, &slot);
+            reason = open_outbound(nat, uplink, view, now, &slot);
         if (reason != DROP_NONE)
             return reason;
     }

@@ -73,8 +73,7 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
     other = session_tuple(session, (enum role) !role);
     icmp_rewrite_error(view, embedded, &other, NULL, &other.source.address);
     /* From inside to inside: the source is rewritten in the second pass. */
-    packet->transit =
-        session->direction == DIRECTION_HAIRPIN && packet->in_interface != nat->external_interface;
+    packet->transit = session->direction == DIRECTION_HAIRPIN && !external_receives(nat, packet);
     return done(nat, packet, view);
 }
 

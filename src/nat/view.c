@@ -73,6 +73,7 @@ bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session
     session_endpoints(session, &view->internal, &view->external, &view->remote);
     if (session->direction == DIRECTION_HAIRPIN)
         view->peer = session_source(session, ROLE_RESPONDER);
+    view->uplink = session_uplink(nat, session);
     view_names(nat, session, view);
     limit = session_idle_limit(nat, session) * UINT64_C(1000);
     view->age_ms = stored_age(session->created, now);
@@ -102,6 +103,7 @@ bool nat_view_mapping(const struct nat *nat, uint32_t index, uint64_t now,
         .share = mapping_share(nat, index),
         .sessions = mapping->sessions,
         .age_ms = stored_age(mapping->created, now),
+        .uplink = mapping->uplink,
     };
     return true;
 }

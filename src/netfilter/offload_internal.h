@@ -24,7 +24,9 @@ struct offload_key {
     uint32_t source, destination;
     struct offload_port source_port, destination_port;
     uint8_t protocol;
-    uint8_t zero[3];
+    uint8_t uplink; /* that packets to the outside leave by; 0 for packets from there. In the same
+                       register as the protocol: nft cannot show a key of six fields */
+    uint8_t zero[2];
 };
 
 /* What the packet gets instead of its destination (inbound) or its source (outbound). */
@@ -46,7 +48,7 @@ const char *offload_map_name(enum packet_hook hook);
 void offload_create_maps(struct batch *batch, uint32_t size);
 /* Before that: removes those of an earlier run, if they have the same size, with all elements. */
 void offload_remove_maps(struct batch *batch, uint32_t size);
-void offload_create_rules(struct batch *batch, enum packet_hook hook);
+void offload_create_rules(struct batch *batch, enum packet_hook hook, size_t uplinks);
 
 /* For a listing of rules: adds the counters that a struct ruleset_hits has. */
 int offload_count_hits(const struct nlmsghdr *rule, void *hits);

@@ -56,8 +56,13 @@ static struct offload_key key_between(const struct endpoint *source,
 
 static struct offload_key key_of(const struct offload_flow *flow, enum packet_hook hook)
 {
-    return hook == HOOK_INBOUND ? key_between(&flow->remote, &flow->external, flow->protocol)
-                                : key_between(&flow->internal, &flow->remote, flow->protocol);
+    struct offload_key key;
+
+    if (hook == HOOK_INBOUND)
+        return key_between(&flow->remote, &flow->external, flow->protocol);
+    key = key_between(&flow->internal, &flow->remote, flow->protocol);
+    key.uplink = flow->uplink;
+    return key;
 }
 
 static struct offload_value value_of(const struct offload_flow *flow, enum packet_hook hook)

@@ -129,7 +129,7 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
 
 /* Chains, sets and maps. Kept sets get their new elements later in the same transaction. */
 static void put_frame(struct batch *batch, const struct ruleset_plan *plan, bool keep_chains,
-                      uint32_t offload_sessions)
+                      size_t uplinks, uint32_t offload_sessions)
 {
     if (keep_chains) {
         rules_empty_chains(batch, plan->table_flags);
@@ -137,9 +137,9 @@ static void put_frame(struct batch *batch, const struct ruleset_plan *plan, bool
     } else {
         rules_create_chains(batch, plan->table_flags);
     }
-    sets_create(batch);
+    sets_create(batch, uplinks);
     if (keep_chains)
-        sets_flush(batch);
+        sets_flush(batch, uplinks);
     if (plan->offload)
         offload_create_maps(batch, offload_sessions);
 }
@@ -158,10 +158,10 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, bool keep
 
     if (result < 0)
         return result;
-    put_frame(&batch, plan, keep_chains, options->offload_sessions);
+    put_frame(&batch, plan, keep_chains, contents->uplink_count, options->offload_sessions);
     result = sets_fill(&batch, contents, error);
     if (result == 0) {
-        rules_create(&batch, options, *plan);
+        rules_create(&batch, options, contents->uplink_count, *plan);
         result = commit(ruleset, &batch, &outcome);
         if (result < 0 && !keep_chains && next_plan(plan, &batch, &outcome))
             result = 1;
@@ -244,7 +244,7 @@ int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *conte
 
     if (result < 0)
         return result;
-    sets_flush(&batch);
+    sets_flush(&batch, contents->uplink_count);
     result = sets_fill(&batch, contents, error);
     if (result == 0) {
         result = commit(ruleset, &batch, &outcome);

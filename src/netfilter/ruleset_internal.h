@@ -126,7 +126,8 @@ enum set_id {
     SET_PROTOCOLS = SET_BOUND + PROTOCOL_PORTS_COUNT, /* what is translated */
     SET_ICMP_INBOUND, /* types from outside that may need translation */
     SET_ICMP_ERRORS,
-    SET_COUNT
+    SET_UPLINK, /* + the number of an uplink: its interface. Only where there are several */
+    SET_COUNT = SET_UPLINK + RULESET_UPLINKS_MAX
 };
 
 const char *set_name(enum set_id id);
@@ -140,14 +141,14 @@ struct nftnl_set *set_begin(const char *name);
 /* Removes a set or map of our table by its name. */
 void set_put_removal(struct batch *batch, const char *name);
 
-/* Creates the sets and fills those that never change. */
-void sets_create(struct batch *batch);
+/* Creates the sets for so many uplinks, and fills those that never change. */
+void sets_create(struct batch *batch, size_t uplinks);
 
 /*
  * sets_flush empties the sets of ruleset_contents, sets_fill fills them. sets_fill returns 0, or
  * -errno and a sentence: -EINVAL if something is not IPv4, -ENOMEM.
  */
-void sets_flush(struct batch *batch);
+void sets_flush(struct batch *batch, size_t uplinks);
 int sets_fill(struct batch *batch, const struct ruleset_contents *contents, struct error *error);
 
 /* Removes the table. */
@@ -165,7 +166,7 @@ void rules_create_chains(struct batch *batch, uint32_t table_flags);
  * (nf_tables_updtable).
  */
 void rules_empty_chains(struct batch *batch, uint32_t table_flags);
-void rules_create(struct batch *batch, const struct ruleset_options *options,
+void rules_create(struct batch *batch, const struct ruleset_options *options, size_t uplinks,
                   struct ruleset_plan plan);
 
 #endif

@@ -149,7 +149,25 @@ static void write_field(struct rule *rule, uint32_t from, struct field field, ui
     nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_FLAGS, flags);
 }
 
-static void put_rule(struct batch *batch, enum packet_hook hook, const struct protocol *protocol)
+/*
+ * A session's packets that leave by another uplink than its own do not match: there its address is
+ * wrong, and the daemon decides what happens. The register of the key (struct offload_key) gets the
+ * uplink beside the protocol.
+ *
+ * Rejected: one rule, and a map from the interface to its uplink. The nft of Debian 12 crashes when
+ * it lists a key of which a part comes from a map.
+ */
+static void match_uplink(struct rule *rule, const struct protocol *protocol, uint8_t uplink)
+{
+    const uint8_t key[4] = {protocol->number, uplink};
+
+    rule_load_meta(rule, NFT_REG_3, NFT_META_OIF);
+    rule_lookup(rule, NFT_REG_3, set_name(SET_UPLINK + uplink), SET_UPLINK + 1u + uplink, 0);
+    rule_load(rule, NFT_REG32_04, key, sizeof(key));
+}
+
+static void put_rule(struct batch *batch, enum packet_hook hook, const struct protocol *protocol,
+                     size_t uplinks, uint8_t uplink)
 {
     /* One load per field: the kernel is faster for up to four bytes (nft_payload_fast_eval). */
     static const struct field source = FIELD_OF_IPV4(saddr), destination = FIELD_OF_IPV4(daddr),
@@ -166,6 +184,8 @@ static void put_rule(struct batch *batch, enum packet_hook hook, const struct pr
                     comments[hook]))
         return;
     match_plain(&rule, hook, protocol);
+    if (hook == HOOK_OUTBOUND && uplinks > 1)
+        match_uplink(&rule, protocol, uplink);
     for (uint32_t i = 0; i < sizeof(key) / sizeof(key[0]); i++)
         rule_load_field(&rule, NFT_REG32_00 + i, key[i]);
     rule_lookup(&rule, NFT_REG_1, offload_map_name(hook), map_id(hook), NFT_REG_4);
@@ -175,10 +195,14 @@ static void put_rule(struct batch *batch, enum packet_hook hook, const struct pr
     rule_end(&rule);
 }
 
-void offload_create_rules(struct batch *batch, enum packet_hook hook)
+void offload_create_rules(struct batch *batch, enum packet_hook hook, size_t uplinks)
 {
-    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
-        put_rule(batch, hook, &protocol_table[p]);
+    size_t rules = hook == HOOK_OUTBOUND && uplinks > 1 ? uplinks : 1;
+
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
+        for (uint8_t uplink = 0; uplink < rules; uplink++)
+            put_rule(batch, hook, &protocol_table[p], uplinks, uplink);
+    }
 }
 
 /* What one rule has counted, and which map it looks up. */

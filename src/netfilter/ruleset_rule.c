@@ -68,6 +68,16 @@ void rule_load_meta(struct rule *rule, uint32_t to, uint32_t key)
     nftnl_expr_set_u32(meta, NFTNL_EXPR_META_DREG, to);
 }
 
+void rule_load(struct rule *rule, uint32_t to, const void *data, uint32_t length)
+{
+    struct nftnl_expr *immediate = rule_add(rule, "immediate");
+
+    if (immediate == NULL)
+        return;
+    nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_DREG, to);
+    nftnl_expr_set(immediate, NFTNL_EXPR_IMM_DATA, data, length);
+}
+
 void rule_load_field(struct rule *rule, uint32_t to, struct field field)
 {
     struct nftnl_expr *payload = rule_add(rule, "payload");

@@ -53,6 +53,7 @@ void rule_end(struct rule *rule);
 struct nftnl_expr *rule_add(struct rule *rule, const char *name);
 
 void rule_load_meta(struct rule *rule, uint32_t to, uint32_t key);
+void rule_load(struct rule *rule, uint32_t to, const void *data, uint32_t length);
 void rule_load_field(struct rule *rule, uint32_t to, struct field field);
 void rule_mask(struct rule *rule, uint32_t in, const void *mask, uint32_t length);
 /* The rule continues only if a socket of this host would get the packet. */

@@ -476,7 +476,7 @@ void rules_empty_chains(struct batch *batch, uint32_t table_flags)
     put_rules_removal(batch);
 }
 
-void rules_create(struct batch *batch, const struct ruleset_options *options,
+void rules_create(struct batch *batch, const struct ruleset_options *options, size_t uplinks,
                   struct ruleset_plan plan)
 {
     const struct queueing queueing = {.options = options, .method = plan.queue};
@@ -486,8 +486,8 @@ void rules_create(struct batch *batch, const struct ruleset_options *options,
     put_inside(batch);
     put_unknown(batch);
     if (plan.offload) {
-        offload_create_rules(batch, HOOK_INBOUND);
-        offload_create_rules(batch, HOOK_OUTBOUND);
+        offload_create_rules(batch, HOOK_INBOUND, uplinks);
+        offload_create_rules(batch, HOOK_OUTBOUND, uplinks);
     }
     put_loopback(batch);
     for (enum protocol_index p = 0; plan.sockets && p < PROTOCOL_PORTS_COUNT; p++)

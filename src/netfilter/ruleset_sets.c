@@ -63,6 +63,18 @@ static const struct set_kind {
                                .fixed = true},
     [SET_ICMP_INBOUND] = {.name = "icmp_inbound", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
     [SET_ICMP_ERRORS] = {.name = "icmp_errors", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
+#define UPLINK(number)                                                                             \
+    [SET_UPLINK + (number)] = {                                                                    \
+        .name = "uplink_" #number, .type = NFT_IFINDEX, .width = 4, .size = 4, .host_order = true}
+    UPLINK(0),
+    UPLINK(1),
+    UPLINK(2),
+    UPLINK(3),
+    UPLINK(4),
+    UPLINK(5),
+    UPLINK(6),
+    UPLINK(7),
+#undef UPLINK
 };
 
 /* Lengths of a prefix in the 16-byte form: every IPv4 address, and one. */
@@ -332,6 +344,32 @@ static void put_names(struct batch *batch, const struct ruleset_contents *conten
     end_elements(batch, set);
 }
 
+/* Two names may be one interface's: then it is the first one of these uplinks. */
+static bool is_told_before(const struct interface *interfaces, size_t at)
+{
+    size_t first = 0;
+
+    while (interfaces[first].index != interfaces[at].index)
+        first++;
+    return first < at;
+}
+
+static bool is_in_use(size_t id, size_t uplinks)
+{
+    return id < SET_UPLINK || (uplinks > 1 && id - SET_UPLINK < uplinks);
+}
+
+static void put_uplinks(struct batch *batch, const struct ruleset_contents *contents)
+{
+    for (size_t i = 0; i < contents->uplink_count; i++) {
+        const struct range interface = {.first = contents->interfaces[i].index};
+
+        if (interface.first != 0 && is_in_use(SET_UPLINK + i, contents->uplink_count) &&
+            !is_told_before(contents->interfaces, i))
+            put_values(batch, (enum set_id)(SET_UPLINK + i), &interface, 1);
+    }
+}
+
 static size_t larger(size_t one, size_t other)
 {
     return one > other ? one : other;
@@ -367,6 +405,7 @@ static int fill(struct batch *batch, const struct ruleset_contents *contents, st
     put_values(batch, SET_EXTERNAL, ranges, contents->external_count);
     put_interfaces(batch, contents, ranges);
     put_names(batch, contents);
+    put_uplinks(batch, contents);
     if (ranges_of_addresses(SET_TARGETS, ranges, contents->targets, contents->target_count, error) <
         0)
         return -EINVAL;
@@ -402,12 +441,12 @@ int sets_fill(struct batch *batch, const struct ruleset_contents *contents, stru
 }
 
 /* A request to delete elements that names no element empties the set. */
-void sets_flush(struct batch *batch)
+void sets_flush(struct batch *batch, size_t uplinks)
 {
     for (int id = 0; id < SET_COUNT; id++) {
         struct nftnl_set *set;
 
-        if (kinds[id].fixed)
+        if (kinds[id].fixed || !is_in_use((size_t)id, uplinks))
             continue;
         set = begin_set(batch, (enum set_id)id);
         if (set == NULL)
@@ -430,7 +469,7 @@ void set_put_removal(struct batch *batch, const char *name)
     nftnl_set_free(set);
 }
 
-void sets_create(struct batch *batch)
+void sets_create(struct batch *batch, size_t uplinks)
 {
     static const struct range protocols[] = {
 #define X(symbol, number, ...) {.first = number},
@@ -442,8 +481,10 @@ void sets_create(struct batch *batch)
         {.first = 0}, {.first = 3}, {.first = 11}, {.first = 12}, {.first = 14}};
     static const struct range errors[] = {{.first = 3}, {.first = 11}, {.first = 12}};
 
-    for (int id = 0; id < SET_COUNT; id++)
-        create_set(batch, (enum set_id)id);
+    for (int id = 0; id < SET_COUNT; id++) {
+        if (is_in_use((size_t)id, uplinks))
+            create_set(batch, (enum set_id)id);
+    }
     put_values(batch, SET_PROTOCOLS, protocols, PROTOCOL_COUNT);
     put_values(batch, SET_ICMP_INBOUND, inbound, sizeof(inbound) / sizeof(inbound[0]));
     put_values(batch, SET_ICMP_ERRORS, errors, sizeof(errors) / sizeof(errors[0]));

@@ -119,7 +119,7 @@ static void answer(struct gateway *gateway, const struct sent *sent, const char 
     if (!text_parse_endpoint(internal, &endpoint) ||
         !text_parse_endpoint(sent->source, &tuple.source))
         abort();
-    index = mapping_find_internal(&gateway->nat->table, sent->protocol, &endpoint);
+    index = mapping_find_internal(&gateway->nat->table, sent->protocol, &endpoint, 0);
     if (index == INDEX_NONE || !nat_view_mapping(gateway->nat, index, now, &mapping))
         abort();
     tuple.destination = mapping.external;

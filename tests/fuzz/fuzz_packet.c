@@ -263,7 +263,8 @@ static void check_mapping(uint32_t index, uint32_t sessions)
     must(nat_view_mapping(nat, index, now, &view));
     /* Until a review has come by, there may be a new mapping beside the old one. */
     must(nat->policy_before != NULL ||
-         mapping_find_internal(&nat->table, mapping->protocol, &view.internal) == index);
+         mapping_find_internal(&nat->table, mapping->protocol, &view.internal, mapping->uplink) ==
+             index);
     must((ports_holder(space, mapping->external_port) == index) == !mapping->is_overload);
     must(!mapping->is_overload || mapping->protocol == PROTOCOL_TCP);
     must(nat->external_valid[mapping->external_index] ||

@@ -28,6 +28,7 @@ static struct ruleset_options read_options(const struct arguments *arguments)
         .life = read_life(arguments),
         .first_queue = (uint16_t)argument_number(arguments, "queue", 0),
         .queue_count = (uint16_t)argument_number(arguments, "queues", 1),
+        .offload_sessions = (uint32_t)argument_number(arguments, "offload", 0),
         .hairpin_mark = (uint32_t)argument_number(arguments, "mark", 0x10000),
     };
 
@@ -42,16 +43,22 @@ static const uint32_t *interface_of(const char *name)
     return &index;
 }
 
-/* interface=NAME, wan0 when not given; known=0: only its name is known, not its index. */
+/*
+ * interface=NAME, wan0 when not given; known=0: only its name is known, not its index. second=NAME:
+ * another external one.
+ */
 static struct ruleset_contents read_contents(const struct arguments *arguments)
 {
-    static struct interface external;
-    struct ruleset_contents contents = {.interfaces = &external, .interface_count = 1};
-    const char *name = argument(arguments, "interface");
+    static struct interface external[2];
+    struct ruleset_contents contents = {.interfaces = external,
+                                        .interface_count = 2,
+                                        .uplink_count = argument_number(arguments, "uplinks", 1)};
+    const char *name = argument(arguments, "interface"), *second = argument(arguments, "second");
 
-    snprintf(external.name, sizeof(external.name), "%s", name ? name : "wan0");
-    if (argument_number(arguments, "known", 1))
-        external.index = if_nametoindex(external.name);
+    snprintf(external[0].name, sizeof(external[0].name), "%s", name ? name : "wan0");
+    snprintf(external[1].name, sizeof(external[1].name), "%s", second ? second : "");
+    for (int i = 0; i < 2 && argument_number(arguments, "known", 1); i++)
+        external[i].index = if_nametoindex(external[i].name);
     contents.external = argument_addresses(arguments, "external", &contents.external_count);
     contents.sources = argument_prefixes(arguments, "sources", &contents.source_count);
     contents.targets = argument_addresses(arguments, "targets", &contents.target_count);
@@ -186,9 +193,9 @@ int verb_rule_bytes(const struct arguments *arguments)
     int code = batch_begin(&batch, 1);
 
     rules_create_chains(&batch, 0);
-    sets_create(&batch);
+    sets_create(&batch, contents.uplink_count);
     code = sets_fill(&batch, &contents, &error);
-    rules_create(&batch, &options, plan);
+    rules_create(&batch, &options, contents.uplink_count, plan);
     batch_end(&batch);
     printf("{\"rules\": [");
     for (uint32_t sequence = 1, told = 0; sequence < batch.last_sequence; sequence++) {

@@ -101,10 +101,34 @@ def test_install_makes_chains_at_their_hooks(lab):
     assert "hook" not in chains["defrag"]
 
 
+def test_each_of_several_external_interfaces_has_a_set(lab):
+    lab.ruleset("install", "interface=wan0", "second=lan0", "uplinks=2", "offload=64")
+    assert sorted(lab.set_elements("external_interfaces")) == ["lan0", "wan0"]
+    assert lab.set_elements("uplink_0") == ["wan0"]
+    assert lab.set_elements("uplink_1") == ["lan0"]
+    lab.ruleset("update", "interface=lan0", "second=lan0", "uplinks=2")
+    assert lab.set_elements("uplink_0") == ["lan0"]
+    assert lab.set_elements("uplink_1") == []
+
+
+def test_with_several_external_interfaces_the_key_of_what_leaves_has_the_uplink(lab):
+    def rules_of_maps():
+        listed = lab.gw.run("nft", "list", "chain", "ip", "portreeve", "outbound").stdout
+        return [line for line in listed.splitlines() if "@offload_out" in line]
+
+    lab.ruleset("install", "interface=wan0", "offload=64", *EVERYTHING)
+    assert len(rules_of_maps()) == 2
+    assert not any("@uplink_" in rule for rule in rules_of_maps())
+    lab.ruleset("install", "second=lan0", "uplinks=2", "offload=64", *EVERYTHING)
+    assert [rule.split("@uplink_")[1][0] for rule in rules_of_maps()] == ["0", "1", "0", "1"]
+    lab.ruleset("install", "offload=64", *EVERYTHING)
+    assert len(rules_of_maps()) == 2
+
+
 def test_every_rule_counts_and_says_what_it_is(lab):
     lab.ruleset("install", *EVERYTHING)
     listed = lab.listing()["rule"]
-    assert len(listed) == 20
+    assert len(listed) == 21
     for rule in listed:
         assert any("counter" in part for part in rule["expr"] if isinstance(part, dict)), rule
         assert rule["comment"]
@@ -192,7 +216,7 @@ def test_ten_thousand_ranges(lab):
 def test_install_over_what_an_earlier_run_left(lab):
     lab.ruleset("install", *EVERYTHING)
     lab.ruleset("install", "interface=wan0", "external=192.0.2.1", "tcp=1234")
-    assert len(lab.listing()["rule"]) == 20
+    assert len(lab.listing()["rule"]) == 21
     assert lab.set_elements("tcp_ports") == [1234]
     assert lab.set_elements("sources") == []
 

@@ -169,8 +169,9 @@ static void check_mapping(const struct nat *nat, uint32_t index, uint32_t sessio
     ck_assert_uint_eq(mapping->sessions, sessions);
     ck_assert(nat_view_mapping(nat, index, 0, &view));
     if (!may_be_stale)
-        ck_assert_uint_eq(mapping_find_internal(&nat->table, mapping->protocol, &view.internal),
-                          index);
+        ck_assert_uint_eq(
+            mapping_find_internal(&nat->table, mapping->protocol, &view.internal, mapping->uplink),
+            index);
     ck_assert_uint_ne(holder, INDEX_NONE);
     ck_assert(mapping->is_overload ? holder != index : holder == index);
     ck_assert(!mapping->is_overload || mapping->protocol == PROTOCOL_TCP);

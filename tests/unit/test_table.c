@@ -381,8 +381,8 @@ START_TEST(mappings_are_found_by_their_internal_end)
         uint8_t protocol = p ? PROTOCOL_TCP : PROTOCOL_UDP;
         struct endpoint in = internal(i), out = external(i);
 
-        seeded(&chance, mapping_find_internal(&model->table, protocol, &in) == index[i][p]);
-        seeded(&chance, mapping_find_internal(&model->table, protocol, &out) == INDEX_NONE);
+        seeded(&chance, mapping_find_internal(&model->table, protocol, &in, 0) == index[i][p]);
+        seeded(&chance, mapping_find_internal(&model->table, protocol, &out, 0) == INDEX_NONE);
         if (index[i][p] == INDEX_NONE) {
             struct mapping mapping = mapping_of(&in, protocol);
 

@@ -394,7 +394,7 @@ static struct spot peek(void *context, uint8_t protocol, struct spot inside)
 {
     const struct nat *nat = context;
     struct endpoint internal = {address_from_ipv4(inside.ip), inside.port};
-    uint32_t index = mapping_find_internal(&nat->table, protocol, &internal);
+    uint32_t index = mapping_find_internal(&nat->table, protocol, &internal, 0);
     struct mapping_view mapping;
 
     if (index == INDEX_NONE || !nat_view_mapping(nat, index, 0, &mapping))

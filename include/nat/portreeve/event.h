@@ -25,6 +25,7 @@ enum close_reason {
     CLOSE_RECLAIMED, /* its connection was closed, and its port was needed */
     CLOSE_POLICY,    /* the configuration no longer allows it */
     CLOSE_ADDRESS,   /* its external address no longer exists */
+    CLOSE_REROUTED,  /* its packets leave by another uplink now */
     CLOSE_REPLACED,  /* a dropped hairpin: one session of both hosts replaces it */
     CLOSE_REASON_COUNT
 };

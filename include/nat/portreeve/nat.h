@@ -85,10 +85,27 @@ bool nat_tick(struct nat *nat, uint64_t now, uint32_t budget);
 void nat_set_policy(struct nat *nat, const struct policy *policy);
 
 /*
- * Sets the external interface's index and addresses, at once. No packet passes in sessions of other
- * addresses. nat_review must follow. False when there were too few slots, because sessions of
- * former addresses still use them: call again when nat_review is done, then they are free.
+ * An external interface and its addresses. Its number, by which users of the translator know it, is
+ * its place in the list. A host has an external endpoint for each uplink, and which one a packet
+ * uses is up to the interface that it leaves by.
  */
+#define NAT_UPLINKS_MAX 8
+struct uplink {
+    uint32_t interface; /* ifindex; 0: it does not exist now */
+    const struct address *addresses;
+    size_t address_count;
+};
+
+/*
+ * Sets the uplinks, at once; the number of each must always mean the same one. No packet passes in
+ * sessions of other addresses, nor of an address that is another uplink's now. nat_review must
+ * follow. False when there were too few slots, because sessions of former addresses still use them:
+ * call again when nat_review is done, then they are free. At most NAT_UPLINKS_MAX, and
+ * EXTERNAL_ADDRESSES_MAX addresses in total.
+ */
+bool nat_set_uplinks(struct nat *nat, const struct uplink *uplinks, size_t count);
+
+/* The same for a single uplink. */
 bool nat_set_external(struct nat *nat, uint32_t interface_index, const struct address *addresses,
                       size_t count);
 
@@ -112,10 +129,10 @@ uint64_t nat_other_uplink_drops(const struct nat *nat, uint32_t interface_index)
 bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended);
 
 /*
- * The largest MSS that TCP may offer through the gateway, in bytes; 0: whatever it offers. Hairpins
+ * The largest MSS that TCP may offer through this uplink, in bytes; 0: whatever it offers. Hairpins
  * are not changed.
  */
-void nat_set_mss_limit(struct nat *nat, uint16_t limit);
+void nat_set_mss_limit(struct nat *nat, uint8_t uplink, uint16_t limit);
 
 /* Ends the session in this slot, if it is still the one with this id. */
 bool nat_kill(struct nat *nat, uint32_t slot, uint64_t id, uint64_t now);
@@ -126,7 +143,8 @@ bool nat_kill(struct nat *nat, uint32_t slot, uint64_t id, uint64_t now);
  * call for the same endpoint sets a new time. An endpoint that a forward delivers to needs no
  * lease; *external is filled all the same. DROP_NOT_ALLOWED when no share has the host;
  * DROP_POOL_DRY when there is no port of its own for it; DROP_HOST_LIMIT, DROP_TABLE_FULL,
- * DROP_NO_EXTERNAL_ADDRESS. Who may send to the mapping is up to the filtering of its share.
+ * DROP_NO_EXTERNAL_ADDRESS. Who may send to the mapping is up to the filtering of its share. Of
+ * several uplinks, it is a mapping of the first one that has an address.
  */
 enum drop_reason nat_lease(struct nat *nat, uint8_t protocol, const struct endpoint *internal,
                            uint64_t expires, uint64_t now, struct endpoint *external);

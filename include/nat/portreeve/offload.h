@@ -47,6 +47,7 @@ struct nat;
 struct offload_flow {
     struct endpoint internal, external, remote;
     uint8_t protocol; /* TCP or UDP */
+    uint8_t uplink;   /* what leaves by another one than this is none of the flow's packets */
 };
 
 /* What the kernel has counted since the flow was added, by enum packet_hook of the direction. */

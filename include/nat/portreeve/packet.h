@@ -48,7 +48,8 @@ enum verdict {
     X(HOST_RATE, "host-rate", "over new-sessions-per-host")                                        \
     X(TUPLE_COLLISION, "tuple-collision", "its answers would be those of another session")         \
     X(NO_EXTERNAL_ADDRESS, "no-external-address", "the external interface had no usable address")  \
-    X(OTHER_UPLINK, "other-uplink", "from a share, by an uplink not in 'external'")
+    X(OTHER_UPLINK, "other-uplink", "from a share, by an uplink not in 'external'")                \
+    X(REROUTED, "rerouted", "its route has left the uplink of its session")
 
 enum drop_reason {
 #define X(symbol, name, text) DROP_##symbol,

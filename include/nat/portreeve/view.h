@@ -40,6 +40,8 @@ struct session_view {
     /* out: what the internal endpoint has sent */
     uint64_t packets_out, packets_in, bytes_out, bytes_in;
     bool offloaded; /* the kernel rewrites it by itself */
+    /* the number of the uplink that has the external address, or more than there are: unknown */
+    uint8_t uplink;
 };
 
 struct mapping_view {
@@ -48,6 +50,7 @@ struct mapping_view {
     uint16_t share; /* its index in the policy */
     uint32_t sessions;
     uint64_t age_ms; /* to 64 milliseconds */
+    uint8_t uplink;  /* its number */
 };
 
 #endif

@@ -18,6 +18,7 @@
  *   outbound  postrouting, priority 300, policy accept
  *             - does not leave by an external interface, by its index     -> inside
  *             - a tuple of the map offload_out: offloaded sessions        -> new source, accept
+ *               (with several uplinks, a rule for each: its number is part of the key)
  *             - the hairpin mark is set                                   -> queue
  *             - from the source of a share (every protocol: what cannot be translated must not
  *               leave with a private source)                              -> queue
@@ -41,9 +42,9 @@
  * Addresses, prefixes and ports are in sets of the table. An update only replaces their elements,
  * so packets that wait in the queues are not lost. (The kernel drops them when a base chain is
  * removed, also when it is installed again: net/netfilter/nf_queue.c, nf_queue_nf_hook_drop.) The
- * sets are external, external_interfaces, external_names, sources, targets, other_uplinks,
- * tcp_ports, udp_ports, tcp_bound and udp_bound; protocols, icmp_inbound and icmp_errors never
- * change. offload_maps.h fills the maps.
+ * sets are external, external_interfaces, external_names, uplink_0 and so on, sources, targets,
+ * other_uplinks, tcp_ports, udp_ports, tcp_bound and udp_bound; protocols, icmp_inbound and
+ * icmp_errors never change. offload_maps.h fills the maps.
  *
  * Connected sockets. The `socket` expression (net/netfilter/nft_socket.c) finds the socket that
  * would get the packet. Its key `wildcard` (Linux 5.10) tells sockets without a local address from
@@ -73,6 +74,9 @@ enum ruleset_life {
     RULESET_OUTLIVES_SOCKET,  /* it stays, and the next start owns it (NFT_TABLE_F_PERSIST, 6.9) */
 };
 
+/* So many external interfaces, at most. */
+#define RULESET_UPLINKS_MAX 8
+
 struct ruleset_options {
     enum ruleset_life life; /* what the kernel cannot do becomes RULESET_SHARED */
     uint16_t first_queue, queue_count;
@@ -90,10 +94,12 @@ struct ruleset_contents {
     /*
      * The external interfaces: their indexes tell which packets leave by one, whatever it is called
      * now. Their names close the time between the creation of an interface and the update that says
-     * its index. An index of 0 and an empty name are left out.
+     * its index. An index of 0 and an empty name are left out. The place of an uplink in the list
+     * is its number (struct offload_flow).
      */
     const struct interface *interfaces;
     size_t interface_count;
+    size_t uplink_count; /* how many of the first ones are uplinks; the same in every update */
     const struct prefix *sources; /* the sources of all shares */
     size_t source_count;
     const struct address *targets; /* addresses that forwards lead to; duplicates are allowed */

@@ -102,7 +102,7 @@ static void limit_mss(struct gateway *gateway)
 
     if (gateway->config.mss == MSS_AUTO && mtu > headers && mtu <= UINT16_MAX)
         limit = (uint16_t)(mtu - headers);
-    nat_set_mss_limit(gateway_lock(gateway), limit);
+    nat_set_mss_limit(gateway_lock(gateway), 0, limit);
     gateway_unlock(gateway);
     log_debug("%s: MTU %u, limit of the MSS %u (0: none)", gateway->config.external, mtu, limit);
 }
