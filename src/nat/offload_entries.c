@@ -161,6 +161,14 @@ bool offload_suspects_reset(struct nat *nat, uint32_t slot, const struct tcp_seg
     return true;
 }
 
+void offload_forget_reset(struct nat *nat, uint32_t slot)
+{
+    struct offload_entry *entry = offload_entry_of(nat, &nat->table.session[slot]);
+
+    if (entry != NULL)
+        entry->has_reset = false;
+}
+
 bool offload_is_live(const struct nat *nat, const struct session *session)
 {
     return session->offload < OFFLOAD_LATER && nat->offload.entry != NULL &&

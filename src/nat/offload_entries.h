@@ -49,6 +49,9 @@ void offload_state_changed(struct nat *nat, uint32_t slot);
 bool offload_suspects_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment,
                             enum role from);
 
+/* A later SYN opens another connection, which an RST that still waits is not about. */
+void offload_forget_reset(struct nat *nat, uint32_t slot);
+
 /*
  * True when the session's timer means nothing before the kernel has been asked; the answer checks
  * the deadline again.

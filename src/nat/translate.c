@@ -107,6 +107,8 @@ static void note_packet(struct nat *nat, uint32_t slot, const struct packet_view
     session_count(session, from, 1, view->total_length);
     if (reset_waits(nat, slot, view, from))
         return;
+    if (view->protocol == PROTOCOL_TCP && tcp_may_open(view->tcp_flags))
+        offload_forget_reset(nat, slot);
     if (view->protocol == PROTOCOL_TCP)
         next = track_tcp(session, view, from);
     else if (from == ROLE_RESPONDER)

@@ -359,6 +359,20 @@ START_TEST(rfc7857_2_2_a_forged_reset_leaves_an_idle_offloaded_session_alone)
 }
 END_TEST
 
+/* The kernel's answer comes late, and the ports are used again by then. */
+START_TEST(a_reset_that_waits_is_not_about_the_connection_after_it)
+{
+    start_offloaded_tcp();
+    segment(false, TCP_RST, 1001, 0);
+    segment(true, TCP_SYN, 900000, 0);
+    segment(false, TCP_SYN | TCP_ACK, 1001, 900001);
+    segment(true, TCP_ACK, 900001, 1002);
+    removed(0, 0);
+    ck_assert_int_eq(session().state, STATE_ESTABLISHED);
+    gateway_stop(&gateway);
+}
+END_TEST
+
 START_TEST(sequence_numbers_are_learned_anew_after_gigabytes_unseen)
 {
     struct offload_traffic much = {.packets = {1, 1},
@@ -556,6 +570,7 @@ int main(void)
         a_fin_brings_the_session_back_to_the_queue,
         rfc7857_2_2_a_reset_is_judged_by_what_the_kernel_has_passed_on,
         rfc7857_2_2_a_forged_reset_leaves_an_idle_offloaded_session_alone,
+        a_reset_that_waits_is_not_about_the_connection_after_it,
         sequence_numbers_are_learned_anew_after_gigabytes_unseen,
         a_session_that_ends_leaves_the_kernel_in_whatever_state_it_is,
         a_rule_that_is_withdrawn_takes_its_sessions_out_of_the_kernel,
