@@ -51,30 +51,28 @@ struct request {
     char bytes[NETLINK_REQUEST];
 };
 
-static struct nlmsghdr *request_begin(const struct queue *queue, struct request *request,
-                                      uint16_t flags)
+static struct nlmsghdr *request_begin(uint16_t number, struct request *request, uint16_t flags)
 {
-    struct nlmsghdr *message = nfq_nlmsg_put(request->bytes, NFQNL_MSG_CONFIG, queue->number);
+    struct nlmsghdr *message = nfq_nlmsg_put(request->bytes, NFQNL_MSG_CONFIG, number);
 
     message->nlmsg_flags |= flags;
     return message;
 }
 
-static int bind_number(struct queue *queue)
+static int ask_to_bind(struct queue *queue, uint16_t number)
 {
     struct request request __attribute__((aligned(8))) = {0};
-    struct nlmsghdr *message = request_begin(queue, &request, NLM_F_ACK);
+    struct nlmsghdr *message = request_begin(number, &request, NLM_F_ACK);
 
     nfq_nlmsg_cfg_put_cmd(message, AF_INET, NFQNL_CFG_CMD_BIND);
     return netlink_ask(queue->socket, message, NULL, NULL);
 }
 
-static int configure(struct queue *queue, uint32_t length)
+static int configure(struct queue *queue, uint16_t number, uint32_t length, uint32_t wanted)
 {
     struct request request __attribute__((aligned(8))) = {0};
-    struct nlmsghdr *message = request_begin(queue, &request, NLM_F_ACK);
-    const uint32_t wanted = NFQA_CFG_F_GSO,
-                   known = NFQA_CFG_F_GSO | NFQA_CFG_F_FAIL_OPEN | NFQA_CFG_F_CONNTRACK;
+    struct nlmsghdr *message = request_begin(number, &request, NLM_F_ACK);
+    const uint32_t known = NFQA_CFG_F_GSO | NFQA_CFG_F_FAIL_OPEN | NFQA_CFG_F_CONNTRACK;
 
     nfq_nlmsg_cfg_put_qmaxlen(message, length);
     mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(wanted));
@@ -85,11 +83,12 @@ static int configure(struct queue *queue, uint32_t length)
 /*
  * A bound queue receives no packets until it knows how much to copy. So this comes last, and
  * without a request for an acknowledgement, which would be in the socket among the first packets.
+ * (For the same reason both numbers are bound before the first of them starts.)
  */
-static int start_copying(struct queue *queue)
+static int start_copying(struct queue *queue, uint16_t number)
 {
     struct request request __attribute__((aligned(8))) = {0};
-    struct nlmsghdr *message = request_begin(queue, &request, 0);
+    struct nlmsghdr *message = request_begin(number, &request, 0);
 
     nfq_nlmsg_cfg_put_params(message, NFQNL_COPY_PACKET, 0xffff);
     if (mnl_socket_sendto(queue->socket, message, message->nlmsg_len) < 0)
@@ -98,9 +97,9 @@ static int start_copying(struct queue *queue)
 }
 
 /*
- * The queue's length limits the packets that wait for verdicts, the socket's buffer those that wait
- * to be read, and a packet needs a place in both. The buffer counts memory. It must hold a full
- * queue of ordinary frames, otherwise the length could not be used, and besides some hundred
+ * A queue's length limits the packets that wait for verdicts, the socket's buffer those that wait
+ * to be read, and a packet needs a place in both. The buffer counts memory. It must hold two full
+ * queues of ordinary frames, otherwise their length could not be used, and besides some hundred
  * packets of bulk TCP. This does not reserve memory: it is used only while packets wait.
  */
 static void size_buffers(struct queue *queue, uint32_t length)
@@ -149,38 +148,44 @@ static int allocate_buffers(struct queue *queue)
 static bool has_capability(const struct queue *queue)
 {
     struct request request __attribute__((aligned(8))) = {0};
-    struct nlmsghdr *message = request_begin(queue, &request, NLM_F_ACK);
+    struct nlmsghdr *message = request_begin(queue->number, &request, NLM_F_ACK);
 
     nfq_nlmsg_cfg_put_cmd(message, AF_INET, NFQNL_CFG_CMD_PF_BIND);
     return netlink_ask(queue->socket, message, NULL, NULL) == 0;
 }
 
-static int explain_held(const struct queue *queue, struct error *error)
+static int explain_held(uint16_t number, struct error *error)
 {
     struct queue_statistics unused;
     uint32_t owner;
 
-    if (queue_find_owner(queue->number, &owner, &unused) == 0)
-        error_set(error, "queue %u is used by another program (netlink port id %u)", queue->number,
-                  owner);
+    if (queue_find_owner(number, &owner, &unused) == 0)
+        error_set(error, "queue %u is used by another program (netlink port id %u)", number, owner);
     else
-        error_set(error, "queue %u is used by another program", queue->number);
+        error_set(error, "queue %u is used by another program", number);
     return -EBUSY;
 }
 
-static int explain_bind(const struct queue *queue, int result, struct error *error)
+static int explain_bind(const struct queue *queue, uint16_t number, int result, struct error *error)
 {
     if (result == -EBUSY || (result == -EPERM && has_capability(queue)))
-        return explain_held(queue, error);
+        return explain_held(number, error);
     if (result == -EPERM)
-        error_set(error, "cannot bind queue %u: needs CAP_NET_ADMIN: run as root", queue->number);
+        error_set(error, "cannot bind queue %u: needs CAP_NET_ADMIN: run as root", number);
     else if (result == -EINVAL)
         error_set(error,
                   "queue %u: this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE)",
-                  queue->number);
+                  number);
     else
-        error_set(error, "cannot bind queue %u: %s", queue->number, strerror(-result));
+        error_set(error, "cannot bind queue %u: %s", number, strerror(-result));
     return result;
+}
+
+static int bind_number(struct queue *queue, uint16_t number, struct error *error)
+{
+    int result = ask_to_bind(queue, number);
+
+    return result < 0 ? explain_bind(queue, number, result, error) : 0;
 }
 
 int queue_bind(struct queue *queue, struct error *error)
@@ -193,27 +198,33 @@ int queue_bind(struct queue *queue, struct error *error)
     if (result < 0)
         return result;
     set_options(queue);
-    result = bind_number(queue);
-    return result < 0 ? explain_bind(queue, result, error) : 0;
+    return bind_number(queue, queue->number, error);
 }
 
 static int open_bound(struct queue *queue, uint32_t length, struct error *error)
 {
     int result = queue_bind(queue, error);
 
+    if (result == 0)
+        result = bind_number(queue, queue->udp_number, error);
     if (result < 0)
         return result;
-    size_buffers(queue, length);
-    result = configure(queue, length);
+    size_buffers(queue, 2 * length);
+    result = configure(queue, queue->number, length, NFQA_CFG_F_GSO);
     if (result == -EOPNOTSUPP) {
         error_set(error, "queue %u: this kernel cannot queue GSO packets (NFQA_CFG_F_GSO)",
                   queue->number);
         return result;
     }
     if (result == 0)
-        result = start_copying(queue);
+        result = configure(queue, queue->udp_number, length, 0);
+    if (result == 0)
+        result = start_copying(queue, queue->number);
+    if (result == 0)
+        result = start_copying(queue, queue->udp_number);
     if (result < 0)
-        error_set(error, "cannot configure queue %u: %s", queue->number, strerror(-result));
+        error_set(error, "cannot configure queues %u and %u: %s", queue->number, queue->udp_number,
+                  strerror(-result));
     return result;
 }
 
@@ -228,6 +239,7 @@ int queue_open(struct queue **queue, const struct queue_options *options, struct
         return -ENOMEM;
     }
     opened->number = options->number;
+    opened->udp_number = options->udp_number;
     opened->hairpin_mark = options->hairpin_mark;
     result = open_bound(opened, options->length, error);
     if (result < 0) {
@@ -296,12 +308,20 @@ static bool read_hook(const struct nfqnl_msg_packet_hdr *header, enum packet_hoo
     }
 }
 
+/* Each message names the queue that its packet waits in (NFQNL_MSG_PACKET: res_id). */
+static uint16_t number_of(const struct nlmsghdr *message)
+{
+    const struct nfgenmsg *general = mnl_nlmsg_get_payload(message);
+
+    return ntohs(general->res_id);
+}
+
 static void take_message(struct queue *queue, const struct nlmsghdr *message, size_t length)
 {
     struct nlattr *attributes[ATTRIBUTES] = {0};
     const struct nfqnl_msg_packet_hdr *header;
+    struct queue_handle handle;
     enum packet_hook hook;
-    uint32_t mark;
 
     /*
      * Other messages are errors about verdicts, for packets that no longer exist (after their
@@ -312,18 +332,19 @@ static void take_message(struct queue *queue, const struct nlmsghdr *message, si
     if (nfq_nlmsg_parse(message, attributes) < 0 || attributes[NFQA_PACKET_HDR] == NULL)
         return;
     header = mnl_attr_get_payload(attributes[NFQA_PACKET_HDR]);
+    handle = (struct queue_handle){.id = ntohl(header->packet_id),
+                                   .mark = read_u32(attributes[NFQA_MARK]),
+                                   .number = number_of(message)};
     if (!read_hook(header, &hook)) {
-        queue_pass(queue, ntohl(header->packet_id));
+        queue_pass(queue, handle);
         return;
     }
-    mark = read_u32(attributes[NFQA_MARK]);
-    fill_packet(queue, &queue->packets[queue->count], attributes, mark);
+    fill_packet(queue, &queue->packets[queue->count], attributes, handle.mark);
     queue->packets[queue->count].hook = hook;
     if (header->hook ==
         NF_INET_LOCAL_IN) /* it will not be segmented, so we compute the whole checksum */
         queue->packets[queue->count].gso = false;
-    queue->handles[queue->count] =
-        (struct queue_handle){.id = ntohl(header->packet_id), .mark = mark};
+    queue->handles[queue->count] = handle;
     queue->count++;
 }
 

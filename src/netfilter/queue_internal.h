@@ -28,11 +28,12 @@
 struct queue_handle {
     uint32_t id;
     uint32_t mark;
+    uint16_t number; /* of the queue that it waits in */
 };
 
 struct queue {
     struct mnl_socket *socket;
-    uint16_t number;
+    uint16_t number, udp_number;
     uint32_t hairpin_mark;
     size_t count; /* packets of the batch that wait for queue_reply */
     struct packet packets[QUEUE_BATCH];
@@ -57,6 +58,6 @@ int queue_find_owner(uint16_t number, uint32_t *owner, struct queue_statistics *
 int queue_bind(struct queue *queue, struct error *error);
 
 /* Accepts a packet that none of our rules has queued. */
-void queue_pass(struct queue *queue, uint32_t id);
+void queue_pass(struct queue *queue, struct queue_handle handle);
 
 #endif

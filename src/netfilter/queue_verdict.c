@@ -71,7 +71,8 @@ static void put_verdict(struct queue *queue, size_t index)
     const struct packet *packet = &queue->packets[index];
     const struct queue_handle *handle = &queue->handles[index];
     struct iovec *pieces = &queue->pieces[index * QUEUE_VERDICT_PIECES];
-    struct nlmsghdr *message = nfq_nlmsg_put(queue->heads[index], NFQNL_MSG_VERDICT, queue->number);
+    struct nlmsghdr *message =
+        nfq_nlmsg_put(queue->heads[index], NFQNL_MSG_VERDICT, handle->number);
     bool dropped = is_dropped(packet);
 
     nfq_nlmsg_verdict_put(message, (int)handle->id, dropped ? NF_DROP : NF_ACCEPT);
@@ -105,20 +106,20 @@ static int send_pieces(const struct queue *queue, struct iovec *pieces, size_t c
     return 0;
 }
 
-static int send_small(const struct queue *queue, uint32_t id, int verdict)
+static int send_small(const struct queue *queue, struct queue_handle handle, int verdict)
 {
     char head[QUEUE_VERDICT_HEAD] __attribute__((aligned(8)));
-    struct nlmsghdr *message = nfq_nlmsg_put(head, NFQNL_MSG_VERDICT, queue->number);
+    struct nlmsghdr *message = nfq_nlmsg_put(head, NFQNL_MSG_VERDICT, handle.number);
     struct iovec piece;
 
-    nfq_nlmsg_verdict_put(message, (int)id, verdict);
+    nfq_nlmsg_verdict_put(message, (int)handle.id, verdict);
     piece = (struct iovec){.iov_base = message, .iov_len = message->nlmsg_len};
     return send_pieces(queue, &piece, 1);
 }
 
-void queue_pass(struct queue *queue, uint32_t id)
+void queue_pass(struct queue *queue, struct queue_handle handle)
 {
-    (void)send_small(queue, id, NF_ACCEPT);
+    (void)send_small(queue, handle, NF_ACCEPT);
 }
 
 /*
@@ -137,7 +138,7 @@ static int send_range(const struct queue *queue, struct iovec *pieces, size_t fi
     if (result == 0)
         return 0;
     if (count == 1) {
-        (void)send_small(queue, queue->handles[first].id, NF_DROP);
+        (void)send_small(queue, queue->handles[first], NF_DROP);
         return result;
     }
     result = send_range(queue, pieces, first, half);

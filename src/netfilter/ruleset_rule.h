@@ -18,6 +18,8 @@
 #define CHAIN_INSIDE   "inside"
 #define CHAIN_OWN_OUT  "own_out"
 #define CHAIN_OWN_IN   "own_in"
+#define CHAIN_QUEUE    "to_queue"
+#define CHAIN_BYPASS   "to_queue_bypass"
 
 struct nftnl_rule;
 struct nftnl_expr;

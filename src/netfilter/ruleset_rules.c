@@ -8,6 +8,7 @@
  * because it is the verdict of the rule.
  */
 #include "offload_internal.h"
+#include "portreeve/queue.h"
 #include "ruleset_rule.h"
 
 #include <arpa/inet.h>
@@ -57,20 +58,20 @@ static void match_mark(struct rule *rule, uint32_t bit)
     rule_compare(rule, NFT_REG_1, NFT_CMP_NEQ, &none, sizeof(none));
 }
 
-static void queue_native(struct rule *rule, const struct ruleset_options *options, bool bypass)
+static void queue_native(struct rule *rule, uint16_t first, uint16_t count, bool bypass)
 {
     struct nftnl_expr *queue = rule_add(rule, "queue");
 
     if (queue == NULL)
         return;
-    nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_NUM, options->first_queue);
-    nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_TOTAL, options->queue_count);
+    nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_NUM, first);
+    nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_TOTAL, count);
     if (bypass)
         nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_FLAGS, NFT_QUEUE_FLAG_BYPASS);
 }
 
 /* The data has the size that x_tables would give it, a multiple of 8; the expression frees it. */
-static void queue_target(struct rule *rule, const struct ruleset_options *options, bool bypass)
+static void queue_target(struct rule *rule, uint16_t first, uint16_t count, bool bypass)
 {
     const uint32_t size = (sizeof(struct xt_NFQ_info_v3) + 7) / 8 * 8;
     struct nftnl_expr *target = rule_add(rule, "target");
@@ -81,9 +82,8 @@ static void queue_target(struct rule *rule, const struct ruleset_options *option
         free(data);
         return;
     }
-    *data = (struct xt_NFQ_info_v3){.queuenum = options->first_queue,
-                                    .queues_total = options->queue_count,
-                                    .flags = bypass ? NFQ_FLAG_BYPASS : 0};
+    *data = (struct xt_NFQ_info_v3){
+        .queuenum = first, .queues_total = count, .flags = bypass ? NFQ_FLAG_BYPASS : 0};
     if (nftnl_expr_set_str(target, NFTNL_EXPR_TG_NAME, "NFQUEUE") < 0)
         rule->batch->failed = true;
     nftnl_expr_set_u32(target, NFTNL_EXPR_TG_REV, NFQUEUE_REVISION);
@@ -95,13 +95,38 @@ struct queueing {
     enum queue_method method;
 };
 
-static void queue_packet(struct rule *rule, const struct queueing *queueing, bool bypass)
+static void queue_packet(struct rule *rule, bool bypass)
 {
-    rule_add(rule, "counter");
+    rule_goto(rule, bypass ? CHAIN_BYPASS : CHAIN_QUEUE);
+}
+
+static void put_queue(struct batch *batch, const struct queueing *queueing, bool bypass, bool udp)
+{
+    uint16_t first = queueing->options->first_queue, count = queueing->options->queue_count;
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, bypass ? CHAIN_BYPASS : CHAIN_QUEUE,
+                    udp ? "queue: UDP, one segment at a time" : "queue: bulk packets as a whole"))
+        return;
+    if (udp) {
+        match_protocol(&rule, PROTOCOL_UDP);
+        first = queue_first_udp(first);
+    }
+    rule_add(&rule, "counter");
     if (queueing->method == QUEUE_NATIVE)
-        queue_native(rule, queueing->options, bypass);
+        queue_native(&rule, first, count, bypass);
     else
-        queue_target(rule, queueing->options, bypass);
+        queue_target(&rule, first, count, bypass);
+    rule_end(&rule);
+}
+
+/* Which of the two queue numbers: see queue.h. */
+static void put_queues(struct batch *batch, const struct queueing *queueing)
+{
+    for (int bypass = 0; bypass < 2; bypass++) {
+        put_queue(batch, queueing, bypass, true);
+        put_queue(batch, queueing, bypass, false);
+    }
 }
 
 /* The first rule, so that a packet that is not for us costs no more than this. */
@@ -190,8 +215,7 @@ static void put_sockets(struct batch *batch, enum protocol_index protocol)
     rule_end(&rule);
 }
 
-static void put_published(struct batch *batch, const struct queueing *queueing, const char *chain,
-                          enum protocol_index protocol)
+static void put_published(struct batch *batch, const char *chain, enum protocol_index protocol)
 {
     /* Bypass for the gateway's packets to itself: they cannot leave it untranslated. */
     bool own = strcmp(chain, CHAIN_OWN_OUT) == 0;
@@ -204,7 +228,7 @@ static void put_published(struct batch *batch, const struct queueing *queueing, 
         match_field(&rule, destination, SET_EXTERNAL);
     match_protocol(&rule, protocol_table[protocol].number);
     match_field(&rule, destination_port, (enum set_id)(SET_PUBLISHED + protocol));
-    queue_packet(&rule, queueing, own);
+    queue_packet(&rule, own);
     rule_end(&rule);
 }
 
@@ -212,7 +236,7 @@ static void put_published(struct batch *batch, const struct queueing *queueing, 
  * Bypass: without the daemon these packets reach the gateway itself, so its own pings and path MTU
  * discovery still work.
  */
-static void put_inbound_icmp(struct batch *batch, const struct queueing *queueing)
+static void put_inbound_icmp(struct batch *batch)
 {
     struct rule rule;
 
@@ -220,24 +244,25 @@ static void put_inbound_icmp(struct batch *batch, const struct queueing *queuein
         return;
     match_protocol(&rule, PROTOCOL_ICMP);
     match_field(&rule, icmp_type, SET_ICMP_INBOUND);
-    queue_packet(&rule, queueing, true);
+    queue_packet(&rule, true);
     rule_end(&rule);
 }
 
-static void put_hairpins(struct batch *batch, const struct queueing *queueing, const char *chain)
+static void put_hairpins(struct batch *batch, const struct ruleset_options *options,
+                         const char *chain)
 {
     struct rule rule;
 
-    if (queueing->options->hairpin_mark == 0)
+    if (options->hairpin_mark == 0)
         return;
     if (!rule_begin(&rule, batch, chain, "queue: hairpins, by the mark that prerouting set"))
         return;
-    match_mark(&rule, queueing->options->hairpin_mark);
-    queue_packet(&rule, queueing, false);
+    match_mark(&rule, options->hairpin_mark);
+    queue_packet(&rule, false);
     rule_end(&rule);
 }
 
-static void put_sources(struct batch *batch, const struct queueing *queueing)
+static void put_sources(struct batch *batch)
 {
     struct rule rule;
 
@@ -245,7 +270,7 @@ static void put_sources(struct batch *batch, const struct queueing *queueing)
                     "queue: from the source of a share to the outside"))
         return;
     match_field(&rule, source, SET_SOURCES);
-    queue_packet(&rule, queueing, false);
+    queue_packet(&rule, false);
     rule_end(&rule);
 }
 
@@ -253,7 +278,7 @@ static void put_sources(struct batch *batch, const struct queueing *queueing)
  * What a share sends to the outside by another uplink would leave with a private source. It is
  * queued, because the daemon knows what is exempt, and counts.
  */
-static void put_other_uplinks(struct batch *batch, const struct queueing *queueing)
+static void put_other_uplinks(struct batch *batch)
 {
     struct rule rule;
 
@@ -264,11 +289,11 @@ static void put_other_uplinks(struct batch *batch, const struct queueing *queuei
     match_field(&rule, source, SET_SOURCES);
     rule_load_field(&rule, NFT_REG_1, destination);
     rule_lookup_none(&rule, NFT_REG_1, set_name(SET_SOURCES), SET_SOURCES + 1);
-    queue_packet(&rule, queueing, false);
+    queue_packet(&rule, false);
     rule_end(&rule);
 }
 
-static void put_targets(struct batch *batch, const struct queueing *queueing, const char *chain)
+static void put_targets(struct batch *batch, const char *chain)
 {
     struct rule rule;
 
@@ -277,7 +302,7 @@ static void put_targets(struct batch *batch, const struct queueing *queueing, co
     match_field(&rule, source, SET_TARGETS);
     rule_load_meta(&rule, NFT_REG_1, NFT_META_L4PROTO);
     look_up(&rule, SET_PROTOCOLS);
-    queue_packet(&rule, queueing, false);
+    queue_packet(&rule, false);
     rule_end(&rule);
 }
 
@@ -285,7 +310,7 @@ static void put_targets(struct batch *batch, const struct queueing *queueing, co
  * Answers to the gateway's own packets. Bypass: without the daemon they reach the gateway
  * unchanged.
  */
-static void put_own_answers(struct batch *batch, const struct queueing *queueing)
+static void put_own_answers(struct batch *batch)
 {
     struct rule rule;
 
@@ -294,11 +319,11 @@ static void put_own_answers(struct batch *batch, const struct queueing *queueing
         return;
     match_field(&rule, source, SET_TARGETS);
     match_field(&rule, destination, SET_EXTERNAL);
-    queue_packet(&rule, queueing, true);
+    queue_packet(&rule, true);
     rule_end(&rule);
 }
 
-static void put_outbound_icmp(struct batch *batch, const struct queueing *queueing)
+static void put_outbound_icmp(struct batch *batch)
 {
     struct rule rule;
 
@@ -306,7 +331,7 @@ static void put_outbound_icmp(struct batch *batch, const struct queueing *queuei
         return;
     match_protocol(&rule, PROTOCOL_ICMP);
     match_field(&rule, icmp_type, SET_ICMP_ERRORS);
-    queue_packet(&rule, queueing, false);
+    queue_packet(&rule, false);
     rule_end(&rule);
 }
 
@@ -314,7 +339,7 @@ static void put_outbound_icmp(struct batch *batch, const struct queueing *queuei
  * ICMP errors of the kernel itself about hairpins, between their two passes through the queue.
  * Bypass: they do not leave by the external interface.
  */
-static void put_inside_icmp(struct batch *batch, const struct queueing *queueing)
+static void put_inside_icmp(struct batch *batch)
 {
     struct rule rule;
 
@@ -322,7 +347,7 @@ static void put_inside_icmp(struct batch *batch, const struct queueing *queueing
         return;
     match_protocol(&rule, PROTOCOL_ICMP);
     match_field(&rule, icmp_type, SET_ICMP_ERRORS);
-    queue_packet(&rule, queueing, true);
+    queue_packet(&rule, true);
     rule_end(&rule);
 }
 
@@ -446,6 +471,8 @@ static void put_chains(struct batch *batch)
     put_chain(batch, CHAIN_INSIDE, -1, 0);
     put_chain(batch, CHAIN_OWN_OUT, NF_INET_LOCAL_OUT, -300);
     put_chain(batch, CHAIN_OWN_IN, NF_INET_LOCAL_IN, 300);
+    put_chain(batch, CHAIN_QUEUE, -1, 0);
+    put_chain(batch, CHAIN_BYPASS, -1, 0);
 }
 
 /*
@@ -482,6 +509,7 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, si
     const struct queueing queueing = {.options = options, .method = plan.queue};
 
     put_defrag(batch, plan.defrag);
+    put_queues(batch, &queueing);
     put_others(batch);
     put_inside(batch);
     put_unknown(batch);
@@ -493,17 +521,17 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, si
     for (enum protocol_index p = 0; plan.sockets && p < PROTOCOL_PORTS_COUNT; p++)
         put_sockets(batch, p);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
-        put_published(batch, &queueing, CHAIN_INBOUND, p);
+        put_published(batch, CHAIN_INBOUND, p);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
-        put_published(batch, &queueing, CHAIN_OWN_OUT, p);
-    put_own_answers(batch, &queueing);
-    put_inbound_icmp(batch, &queueing);
-    put_hairpins(batch, &queueing, CHAIN_OUTBOUND);
-    put_sources(batch, &queueing);
-    put_targets(batch, &queueing, CHAIN_OUTBOUND);
-    put_outbound_icmp(batch, &queueing);
-    put_hairpins(batch, &queueing, CHAIN_INSIDE);
-    put_other_uplinks(batch, &queueing);
-    put_targets(batch, &queueing, CHAIN_INSIDE);
-    put_inside_icmp(batch, &queueing);
+        put_published(batch, CHAIN_OWN_OUT, p);
+    put_own_answers(batch);
+    put_inbound_icmp(batch);
+    put_hairpins(batch, options, CHAIN_OUTBOUND);
+    put_sources(batch);
+    put_targets(batch, CHAIN_OUTBOUND);
+    put_outbound_icmp(batch);
+    put_hairpins(batch, options, CHAIN_INSIDE);
+    put_other_uplinks(batch);
+    put_targets(batch, CHAIN_INSIDE);
+    put_inside_icmp(batch);
 }

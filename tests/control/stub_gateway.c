@@ -395,8 +395,10 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     status->packet_rate[HOOK_INBOUND] = 1200;
     status->byte_rate[HOOK_INBOUND] = 1500000;
     status->workers = 2;
-    status->queue[0] = (struct queue_statistics){.waiting = 3, .dropped_full = 1};
-    status->queue_error[1] = -2;
+    status->queue_count = 2;
+    status->queue[0].statistics = (struct queue_statistics){.waiting = 3, .dropped_full = 1};
+    status->queue[1].number = 1;
+    status->queue[1].error = -2;
     status->queue_expression = "queue";
     status->warnings = 1;
     strcpy(status->warning[0], "this is not a gateway but a stub of one");

@@ -2,6 +2,7 @@
 right
 """
 
+import errno
 import socket
 import struct
 
@@ -138,6 +139,18 @@ def test_rfc3022_a_udp_checksum_of_zero_stays_zero(lab, both_sides):
         assert_checksums(packets)
 
 
+def send_or_skip(client, payload, address):
+    """An older kernel of the sender does not segment where the device computes no checksums
+    (EIO in udp_send_skb): then there is nothing that could cross the gateway.
+    """
+    try:
+        client.sendto(payload, address)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        pytest.skip("this kernel does not segment UDP without the device's checksums")
+
+
 @pytest.mark.parametrize("segment", [1, 8, 501, 1000, 1472])
 def test_udp_segmentation_offload(lab, both_sides, segment):
     """One send of many datagrams (QUIC stacks do it) crosses the gateway as one packet and arrives
@@ -147,7 +160,7 @@ def test_udp_segmentation_offload(lab, both_sides, segment):
     payload = random_bytes(segment * count)
     with lab.out.udp(7) as server, lab.lab1.udp() as client:
         client.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, segment)
-        client.sendto(payload, (lab.out.address, 7))
+        send_or_skip(client, payload, (lab.out.address, 7))
         received = [server.recvfrom(2000) for _ in range(count)]
         assert b"".join(data for data, _ in received) == payload
         server.sendto(b"answer", received[0][1])

@@ -128,8 +128,10 @@ static void shrink_buffer(const struct queue *queue, const struct arguments *arg
 /* Serves the queue until the test ends the program. */
 int verb_queue(const struct arguments *arguments)
 {
+    const uint16_t number = (uint16_t)argument_number(arguments, "number", 0);
     const struct queue_options options = {
-        .number = (uint16_t)argument_number(arguments, "number", 0),
+        .number = number,
+        .udp_number = (uint16_t)argument_number(arguments, "udp-number", queue_first_udp(number)),
         .hairpin_mark = (uint32_t)argument_number(arguments, "mark", 0x10000),
         .length = (uint32_t)argument_number(arguments, "length", 4096),
     };

@@ -21,6 +21,7 @@ from deadline import eventually
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 DEADLINE = 10.0
+UDP_QUEUE = 16384  # where UDP waits that does not wait in queue 0 (queue_first_udp)
 
 
 def run(*words, check=True, **options):
@@ -184,7 +185,7 @@ class Lab:
     def serve(self, *words):
         return Driver(self.gw, "queue", *words)
 
-    def statistics(self, number=0):
+    def statistics(self, number=UDP_QUEUE):
         return self.drive("statistics", f"number={number}")[0]
 
     def listing(self):

@@ -1,6 +1,7 @@
 """The rules and sets that src/netfilter/ruleset*.c makes, as nft sees them."""
 
 import re
+import socket
 import struct
 
 import pytest
@@ -128,7 +129,7 @@ def test_with_several_external_interfaces_the_key_of_what_leaves_has_the_uplink(
 def test_every_rule_counts_and_says_what_it_is(lab):
     lab.ruleset("install", *EVERYTHING)
     listed = lab.listing()["rule"]
-    assert len(listed) == 21
+    assert len(listed) == 25
     for rule in listed:
         assert any("counter" in part for part in rule["expr"] if isinstance(part, dict)), rule
         assert rule["comment"]
@@ -216,7 +217,7 @@ def test_ten_thousand_ranges(lab):
 def test_install_over_what_an_earlier_run_left(lab):
     lab.ruleset("install", *EVERYTHING)
     lab.ruleset("install", "interface=wan0", "external=192.0.2.1", "tcp=1234")
-    assert len(lab.listing()["rule"]) == 21
+    assert len(lab.listing()["rule"]) == 25
     assert lab.set_elements("tcp_ports") == [1234]
     assert lab.set_elements("sources") == []
 
@@ -302,24 +303,45 @@ def bytes_of_nft(lab, statement):
     return data[start:]
 
 
+def queue_expression(first, bypass):
+    """`queue num first-first+3` as the kernel gets it."""
+    attributes = struct.pack("=HHHH", 6, 1, socket.htons(first), 0)
+    attributes += struct.pack("=HHHH", 6, 2, socket.htons(4), 0)
+    if bypass:
+        attributes += struct.pack("=HHHH", 6, 3, socket.htons(1), 0)
+    head = struct.pack("=HH", 10, 1) + b"queue\0\0\0"
+    return head + struct.pack("=HH", 4 + len(attributes), 0x8002) + attributes
+
+
 @pytest.mark.parametrize("bypass", [False, True])
 def test_the_native_queue_expression_is_encoded_as_nft_does(lab, bypass):
     """What this kernel cannot run is compared byte by byte."""
     told = lab.drive("rule-bytes", "method=0", "queue=7", "queues=4")[0]["rules"]
-    inbound = [bytes.fromhex(rule["bytes"]) for rule in told if rule["chain"] == "inbound"]
-    rule = inbound[-1] if bypass else inbound[-2]
-    expected = struct.pack("=HH", 10, 1) + b"queue\0\0\0"
-    attributes = struct.pack("=HH", 6, 1) + b"\0\7\0\0" + struct.pack("=HH", 6, 2) + b"\0\4\0\0"
-    if bypass:
-        attributes += struct.pack("=HH", 6, 3) + b"\0\1\0\0"
-    expected += struct.pack("=HH", 4 + len(attributes), 0x8002) + attributes
-    assert rule.endswith(expected)
-    assert bytes_of_nft(lab, "queue num 7-10" + (" bypass" if bypass else "")) == expected
+    chain = "to_queue_bypass" if bypass else "to_queue"
+    udp, rest = [bytes.fromhex(rule["bytes"]) for rule in told if rule["chain"] == chain]
+    assert udp.endswith(queue_expression(16384 + 7, bypass))
+    assert rest.endswith(queue_expression(7, bypass))
+    statement = "queue num 7-10" + (" bypass" if bypass else "")
+    assert bytes_of_nft(lab, statement) == queue_expression(7, bypass)
+
+
+def test_udp_has_queues_of_its_own_far_from_the_others(lab):
+    """UDP is segmented before it is queued; the numbers of its queues are 16384 above or below."""
+    for first, udp in (0, 16384), (16383, 32767), (16384, 0), (65532, 49148):
+        told = lab.drive("rule-bytes", "method=0", f"queue={first}", "queues=4")[0]["rules"]
+        found = [bytes.fromhex(rule["bytes"]) for rule in told if rule["chain"] == "to_queue"]
+        assert found[0].endswith(queue_expression(udp, False))
+        assert found[1].endswith(queue_expression(first, False))
 
 
 def test_only_what_cannot_leave_untranslated_bypasses(lab):
     told = lab.drive("rule-bytes", "method=0", *EVERYTHING)[0]["rules"]
     flags = struct.pack("=HH", 6, 3) + b"\0\1"
     bypassing = [rule for rule in told if flags in bytes.fromhex(rule["bytes"])[-8:]]
-    assert len(bypassing) == 5
-    assert all(b"bypass" in bytes.fromhex(rule["bytes"]) for rule in bypassing)
+    assert [rule["chain"] for rule in bypassing] == ["to_queue_bypass"] * 2
+    sent_there = [
+        bytes.fromhex(rule["bytes"]) for rule in told
+        if bytes.fromhex(rule["bytes"]).endswith(b"to_queue_bypass\0")
+    ]
+    assert len(sent_there) == 5
+    assert all(b"queue, bypass" in rule for rule in sent_there)

@@ -107,8 +107,12 @@ struct gateway_status {
     uint64_t packet_rate[2]; /* per second, over the last ten seconds, by enum packet_hook */
     uint64_t byte_rate[2];
     uint16_t workers;
-    struct queue_statistics queue[CONFIG_WORKERS_MAX];
-    int queue_error[CONFIG_WORKERS_MAX]; /* 0, or -errno of reading its statistics */
+    struct gateway_queue {
+        uint16_t number;
+        struct queue_statistics statistics;
+        int error;                   /* 0, or -errno of reading its statistics */
+    } queue[2 * CONFIG_WORKERS_MAX]; /* those for UDP last */
+    uint16_t queue_count;
     const char *queue_expression, *defrag_expression;
     bool asks_sockets;           /* connections of the gateway come before mappings and forwards */
     bool offload;                /* the kernel rewrites established sessions */

@@ -4,6 +4,14 @@
  * One recvmmsg takes the waiting packets, one sendmsg returns all verdicts, with rewritten packets
  * sent from where they were received. A queue belongs to one thread. queue_open allocates all
  * memory.
+ *
+ * A queue has two of the kernel's queue numbers, both on one socket: packets arrive from both in
+ * one batch. One number is for everything but UDP. It takes bulk packets (GSO) as a whole. The
+ * other one is for UDP: the kernel segments these packets first (nfqnl_enqueue_packet). A packet
+ * that comes back with a payload has CHECKSUM_NONE. Linux 6.1 passes such a UDP packet as a whole
+ * to a device that segments UDP by itself, with the checksum of its first segment, and the receiver
+ * drops it (skb_gso_ok() in udp4_ufo_fragment). For TCP every kernel repairs the checksum
+ * (tcp4_gso_segment).
  */
 #ifndef PORTREEVE_QUEUE_H
 #define PORTREEVE_QUEUE_H
@@ -13,8 +21,22 @@
 
 #define QUEUE_BATCH 64
 
+/* How far the queue numbers for UDP are from the others. There are 65536 numbers. */
+#define QUEUE_UDP_DISTANCE 16384u
+
+/*
+ * The first number for UDP of `first`, `first` + 1, and so on: far away, because other programs
+ * tend to use small numbers, and so that there is room for QUEUE_UDP_DISTANCE of them.
+ */
+static inline uint16_t queue_first_udp(uint16_t first)
+{
+    return (uint16_t)(first < QUEUE_UDP_DISTANCE ? first + QUEUE_UDP_DISTANCE
+                                                 : first - QUEUE_UDP_DISTANCE);
+}
+
 struct queue_options {
-    uint16_t number;
+    uint16_t number;       /* for everything but UDP: bulk packets arrive as a whole */
+    uint16_t udp_number;   /* for UDP, segmented by the kernel */
     uint32_t hairpin_mark; /* the bit that becomes packet.transit, and back */
     uint32_t length;       /* packets that may wait in the kernel */
 };
@@ -22,10 +44,10 @@ struct queue_options {
 struct queue;
 
 /*
- * Binds the queue in the caller's network namespace, with these settings: copy whole packets, GSO,
- * no fail-open, no ENOBUFS. Returns 0, or -errno and a sentence. -EBUSY if another program uses the
- * queue; the sentence then names the queue and the owner (the netlink port id from
- * /proc/net/netfilter/nfnetlink_queue, which usually is a process id).
+ * Binds both numbers in the caller's network namespace, with these settings: copy whole packets,
+ * GSO for the first number only, no fail-open, no ENOBUFS. Returns 0, or -errno and a sentence.
+ * -EBUSY if another program uses one of them; the sentence then names the queue and the owner (the
+ * netlink port id from /proc/net/netfilter/nfnetlink_queue, which usually is a process id).
  */
 int queue_open(struct queue **queue, const struct queue_options *options, struct error *error);
 void queue_close(struct queue *queue); /* NULL is fine */

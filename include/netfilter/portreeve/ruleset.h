@@ -36,6 +36,10 @@
  *   own_in    input, priority 300: from a forward's target to an external address -> queue, bypass
  *             These two chains let the gateway reach its own forwards. It is a remote host like any
  *             other, but its packets never pass prerouting.
+ *   to_queue, to_queue_bypass    without a hook: what the rules above queue
+ *             - UDP                     -> the queues from queue_first_udp(first_queue) on
+ * (queue.h)
+ *             - all other packets       -> the queues from first_queue on
  *   defrag    without a hook, and no rule jumps to it: as long as its rule exists, the kernel
  *             reassembles IPv4 fragments. No packet passes it, so it costs nothing.
  *
@@ -54,7 +58,7 @@
  *
  * Queues: the native `queue` expression if the kernel has it, otherwise the xt target NFQUEUE
  * (revision 3) through nft_compat. Several queues are balanced over [first_queue, first_queue +
- * queue_count).
+ * queue_count), and for UDP over as many numbers from queue_first_udp(first_queue) on.
  */
 #ifndef PORTREEVE_RULESET_H
 #define PORTREEVE_RULESET_H

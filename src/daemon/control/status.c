@@ -96,18 +96,18 @@ static json_t *json_drops(const struct gateway_status *status)
     return drops;
 }
 
-static json_t *json_queues(const struct gateway *gateway, const struct gateway_status *status)
+static json_t *json_queues(const struct gateway_status *status)
 {
     json_t *queues = json_array();
 
-    for (uint16_t i = 0; i < status->workers; i++) {
-        const struct queue_statistics *queue = &status->queue[i];
-        int number = gateway_config(gateway)->queue + i;
+    for (uint16_t i = 0; i < status->queue_count; i++) {
+        const struct queue_statistics *queue = &status->queue[i].statistics;
+        int number = status->queue[i].number;
 
-        if (status->queue_error[i] != 0)
+        if (status->queue[i].error != 0)
             json_array_append_new(queues, json_pack("{s:i,s:n,s:n,s:n,s:s}", "number", number,
                                                     "waiting", "dropped_full", "dropped_user",
-                                                    "error", strerror(-status->queue_error[i])));
+                                                    "error", strerror(-status->queue[i].error)));
         else
             json_array_append_new(queues,
                                   json_pack("{s:i,s:I,s:I,s:I}", "number", number, "waiting",
@@ -178,7 +178,7 @@ json_t *status_json(struct gateway *gateway)
         "hosts", (json_int_t)status.nat.hosts, "memory", (json_int_t)status.memory, "shares",
         json_shares(gateway), "traffic", json_traffic(&status), "drops", json_drops(&status),
         "refusals_sent", (json_int_t)status.nat.counters.refusals_sent, "queues",
-        json_queues(gateway, &status), "kernel", json_kernel(&status), "offload",
-        json_offload(&status), "workers", (json_int_t)status.workers, "warnings",
-        json_warnings(&status), "notices", json_notices(&status));
+        json_queues(&status), "kernel", json_kernel(&status), "offload", json_offload(&status),
+        "workers", (json_int_t)status.workers, "warnings", json_warnings(&status), "notices",
+        json_notices(&status));
 }

@@ -119,6 +119,8 @@ static int open_workers(struct gateway *gateway, struct error *error)
 
     for (uint16_t i = 0; i < count; i++) {
         struct queue_options options = {.number = (uint16_t)(config->queue + i),
+                                        .udp_number =
+                                            (uint16_t)(queue_first_udp(config->queue) + i),
                                         .hairpin_mark = config->hairpin_mark,
                                         .length = QUEUE_LENGTH};
         int result = worker_open(&gateway->worker[i], gateway, &options, error);

@@ -102,6 +102,23 @@ static bool host_forwards(void)
     return value != '0';
 }
 
+static void find_queue_warnings(struct gateway_status *status)
+{
+    for (uint16_t i = 0; i < status->queue_count; i++) {
+        const struct gateway_queue *queue = &status->queue[i];
+        uint64_t dropped = queue->statistics.dropped_full + queue->statistics.dropped_user;
+
+        if (queue->error != 0)
+            add_warning(status, "queue %u: cannot read its statistics: %s", queue->number,
+                        strerror(-queue->error));
+        else if (dropped > 0)
+            add_warning(
+                status,
+                "the kernel has dropped %llu packets because queue %u or its socket was full",
+                (unsigned long long)dropped, queue->number);
+    }
+}
+
 static void find_warnings(const struct gateway *gateway, struct gateway_status *status)
 {
     if (!host_forwards())
@@ -118,19 +135,7 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
         add_warning(status,
                     "another program has changed our nf_tables rules %u times; they were restored",
                     gateway->rules_restored);
-    for (uint16_t i = 0; i < status->workers; i++) {
-        unsigned number = (unsigned)gateway->config.queue + i;
-
-        if (status->queue_error[i] != 0)
-            add_warning(status, "queue %u: cannot read its statistics: %s", number,
-                        strerror(-status->queue_error[i]));
-        else if (status->queue[i].dropped_full + status->queue[i].dropped_user > 0)
-            add_warning(
-                status,
-                "the kernel has dropped %llu packets because queue %u or its socket was full",
-                (unsigned long long)(status->queue[i].dropped_full + status->queue[i].dropped_user),
-                number);
-    }
+    find_queue_warnings(status);
 }
 
 /* Adds what the kernel alone has rewritten or dropped. */
@@ -144,6 +149,21 @@ static void add_hits(struct gateway *gateway, struct gateway_status *status)
         status->offload_bytes[hook] = offloaded_bytes(gateway, hook);
         status->nat.counters.packets[hook] += status->offload_packets[hook];
         status->nat.counters.bytes[hook] += status->offload_bytes[hook];
+    }
+}
+
+/* Each worker has two queue numbers (queue.h). */
+static void read_queues(const struct gateway *gateway, struct gateway_status *status)
+{
+    const uint16_t first[] = {gateway->config.queue, queue_first_udp(gateway->config.queue)};
+
+    for (int udp = 0; udp < 2; udp++) {
+        for (uint16_t i = 0; i < gateway->worker_count; i++) {
+            struct gateway_queue *queue = &status->queue[status->queue_count++];
+
+            queue->number = (uint16_t)(first[udp] + i);
+            queue->error = queue_read_statistics(queue->number, &queue->statistics);
+        }
     }
 }
 
@@ -164,9 +184,7 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     add_hits(gateway, status);
     read_rates(gateway, status);
     status->workers = gateway->worker_count;
-    for (uint16_t i = 0; i < gateway->worker_count; i++)
-        status->queue_error[i] =
-            queue_read_statistics((uint16_t)(gateway->config.queue + i), &status->queue[i]);
+    read_queues(gateway, status);
     status->queue_expression = ruleset_queue_expression(gateway->ruleset);
     status->defrag_expression = ruleset_defrag_expression(gateway->ruleset);
     status->asks_sockets = ruleset_asks_sockets(gateway->ruleset);
