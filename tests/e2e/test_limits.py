@@ -109,6 +109,47 @@ def test_rfc6888_req4_a_host_alone_leaves_room_in_the_pool_for_another(lab, star
             udp_round_trip(client, server, lab.out.address)
 
 
+def notices(daemon, name):
+    return [notice["text"] for notice in daemon.status()["notices"] if notice["name"] == name]
+
+
+def test_a_pool_that_is_nearly_dry_is_a_warning_that_names_who_holds_most(lab, start_daemon):
+    daemon = start_daemon("[share lab]\nsource = 10.0.0.0/24\nports = 50000-50009\n")
+    with lab.out.udp(7) as server, clients(lab.lab1, 7) as many, clients(lab.lab2, 1) as one:
+        for client in many + one:
+            assert notices(daemon, "pool-nearly-dry") == []
+            udp_round_trip(client, server, lab.out.address)
+        expected = (f"[share lab]: 8 of the 10 udp ports of {EXTERNAL} are in use or rest (80 %); "
+                    "10.0.0.2 holds the most: 7")
+        eventually(lambda: notices(daemon, "pool-nearly-dry") == [expected], "it is noticed")
+        assert f"warning: {expected}" in daemon.client("status").stdout
+        assert daemon.log_so_far().count(expected) == 1
+
+
+def test_a_table_that_is_nearly_full_is_a_warning_that_names_who_opened_most(lab, start_daemon):
+    daemon = start_daemon(SHARE + "[limits]\nsessions = 1024\n")
+    with lab.out.udp(7) as server, lab.lab1.udp() as client, lab.lab2.udp() as other:
+        udp_round_trip(other, server, lab.out.address)
+        for port in range(10000, 10818):
+            client.sendto(b"one more", (lab.out.address, port))
+        assert notices(daemon, "table-nearly-full") == []
+        client.sendto(b"one more", (lab.out.address, 20000))
+        expected = ("the session table is 80 % full: raise [limits] sessions; 10.0.0.2 has opened "
+                    "the most of its 820 sessions: 819")
+        eventually(lambda: notices(daemon, "table-nearly-full") == [expected], "it is noticed")
+        assert notices(daemon, "pool-nearly-dry") == []
+
+
+def test_a_host_that_is_near_its_limit_is_a_warning(lab, start_daemon):
+    daemon = start_daemon(SHARE + "[limits]\nsessions-per-host = 5\n")
+    with lab.out.udp(7) as server, clients(lab.lab1, 4) as four:
+        for client in four:
+            udp_round_trip(client, server, lab.out.address)
+        expected = ("10.0.0.2 has 4 of the 5 sessions that one host may have: [limits] "
+                    "sessions-per-host")
+        eventually(lambda: notices(daemon, "host-near-limit") == [expected], "it is noticed")
+
+
 def test_rfc6888_req8_a_killed_mappings_port_is_held_down(lab, start_daemon):
     """
     A port that was in use a moment ago must not be handed to another host at once: late packets

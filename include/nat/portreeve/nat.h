@@ -197,6 +197,42 @@ void nat_each_array(const struct nat *nat, void (*each)(void *start, size_t leng
  */
 size_t nat_memory(const struct nat *nat);
 
+/* The internal host that has most of something; none when `count` is 0. */
+struct nat_most {
+    struct address host;
+    uint32_t count;
+};
+
+/*
+ * A walk over all internal hosts, which may release the lock in between. Zeroed but for `share` and
+ * `protocol`, which say what mappings count: those of the protocol (0: of all), of hosts that take
+ * their ports from this share's pool (POLICY_NONE: of all hosts).
+ */
+struct nat_survey {
+    uint16_t share;
+    uint8_t protocol;
+    uint32_t next; /* the slot that is looked at next */
+    uint32_t seen; /* hosts */
+    struct nat_most sessions, mappings;
+    uint64_t all_sessions; /* of all hosts */
+};
+
+/* Looks at up to `budget` slots of hosts. False when it has looked at all. */
+bool nat_survey_hosts(const struct nat *nat, struct nat_survey *survey, uint32_t budget);
+
+/* How much of a pool is taken, of the external address that has the fewest free ports. */
+struct nat_pool_level {
+    struct address address;
+    uint32_t used, size;
+};
+
+/*
+ * True when at least `percent` of the ports of a share's pool are taken or rest, of one external
+ * address; then *level says which. As a rule nothing is counted when it is false.
+ */
+bool nat_pool_is_short(struct nat *nat, uint16_t share, uint8_t protocol, uint32_t percent,
+                       uint64_t now, struct nat_pool_level *level);
+
 /*
  * External ports of a share's pool that are taken, over all external addresses, and how many there
  * are.

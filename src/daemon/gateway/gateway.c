@@ -372,4 +372,5 @@ void gateway_tick(struct gateway *gateway)
     if (gateway->rules_missing)
         restore_rules(gateway);
     gateway_measure_rates(gateway);
+    shortages_check(&gateway->shortages, gateway, &gateway->notices, gateway_now());
 }

@@ -11,6 +11,7 @@
  * worker.c     one thread per queue
  * status.c     numbers, rates and warnings
  * notices.c    what is wrong around the gateway now
+ * shortage.c   what is nearly used up
  * describe.c   the configuration in effect, for the log at level debug
  * lock.c       the lock, and the wake-up of the offload thread; used by all of these
  * state.c, runtime_forwards.c, reserved_ports.c   what survives the process
@@ -23,6 +24,7 @@
 #include "own_sockets.h"
 #include "portreeve/gateway.h"
 #include "portreeve/ruleset.h"
+#include "shortage.h"
 
 #include <pthread.h>
 
@@ -81,6 +83,7 @@ struct gateway {
     struct rate_sample sample[RATE_SECONDS + 1];
     size_t sample_next;
     struct notices notices;
+    struct shortages shortages;
 };
 
 /*

@@ -123,9 +123,6 @@ static void find_warnings(const struct gateway *gateway, struct gateway_status *
 {
     if (!host_forwards())
         add_warning(status, "IP forwarding is off on this host: set sysctl net.ipv4.ip_forward=1");
-    if (status->nat.sessions >= status->nat.sessions_max / 5 * 4)
-        add_warning(status, "the session table is %u %% full: raise [limits] sessions",
-                    (unsigned)((uint64_t)status->nat.sessions * 100 / status->nat.sessions_max));
     if (status->nat.offload.refused > 0)
         add_warning(status,
                     "the kernel could not take %llu sessions for offload: their packets go through "
