@@ -3,7 +3,8 @@
  *
  * An address keeps its slot while its uplink has it, and mappings name the slot. When an address
  * is gone, or has become another uplink's, sessions may still name its slot until a review has
- * ended them; only then is it free.
+ * ended them; only then is it free. An address that rests is valid for the sessions that have it,
+ * and no new mapping gets it.
  */
 #include "external.h"
 
@@ -47,10 +48,28 @@ bool external_must_hide(struct nat *nat, const struct packet *packet, const stru
     return other_uplink_of(nat, packet, source, destination) != NULL;
 }
 
+static bool is_given(const struct nat *nat, size_t slot)
+{
+    return nat->external_valid[slot] && !nat->external_rests[slot];
+}
+
+static void count_given(struct nat *nat)
+{
+    nat->external_count = 0;
+    for (size_t i = 0; i < NAT_UPLINKS_MAX; i++)
+        nat->uplink[i].address_count = 0;
+    for (size_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++) {
+        if (is_given(nat, i)) {
+            nat->external_count++;
+            nat->uplink[nat->external_uplink[i]].address_count++;
+        }
+    }
+}
+
 size_t external_nth(const struct nat *nat, uint8_t uplink, size_t rank)
 {
     for (size_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++) {
-        if (nat->external_valid[i] && nat->external_uplink[i] == uplink && rank-- == 0)
+        if (is_given(nat, i) && nat->external_uplink[i] == uplink && rank-- == 0)
             return i;
     }
     return EXTERNAL_ADDRESSES_MAX;
@@ -96,10 +115,9 @@ bool external_retire_others(struct nat *nat, const struct uplink *uplinks, size_
         if (nat->external_valid[i] && !stays(nat, i, uplinks, count)) {
             nat->external_valid[i] = false;
             nat->external_leaves[i] = any = true;
-            nat->external_count--;
-            nat->uplink[nat->external_uplink[i]].address_count--;
         }
     }
+    count_given(nat);
     return any;
 }
 
@@ -128,8 +146,7 @@ static bool enter(struct nat *nat, uint8_t uplink, const struct address *address
     nat->external[slot] = *address;
     nat->external_uplink[slot] = uplink;
     nat->external_valid[slot] = true;
-    nat->external_count++;
-    nat->uplink[uplink].address_count++;
+    nat->external_rests[slot] = false;
     return true;
 }
 
@@ -141,5 +158,22 @@ bool external_enter(struct nat *nat, const struct uplink *uplinks, size_t count)
         for (size_t i = 0; i < uplinks[number].address_count; i++)
             complete = enter(nat, number, &uplinks[number].addresses[i]) && complete;
     }
+    count_given(nat);
     return complete;
+}
+
+static bool contains(const struct address *addresses, size_t count, const struct address *address)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (address_equal(&addresses[i], address))
+            return true;
+    }
+    return false;
+}
+
+void nat_rest_external(struct nat *nat, const struct address *addresses, size_t count)
+{
+    for (size_t i = 0; i < EXTERNAL_ADDRESSES_MAX; i++)
+        nat->external_rests[i] = contains(addresses, count, &nat->external[i]);
+    count_given(nat);
 }

@@ -46,8 +46,8 @@ bool external_must_hide(struct nat *nat, const struct packet *packet, const stru
 
 /*
  * Paired pooling (RFC 4787 REQ-2): a host keeps to one external address of an uplink, chosen by its
- * own. Its rank among the valid ones of the uplink; external_nth gives the slot of a rank, or
- * EXTERNAL_ADDRESSES_MAX.
+ * own. Its rank among those of the uplink that new mappings may get; external_nth gives the slot of
+ * a rank, or EXTERNAL_ADDRESSES_MAX.
  */
 size_t external_paired_rank(const struct nat *nat, uint8_t uplink, const struct address *internal);
 size_t external_nth(const struct nat *nat, uint8_t uplink, size_t rank);

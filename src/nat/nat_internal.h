@@ -34,12 +34,13 @@ struct nat {
     bool external_valid[EXTERNAL_ADDRESSES_MAX];
     bool external_leaves[EXTERNAL_ADDRESSES_MAX]; /* the address is gone, but sessions may still use
                                                      the slot */
-    size_t external_count;                        /* valid ones */
+    bool external_rests[EXTERNAL_ADDRESSES_MAX];  /* sessions keep it, new mappings do not get it */
+    size_t external_count;                        /* valid ones that do not rest */
     uint8_t external_uplink[EXTERNAL_ADDRESSES_MAX]; /* which uplink's address it is */
     struct {
         uint32_t interface;   /* ifindex; 0: none now */
         uint16_t mss_limit;   /* of TCP connections with the outside; 0: none */
-        size_t address_count; /* valid ones */
+        size_t address_count; /* valid ones that do not rest */
     } uplink[NAT_UPLINKS_MAX];
     size_t uplink_count; /* at least 1 after nat_set_uplinks */
     struct other_uplink other_uplink[NAT_OTHER_UPLINKS_MAX];

@@ -16,8 +16,12 @@ struct policy *policy_new(void)
 
     if (policy == NULL)
         return NULL;
-    policy->timeouts = (struct timeouts){
-        .udp = 300, .tcp_established = 7440, .tcp_transitory = 240, .port_hold = 120, .icmp = 60};
+    policy->timeouts = (struct timeouts){.udp = 300,
+                                         .tcp_established = 7440,
+                                         .tcp_transitory = 240,
+                                         .port_hold = 120,
+                                         .address_hold = 10,
+                                         .icmp = 60};
     policy->limits =
         (struct limits){.sessions = 262144, .sessions_per_host = 16384, .mappings_auto = true};
     return policy;

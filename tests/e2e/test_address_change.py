@@ -179,7 +179,6 @@ def test_one_more_address_ends_no_session(lab, daemon, uplink):
 
 def test_no_address_for_a_while(lab, daemon, uplink):
     with lab.out.udp(7) as server, lab.lab1.udp() as client:
-        udp_round_trip(client, server, lab.out.address)
         uplink.lose()
         uplink.until_used()
         uplink.route_without_address()
@@ -191,6 +190,57 @@ def test_no_address_for_a_while(lab, daemon, uplink):
         uplink.until_used(EXTERNAL)
         assert daemon.status()["warnings"] == []
         assert udp_round_trip(client, server, lab.out.address)[0] == EXTERNAL
+
+
+def test_sessions_outlive_an_address_that_is_removed_and_added_again(lab, daemon, uplink):
+    """ifdown and ifup, or a DHCP client that renews: a second without the address."""
+    with lab.out.udp(7) as server, lab.lab1.udp() as client, lab.lab1.listen(80) as inside, \
+            lab.out.listen(80) as listener, \
+            tcp_pair(lab.lab1, lab.out.address, 80, listener) as (one, other, _), \
+            tcp_pair(lab.out, EXTERNAL, 8080, inside) as (caller, called, _):
+        seen = udp_round_trip(client, server, lab.out.address)
+        ids = {session["id"] for session in daemon.sessions()}
+        for _ in range(2):
+            uplink.lose()
+            uplink.until_used()
+            uplink.gain(EXTERNAL)
+            uplink.until_used(EXTERNAL)
+            talk(one, other)
+            talk(caller, called)
+            assert udp_round_trip(client, server, lab.out.address) == seen
+        assert ids <= {session["id"] for session in daemon.sessions()}
+    assert "203.0.113.5 is no longer on wan0: its sessions wait 10 s for it" in daemon.log_so_far()
+
+
+def test_sessions_go_on_while_their_address_is_waited_for(lab, daemon, uplink):
+    with lab.out.udp(7) as server, lab.lab1.udp() as client, lab.lab1.udp() as other:
+        seen = udp_round_trip(client, server, lab.out.address)
+        uplink.lose()
+        uplink.until_used()
+        uplink.route_without_address()
+        client.sendto(b"as before", (lab.out.address, 7))
+        assert server.recvfrom(100) == (b"as before", seen)
+        with daemon.dropping("no-external-address"):
+            other.sendto(b"nowhere to go", (lab.out.address, 7))
+        assert_silent(server)
+
+
+def test_sessions_end_once_when_their_address_does_not_come_back(lab, daemon, uplink):
+    try:
+        daemon.reload(CONFIG + "[timeouts]\naddress-hold = 1s\n")
+        with lab.out.udp(7) as server, lab.lab1.udp() as client:
+            udp_round_trip(client, server, lab.out.address)
+            before = daemon.log_so_far().count(" sessions ended: their external address")
+            uplink.lose()
+            daemon.until_no_session("udp")
+            lab.gw.ip("address", "add", f"{INSIDE}/32", "dev", "wan0")  # and other events
+            lab.gw.ip("address", "del", f"{INSIDE}/32", "dev", "wan0")
+            uplink.gain(EXTERNAL)
+            uplink.until_used(EXTERNAL)
+            log = daemon.log_so_far()
+            assert log.count(" sessions ended: their external address") == before + 1
+    finally:
+        daemon.reload(CONFIG)
 
 
 def test_an_address_that_comes_back_starts_afresh(lab, daemon, uplink):

@@ -59,13 +59,17 @@ class Outside:
 
     def create(self):
         """Another interface of this name: the index of before is taken when it comes back."""
-        self.lab.gw.ip("link", "add", "taken0", "index", str(self.taken), "type", "veth",
-                       "peer", "name", "taken1")
+        eventually(self._take_index, "the index of before is free")
         self.lab.wan.ip("link", "set", "wan0", "netns", self.lab.gw.namespace)
         self.lab.gw.ip("link", "del", "taken0")
         self.lab.gw.ip("address", "add", f"{EXTERNAL}/24", "dev", "wan0")
         assert self.index() != self.taken
         self.up()
+
+    def _take_index(self):
+        """It may be busy until all is forgotten that belonged to the interface."""
+        return self.lab.gw.run("ip", "link", "add", "taken0", "index", str(self.taken), "type",
+                               "veth", "peer", "name", "taken1", check=False).returncode == 0
 
     def restore(self):
         if self.index() is None:
@@ -198,6 +202,18 @@ def test_another_interface_of_the_name_takes_over(lab, outside, started):
     outside.create()
     until_used(daemon)
     translates(lab)
+
+
+def test_sessions_outlive_an_interface_that_is_created_again_with_its_address(
+        lab, outside, started):
+    daemon = started()
+    with lab.out.udp(7) as server, lab.lab1.udp() as client:
+        seen = udp_round_trip(client, server, lab.out.address)
+        outside.remove()
+        eventually(lambda: notices(daemon) == {"no-interface"}, "its end is noticed")
+        outside.create()
+        until_used(daemon)
+        assert udp_round_trip(client, server, lab.out.address) == seen
 
 
 def test_nothing_leaves_by_another_interface_of_the_name_before_the_daemon_knows_it(

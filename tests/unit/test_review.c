@@ -257,6 +257,34 @@ START_TEST(an_address_that_has_gone_passes_nothing_and_a_new_one_serves_at_once)
 }
 END_TEST
 
+START_TEST(an_address_that_rests_keeps_its_sessions_and_no_new_mapping_gets_it)
+{
+    struct address addresses[] = {address_of("203.0.113.6"), address_of("203.0.113.5")};
+
+    start();
+    nat_set_external(gateway.nat, WAN, addresses + 1, 1);
+    nat_rest_external(gateway.nat, addresses + 1, 1);
+    ck_assert_int_eq(udp_in(&gateway, REMOTE ":53", external), DROP_NONE);
+    ck_assert_str_eq(udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53"), external);
+    ck_assert_ptr_null(udp_out(&gateway, "10.0.0.6:4000", REMOTE ":53"));
+    ck_assert_uint_eq(gateway.nat->counters.dropped[DROP_NO_EXTERNAL_ADDRESS], 1);
+    nat_set_external(gateway.nat, WAN, addresses, 2); /* another one serves instead */
+    nat_rest_external(gateway.nat, addresses + 1, 1);
+    for (unsigned i = 6; i < 16; i++) {
+        char host[32];
+
+        snprintf(host, sizeof(host), "10.0.0.%u:4000", i);
+        ck_assert(strncmp(udp_out(&gateway, host, REMOTE ":53"), "203.0.113.6:", 12) == 0);
+    }
+    ck_assert_str_eq(udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53"), external);
+    nat_set_external(gateway.nat, WAN, addresses + 1, 1);
+    nat_rest_external(gateway.nat, NULL, 0);
+    ck_assert_uint_eq(review(), 10);
+    ck_assert(strncmp(udp_out(&gateway, "10.0.0.6:4000", REMOTE ":53"), "203.0.113.5:", 12) == 0);
+    gateway_stop(&gateway);
+}
+END_TEST
+
 START_TEST(what_a_review_has_ended_is_told_once)
 {
     struct address addresses[] = {address_of("203.0.113.6"), address_of("203.0.113.7")};
@@ -332,6 +360,7 @@ int main(void)
         a_session_of_the_new_policy_is_not_the_reviews_business,
         whatever_ends_a_session_meanwhile_names_its_rule_as_it_was,
         an_address_that_has_gone_passes_nothing_and_a_new_one_serves_at_once,
+        an_address_that_rests_keeps_its_sessions_and_no_new_mapping_gets_it,
         what_a_review_has_ended_is_told_once,
         an_address_without_a_free_slot_gets_one_after_the_review,
         packets_in_any_order_between_any_steps_find_what_the_policy_allows_and_nothing_else,

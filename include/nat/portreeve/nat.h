@@ -110,6 +110,12 @@ bool nat_set_external(struct nat *nat, uint32_t interface_index, const struct ad
                       size_t count);
 
 /*
+ * After nat_set_uplinks: these of the addresses rest, all others do not. Sessions of an address
+ * that rests go on, but no new mapping gets it.
+ */
+void nat_rest_external(struct nat *nat, const struct address *addresses, size_t count);
+
+/*
  * Interfaces that lead outside and are not external (their ifindexes): what a share sends by one of
  * them is dropped, unless its destination is exempt or in a share itself. At most
  * NAT_OTHER_UPLINKS_MAX are kept.

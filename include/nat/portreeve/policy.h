@@ -95,6 +95,7 @@ struct timeouts {
     uint32_t tcp_transitory;  /* RFC 5382 REQ-5: 240 */
     uint32_t tcp_opening;     /* 0: as tcp_transitory (RFC 7857 section 2.1) */
     uint32_t tcp_closing;     /* likewise */
+    uint32_t address_hold;    /* how long sessions wait for an external address that has gone */
     uint32_t port_hold;       /* RFC 6888 REQ-8: 120; how long a released port rests */
     uint32_t icmp;            /* RFC 5508 REQ-2: 60 */
     struct port_timeout port[PORT_TIMEOUTS_MAX];

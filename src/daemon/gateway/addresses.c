@@ -40,8 +40,9 @@ static void log_choice(const struct gateway *gateway, const struct address *addr
               choice);
 }
 
-/* Keeps the addresses that may be used, in their order, and returns how many. */
-static size_t choose_addresses(struct gateway *gateway, struct address *found, size_t count)
+/* The addresses that may be used, in their order; returns how many. */
+static size_t choose_addresses(struct gateway *gateway, const struct address *found, size_t count,
+                               struct address chosen_addresses[EXTERNAL_ADDRESSES_MAX])
 {
     char text[ADDRESS_TEXT_MAX];
     size_t chosen = 0;
@@ -52,7 +53,8 @@ static size_t choose_addresses(struct gateway *gateway, struct address *found, s
             log_choice(gateway, &found[i], "not used, it is not in external-address");
         } else if (!is_internal(gateway->active, &found[i])) {
             log_choice(gateway, &found[i], "used as an external address");
-            found[chosen++] = found[i];
+            if (chosen < EXTERNAL_ADDRESSES_MAX)
+                chosen_addresses[chosen++] = found[i];
         } else {
             log_choice(gateway, &found[i], "not used, it is in the source of a share");
             notices_add(
@@ -62,7 +64,41 @@ static size_t choose_addresses(struct gateway *gateway, struct address *found, s
         }
     }
     notices_end(&gateway->notices, "internal-address");
-    return chosen < EXTERNAL_ADDRESSES_MAX ? chosen : EXTERNAL_ADDRESSES_MAX;
+    return chosen;
+}
+
+static void log_grace(const struct gateway *gateway, uint64_t end)
+{
+    const struct grace *grace = &gateway->grace;
+    char text[ADDRESS_TEXT_MAX];
+
+    for (size_t i = 0; i < grace->count; i++) {
+        if (grace->end[i] == end)
+            log_notice("%s is no longer on %s: its sessions wait %u s for it ([timeouts] "
+                       "address-hold)",
+                       text_format_address(&grace->address[i], text), gateway->config.external,
+                       policy_timeouts_const(gateway->active)->address_hold);
+    }
+}
+
+/*
+ * Follows the addresses that have gone and may come back. The configuration may have changed since
+ * they were chosen.
+ */
+static void follow_grace(struct gateway *gateway, const struct grace_change *change)
+{
+    struct grace *grace = &gateway->grace;
+    uint32_t hold_ms = policy_timeouts_const(gateway->active)->address_hold * 1000;
+    uint64_t now = gateway_now();
+
+    grace_follow(grace, change, hold_ms, now);
+    for (size_t i = grace->count; i-- > 0;) {
+        if (!is_configured(&gateway->config, &grace->address[i]) ||
+            is_internal(gateway->active, &grace->address[i]) ||
+            change->chosen_count + i >= EXTERNAL_ADDRESSES_MAX)
+            grace_end(grace, i);
+    }
+    log_grace(gateway, now + hold_ms); /* those that have gone now */
 }
 
 /* What is wrong with the interface itself; `count` addresses of it are in use. */
@@ -74,13 +110,12 @@ static void notice_interface(struct gateway *gateway, const struct interface *in
 
     if (interface->index == 0)
         notices_set(notices, "no-interface",
-                    "there is no interface %s: no packet can be translated until there is one",
-                    name);
+                    "there is no interface %s: no session can be opened until there is one", name);
     else
         notices_clear(notices, "no-interface");
     if (interface->index != 0 && count == 0)
         notices_set(notices, "no-external-address",
-                    "%s has no %s address: no packet can be translated until it gets one", name,
+                    "%s has no %s address: no session can be opened until it gets one", name,
                     gateway->config.external_address_count > 0 ? "configured external"
                                                                : "global IPv4");
     else
@@ -107,27 +142,27 @@ static void limit_mss(struct gateway *gateway)
     log_debug("%s: MTU %u, limit of the MSS %u (0: none)", gateway->config.external, mtu, limit);
 }
 
-/*
- * Returns how many sessions have ended. Without the interface, no packet is from it or to it; but
- * packets of the gateway itself arrive by interface 0.
- */
-static uint32_t set_external(struct gateway *gateway)
+static bool give_to_translator(struct gateway *gateway)
 {
     const struct address *addresses = gateway->external;
-    uint32_t index = gateway->external_interface.index, ended;
-    size_t count = gateway->external_count;
-    bool complete;
+    uint32_t index = gateway->external_interface.index;
+    size_t given = gateway->external_count - gateway->external_resting;
+    struct nat *nat = gateway_lock(gateway);
+    bool complete = nat_set_external(nat, index, addresses, gateway->external_count);
 
-    if (index == 0)
-        index = UINT32_MAX;
-    complete = nat_set_external(gateway_lock(gateway), index, addresses, count);
-
+    nat_rest_external(nat, addresses + given, gateway->external_resting);
     gateway_unlock(gateway);
-    ended = gateway_review(gateway);
-    if (!complete) { /* new addresses need the slots of earlier ones, which are free now */
-        nat_set_external(gateway_lock(gateway), index, addresses, count);
-        gateway_unlock(gateway);
-    }
+    return complete;
+}
+
+/* Returns how many sessions have ended. */
+static uint32_t set_external(struct gateway *gateway)
+{
+    bool complete = give_to_translator(gateway);
+    uint32_t ended = gateway_review(gateway);
+
+    if (!complete) /* new addresses need the slots of earlier ones, which are free now */
+        give_to_translator(gateway);
     return ended;
 }
 
@@ -151,7 +186,7 @@ static int apply(struct gateway *gateway, struct error *error)
     char text[ADDRESS_TEXT_MAX];
     uint32_t ended = set_external(gateway);
 
-    for (size_t i = 0; i < gateway->external_count; i++)
+    for (size_t i = 0; i < gateway->external_count - gateway->external_resting; i++)
         log_info("external address %s on %s", text_format_address(&gateway->external[i], text),
                  gateway->config.external);
     if (ended > 0)
@@ -160,40 +195,80 @@ static int apply(struct gateway *gateway, struct error *error)
                                      : gateway_write_rules(gateway, gateway->active, false, error);
 }
 
+/* What the gateway uses, or is about to use. */
+struct usage {
+    struct interface interface;
+    struct address address[EXTERNAL_ADDRESSES_MAX];
+    size_t count, resting;
+};
+
 /* The name does not matter to the translator, but the rules have it. */
-static bool differs(const struct gateway *gateway, const struct interface *interface,
-                    const struct address *addresses, size_t count)
+static bool differs(const struct gateway *gateway, const struct usage *next)
 {
-    return interface->index != gateway->external_interface.index ||
-           strcmp(interface->name, gateway->external_interface.name) != 0 ||
-           count != gateway->external_count ||
-           memcmp(gateway->external, addresses, count * sizeof(*addresses)) != 0;
+    return next->interface.index != gateway->external_interface.index ||
+           strcmp(next->interface.name, gateway->external_interface.name) != 0 ||
+           next->count != gateway->external_count || next->resting != gateway->external_resting ||
+           memcmp(gateway->external, next->address, next->count * sizeof(next->address[0])) != 0;
+}
+
+static void use(struct gateway *gateway, const struct usage *next)
+{
+    const struct interface before = gateway->external_interface;
+
+    memcpy(gateway->external, next->address, next->count * sizeof(next->address[0]));
+    gateway->external_count = next->count;
+    gateway->external_resting = next->resting;
+    gateway->external_interface = next->interface;
+    limit_mss(gateway);
+    log_interface(gateway, &before);
+}
+
+/* `found`: what the interface has now. The addresses that rest come last. */
+static void decide(struct gateway *gateway, const struct address *found, size_t count,
+                   struct usage *next)
+{
+    struct grace_change change = {.before = gateway->external,
+                                  .before_count =
+                                      gateway->external_count - gateway->external_resting,
+                                  .present = found,
+                                  .present_count = count,
+                                  .chosen = next->address};
+
+    next->count = change.chosen_count = choose_addresses(gateway, found, count, next->address);
+    notice_interface(gateway, &next->interface, next->count);
+    follow_grace(gateway, &change);
+    next->resting = gateway->grace.count;
+    memcpy(next->address + next->count, gateway->grace.address,
+           next->resting * sizeof(next->address[0]));
+    next->count += next->resting;
 }
 
 int gateway_refresh_addresses(struct gateway *gateway, struct error *error)
 {
-    const struct interface before = gateway->external_interface;
     struct address found[FOUND_MAX];
-    struct interface interface;
-    size_t count;
-    int result = addresses_read(gateway->addresses, 0, &interface, found, FOUND_MAX, error);
+    struct usage next = {0};
+    int result = addresses_read(gateway->addresses, 0, &next.interface, found, FOUND_MAX, error);
 
     if (result < 0 && result != -ENODEV)
         return result;
     if (result < 0) /* it may come, or come back; then a notification arrives */
         *error = (struct error){0};
-    count = choose_addresses(gateway, found, result < 0 ? 0 : (size_t)result);
-    notice_interface(gateway, &interface, count);
-    if (differs(gateway, &interface, found, count))
+    decide(gateway, found, result < 0 ? 0 : (size_t)result, &next);
+    if (differs(gateway, &next))
         gateway->addresses_are_stale = true;
-    memcpy(gateway->external, found, count * sizeof(*found));
-    gateway->external_count = count;
-    gateway->external_interface = interface;
-    limit_mss(gateway);
-    log_interface(gateway, &before);
+    use(gateway, &next);
     if (!gateway->addresses_are_stale)
         return 0;
     result = apply(gateway, error);
     gateway->addresses_are_stale = result < 0; /* the next event, or a reload, tries again */
     return result;
+}
+
+void gateway_check_grace(struct gateway *gateway)
+{
+    struct error error = {0};
+
+    if (grace_is_due(&gateway->grace, gateway_now()) &&
+        gateway_refresh_addresses(gateway, &error) < 0)
+        log_error("%s", error.text);
 }

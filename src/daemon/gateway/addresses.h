@@ -13,4 +13,7 @@
  */
 int gateway_refresh_addresses(struct gateway *gateway, struct error *error);
 
+/* Once a second: ends what has waited long enough for its address. */
+void gateway_check_grace(struct gateway *gateway);
+
 #endif

@@ -368,6 +368,7 @@ void gateway_tick(struct gateway *gateway)
         gateway_end_step(gateway);
     }
     gateway_expire_forwards(gateway);
+    gateway_check_grace(gateway);
     gateway_check_uplinks(gateway);
     if (gateway->rules_missing)
         restore_rules(gateway);

@@ -4,6 +4,7 @@
  * gateway.c    its life: start in order, stop in the opposite order
  * policy.c     the policy in use, and how the kernel and the translator get it
  * addresses.c  the external addresses in use
+ * grace.c      those that have gone and may come back
  * uplinks.c    interfaces that lead outside and are not external
  * rules.c      the contents of the kernel's rules, from the policy and the addresses
  * review.c     after a change of policy or addresses: which sessions are still allowed
@@ -20,6 +21,7 @@
 #ifndef PORTREEVE_GATEWAY_LOCK_H
 #define PORTREEVE_GATEWAY_LOCK_H
 
+#include "grace.h"
 #include "notices.h"
 #include "own_sockets.h"
 #include "portreeve/gateway.h"
@@ -76,6 +78,8 @@ struct gateway {
     uint16_t worker_count;
     struct address external[EXTERNAL_ADDRESSES_MAX]; /* in use */
     size_t external_count;
+    size_t external_resting; /* of these, the last ones: they have gone, and may come back */
+    struct grace grace;
     struct interface external_interface; /* index 0: there is none now */
     bool addresses_are_stale;            /* the rules or the translator do not have them yet */
     int64_t started;

@@ -172,7 +172,7 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     status->started = gateway->started;
     status->uptime_ms = gateway_now() - gateway->started_ms;
     memcpy(status->external, gateway->external, sizeof(status->external));
-    status->external_count = gateway->external_count;
+    status->external_count = gateway->external_count - gateway->external_resting;
     nat = gateway_lock(gateway);
     nat_summarize(nat, &status->nat);
     status->memory = nat_memory(nat);
