@@ -128,6 +128,17 @@ static bool set_text(json_t *params, const char *name, const char *value)
     return false;
 }
 
+static void print_warnings(const json_t *result)
+{
+    const json_t *warning;
+    struct shown shown;
+    size_t index;
+
+    json_array_foreach(json_object_get(result, "warnings"), index, warning) complain(
+        "warning: %s",
+        show(&shown, json_string_value(warning) != NULL ? json_string_value(warning) : "?"));
+}
+
 int run_forward_add(const struct options *options)
 {
     json_t *params = json_object(), *result;
@@ -151,6 +162,7 @@ int run_forward_add(const struct options *options)
                show(&expires, member_text(result, "expires")));
     else if (code == EXIT_DONE)
         printf("added %s\n", options->words[0]);
+    print_warnings(result);
     json_decref(result);
     return code;
 }

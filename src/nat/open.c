@@ -224,6 +224,18 @@ static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, 
     return DROP_NONE;
 }
 
+bool open_is_hosts(const struct nat *nat, const struct packet_view *view)
+{
+    const struct tuple *sent = &view->tuple;
+    struct external_side responder;
+    struct endpoint internal;
+
+    return policy_keeps_port(nat->policy, sent->protocol, sent->destination.port) &&
+           policy_forward_at(nat->policy, sent->protocol, sent->destination.port) == POLICY_NONE &&
+           (open_refused(view) != DROP_NONE ||
+            find_inside(nat, sent, &sent->source, &internal, &responder) != DROP_NONE);
+}
+
 static enum drop_reason plan_inbound(struct nat *nat, const struct tuple *sent,
                                      struct session_plan *plan)
 {

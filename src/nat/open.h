@@ -17,6 +17,12 @@ enum drop_reason open_refused(const struct packet_view *view);
 bool open_is_ours(const struct nat *nat, uint8_t protocol, const struct endpoint *external,
                   uint64_t now);
 
+/*
+ * True when a socket of the gateway has the external port as well as a mapping, and neither a
+ * session nor the filtering of the mapping admits the packet: then it is the gateway's.
+ */
+bool open_is_hosts(const struct nat *nat, const struct packet_view *view);
+
 /* DROP_NONE and the new session's slot, or why not. Outbound: of a packet that leaves by `uplink`.
  */
 enum drop_reason open_outbound(struct nat *nat, uint8_t uplink, const struct packet_view *view,

@@ -58,6 +58,7 @@ struct policy *policy_copy(const struct policy *policy)
     copy->timeouts = policy->timeouts;
     copy->limits = policy->limits;
     memcpy(copy->excluded, policy->excluded, sizeof(copy->excluded));
+    memcpy(copy->kept, policy->kept, sizeof(copy->kept));
     for (size_t i = 0; complete && i < policy->share_count; i++)
         complete = policy_add_share(copy, &policy->shares[i]);
     for (size_t i = 0; complete && i < policy->forward_count; i++)
@@ -197,6 +198,15 @@ void policy_exclude_port(struct policy *policy, uint8_t protocol, uint16_t port)
     assert(!policy->sealed);
     if (index < PROTOCOL_PORTS_COUNT)
         policy->excluded[index].members[port / 64] |= UINT64_C(1) << (port % 64);
+}
+
+void policy_keep_port(struct policy *policy, uint8_t protocol, uint16_t port)
+{
+    enum protocol_index index = protocol_index(protocol);
+
+    assert(!policy->sealed);
+    if (index < PROTOCOL_PORTS_COUNT)
+        policy->kept[index].members[port / 64] |= UINT64_C(1) << (port % 64);
 }
 
 bool policy_seal(struct policy *policy)

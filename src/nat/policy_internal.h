@@ -55,6 +55,7 @@ struct policy {
     struct forward *forwards;
     size_t forward_count, forward_capacity;
     struct pool excluded[PROTOCOL_PORTS_COUNT]; /* ports that the gateway's own sockets hold */
+    struct pool kept[PROTOCOL_PORTS_COUNT];     /* ports that such a socket and a mapping hold */
     bool sealed;
     struct policy_tables tables;
 };

@@ -166,6 +166,13 @@ bool policy_is_published(const struct policy *policy, uint8_t protocol, uint16_t
     return index < PROTOCOL_COUNT && pool_contains(&policy->tables.published[index], external_port);
 }
 
+bool policy_keeps_port(const struct policy *policy, uint8_t protocol, uint16_t external_port)
+{
+    enum protocol_index index = protocol_index(protocol);
+
+    return index < PROTOCOL_PORTS_COUNT && pool_contains(&policy->kept[index], external_port);
+}
+
 size_t policy_published(const struct policy *policy, uint8_t protocol, struct port_range *ranges,
                         size_t max)
 {

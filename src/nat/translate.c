@@ -196,7 +196,8 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
 
     if (slot == INDEX_NONE || open_is_knock(nat, slot)) {
         if (!protocol_has_ports(view->protocol) ||
-            !open_is_ours(nat, view->protocol, &view->tuple.destination, now))
+            !open_is_ours(nat, view->protocol, &view->tuple.destination, now) ||
+            open_is_hosts(nat, view))
             return accept_unchanged(nat, packet); /* the gateway's own */
         reason = open_refused(view);
         if (reason == DROP_NONE)

@@ -1,6 +1,7 @@
 /*
  * view.c - a session by viewpoint: internal, external, remote, out and in
  */
+#include "external.h"
 #include "mapping.h"
 #include "nat_internal.h"
 #include "offload_entries.h"
@@ -106,4 +107,39 @@ bool nat_view_mapping(const struct nat *nat, uint32_t index, uint64_t now,
         .uplink = mapping->uplink,
     };
     return true;
+}
+
+/*
+ * One of the mappings that share a port whose owner has ended (RFC 7857 section 3). That is rare,
+ * so all mappings are looked at.
+ */
+static uint32_t find_sharer(const struct nat *nat, uint8_t protocol, size_t slot, uint16_t port)
+{
+    for (uint32_t i = 0; i < nat->table.mapping_capacity; i++) {
+        const struct mapping *mapping = &nat->table.mapping[i];
+
+        if (mapping->protocol == protocol && mapping->external_index == slot &&
+            mapping->external_port == port)
+            return i;
+    }
+    return INDEX_NONE;
+}
+
+bool nat_view_port(const struct nat *nat, uint8_t protocol, uint16_t external_port, uint64_t now,
+                   struct mapping_view *view)
+{
+    for (size_t slot = 0; slot < EXTERNAL_ADDRESSES_MAX; slot++) {
+        uint32_t holder;
+
+        if (!nat->external_valid[slot])
+            continue;
+        holder = ports_holder(external_port_space(nat, slot, protocol), external_port);
+        if (holder == INDEX_NONE)
+            continue;
+        if (holder >= HOLDER_SHARED)
+            holder = find_sharer(nat, protocol, slot, external_port);
+        if (holder != INDEX_NONE)
+            return nat_view_mapping(nat, holder, now, view);
+    }
+    return false;
 }

@@ -93,6 +93,7 @@ static int take_socket(const struct nlmsghdr *message, void *context)
     found.takes_any_address =
         is_any(&found.address) ||
         (address_is_ipv4(&found.address) && address_to_ipv4(&found.address) == INADDR_ANY);
+    found.user = socket->idiag_uid;
     found.inode = socket->idiag_inode;
     listing->each(listing->context, &found);
     return MNL_CB_OK;

@@ -439,6 +439,13 @@ bool gateway_add_forward(struct gateway *gateway, const struct forward_text *tex
     return apply(gateway, next, &ended);
 }
 
+void gateway_report_forward(struct gateway *gateway, const char *name, config_report *report,
+                            void *context)
+{
+    if (policy_find_forward(gateway->active, name)->listen.first == 22)
+        report(context, "a listener of the gateway is hidden");
+}
+
 bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report,
                             void *context, uint32_t *sessions_ended)
 {

@@ -141,6 +141,10 @@ def test_forward_add_and_remove(stub):
     assert done.returncode == 1 and "already" in done.stderr
     assert stub.run("forward", "remove", "new").stdout == "removed new; 0 sessions ended\n"
     assert stub.run("forward", "remove", "new").returncode == 1
+    done = stub.run("forward", "add", "ssh", "22/tcp", "10.0.0.9:22")
+    assert done.returncode == 0 and done.stdout == "added ssh\n"
+    assert done.stderr == "portreeve: warning: a listener of the gateway is hidden\n"
+    stub.run("forward", "remove", "ssh")
     assert stub.run("forward", "add", "x", "1/tcp", "10.0.0.9:1", "--for", "soon").returncode == 2
     assert stub.run("forward", "add", "x", "1/tcp", "10.0.0.9:1", "--expires",
                     "soon").returncode == 1

@@ -152,6 +152,7 @@ def test_forward_add_and_remove(stub, connection):
                             allow="198.51.100.0/24, 192.0.2.1",
                             note="\u00fc",
                             **{"for": "2h"})
+    assert added["warnings"] == []
     assert added["name"] == "new" and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
                                                    added["expires"])
     new = connection.call("forwards")["forwards"][-1]
@@ -169,6 +170,12 @@ def test_forward_add_and_remove(stub, connection):
     }
     assert "forward 'new' added: listen 9000-9001/tcp+udp, to 10.0.0.9:9000" in stub.log()
     assert connection.call("forward.remove", name="new") == {"sessions_ended": 0}
+    assert connection.call("forward.add", name="ssh", listen="22/tcp", to="10.0.0.9:22") == {
+        "name": "ssh",
+        "expires": None,
+        "warnings": ["a listener of the gateway is hidden"]
+    }
+    connection.call("forward.remove", name="ssh")
     assert len(connection.call("forwards")["forwards"]) == 3
     assert "forward 'new' removed" in stub.log()
 

@@ -4,7 +4,8 @@
 import pytest
 
 from daemon import SHARE
-from lab import EXTERNAL
+from deadline import eventually
+from lab import EXTERNAL, GATEWAY_INSIDE
 from traffic import assert_silent, talk, tcp_pair, udp_round_trip
 
 RESERVED = "net.ipv4.ip_local_reserved_ports"
@@ -162,3 +163,101 @@ def test_a_forward_comes_before_a_listener_of_the_gateway(lab, start_daemon, add
         for _ in range(3):
             udp_round_trip(client, names, EXTERNAL)
         assert_silent(hidden, hidden_too)
+
+
+# What listens where a forward is
+
+
+def hidden(name, port, who="a program of user 0"):
+    return (f"forward '{name}' takes port {port}, where {who} listens: from outside, that listener "
+            "can no longer be reached")
+
+
+def notices(daemon, name):
+    return [one["text"] for one in daemon.status()["notices"] if one["name"] == name]
+
+
+def test_a_forward_that_hides_a_listener_is_a_warning_everywhere(lab, start_daemon):
+    with lab.gw.listen(8080), lab.gw.udp(53, EXTERNAL):
+        daemon = start_daemon(ONE_PORT)
+        said = {hidden("web", "8080/tcp"), hidden("names", "53/udp")}
+        assert set(notices(daemon, "hidden-listener")) == said
+        assert said <= set(daemon.status()["warnings"])
+        checked = lab.gw.run(*daemon.command("-t"))
+        for line in said:
+            assert f"portreeved: warning: {line}\n" in daemon.log_so_far()
+            assert f"warning: {daemon.config}: {line}\n" in checked.stderr
+    eventually(lambda: not notices(daemon, "hidden-listener"), "the notices are gone")
+
+
+def test_forward_add_says_which_listener_it_hides(lab, start_daemon):
+    daemon = start_daemon(ONE_PORT)
+    with lab.gw.listen(22):
+        added = daemon.add_forward("ssh", "22/tcp", "10.0.0.3:22")
+        assert added.stderr == f"portreeve: warning: {hidden('ssh', '22/tcp')}\n"
+        assert notices(daemon, "hidden-listener") == [hidden("ssh", "22/tcp")]
+        assert daemon.add_forward("other", "23/tcp", "10.0.0.3:22").stderr == ""
+        daemon.remove_forward("ssh")
+        assert not notices(daemon, "hidden-listener")
+
+
+def test_a_listener_that_a_forward_does_not_hide_is_no_warning(lab, start_daemon):
+    with lab.gw.listen(8080, GATEWAY_INSIDE), lab.gw.listen(8081), lab.gw.udp(8080), \
+            lab.gw.udp(53, "127.0.0.1"):
+        daemon = start_daemon(ONE_PORT)
+        assert not daemon.status()["warnings"]
+        assert lab.gw.run(*daemon.command("-t")).stderr == ""
+
+
+# Sockets that are bound later
+
+
+def pool_size(daemon, protocol):
+    return daemon.status()["shares"][0]["pool"][protocol]["size"]
+
+
+def test_a_port_that_is_bound_later_leaves_the_pool(lab, start_daemon):
+    daemon = start_daemon()
+    assert pool_size(daemon, "udp") == 10000
+    with lab.gw.udp(51820), lab.gw.listen(52000):
+        eventually(lambda: pool_size(daemon, "udp") == pool_size(daemon, "tcp") == 9999,
+                   "both ports have left the pool", 15)
+        assert not notices(daemon, "port-collision")
+
+
+def test_a_port_of_a_mapping_that_is_bound_later_is_shared_until_the_mapping_ends(
+        lab, start_daemon):
+    daemon = start_daemon(ONE_PORT)
+    with lab.out.udp(7) as server, lab.lab1.udp(4000) as client, lab.out2.udp() as peer:
+        udp_round_trip(client, server, lab.out.address)
+        with daemon.dropping("filtered"):
+            peer.sendto(b"nobody is here", (EXTERNAL, TAKEN))
+        with lab.gw.udp(TAKEN) as own:
+            own.settimeout(0.2)
+
+            def reached():
+                peer.sendto(b"hello", (EXTERNAL, TAKEN))
+                try:
+                    return own.recv(100) == b"hello"
+                except TimeoutError:
+                    return False
+
+            eventually(reached, "the gateway's program gets what the mapping does not admit", 15)
+            assert notices(daemon, "port-collision") == [
+                f"port {TAKEN}/udp has been bound by a program of user 0 while a mapping of "
+                "10.0.0.2:4000 (share 'lab') has it: the mapping's sessions continue, other "
+                "packets are the gateway's"
+            ]
+            assert udp_round_trip(client, server, lab.out.address) == (EXTERNAL, TAKEN)
+            daemon.client("kill", "internal=10.0.0.2")
+            eventually(lambda: pool_size(daemon, "udp") == 0, "the port has left the pool", 15)
+            assert not notices(daemon, "port-collision")
+
+
+def test_a_reload_keeps_a_session_whose_port_is_bound_by_the_gateway_too(lab, start_daemon):
+    daemon = start_daemon(ONE_PORT)
+    with lab.out.udp(7) as server, lab.lab1.udp() as client:
+        udp_round_trip(client, server, lab.out.address)
+        with lab.gw.udp(TAKEN):
+            assert "0 sessions ended" in daemon.reload(ONE_PORT).stdout
+            assert udp_round_trip(client, server, lab.out.address) == (EXTERNAL, TAKEN)

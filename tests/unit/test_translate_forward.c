@@ -159,6 +159,50 @@ START_TEST(a_port_that_rests_is_silent_until_its_rest_is_over)
 }
 END_TEST
 
+/* A socket of the gateway was bound after the mapping had got the port. */
+START_TEST(a_port_that_is_kept_is_the_mappings_first_and_the_gateways_for_the_rest)
+{
+    struct policy *policy = lab_policy(FILTERING_ADDRESS_DEPENDENT);
+    struct mapping_view view;
+    struct sample sample;
+    char external[32];
+
+    snprintf(external, sizeof(external), "%s", start_with(FILTERING_ADDRESS_DEPENDENT));
+    policy_keep_port(policy, PROTOCOL_UDP, port_of(external));
+    ck_assert_uint_eq(gateway_change_policy(&gateway, policy), 0);
+    ck_assert(nat_view_port(gateway.nat, PROTOCOL_UDP, port_of(external), gateway.now, &view));
+    ck_assert_str_eq(endpoint_text(&view.internal), "10.0.0.5:4000");
+    ck_assert(!nat_view_port(gateway.nat, PROTOCOL_TCP, port_of(external), gateway.now, &view));
+    make_udp(&sample, REMOTE ":54", external, 20); /* the filtering admits it */
+    ck_assert_int_eq(arrive(&gateway, &sample), DROP_NONE);
+    ck_assert_int_eq(sample.packet.verdict, VERDICT_REWRITTEN);
+    make_udp(&sample, "192.0.2.1:53", external, 20);
+    ck_assert(passes_unchanged(&sample));
+    make_udp(&sample, "10.0.0.6:53", external, 20);
+    sample.packet.in_interface = LAN;
+    ck_assert(passes_unchanged(&sample));
+    gateway_wait(&gateway, 300000); /* the mapping ends, and its port rests */
+    ck_assert(!nat_view_port(gateway.nat, PROTOCOL_UDP, port_of(external), gateway.now, &view));
+    make_udp(&sample, REMOTE ":53", external, 20);
+    ck_assert(passes_unchanged(&sample));
+    gateway_stop(&gateway);
+}
+END_TEST
+
+START_TEST(a_kept_port_without_mapping_changes_nothing_for_forwards)
+{
+    struct policy *policy = lab_policy(FILTERING_ADDRESS_DEPENDENT);
+
+    add_forward(policy, "ssh", FORWARD_TCP, 2222, 2222, "10.0.0.22:22", "198.51.100.0/24");
+    policy_keep_port(policy, PROTOCOL_TCP, 2222);
+    gateway_start(&gateway, policy);
+    ck_assert_int_eq(tcp_in(&gateway, "192.0.2.1:1000", EXTERNAL ":2222", TCP_SYN),
+                     DROP_NOT_ALLOWED);
+    ck_assert_int_eq(tcp_in(&gateway, REMOTE ":1000", EXTERNAL ":2222", TCP_SYN), DROP_NONE);
+    gateway_stop(&gateway);
+}
+END_TEST
+
 START_TEST(a_host_of_a_share_reaches_the_gateways_own_port_of_the_pool)
 {
     struct sample sample;
@@ -412,6 +456,8 @@ int main(void)
         a_port_of_the_pool_that_no_mapping_has_is_the_gateways_own,
         rfc5382_req4_an_unsolicited_syn_to_a_mappings_port_is_silent,
         a_port_that_rests_is_silent_until_its_rest_is_over,
+        a_port_that_is_kept_is_the_mappings_first_and_the_gateways_for_the_rest,
+        a_kept_port_without_mapping_changes_nothing_for_forwards,
         a_host_of_a_share_reaches_the_gateways_own_port_of_the_pool,
         a_port_that_is_not_published_is_the_gateways_own,
         a_forward_delivers_and_its_answers_leave,

@@ -140,6 +140,12 @@ bool gateway_reload(struct gateway *gateway, config_report *report, void *contex
  */
 bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text,
                          config_report *report, void *context);
+/*
+ * Reports what the administrator should know about an active forward: each listener of the gateway
+ * that it hides.
+ */
+void gateway_report_forward(struct gateway *gateway, const char *name, config_report *report,
+                            void *context);
 bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report,
                             void *context, uint32_t *sessions_ended);
 

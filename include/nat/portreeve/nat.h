@@ -172,6 +172,13 @@ bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session
 bool nat_view_mapping(const struct nat *nat, uint32_t index, uint64_t now,
                       struct mapping_view *view);
 
+/*
+ * A mapping that has this external port at one of the external addresses; false when there is none,
+ * also when the port only rests.
+ */
+bool nat_view_port(const struct nat *nat, uint8_t protocol, uint16_t external_port, uint64_t now,
+                   struct mapping_view *view);
+
 /* Totals, for status. */
 struct nat_summary {
     uint32_t sessions, sessions_max, mappings, hosts, leases;

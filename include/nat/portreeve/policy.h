@@ -162,6 +162,12 @@ const struct forward *policy_find_conflict(const struct policy *policy,
 void policy_exclude_port(struct policy *policy, uint8_t protocol, uint16_t port);
 
 /*
+ * A port of a pool that both a mapping and a socket of the gateway have: it stays in the pool, and
+ * what neither a session nor the filtering admits there is the gateway's.
+ */
+void policy_keep_port(struct policy *policy, uint8_t protocol, uint16_t port);
+
+/*
  * Builds the lookup tables. Shares whose ranges are equal have one pool; ranges that overlap
  * without being equal are the caller's error: false. False also without memory.
  */
@@ -209,6 +215,9 @@ const struct pool *policy_pool(const struct policy *policy, uint16_t share, uint
 
 /* True when the port is a forward's or in any pool: the kernel queues packets to such ports. */
 bool policy_is_published(const struct policy *policy, uint8_t protocol, uint16_t external_port);
+
+/* True for a port that policy_keep_port was called for. */
+bool policy_keeps_port(const struct policy *policy, uint8_t protocol, uint16_t external_port);
 
 /*
  * The published ports as sorted, disjoint, merged ranges; at most `max` are written. Returns how

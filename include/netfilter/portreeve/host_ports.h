@@ -20,6 +20,7 @@ struct host_socket {
     bool is_connected;      /* to one remote endpoint; otherwise it takes packets of all remotes */
     bool takes_any_address; /* not bound to one address of the host */
     struct address address; /* the local address, if there is one */
+    uint32_t user;          /* whose it is */
     uint32_t inode;         /* 0: a socket of the kernel itself (WireGuard, VXLAN) */
 };
 

@@ -191,7 +191,7 @@ static void run_forward_add(struct request *request)
                                 .owner = text_parameter(request, "owner"),
                                 .note = text_parameter(request, "note")};
     char expires[TIME_TEXT_MAX], who[PEER_TEXT_MAX];
-    json_t *errors;
+    json_t *errors, *warnings;
 
     if (!expiry_parameter(request, expires, &text.expires))
         return;
@@ -206,8 +206,11 @@ static void run_forward_add(struct request *request)
                text.allow != NULL ? text.allow : "anyone", text.owner != NULL ? text.owner : "none",
                text.note != NULL ? text.note : "none",
                text.expires != NULL ? text.expires : "never");
+    warnings = json_array();
+    gateway_report_forward(request->gateway, text.name, collect, warnings);
     answer_result(request->output, request->id,
-                  json_pack("{s:s,s:s?}", "name", text.name, "expires", text.expires));
+                  json_pack("{s:s,s:s?,s:o}", "name", text.name, "expires", text.expires,
+                            "warnings", warnings));
 }
 
 static void run_forward_remove(struct request *request)

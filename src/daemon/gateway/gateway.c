@@ -2,6 +2,7 @@
  * gateway.c - the life of a gateway: start in order, stop in the opposite order
  */
 #include "addresses.h"
+#include "collisions.h"
 #include "describe.h"
 #include "offload.h"
 #include "policy.h"
@@ -243,8 +244,10 @@ static int start(struct gateway *gateway, struct error *error)
     }
     if (result == 0)
         result = start_offload(gateway, error);
-    if (result == 0)
+    if (result == 0) {
+        collisions_note(gateway);
         gateway_describe(gateway);
+    }
     return result;
 }
 
@@ -302,6 +305,7 @@ void gateway_close(struct gateway *gateway)
     nat_free(gateway->nat);
     state_close(gateway->state);
     policy_free(gateway->active);
+    own_sockets_free(&gateway->own_sockets);
     config_free(&gateway->config);
     pthread_mutex_destroy(&gateway->lock);
     pthread_mutex_destroy(&gateway->turn);
@@ -369,6 +373,7 @@ void gateway_tick(struct gateway *gateway)
     }
     gateway_expire_forwards(gateway);
     gateway_check_grace(gateway);
+    gateway_follow_sockets(gateway);
     gateway_check_uplinks(gateway);
     if (gateway->rules_missing)
         restore_rules(gateway);

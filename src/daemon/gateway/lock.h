@@ -67,7 +67,9 @@ struct gateway {
     struct ruleset_hits hits;        /* of offloaded sessions, when last read */
     struct ruleset_hits former_hits; /* of rules that were installed before the present ones */
     uint32_t rules_restored;         /* how often another program has changed the rules */
-    struct own_sockets own_sockets;  /* of the host, when the policy was last built */
+    struct own_sockets own_sockets;  /* of the host, as last looked at */
+    uint64_t look_due;               /* when the next look is due; gateway_now */
+    struct own_ports bound_ports[PROTOCOL_PORTS_COUNT]; /* in the sets tcp_bound and udp_bound */
     struct addresses *addresses;
     struct routes *routes;
     bool routes_are_stale;                        /* they have changed since they were read */

@@ -3,30 +3,62 @@
  */
 #include "own_sockets.h"
 
-#include "portreeve/host_ports.h"
-
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static void add(struct own_ports *ports, uint16_t port)
+static bool make_room(struct own_sockets *sockets)
 {
-    ports->words[port / 64] |= UINT64_C(1) << (port % 64);
+    size_t wanted = sockets->open_capacity > 0 ? sockets->open_capacity * 2 : 64;
+    struct host_socket *grown;
+
+    if (sockets->open_count < sockets->open_capacity)
+        return true;
+    grown = realloc(sockets->open, wanted * sizeof(*grown));
+    if (grown == NULL)
+        return false;
+    sockets->open = grown;
+    sockets->open_capacity = wanted;
+    return true;
 }
 
+/* Without memory, the ports are noted all the same. */
 static void take_socket(void *context, const struct host_socket *socket)
 {
     enum protocol_index protocol = protocol_index(socket->protocol);
     struct own_sockets *sockets = context;
 
     sockets->count++;
-    add(&sockets->used[protocol], socket->port);
-    if (!socket->is_connected && !socket->takes_any_address)
-        add(&sockets->bound[protocol], socket->port);
+    own_ports_add(&sockets->used[protocol], socket->port);
+    if (socket->is_connected)
+        return;
+    if (!socket->takes_any_address)
+        own_ports_add(&sockets->bound[protocol], socket->port);
+    if (make_room(sockets))
+        sockets->open[sockets->open_count++] = *socket;
 }
 
 int own_sockets_look(struct own_sockets *sockets, struct error *error)
 {
-    memset(sockets, 0, sizeof(*sockets));
+    sockets->count = sockets->open_count = 0;
+    memset(sockets->used, 0, sizeof(sockets->used));
+    memset(sockets->bound, 0, sizeof(sockets->bound));
     return host_ports_in_use(take_socket, sockets, error);
+}
+
+void own_sockets_free(struct own_sockets *sockets)
+{
+    free(sockets->open);
+    *sockets = (struct own_sockets){0};
+}
+
+char *own_socket_describe(const struct host_socket *socket, char buffer[OWN_SOCKET_TEXT_MAX])
+{
+    if (socket->inode == 0)
+        snprintf(buffer, OWN_SOCKET_TEXT_MAX, "the kernel itself (WireGuard, a tunnel)");
+    else
+        snprintf(buffer, OWN_SOCKET_TEXT_MAX, "a program of user %u", socket->user);
+    return buffer;
 }
 
 size_t own_ports_ranges(const struct own_ports *ports, struct port_range *ranges, size_t max)

@@ -7,6 +7,7 @@
 #include "policy.h"
 
 #include "addresses.h"
+#include "collisions.h"
 #include "describe.h"
 #include "portreeve/log.h"
 #include "portreeve/report.h"
@@ -66,22 +67,6 @@ static bool carry_runtime(const struct policy *active, struct policy *next, cons
     return fine;
 }
 
-static void exclude_local_sockets(struct gateway *gateway, struct policy *policy)
-{
-    struct own_sockets *sockets = &gateway->own_sockets;
-    struct error error = {0};
-
-    if (own_sockets_look(sockets, &error) < 0)
-        log_warning("the pool may overlap ports of the gateway's own sockets: %s", error.text);
-    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
-        for (uint32_t port = 0; port < OWN_PORTS; port++) {
-            if (own_ports_has(&sockets->used[p], (uint16_t)port))
-                policy_exclude_port(policy, protocol_table[p].number, (uint16_t)port);
-        }
-    }
-    log_debug("sockets of the gateway whose ports are not in the pool: %zu", sockets->count);
-}
-
 static bool is_external(const struct gateway *gateway, const struct address *address)
 {
     for (size_t i = 0; i < gateway->external_count; i++) {
@@ -126,7 +111,7 @@ struct policy *gateway_build_policy(struct gateway *gateway, const struct policy
         policy_free(next);
         return NULL;
     }
-    exclude_local_sockets(gateway, next);
+    collisions_exclude(gateway, next);
     if (!policy_seal(next)) {
         report(context, "not enough memory for the policy");
         policy_free(next);
@@ -170,6 +155,7 @@ static bool apply_policy(struct gateway *gateway, struct policy *next, config_re
     gateway->active = next;
     policy_free(before);
     reserved_ports_exchange(gateway->config.state_directory, next);
+    collisions_note(gateway);
     if (runtime_forwards_save(gateway->config.state_directory, next, &error) < 0)
         log_warning("%s", error.text);
     return true;
@@ -250,6 +236,13 @@ bool gateway_add_forward(struct gateway *gateway, const struct forward_text *tex
     return next != NULL && apply_policy(gateway, next, report, context, &ended);
 }
 
+void gateway_report_forward(struct gateway *gateway, const char *name, config_report *report,
+                            void *context)
+{
+    collisions_report_hidden(&gateway->own_sockets, gateway->active, name, gateway->external,
+                             gateway->external_count, "", report, context);
+}
+
 bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report,
                             void *context, uint32_t *sessions_ended)
 {
@@ -288,4 +281,20 @@ void gateway_expire_forwards(struct gateway *gateway)
     next = gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, report_error, NULL);
     if (next != NULL && apply_policy(gateway, next, report_error, NULL, &ended) && ended > 0)
         log_notice("%u sessions of expired forwards ended", ended);
+}
+
+void gateway_follow_sockets(struct gateway *gateway)
+{
+    uint64_t due = gateway->look_due;
+    struct policy *next;
+    uint32_t ended;
+
+    if (collisions_look(gateway)) {
+        next =
+            gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, report_error, NULL);
+        if (next != NULL)
+            apply_policy(gateway, next, report_error, NULL, &ended);
+    } else if (gateway->look_due != due) {
+        collisions_note(gateway);
+    }
 }

@@ -25,4 +25,10 @@ struct policy *gateway_build_roomy_policy(struct gateway *gateway, const struct 
 /* Removes expired forwards, both run-time forwards and those of the configuration. */
 void gateway_expire_forwards(struct gateway *gateway);
 
+/*
+ * Follows what the gateway's own programs bind: their ports leave the pools. Cheap unless a look is
+ * due.
+ */
+void gateway_follow_sockets(struct gateway *gateway);
+
 #endif

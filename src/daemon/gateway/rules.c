@@ -105,7 +105,7 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
             policy_published(policy, protocol_table[p].number, published, POLICY_PUBLISHED_MAX);
         contents->view.bound[p].ranges = bound;
         contents->view.bound[p].count =
-            own_ports_ranges(&gateway->own_sockets.bound[p], bound, POLICY_PUBLISHED_MAX);
+            own_ports_ranges(&gateway->bound_ports[p], bound, POLICY_PUBLISHED_MAX);
     }
     return true;
 }
