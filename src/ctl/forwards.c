@@ -156,12 +156,16 @@ int run_forward_add(const struct options *options)
         json_decref(params);
         return EXIT_USAGE;
     }
+    if (options_has(options, OPTION_FORCE))
+        json_object_set_new(params, "force", json_true());
     code = rpc_ask(options, "forward.add", params, NULL, NULL, &result);
     if (code == EXIT_DONE && *member_text(result, "expires") != '\0')
         printf("added %s, until %s\n", options->words[0],
                show(&expires, member_text(result, "expires")));
     else if (code == EXIT_DONE)
         printf("added %s\n", options->words[0]);
+    if (member_number(result, "sessions_ended") > 0)
+        printf("%lld sessions ended\n", (long long)member_number(result, "sessions_ended"));
     print_warnings(result);
     json_decref(result);
     return code;

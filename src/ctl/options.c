@@ -20,6 +20,7 @@ static const struct option long_options[] = {
     [OPTION_NOTE] = {"note", required_argument, NULL, LONG_OPTION(OPTION_NOTE)},
     [OPTION_FOR] = {"for", required_argument, NULL, LONG_OPTION(OPTION_FOR)},
     [OPTION_EXPIRES] = {"expires", required_argument, NULL, LONG_OPTION(OPTION_EXPIRES)},
+    [OPTION_FORCE] = {"force", no_argument, NULL, LONG_OPTION(OPTION_FORCE)},
     /* accepted with every verb */
     {"socket", required_argument, NULL, 's'},
     {"help", no_argument, NULL, 'h'},

@@ -15,6 +15,7 @@ enum verb_option {
     OPTION_NOTE,
     OPTION_FOR,
     OPTION_EXPIRES,
+    OPTION_FORCE,
     OPTION_COUNT
 };
 

@@ -42,7 +42,7 @@ static const struct verb {
      "Stop it with Ctrl-C. --json: one object per line.\n", run_events},
     {"forward add", "NAME LISTEN TO [OPTION...]", 3, 3,
      OPTION_BIT(OPTION_ALLOW) | OPTION_BIT(OPTION_OWNER) | OPTION_BIT(OPTION_NOTE) |
-         OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_EXPIRES),
+         OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_EXPIRES) | OPTION_BIT(OPTION_FORCE),
      "add a run-time forward (root)",
      "LISTEN is a port, a range or a service name, and the protocol:\n"
      "2222/tcp, 8000-8099/udp, domain/tcp+udp.\n"
@@ -53,7 +53,8 @@ static const struct verb {
      "  --owner TEXT        whose forward it is\n"
      "  --note TEXT         what it is for\n"
      "  --for DURATION      the forward ends after this time: 30m, 2h, 1d12h\n"
-     "  --expires TIME      the forward ends at this time (UTC): 2026-12-31T18:00:00Z\n",
+     "  --expires TIME      the forward ends at this time (UTC): 2026-12-31T18:00:00Z\n"
+     "  --force             also take ports that mappings have; their sessions end\n",
      run_forward_add},
     {"forward remove", "NAME", 1, 1, 0, "remove a run-time forward (root)",
      "Its sessions end. To remove a forward of the configuration, delete it in the\n"

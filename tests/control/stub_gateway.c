@@ -426,17 +426,21 @@ bool gateway_reload(struct gateway *gateway, config_report *report, void *contex
     return applied;
 }
 
-bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text,
-                         config_report *report, void *context)
+bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text, bool force,
+                         config_report *report, void *context, uint32_t *sessions_ended)
 {
     struct policy *next = policy_copy(gateway->active);
-    uint32_t ended;
 
     if (!config_add_forward(next, text, true, report, context)) {
         policy_free(next);
         return false;
     }
-    return apply(gateway, next, &ended);
+    if (policy_find_forward(next, text->name)->listen.first == 7777 && !force) {
+        report(context, "listen: port 7777/tcp is used by a mapping");
+        policy_free(next);
+        return false;
+    }
+    return apply(gateway, next, sessions_ended);
 }
 
 void gateway_report_forward(struct gateway *gateway, const char *name, config_report *report,

@@ -145,6 +145,11 @@ def test_forward_add_and_remove(stub):
     assert done.returncode == 0 and done.stdout == "added ssh\n"
     assert done.stderr == "portreeve: warning: a listener of the gateway is hidden\n"
     stub.run("forward", "remove", "ssh")
+    taken = ("forward", "add", "taken", "7777/tcp", "10.0.0.9:22")
+    done = stub.run(*taken)
+    assert done.returncode == 1 and "is used by a mapping" in done.stderr
+    assert stub.run(*taken, "--force").stdout == "added taken\n"
+    stub.run("forward", "remove", "taken")
     assert stub.run("forward", "add", "x", "1/tcp", "10.0.0.9:1", "--for", "soon").returncode == 2
     assert stub.run("forward", "add", "x", "1/tcp", "10.0.0.9:1", "--expires",
                     "soon").returncode == 1

@@ -173,9 +173,14 @@ def test_forward_add_and_remove(stub, connection):
     assert connection.call("forward.add", name="ssh", listen="22/tcp", to="10.0.0.9:22") == {
         "name": "ssh",
         "expires": None,
+        "sessions_ended": 0,
         "warnings": ["a listener of the gateway is hidden"]
     }
     connection.call("forward.remove", name="ssh")
+    taken = {"name": "taken", "listen": "7777/tcp", "to": "10.0.0.9:22"}
+    assert "is used by a mapping" in connection.refusal("forward.add", **taken)["message"]
+    assert connection.call("forward.add", **taken, force=True)["name"] == "taken"
+    connection.call("forward.remove", name="taken")
     assert len(connection.call("forwards")["forwards"]) == 3
     assert "forward 'new' removed" in stub.log()
 

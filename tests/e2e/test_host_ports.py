@@ -261,3 +261,46 @@ def test_a_reload_keeps_a_session_whose_port_is_bound_by_the_gateway_too(lab, st
         with lab.gw.udp(TAKEN):
             assert "0 sessions ended" in daemon.reload(ONE_PORT).stdout
             assert udp_round_trip(client, server, lab.out.address) == (EXTERNAL, TAKEN)
+
+
+# Forwards on ports that mappings have
+
+NEW = f"""
+[forward new]
+listen = {TAKEN}/udp
+to = 10.0.0.3:9
+"""
+SPARE_PORT = ONE_PORT.replace("51111", "51111-51112")
+
+
+def holder(port):
+    return f"port {port}/udp is used by a mapping of 10.0.0.2:4000 (share 'lab', sessions: 2)"
+
+
+def test_forward_add_does_not_take_a_mappings_port_unasked(lab, start_daemon):
+    daemon = start_daemon(ONE_PORT)
+    with lab.out.udp(7) as server, lab.out2.udp(7) as other, lab.lab1.udp(4000) as client, \
+            lab.lab2.udp(9) as target, lab.out.udp() as visitor:
+        for to, host in ((server, lab.out), (other, lab.out2)):
+            udp_round_trip(client, to, host.address)
+        refused = daemon.add_forward("new", f"{TAKEN - 1}-{TAKEN}/udp", "10.0.0.3:8", check=False)
+        assert refused.returncode == 1
+        assert f"listen: {holder(TAKEN)}; expected a free port, or the option --force" \
+            in refused.stderr
+        assert daemon.add_forward("tcp", f"{TAKEN}/tcp", "10.0.0.3:9").returncode == 0
+        udp_round_trip(client, server, lab.out.address)
+        added = daemon.add_forward("new", f"{TAKEN - 1}-{TAKEN}/udp", "10.0.0.3:8", "--force")
+        assert added.stdout == "added new\n2 sessions ended\n"
+        assert not daemon.sessions("internal=10.0.0.2")
+        udp_round_trip(visitor, target, EXTERNAL, port=TAKEN)
+
+
+def test_a_reload_that_takes_a_mappings_port_says_whose_it_was(lab, start_daemon):
+    daemon = start_daemon(SPARE_PORT)
+    with lab.out.udp(7) as server, lab.out2.udp(7) as other, lab.lab1.udp(4000) as client:
+        for to, host in ((server, lab.out), (other, lab.out2)):
+            port = udp_round_trip(client, to, host.address)[1]
+        reloaded = daemon.reload(SPARE_PORT + NEW.replace(str(TAKEN), str(port)))
+        assert "2 sessions ended" in reloaded.stdout
+        assert f"warning: forward 'new': {holder(port)}; the reload ends these sessions" \
+            in daemon.log_so_far()

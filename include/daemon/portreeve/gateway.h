@@ -136,10 +136,11 @@ bool gateway_reload(struct gateway *gateway, config_report *report, void *contex
 /*
  * Adds or removes a run-time forward (main thread only). On failure every error was reported and
  * nothing has changed. A forward of the configuration cannot be removed here, because the next
- * start would add it again.
+ * start would add it again. A port that a mapping has is an error, or with `force` the mapping's
+ * sessions end.
  */
-bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text,
-                         config_report *report, void *context);
+bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text, bool force,
+                         config_report *report, void *context, uint32_t *sessions_ended);
 /*
  * Reports what the administrator should know about an active forward: each listener of the gateway
  * that it hides.

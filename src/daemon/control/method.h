@@ -26,7 +26,7 @@ struct parameter {
     enum parameter_type type;
 };
 
-#define PARAMETERS_MAX 8
+#define PARAMETERS_MAX 10
 
 struct method {
     const char *name;

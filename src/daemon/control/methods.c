@@ -192,25 +192,29 @@ static void run_forward_add(struct request *request)
                                 .note = text_parameter(request, "note")};
     char expires[TIME_TEXT_MAX], who[PEER_TEXT_MAX];
     json_t *errors, *warnings;
+    uint32_t ended = 0;
 
     if (!expiry_parameter(request, expires, &text.expires))
         return;
     errors = json_array();
-    if (!gateway_add_forward(request->gateway, &text, collect, errors)) {
+    if (!gateway_add_forward(request->gateway, &text,
+                             json_is_true(json_object_get(request->params, "force")), collect,
+                             errors, &ended)) {
         refuse_change(request, errors);
         return;
     }
     json_decref(errors);
-    log_notice("%s: forward '%s' added: listen %s, to %s, allow %s, owner %s, note %s, expires %s",
+    log_notice("%s: forward '%s' added: listen %s, to %s, allow %s, owner %s, note %s, expires %s; "
+               "%u sessions ended",
                peer_describe(&request->client->peer, who), text.name, text.listen, text.to,
                text.allow != NULL ? text.allow : "anyone", text.owner != NULL ? text.owner : "none",
                text.note != NULL ? text.note : "none",
-               text.expires != NULL ? text.expires : "never");
+               text.expires != NULL ? text.expires : "never", (unsigned)ended);
     warnings = json_array();
     gateway_report_forward(request->gateway, text.name, collect, warnings);
     answer_result(request->output, request->id,
-                  json_pack("{s:s,s:s?,s:o}", "name", text.name, "expires", text.expires,
-                            "warnings", warnings));
+                  json_pack("{s:s,s:s?,s:I,s:o}", "name", text.name, "expires", text.expires,
+                            "sessions_ended", (json_int_t)ended, "warnings", warnings));
 }
 
 static void run_forward_remove(struct request *request)
@@ -252,7 +256,8 @@ static const struct method methods[] = {
       {"owner", PARAMETER_TEXT},
       {"note", PARAMETER_TEXT},
       {"expires", PARAMETER_TEXT},
-      {"for", PARAMETER_TEXT}},
+      {"for", PARAMETER_TEXT},
+      {"force", PARAMETER_FLAG}},
      run_forward_add},
     {"forward.remove", true, {{"name", PARAMETER_TEXT}}, run_forward_remove},
     {"kill", true, {{"filter", PARAMETER_FILTER}, {"all", PARAMETER_FLAG}}, run_kill},

@@ -14,6 +14,7 @@
 #include "portreeve/report.h"
 #include "portreeve/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Milliseconds between two looks; more if a look takes so long that it would cost over 0.5 %. */
@@ -150,6 +151,45 @@ void collisions_report_hidden(const struct own_sockets *sockets, const struct po
                       prefix, name, socket->port, protocol_name(socket->protocol),
                       own_socket_describe(socket, who));
     }
+}
+
+/* The ports of a forward that mappings have; *first is the first of these mappings. */
+static size_t count_held(struct gateway *gateway, const struct forward *forward,
+                         struct mapping_view *first)
+{
+    struct mapping_view view;
+    size_t count = 0;
+
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
+        for (uint32_t port = forward->listen.first;
+             forward->protocols & 1u << p && port <= forward->listen.last; port++) {
+            if (mapping_at(gateway, protocol_table[p].number, (uint16_t)port, &view) &&
+                count++ == 0)
+                *first = view;
+        }
+    }
+    return count;
+}
+
+bool collisions_report_held(struct gateway *gateway, const struct forward *forward,
+                            const char *what, const char *then, config_report *report,
+                            void *context)
+{
+    struct mapping_view first;
+    size_t count = count_held(gateway, forward, &first);
+    char internal[ENDPOINT_TEXT_MAX], others[64] = "";
+
+    if (count == 0)
+        return false;
+    if (count > 1)
+        snprintf(others, sizeof(others), ", and mappings have %zu more of its ports", count - 1);
+    report_format(
+        report, context, "%s: port %u/%s is used by a mapping of %s (share '%s', sessions: %u)%s%s",
+        what, first.external.port, protocol_name(first.protocol),
+        text_format_endpoint(&first.internal, internal),
+        first.share != POLICY_NONE ? policy_share(gateway->active, first.share)->name : "none",
+        first.sessions, others, then);
+    return true;
 }
 
 static void note_hidden(void *context, const char *message)

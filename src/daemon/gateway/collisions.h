@@ -25,6 +25,14 @@ bool collisions_look(struct gateway *gateway);
 void collisions_note(struct gateway *gateway);
 
 /*
+ * Reports, in one line, if mappings have ports that this forward would take: whose the first one
+ * is. `what` goes before it, `then` after it. True if there are any.
+ */
+bool collisions_report_held(struct gateway *gateway, const struct forward *forward,
+                            const char *what, const char *then, config_report *report,
+                            void *context);
+
+/*
  * Reports each open socket that one of the forwards of a sealed policy hides from the outside: a
  * forward comes before it. `external` are the external addresses; a socket that is bound to another
  * address is not hidden. `forward`: only this one, or NULL. `prefix` goes before each line.

@@ -17,6 +17,7 @@
 #include "runtime_forwards.h"
 #include "uplinks.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -207,6 +208,20 @@ static void adopt_config(struct gateway *gateway, struct config *next)
         log_error("%s", error.text);
 }
 
+/* Says which mappings the forwards of the next policy end. */
+static void warn_of_held(struct gateway *gateway, const struct policy *next)
+{
+    char what[POLICY_NAME_MAX + 16];
+
+    for (size_t i = 0; i < policy_forward_count(next); i++) {
+        const struct forward *forward = policy_forward(next, i);
+
+        snprintf(what, sizeof(what), "forward '%s'", forward->name);
+        collisions_report_held(gateway, forward, what, "; the reload ends these sessions",
+                               report_warning, NULL);
+    }
+}
+
 bool gateway_reload(struct gateway *gateway, config_report *report, void *context,
                     uint32_t *sessions_ended)
 {
@@ -217,6 +232,8 @@ bool gateway_reload(struct gateway *gateway, config_report *report, void *contex
         return false;
     if (needs_no_restart(&gateway->config, &next, gateway->config_path, report, context))
         policy = gateway_build_roomy_policy(gateway, &next, NULL, report, context);
+    if (policy != NULL)
+        warn_of_held(gateway, policy);
     if (policy == NULL || !apply_policy(gateway, policy, report, context, sessions_ended)) {
         config_free(&next);
         return false;
@@ -226,14 +243,21 @@ bool gateway_reload(struct gateway *gateway, config_report *report, void *contex
     return true;
 }
 
-bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text,
-                         config_report *report, void *context)
+bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text, bool force,
+                         config_report *report, void *context, uint32_t *sessions_ended)
 {
     struct policy *next =
         gateway_build_roomy_policy(gateway, &gateway->config, text, report, context);
-    uint32_t ended;
 
-    return next != NULL && apply_policy(gateway, next, report, context, &ended);
+    if (next != NULL && !force &&
+        collisions_report_held(gateway, policy_find_forward(next, text->name), "listen",
+                               "; expected a free port, or the option --force, which ends these "
+                               "sessions",
+                               report, context)) {
+        policy_free(next);
+        return false;
+    }
+    return next != NULL && apply_policy(gateway, next, report, context, sessions_ended);
 }
 
 void gateway_report_forward(struct gateway *gateway, const char *name, config_report *report,
