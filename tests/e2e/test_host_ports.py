@@ -263,6 +263,23 @@ def test_a_reload_keeps_a_session_whose_port_is_bound_by_the_gateway_too(lab, st
             assert udp_round_trip(client, server, lab.out.address) == (EXTERNAL, TAKEN)
 
 
+def test_a_restart_keeps_a_session_whose_port_is_bound_by_the_gateway_too(lab, start_daemon):
+    daemon = start_daemon(ONE_PORT)
+    with lab.out.udp(7) as server, lab.lab1.udp() as client:
+        udp_round_trip(client, server, lab.out.address)
+        with lab.gw.udp(TAKEN), lab.gw.udp(40000):
+            daemon.kill()
+            daemon.start()
+            assert udp_round_trip(client, server, lab.out.address) == (EXTERNAL, TAKEN)
+            assert len(notices(daemon, "port-collision")) == 1
+
+
+def test_ports_that_are_bound_before_the_start_are_not_in_the_pool(lab, start_daemon):
+    with lab.gw.udp(51820), lab.gw.listen(52000), lab.gw.listen(52001, GATEWAY_INSIDE):
+        daemon = start_daemon()
+        assert (pool_size(daemon, "udp"), pool_size(daemon, "tcp")) == (9999, 9998)
+
+
 # Forwards on ports that mappings have
 
 NEW = f"""

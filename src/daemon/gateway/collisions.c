@@ -26,8 +26,8 @@ static bool mapping_at(struct gateway *gateway, uint8_t protocol, uint16_t port,
 {
     bool found;
 
-    if (gateway->nat == NULL) /* the start */
-        return false;
+    if (gateway->nat == NULL)
+        return true;
     found = nat_view_port(gateway_lock(gateway), protocol, port, gateway_now(), view);
     gateway_unlock(gateway);
     return found;

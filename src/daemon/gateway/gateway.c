@@ -236,6 +236,7 @@ static int start(struct gateway *gateway, struct error *error)
         result = gateway_refresh_uplinks(gateway, error);
     if (result == 0) {
         adopt_sessions(gateway);
+        gateway_settle_policy(gateway);
         result = start_workers(gateway, error);
     }
     if (result == 0) {

@@ -162,6 +162,21 @@ static bool apply_policy(struct gateway *gateway, struct policy *next, config_re
     return true;
 }
 
+void gateway_settle_policy(struct gateway *gateway)
+{
+    struct policy *next = gateway_build_policy(gateway, gateway->config.policy, NULL, NULL,
+                                               report_error, NULL),
+                  *before = gateway->active;
+
+    if (next == NULL)
+        return;
+    nat_set_policy(gateway_lock(gateway), next);
+    gateway_unlock(gateway);
+    gateway_review(gateway);
+    gateway->active = next;
+    policy_free(before);
+}
+
 /* Reports each changed setting that needs a restart. True if there is none. */
 static bool needs_no_restart(const struct config *now, const struct config *next, const char *path,
                              config_report *report, void *context)

@@ -22,6 +22,13 @@ struct policy *gateway_build_roomy_policy(struct gateway *gateway, const struct 
                                           const struct forward_text *addition,
                                           config_report *report, void *context);
 
+/*
+ * At the start, when the sessions of an earlier run have been taken over and before there are
+ * workers and rules: builds the policy again, because only now it is known which ports of the
+ * gateway's sockets mappings have.
+ */
+void gateway_settle_policy(struct gateway *gateway);
+
 /* Removes expired forwards, both run-time forwards and those of the configuration. */
 void gateway_expire_forwards(struct gateway *gateway);
 
