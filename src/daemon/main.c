@@ -5,6 +5,7 @@
 #include "portreeve/addresses.h"
 #include "portreeve/control.h"
 #include "portreeve/gateway.h"
+#include "portreeve/handover.h"
 #include "portreeve/log.h"
 #include "portreeve/report.h"
 
@@ -220,6 +221,7 @@ static int start(struct daemon *daemon, struct error *error)
         config_free(&config);
         return result;
     }
+    handover_keep(HANDOVER_CONTROL, control_listener(daemon->control));
     return gateway_open(&daemon->gateway, daemon->options.config_path, &config, error);
 }
 
@@ -309,6 +311,22 @@ static void run(struct daemon *daemon)
     }
 }
 
+/*
+ * A service manager that keeps our descriptors decides what this is: a restart, and the next run
+ * takes them over, or a stop, and it closes them. Then the kernel removes the table. A start that
+ * has failed leaves what it was to take over.
+ */
+static void stop(struct daemon *daemon, bool failed)
+{
+    if (handover_has_store() || (failed && handover_is_continuation())) {
+        gateway_close(daemon->gateway, GATEWAY_RESTART);
+        control_leave(daemon->control);
+    } else {
+        gateway_close(daemon->gateway, GATEWAY_STOP);
+        control_close(daemon->control);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct daemon daemon = {.signals = -1, .timer = -1, .epoll = -1};
@@ -319,7 +337,9 @@ int main(int argc, char **argv)
         return code;
     if (daemon.options.check_only)
         return check_config(&daemon.options);
+    handover_begin();
     if (start(&daemon, &error) == 0 && watch_all(&daemon, &error) == 0) {
+        handover_settle();
         log_notice("portreeved " PORTREEVE_VERSION " is ready");
         notify_send("READY=1");
         run(&daemon);
@@ -329,7 +349,6 @@ int main(int argc, char **argv)
         log_error("%s", error.text);
         code = EXIT_FAILED;
     }
-    gateway_close(daemon.gateway);
-    control_close(daemon.control);
+    stop(&daemon, code != EXIT_OK);
     return code;
 }

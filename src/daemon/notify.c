@@ -7,18 +7,46 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+/* A control message with one descriptor. */
+union rights {
+    struct cmsghdr header; /* for its alignment */
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static void attach(struct msghdr *message, union rights *rights, int descriptor)
+{
+    struct cmsghdr *header;
+
+    memset(rights, 0, sizeof(*rights));
+    message->msg_control = rights->bytes;
+    message->msg_controllen = sizeof(rights->bytes);
+    header = CMSG_FIRSTHDR(message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(descriptor));
+    memcpy(CMSG_DATA(header), &descriptor, sizeof(descriptor));
+}
+
 /* One datagram to a Unix socket needs less than a dependency on libsystemd. */
-void notify_send(const char *state)
+void notify_send_descriptor(const char *state, int descriptor)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = path == NULL ? 0 : strlen(path);
+    struct iovec text = {.iov_base = (void *)(uintptr_t)state, .iov_len = strlen(state)};
+    struct msghdr message = {.msg_name = &address,
+                             .msg_namelen =
+                                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length),
+                             .msg_iov = &text,
+                             .msg_iovlen = 1};
+    union rights rights;
     int socket_fd;
 
     if (length < 2 || length >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
@@ -26,12 +54,17 @@ void notify_send(const char *state)
     memcpy(address.sun_path, path, length);
     if (path[0] == '@')
         address.sun_path[0] = '\0'; /* an abstract address */
+    if (descriptor >= 0)
+        attach(&message, &rights, descriptor);
     socket_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (socket_fd < 0 ||
-        sendto(socket_fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
-               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
+    if (socket_fd < 0 || sendmsg(socket_fd, &message, MSG_NOSIGNAL) < 0)
         log_warning("cannot send '%s' to the service manager at %s: %s", state, path,
                     strerror(errno));
     if (socket_fd >= 0)
         close(socket_fd);
+}
+
+void notify_send(const char *state)
+{
+    notify_send_descriptor(state, -1);
 }

@@ -10,4 +10,7 @@
  */
 void notify_send(const char *state);
 
+/* The same with a copy of a descriptor ("FDSTORE=1\n..."). */
+void notify_send_descriptor(const char *state, int descriptor);
+
 #endif

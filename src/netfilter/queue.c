@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <libnetfilter_queue/libnetfilter_queue.h>
 
@@ -68,15 +69,23 @@ static int ask_to_bind(struct queue *queue, uint16_t number)
     return netlink_ask(queue->socket, message, NULL, NULL);
 }
 
+static int send_request(const struct queue *queue, const struct nlmsghdr *message)
+{
+    return mnl_socket_sendto(queue->socket, message, message->nlmsg_len) < 0 ? -errno : 0;
+}
+
 static int configure(struct queue *queue, uint16_t number, uint32_t length, uint32_t wanted)
 {
     struct request request __attribute__((aligned(8))) = {0};
-    struct nlmsghdr *message = request_begin(number, &request, NLM_F_ACK);
+    struct nlmsghdr *message =
+        request_begin(number, &request, queue->is_taken_over ? 0 : NLM_F_ACK);
     const uint32_t known = NFQA_CFG_F_GSO | NFQA_CFG_F_FAIL_OPEN | NFQA_CFG_F_CONNTRACK;
 
     nfq_nlmsg_cfg_put_qmaxlen(message, length);
     mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(wanted));
     mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(known));
+    if (queue->is_taken_over) /* the acknowledgement would be behind packets that wait */
+        return send_request(queue, message);
     return netlink_ask(queue->socket, message, NULL, NULL);
 }
 
@@ -91,9 +100,7 @@ static int start_copying(struct queue *queue, uint16_t number)
     struct nlmsghdr *message = request_begin(number, &request, 0);
 
     nfq_nlmsg_cfg_put_params(message, NFQNL_COPY_PACKET, 0xffff);
-    if (mnl_socket_sendto(queue->socket, message, message->nlmsg_len) < 0)
-        return -errno;
-    return 0;
+    return send_request(queue, message);
 }
 
 /*
@@ -201,12 +208,61 @@ int queue_bind(struct queue *queue, struct error *error)
     return bind_number(queue, queue->number, error);
 }
 
-static int open_bound(struct queue *queue, uint32_t length, struct error *error)
+bool queue_is_bound_to(uint16_t number, int descriptor)
+{
+    struct sockaddr_nl address = {0};
+    socklen_t length = sizeof(address);
+    struct queue_statistics unused;
+    uint32_t owner;
+
+    return getsockname(descriptor, (struct sockaddr *)&address, &length) == 0 &&
+           address.nl_family == AF_NETLINK && queue_find_owner(number, &owner, &unused) == 0 &&
+           owner == address.nl_pid;
+}
+
+/* Without an acknowledgement, which would be behind the packets that wait. */
+static int bind_also(struct queue *queue, uint16_t number)
+{
+    struct request request __attribute__((aligned(8))) = {0};
+    struct nlmsghdr *message = request_begin(number, &request, 0);
+    int result;
+
+    nfq_nlmsg_cfg_put_cmd(message, AF_INET, NFQNL_CFG_CMD_BIND);
+    result = send_request(queue, message);
+    if (result == 0 && !queue_is_bound_to(number, queue_descriptor(queue)))
+        result = -EBUSY;
+    return result;
+}
+
+static int take_over(struct queue *queue, int descriptor, struct error *error)
+{
+    int result = 0;
+
+    queue->socket = mnl_socket_fdopen(descriptor);
+    queue->is_taken_over = queue->may_have_read[0] = queue->may_have_read[1] = true;
+    if (queue->socket == NULL) {
+        result = -errno;
+        close(descriptor);
+    } else if (!queue_is_bound_to(queue->udp_number, descriptor)) {
+        result = bind_also(queue, queue->udp_number);
+    }
+    if (result < 0)
+        error_set(error, "queues %u and %u: cannot use the socket of the earlier run: %s",
+                  queue->number, queue->udp_number, strerror(-result));
+    return result;
+}
+
+static int bind_both(struct queue *queue, struct error *error)
 {
     int result = queue_bind(queue, error);
 
-    if (result == 0)
-        result = bind_number(queue, queue->udp_number, error);
+    return result < 0 ? result : bind_number(queue, queue->udp_number, error);
+}
+
+static int open_bound(struct queue *queue, uint32_t length, int descriptor, struct error *error)
+{
+    int result = descriptor >= 0 ? take_over(queue, descriptor, error) : bind_both(queue, error);
+
     if (result < 0)
         return result;
     size_buffers(queue, 2 * length);
@@ -235,13 +291,15 @@ int queue_open(struct queue **queue, const struct queue_options *options, struct
 
     if (opened == NULL || allocate_buffers(opened) < 0) {
         error_set(error, "queue %u: not enough memory", options->number);
+        if (options->descriptor >= 0)
+            close(options->descriptor);
         free(opened);
         return -ENOMEM;
     }
     opened->number = options->number;
     opened->udp_number = options->udp_number;
     opened->hairpin_mark = options->hairpin_mark;
-    result = open_bound(opened, options->length, error);
+    result = open_bound(opened, options->length, options->descriptor, error);
     if (result < 0) {
         queue_close(opened);
         return result;
@@ -316,6 +374,20 @@ static uint16_t number_of(const struct nlmsghdr *message)
     return ntohs(general->res_id);
 }
 
+/*
+ * The first packet after a takeover: those with a lower id were read by the earlier run, and it has
+ * not answered all of them, if it was killed.
+ */
+static void repeat_earlier(struct queue *queue, struct queue_handle handle)
+{
+    bool *may_have_read = &queue->may_have_read[handle.number == queue->udp_number];
+
+    handle.id--;
+    if (*may_have_read)
+        queue_repeat_to(queue, handle);
+    *may_have_read = false;
+}
+
 static void take_message(struct queue *queue, const struct nlmsghdr *message, size_t length)
 {
     struct nlattr *attributes[ATTRIBUTES] = {0};
@@ -339,6 +411,7 @@ static void take_message(struct queue *queue, const struct nlmsghdr *message, si
         queue_pass(queue, handle);
         return;
     }
+    repeat_earlier(queue, handle);
     fill_packet(queue, &queue->packets[queue->count], attributes, handle.mark);
     queue->packets[queue->count].hook = hook;
     if (header->hook ==

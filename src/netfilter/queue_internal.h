@@ -35,7 +35,9 @@ struct queue {
     struct mnl_socket *socket;
     uint16_t number, udp_number;
     uint32_t hairpin_mark;
-    size_t count; /* packets of the batch that wait for queue_reply */
+    bool is_taken_over;    /* from an earlier run */
+    bool may_have_read[2]; /* that run, packets of `number` and `udp_number`, without a verdict */
+    size_t count;          /* packets of the batch that wait for queue_reply */
     struct packet packets[QUEUE_BATCH];
     struct queue_handle handles[QUEUE_BATCH];
 
@@ -56,6 +58,12 @@ int queue_find_owner(uint16_t number, uint32_t *owner, struct queue_statistics *
  * sentence, as queue_open; queue->socket may be open in both cases.
  */
 int queue_bind(struct queue *queue, struct error *error);
+
+/*
+ * Every packet up to this id that has no verdict yet passes the hook again, and so comes back with
+ * a new id.
+ */
+void queue_repeat_to(struct queue *queue, struct queue_handle last);
 
 /* Accepts a packet that none of our rules has queued. */
 void queue_pass(struct queue *queue, struct queue_handle handle);

@@ -122,6 +122,18 @@ void queue_pass(struct queue *queue, struct queue_handle handle)
     (void)send_small(queue, handle, NF_ACCEPT);
 }
 
+/* NFQNL_MSG_VERDICT_BATCH: every packet with at most this id (nfqnl_recv_verdict_batch). */
+void queue_repeat_to(struct queue *queue, struct queue_handle last)
+{
+    char head[QUEUE_VERDICT_HEAD] __attribute__((aligned(8)));
+    struct nlmsghdr *message = nfq_nlmsg_put(head, NFQNL_MSG_VERDICT_BATCH, last.number);
+    struct iovec piece;
+
+    nfq_nlmsg_verdict_put(message, (int)last.id, NF_REPEAT);
+    piece = (struct iovec){.iov_base = message, .iov_len = message->nlmsg_len};
+    (void)send_pieces(queue, &piece, 1);
+}
+
 /*
  * The kernel needs memory of a datagram's size at once. If that fails (ENOBUFS, or EMSGSIZE if the
  * send buffer could not be enlarged), each half may still succeed. A single packet that fails is

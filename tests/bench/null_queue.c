@@ -73,8 +73,10 @@ static struct prefix prefix_of(char *text)
 static void start_workers(uint16_t count, struct error *error)
 {
     for (uint16_t i = 0; i < count; i++) {
-        const struct queue_options options = {
-            .number = i, .udp_number = (uint16_t)(queue_first_udp(0) + i), .length = QUEUE_LENGTH};
+        const struct queue_options options = {.number = i,
+                                              .udp_number = (uint16_t)(queue_first_udp(0) + i),
+                                              .length = QUEUE_LENGTH,
+                                              .descriptor = -1};
         struct queue *queue;
         pthread_t thread;
 

@@ -98,13 +98,13 @@ class Daemon:
     def command(self, *arguments):
         return [DAEMON, "-c", self.config, *arguments]
 
-    def launch(self, *arguments, wrapper=(), environment=None):
+    def launch(self, *arguments, wrapper=(), environment=None, descriptors=()):
         """Starts the program and does not wait."""
         if self._reserved is None:
             self._reserved = self.lab.gw.read_sysctl("net.ipv4.ip_local_reserved_ports")
         self.process = self.lab.gw.start(*wrapper, *self.command(*arguments),
                                          environment={**self.environment, **(environment or {})},
-                                         directory=self.directory)
+                                         directory=self.directory, descriptors=descriptors)
         return self.process
 
     def start(self, *arguments):
@@ -113,9 +113,14 @@ class Daemon:
             self.launch(*arguments, environment={"NOTIFY_SOCKET": str(path)})
             self.process.until(lambda: "READY=1" in received(notifications),
                                "portreeved says READY=1", START_SECONDS)
+        self.take_charge()
+        return self
+
+    @staticmethod
+    def take_charge():
+        """From here on no private address may leave."""
         if not any(charge.end is None for charge in charges):
             charges.append(Charge())
-        return self
 
     def stop(self):
         """An orderly stop, which leaves nothing behind."""
@@ -123,7 +128,7 @@ class Daemon:
             return
         self.tell_to_leave(signal.SIGTERM)
         code = self.process.wait(STOP_SECONDS)
-        self._collect_log()
+        self.collect_log()
         assert code == 0, f"portreeved returned {code} after SIGTERM\n{self.log}"
         assert not tables(self.lab), "a table of portreeve is left after SIGTERM"
         assert self.lab.gw.read_sysctl("net.ipv4.ip_local_reserved_ports") == self._reserved
@@ -142,13 +147,13 @@ class Daemon:
         """
         _end_charges()
         yield
-        charges.append(Charge())
+        self.take_charge()
 
     def kill(self):
         """A death without warning. The rules stay, so the daemon stays in charge of what leaves."""
         self.process.send(signal.SIGKILL)
         self.process.wait()
-        self._collect_log()
+        self.collect_log()
 
     def abandon(self):
         """After a failure: nothing of this daemon is in the next one's way."""
@@ -158,7 +163,8 @@ class Daemon:
         for table in tables(self.lab):
             self.lab.gw.run("nft", "delete", *table.split(), check=False)
 
-    def _collect_log(self):
+    def collect_log(self):
+        """Of a process that has ended."""
         self.log += self.process.stderr() + self.process.stdout()
         process.assert_no_sanitizer_report(self.log)
 

@@ -60,7 +60,8 @@ class Process:
     full pipe.
     """
 
-    def __init__(self, argv, namespace=None, environment=None, directory=None):
+    def __init__(self, argv, namespace=None, environment=None, directory=None, descriptors=()):
+        """`descriptors`: what else the program inherits, under the numbers that they have here."""
         directory = Path(directory or tempfile.gettempdir())
         number = next(_counter)
         self.argv = [str(word) for word in argv]
@@ -68,7 +69,8 @@ class Process:
         with open(f"{self._stem}.out", "wb") as out, open(f"{self._stem}.err", "wb") as err:
             self._child = subprocess.Popen(_inside(namespace, self.argv),
                                            env=_environment(environment), stdin=subprocess.DEVNULL,
-                                           stdout=out, stderr=err, preexec_fn=_die_with_the_tests)
+                                           stdout=out, stderr=err, pass_fds=descriptors,
+                                           preexec_fn=_die_with_the_tests)
         _started.append(self)
 
     @property

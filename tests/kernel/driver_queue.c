@@ -132,6 +132,7 @@ int verb_queue(const struct arguments *arguments)
     const struct queue_options options = {
         .number = number,
         .udp_number = (uint16_t)argument_number(arguments, "udp-number", queue_first_udp(number)),
+        .descriptor = -1,
         .hairpin_mark = (uint32_t)argument_number(arguments, "mark", 0x10000),
         .length = (uint32_t)argument_number(arguments, "length", 4096),
     };

@@ -15,16 +15,26 @@
 struct control;
 
 /*
- * Creates the socket (mode 0660, root:group) and missing directories of its path. A socket that no
- * program listens on is replaced. An empty group means that only root may connect (mode 0600).
- * Returns 0, or -errno with a message: -EADDRINUSE if another program listens there, -ENOENT if the
- * group does not exist.
+ * Creates the socket (mode 0660, root:group) and missing directories of its path, or takes over
+ * that of an earlier run, with the clients that wait (handover.h). A socket that no program listens
+ * on is replaced. An empty group means that only root may connect (mode 0600). Returns 0, or -errno
+ * with a message: -EADDRINUSE if another program listens there, -ENOENT if the group does not
+ * exist.
  */
 int control_open(struct control **control, const char *path, const char *group,
                  struct error *error);
 
 /* Closes all connections and removes the socket. NULL is allowed. */
 void control_close(struct control *control);
+
+/*
+ * Closes all connections. The socket stays for the next run: as long as a copy of its descriptor is
+ * open, clients wait there. NULL is allowed.
+ */
+void control_leave(struct control *control);
+
+/* The socket that clients connect to, to be kept for the next run. */
+int control_listener(const struct control *control);
 
 /* The descriptor to poll for reading (an epoll instance). */
 int control_descriptor(const struct control *control);

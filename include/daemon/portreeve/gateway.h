@@ -30,8 +30,16 @@ int gateway_open(struct gateway **gateway, const char *config_path, struct confi
 bool gateway_check_host(const struct config *config, const char *path, config_report *report,
                         config_report *warn, void *context);
 
-/* Removes the rules, stops the workers, releases the reserved ports. NULL is fine. */
-void gateway_close(struct gateway *gateway);
+/*
+ * GATEWAY_STOP removes the rules, stops the workers, closes the queues, releases the reserved
+ * ports. GATEWAY_RESTART leaves the rules: the kernel goes on with what they let it do, and packets
+ * wait in the queues whose sockets were kept (handover.h). GATEWAY_UPGRADE leaves the reserved
+ * ports as well.
+ */
+enum gateway_end { GATEWAY_STOP, GATEWAY_RESTART, GATEWAY_UPGRADE };
+
+/* NULL is fine. */
+void gateway_close(struct gateway *gateway, enum gateway_end end);
 
 /*
  * Poll it for reading, then call gateway_addresses_ready, which follows a change of the external

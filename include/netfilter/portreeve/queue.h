@@ -39,15 +39,25 @@ struct queue_options {
     uint16_t udp_number;   /* for UDP, segmented by the kernel */
     uint32_t hairpin_mark; /* the bit that becomes packet.transit, and back */
     uint32_t length;       /* packets that may wait in the kernel */
+    int descriptor;        /* the socket of an earlier run that has bound this queue; -1: none */
 };
 
 struct queue;
 
 /*
- * Binds both numbers in the caller's network namespace, with these settings: copy whole packets,
- * GSO for the first number only, no fail-open, no ENOBUFS. Returns 0, or -errno and a sentence.
- * -EBUSY if another program uses one of them; the sentence then names the queue and the owner (the
- * netlink port id from /proc/net/netfilter/nfnetlink_queue, which usually is a process id).
+ * True if this descriptor is a netlink socket that has bound the queue in the caller's network
+ * namespace. It reads /proc/net/netfilter/nfnetlink_queue.
+ */
+bool queue_is_bound_to(uint16_t number, int descriptor);
+
+/*
+ * Binds both numbers in the caller's network namespace, or takes over a socket that has bound them,
+ * with the packets that wait there (queue_is_bound_to must hold for the first number; the
+ * descriptor is closed on failure). What an earlier run has read and not answered goes through the
+ * hook again, so that it comes once more. The settings: copy whole packets, GSO for the first
+ * number only, no fail-open, no ENOBUFS. Returns 0, or -errno and a sentence. -EBUSY if another
+ * program uses one of them; the sentence then names the queue and the owner (the netlink port id
+ * from /proc/net/netfilter/nfnetlink_queue, which usually is a process id).
  */
 int queue_open(struct queue **queue, const struct queue_options *options, struct error *error);
 void queue_close(struct queue *queue); /* NULL is fine */

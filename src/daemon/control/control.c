@@ -5,24 +5,28 @@
 
 #include "client.h"
 #include "events.h"
+#include "portreeve/handover.h"
 #include "portreeve/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG    64
-#define RETRY_MS   1000 /* pause of accepting after descriptors have run out */
-#define PID_TEXT   16
-#define GROUP_TEXT (64 * 1024) /* bytes of the line of a group, with its members */
+#define BACKLOG      64
+#define RETRY_MS     1000                   /* pause of accepting after descriptors have run out */
+#define SIOCUNIXFILE (SIOCPROTOPRIVATE + 0) /* linux/un.h, which cannot go with sys/un.h */
+#define PID_TEXT     16
+#define GROUP_TEXT   (64 * 1024) /* bytes of the line of a group, with its members */
 
 static int fail(struct error *error, int code, const char *what, const char *path)
 {
@@ -202,30 +206,85 @@ static int clear_path(const char *path, struct error *error)
 
 /* ---- the socket ---- */
 
-/* Sets owner and mode before listen, because clients can connect from then on. */
+/* Before listen, because clients can connect from then on. */
+static int set_owner_and_mode(const struct control *control, struct error *error)
+{
+    bool group = control->group[0] != '\0';
+
+    if (group && chown(control->path, (uid_t)-1, control->gid) < 0)
+        return fail(error, -errno, "set the group of", control->path);
+    if (chmod(control->path, group ? 0660 : 0600) < 0)
+        return fail(error, -errno, "set the mode of", control->path);
+    return 0;
+}
+
 static int open_listener(struct control *control, struct error *error)
 {
     struct sockaddr_un address;
-    bool group = control->group[0] != '\0';
+    int result;
 
     control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (control->listener < 0)
         return fail(error, -errno, "open a socket for", control->path);
     set_address(&address, control->path);
     if (bind(control->listener, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        int result = fail(error, -errno, "bind", control->path);
+        result = fail(error, -errno, "bind", control->path);
 
         close(control->listener);
         control->listener = -1; /* so that control_close does not remove the path */
         return result;
     }
-    if (group && chown(control->path, (uid_t)-1, control->gid) < 0)
-        return fail(error, -errno, "set the group of", control->path);
-    if (chmod(control->path, group ? 0660 : 0600) < 0)
-        return fail(error, -errno, "set the mode of", control->path);
-    if (listen(control->listener, BACKLOG) < 0)
-        return fail(error, -errno, "listen on", control->path);
-    return 0;
+    result = set_owner_and_mode(control, error);
+    if (result == 0 && listen(control->listener, BACKLOG) < 0)
+        result = fail(error, -errno, "listen on", control->path);
+    return result;
+}
+
+/*
+ * True if clients that connect to `path` get to this listener: it has this address, and the file is
+ * the one that it has created (SIOCUNIXFILE, net/unix/af_unix.c).
+ */
+static bool listens_at(int listener, const char *path)
+{
+    struct sockaddr_un address = {0};
+    socklen_t length = sizeof(address) - 1, size = sizeof(int);
+    int listening = 0, file;
+    bool same;
+
+    if (getsockname(listener, (struct sockaddr *)&address, &length) < 0 ||
+        address.sun_family != AF_UNIX || strcmp(address.sun_path, path) != 0 ||
+        getsockopt(listener, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
+        return false;
+    file = ioctl(listener, SIOCUNIXFILE);
+    same = file >= 0 && is_still_there(file, path);
+    if (file >= 0)
+        close(file);
+    return same;
+}
+
+/* False if an earlier run has left no listener of this path. */
+static bool take_over_listener(struct control *control)
+{
+    int listener = handover_take(HANDOVER_CONTROL);
+
+    if (listener < 0)
+        return false;
+    if (!listens_at(listener, control->path)) {
+        close(listener);
+        return false;
+    }
+    control->listener = listener;
+    return true;
+}
+
+static int get_listener(struct control *control, struct error *error)
+{
+    int result;
+
+    if (take_over_listener(control))
+        return set_owner_and_mode(control, error);
+    result = clear_path(control->path, error);
+    return result < 0 ? result : open_listener(control, error);
 }
 
 static int open_epoll(struct control *control, struct error *error)
@@ -259,20 +318,18 @@ int control_open(struct control **out, const char *path, const char *group, stru
     if (result == 0)
         result = take_lock(control, error);
     if (result == 0)
-        result = clear_path(path, error);
-    if (result == 0)
-        result = open_listener(control, error);
+        result = get_listener(control, error);
     if (result == 0)
         result = open_epoll(control, error);
     if (result < 0) {
-        control_close(control);
+        handover_is_continuation() ? control_leave(control) : control_close(control);
         return result;
     }
     *out = control;
     return 0;
 }
 
-void control_close(struct control *control)
+void control_leave(struct control *control)
 {
     if (control == NULL)
         return;
@@ -282,15 +339,25 @@ void control_close(struct control *control)
     }
     if (control->epoll >= 0)
         close(control->epoll);
-    if (control->listener >= 0) {
-        unlink(control->path);
+    if (control->listener >= 0)
         close(control->listener);
-    }
-    if (control->lock_file >= 0) {
-        unlink(control->lock_path);
+    if (control->lock_file >= 0)
         close(control->lock_file);
-    }
     free(control);
+}
+
+void control_close(struct control *control)
+{
+    if (control != NULL && control->listener >= 0)
+        unlink(control->path);
+    if (control != NULL && control->lock_file >= 0)
+        unlink(control->lock_path);
+    control_leave(control);
+}
+
+int control_listener(const struct control *control)
+{
+    return control->listener;
 }
 
 int control_descriptor(const struct control *control)

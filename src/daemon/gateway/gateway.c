@@ -7,6 +7,7 @@
 #include "offload.h"
 #include "policy.h"
 #include "portreeve/addresses.h"
+#include "portreeve/handover.h"
 #include "portreeve/large_pages.h"
 #include "portreeve/log.h"
 #include "portreeve/routes.h"
@@ -123,7 +124,8 @@ static int open_workers(struct gateway *gateway, struct error *error)
                                         .udp_number =
                                             (uint16_t)(queue_first_udp(config->queue) + i),
                                         .hairpin_mark = config->hairpin_mark,
-                                        .length = QUEUE_LENGTH};
+                                        .length = QUEUE_LENGTH,
+                                        .descriptor = -1};
         int result = worker_open(&gateway->worker[i], gateway, &options, error);
 
         if (result < 0)
@@ -204,9 +206,35 @@ static int start_offload(struct gateway *gateway, struct error *error)
  */
 static int lock_namespace(struct gateway *gateway, struct error *error)
 {
+    int result = 0;
+
     if (gateway->config.queue + worker_count(&gateway->config) > QUEUE_LOCK)
         return 0;
-    return queue_lock_namespace(&gateway->namespace_lock, error);
+    gateway->namespace_lock = handover_take(HANDOVER_LOCK);
+    if (gateway->namespace_lock >= 0 && !queue_is_bound_to(QUEUE_LOCK, gateway->namespace_lock)) {
+        close(gateway->namespace_lock);
+        gateway->namespace_lock = -1;
+    }
+    if (gateway->namespace_lock < 0)
+        result = queue_lock_namespace(&gateway->namespace_lock, error);
+    if (result == 0)
+        handover_keep(HANDOVER_LOCK, gateway->namespace_lock);
+    return result;
+}
+
+/* With the socket that owns the table of an earlier run, if it has left it to us. */
+static int open_ruleset(struct gateway *gateway, struct error *error)
+{
+    int left = handover_take(HANDOVER_RULES);
+    int result = ruleset_open(&gateway->ruleset, left, error);
+
+    if (result < 0 && left >= 0) {
+        log_warning("%s", error->text);
+        result = ruleset_open(&gateway->ruleset, -1, error);
+    }
+    if (result == 0)
+        handover_keep(HANDOVER_RULES, ruleset_descriptor(gateway->ruleset));
+    return result;
 }
 
 /*
@@ -219,7 +247,7 @@ static int start(struct gateway *gateway, struct error *error)
     int result = lock_namespace(gateway, error);
 
     if (result == 0)
-        result = ruleset_open(&gateway->ruleset, -1, error);
+        result = open_ruleset(gateway, error);
     if (result == 0)
         result = addresses_open(&gateway->addresses, &external, 1, error);
     if (result == 0)
@@ -272,7 +300,8 @@ int gateway_open(struct gateway **out, const char *config_path, struct config *c
     gateway->started_ms = gateway_now();
     result = start(gateway, error);
     if (result < 0) {
-        gateway_close(gateway);
+        /* what an earlier run has left to us stays for the next start */
+        gateway_close(gateway, handover_is_continuation() ? GATEWAY_RESTART : GATEWAY_STOP);
         return result;
     }
     *out = gateway;
@@ -287,17 +316,19 @@ static void remove_rules(struct gateway *gateway)
         log_error("%s", error.text);
 }
 
-void gateway_close(struct gateway *gateway)
+void gateway_close(struct gateway *gateway, enum gateway_end end)
 {
     if (gateway == NULL)
         return;
-    gateway_offload_fold(gateway->offload); /* the maps are removed with the rules */
-    remove_rules(gateway);
+    if (end == GATEWAY_STOP) {
+        gateway_offload_fold(gateway->offload); /* the maps are removed with the rules */
+        remove_rules(gateway);
+    }
     for (uint16_t i = 0; i < gateway->worker_count; i++)
         worker_close(gateway->worker[i]);
     gateway_offload_close(gateway->offload);
     ruleset_close(gateway->ruleset);
-    if (gateway->state != NULL) /* otherwise they belong to another daemon */
+    if (gateway->state != NULL && end != GATEWAY_UPGRADE) /* without a state they are another's */
         reserved_ports_release(gateway->config.state_directory);
     if (gateway->namespace_lock >= 0)
         close(gateway->namespace_lock);

@@ -3,6 +3,7 @@
  */
 #include "rules.h"
 
+#include "portreeve/handover.h"
 #include "portreeve/log.h"
 
 #include <errno.h>
@@ -121,12 +122,16 @@ static void log_contents(const struct ruleset_contents *contents, bool install)
 }
 
 /*
- * The table belongs to the daemon's socket and outlives it, so that a daemon that was killed leaves
- * the gateway closed. The variable is for tests: as on a kernel that has no owners of tables.
+ * Where a service manager keeps the socket that the table belongs to, the table ends with the
+ * service: it stays when the daemon is restarted or killed, and goes when the service is stopped.
+ * Elsewhere it outlives the daemon, so that one that was killed leaves the gateway closed. The
+ * variable is for tests: as on a kernel that has no owners of tables.
  */
 static enum ruleset_life table_life(void)
 {
-    return getenv("PORTREEVE_SHARED_TABLE") != NULL ? RULESET_SHARED : RULESET_OUTLIVES_SOCKET;
+    if (getenv("PORTREEVE_SHARED_TABLE") != NULL)
+        return RULESET_SHARED;
+    return handover_has_store() ? RULESET_ENDS_WITH_SOCKET : RULESET_OUTLIVES_SOCKET;
 }
 
 int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install,

@@ -3,6 +3,7 @@
  */
 #include "worker.h"
 
+#include "portreeve/handover.h"
 #include "portreeve/icmp.h"
 #include "portreeve/log.h"
 #include "portreeve/thread.h"
@@ -104,6 +105,27 @@ static int open_icmp(struct worker *worker, struct error *error)
     return result;
 }
 
+/* With the socket and the waiting packets of an earlier run, if it has left them to us. */
+static int open_queue(struct worker *worker, const struct queue_options *wanted,
+                      struct error *error)
+{
+    const struct handover_name name = handover_queue_name(wanted->number);
+    struct queue_options options = *wanted;
+    int result;
+
+    options.descriptor = handover_take(name.text);
+    if (options.descriptor >= 0 && !queue_is_bound_to(options.number, options.descriptor)) {
+        log_warning("queue %u: the descriptor of the earlier run is not its socket",
+                    options.number);
+        close(options.descriptor);
+        options.descriptor = -1;
+    }
+    result = queue_open(&worker->queue, &options, error);
+    if (result == 0)
+        handover_keep(name.text, queue_descriptor(worker->queue));
+    return result;
+}
+
 int worker_open(struct worker **out, struct gateway *gateway, const struct queue_options *options,
                 struct error *error)
 {
@@ -126,7 +148,7 @@ int worker_open(struct worker **out, struct gateway *gateway, const struct queue
     }
     result = open_icmp(worker, error);
     if (result == 0)
-        result = queue_open(&worker->queue, options, error);
+        result = open_queue(worker, options, error);
     if (result < 0) {
         if (worker->icmp >= 0)
             close(worker->icmp);
