@@ -46,8 +46,6 @@ const char *offload_map_name(enum packet_hook hook);
  * rules that use one of the maps.
  */
 void offload_create_maps(struct batch *batch, uint32_t size);
-/* Before that: removes those of an earlier run, if they have the same size, with all elements. */
-void offload_remove_maps(struct batch *batch, uint32_t size);
 void offload_create_rules(struct batch *batch, enum packet_hook hook, size_t uplinks);
 
 /* For a listing of rules: adds the counters that a struct ruleset_hits has. */

@@ -87,6 +87,25 @@ static bool flags_failed(const struct nlmsghdr *message, int result)
 }
 
 /*
+ * If chains and sets of an earlier run were to be kept, they may be the reason of a failure; then
+ * they are replaced before anything else is given up. Not so if the kernel does not know an
+ * expression (-ENOENT, nft_expr_type_get): new chains would not help. And they would cost packets:
+ * when the kernel takes back a transaction that has created base chains, it drops what waits in the
+ * queues (nf_unregister_net_hook, nf_queue_nf_hook_drop).
+ */
+static bool may_be_new_chains(const struct batch *batch, const struct batch_outcome *outcome)
+{
+    for (size_t i = 0; i < outcome->count; i++) {
+        const struct nlmsghdr *message = batch_find(batch, outcome->failures[i].sequence);
+
+        if (message == NULL || outcome->failures[i].result != -ENOENT ||
+            message->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
+            return true;
+    }
+    return false;
+}
+
+/*
  * True if only the flags of the table, rules or the offload maps failed, and there is an
  * alternative for each; then *plan contains it.
  */
@@ -127,13 +146,30 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
     return true;
 }
 
-/* Chains, sets and maps. Kept sets get their new elements later in the same transaction. */
-static void put_frame(struct batch *batch, const struct ruleset_plan *plan, bool keep_chains,
-                      size_t uplinks, uint32_t offload_sessions)
+static bool has_map(struct ruleset *ruleset, enum packet_hook hook)
+{
+    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
+    struct nlmsghdr *request =
+        nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETSET, NFPROTO_IPV4, NLM_F_ACK, 0);
+
+    mnl_attr_put_strz(request, NFTA_SET_TABLE, RULESET_TABLE);
+    mnl_attr_put_strz(request, NFTA_SET_NAME, offload_map_name(hook));
+    return table_socket_ask(ruleset->socket, request, NULL, NULL) == 0;
+}
+
+/*
+ * Chains, sets and maps. Kept sets get their new elements later in the same transaction. Maps begin
+ * anew, because their size may be another.
+ */
+static void put_frame(struct ruleset *ruleset, struct batch *batch, const struct ruleset_plan *plan,
+                      bool keep_chains, size_t uplinks, uint32_t offload_sessions)
 {
     if (keep_chains) {
         rules_empty_chains(batch, plan->table_flags);
-        offload_remove_maps(batch, plan->offload ? offload_sessions : 1);
+        for (int hook = 0; hook < 2; hook++) {
+            if (has_map(ruleset, (enum packet_hook)hook))
+                set_put_removal(batch, offload_map_name((enum packet_hook)hook));
+        }
     } else {
         rules_create_chains(batch, plan->table_flags);
     }
@@ -158,12 +194,14 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, bool keep
 
     if (result < 0)
         return result;
-    put_frame(&batch, plan, keep_chains, contents->uplink_count, options->offload_sessions);
+    put_frame(ruleset, &batch, plan, keep_chains, contents->uplink_count,
+              options->offload_sessions);
     result = sets_fill(&batch, contents, error);
     if (result == 0) {
         rules_create(&batch, options, contents->uplink_count, *plan);
         result = commit(ruleset, &batch, &outcome);
-        if (result < 0 && !keep_chains && next_plan(plan, &batch, &outcome))
+        if (result < 0 && !(keep_chains && may_be_new_chains(&batch, &outcome)) &&
+            next_plan(plan, &batch, &outcome))
             result = 1;
         else if (result < 0)
             batch_explain(&batch, &outcome, result, "cannot install the nf_tables rules", error);
@@ -193,7 +231,6 @@ static int try_plan(struct ruleset *ruleset, struct ruleset_plan *plan,
 
     if (result < 0)
         return result;
-    /* If that fails, maps of another size, or a kernel that lacks something, may be why. */
     result = install(ruleset, plan, true, options, contents, error);
     if (result < 0)
         result = install(ruleset, plan, false, options, contents, error);

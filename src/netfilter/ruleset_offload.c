@@ -83,14 +83,6 @@ static void create_map(struct batch *batch, enum packet_hook hook, uint32_t size
     nftnl_set_free(set);
 }
 
-void offload_remove_maps(struct batch *batch, uint32_t size)
-{
-    for (int hook = 0; hook < 2; hook++) {
-        create_map(batch, (enum packet_hook)hook, size); /* so that there is one to remove */
-        set_put_removal(batch, offload_map_name((enum packet_hook)hook));
-    }
-}
-
 void offload_create_maps(struct batch *batch, uint32_t size)
 {
     create_map(batch, HOOK_INBOUND, size);

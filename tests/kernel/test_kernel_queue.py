@@ -264,17 +264,19 @@ def test_an_update_of_the_sets_keeps_waiting_packets(lab):
     assert {receives(server)[0], receives(server)[0]} == {b"held", b"not even read"}
 
 
-def test_a_new_installation_drops_waiting_packets(lab):
-    """The kernel's rule that is the reason for updating sets: a chain that goes takes its packets
-    along.
+def test_a_base_chain_that_goes_takes_all_waiting_packets_along(lab):
+    """The kernel's rule that is the reason for keeping chains: it may be any chain of the
+    namespace.
     """
     lab.ruleset(*BOTH_WAYS)
     serve = lab.serve("hold=1")
     client = lab.outside.socket()
     client.sendto(b"held", ("10.0.0.2", PORT))
     serve.line()
-    assert lab.statistics()["waiting"] == 1
     lab.ruleset(*BOTH_WAYS)
+    assert lab.statistics()["waiting"] == 1
+    lab.gw.nft("table ip mine { chain any { type filter hook output priority 7\n}\n}")
+    lab.gw.nft("delete table ip mine")
     assert lab.statistics()["waiting"] == 0
     # The verdict that comes too late is refused, which is not the end.
     serve.release()

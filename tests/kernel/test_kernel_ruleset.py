@@ -8,10 +8,18 @@ import pytest
 
 from kernel_lab import wait_until
 
+from kernel_lab import wait_until
+
 EVERYTHING = (
-    "interface=wan0", "external=192.0.2.1,192.0.2.9", "sources=10.0.0.0/24,10.1.0.0/16",
-    "targets=10.0.0.5,10.0.0.6", "other_uplinks=lan0",
-    "tcp=22,80-81,49152-65535", "tcp-bound=22", "udp=53", "mark=0x10000",
+    "interface=wan0",
+    "external=192.0.2.1,192.0.2.9",
+    "sources=10.0.0.0/24,10.1.0.0/16",
+    "targets=10.0.0.5,10.0.0.6",
+    "other_uplinks=lan0",
+    "tcp=22,80-81,49152-65535",
+    "tcp-bound=22",
+    "udp=53",
+    "mark=0x10000",
 )
 WITHOUT_ADMIN = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
 
@@ -34,8 +42,7 @@ def rules(lab, chain):
 def handles(lab):
     """Of chains and sets (not of the maps of offloaded sessions, which begin anew)."""
     listed = lab.listing()
-    return {(kind, one["name"]): one["handle"] for kind in ("chain", "set")
-            for one in listed[kind]}
+    return {(kind, one["name"]): one["handle"] for kind in ("chain", "set") for one in listed[kind]}
 
 
 def test_installing_again_keeps_chains_and_sets_so_that_no_packet_meets_neither(lab):
@@ -47,6 +54,29 @@ def test_installing_again_keeps_chains_and_sets_so_that_no_packet_meets_neither(
     assert lab.set_elements("udp_ports") == [54]
     assert ranges(lab.set_elements("tcp_ports")) == [22, (80, 81), (49152, 65535)]
     assert len(rules(lab, "inbound")) > 1
+
+
+@pytest.mark.parametrize("offload", [(100, 200), (100, 0), (0, 100)])
+def test_chains_and_sets_stay_also_when_the_maps_change(lab, offload):
+    lab.ruleset("install", *EVERYTHING, f"offload={offload[0]}")
+    before = handles(lab)
+    lab.ruleset("install", *EVERYTHING, f"offload={offload[1]}")
+    assert handles(lab) == before
+    sizes = [one["size"] for one in lab.listing().get("map", [])]
+    assert sizes == ([offload[1]] * 2 if offload[1] else [])
+
+
+def test_installing_again_drops_no_packet_that_waits_in_a_queue(lab):
+    """Nor does the search for what the kernel offers, which fails where it has no native queues."""
+    lab.ruleset("install", *EVERYTHING)
+    holder = lab.serve("verdict=drop", "hold=1")
+    with lab.outside.socket() as sender:
+        for _ in range(5):
+            sender.sendto(b"wait", ("192.0.2.1", 53))
+    wait_until(lambda: lab.statistics()["waiting"] == 5, "five packets wait")
+    lab.ruleset("install", *EVERYTHING, "offload=100")
+    assert lab.statistics()["waiting"] == 5
+    holder.stop()
 
 
 def test_installing_over_another_table_of_this_name_replaces_it(lab):
@@ -239,7 +269,7 @@ def test_other_tables_are_left_alone(lab):
 def test_without_capability_nothing_changes_and_the_sentence_says_so(lab):
     lab.ruleset("install", *EVERYTHING)
     before = lab.listing()
-    for verb in (("install", *EVERYTHING), ("update",), ("remove",)):
+    for verb in (("install", *EVERYTHING), ("update", ), ("remove", )):
         said = lab.drive("ruleset", *verb, prefix=WITHOUT_ADMIN)[-1]
         assert said["code"] == -1
         assert "needs CAP_NET_ADMIN: run as root" in said["error"]
@@ -287,7 +317,14 @@ def bytes_of_nft(lab, statement):
     """The expression `queue` as nft encodes it: its trace of the message, put back into bytes."""
     lab.gw.nft(
         "add table ip traced\nadd chain ip traced c { type filter hook prerouting priority 0; }")
-    traced = lab.gw.run("nft", "--debug=mnl", "add", "rule", "ip", "traced", "c", statement,
+    traced = lab.gw.run("nft",
+                        "--debug=mnl",
+                        "add",
+                        "rule",
+                        "ip",
+                        "traced",
+                        "c",
+                        statement,
                         check=False).stdout
     lab.gw.nft("delete table ip traced")
     data = b""
