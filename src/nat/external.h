@@ -37,6 +37,12 @@ static inline bool external_receives(const struct nat *nat, const struct packet 
     return external_uplink_at(nat, packet->in_interface) < NAT_UPLINKS_MAX;
 }
 
+/* True when a packet with an internal source is from outside, so that the source is forged. */
+static inline bool external_forges(const struct nat *nat, const struct packet *packet)
+{
+    return !nat->trusts_sources && external_receives(nat, packet);
+}
+
 /*
  * True when a packet at the outbound hook leaves to the outside from a source that must not be seen
  * there: by an external interface, or by another uplink.

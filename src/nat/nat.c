@@ -120,6 +120,11 @@ void nat_set_policy(struct nat *nat, const struct policy *policy)
     external_apply_port_hold(nat);
 }
 
+void nat_trust_sources(struct nat *nat, bool trust)
+{
+    nat->trusts_sources = trust;
+}
+
 bool nat_set_uplinks(struct nat *nat, const struct uplink *uplinks, size_t count)
 {
     assert(count <= NAT_UPLINKS_MAX);

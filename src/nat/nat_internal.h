@@ -42,6 +42,7 @@ struct nat {
         uint16_t mss_limit;   /* of TCP connections with the outside; 0: none */
         size_t address_count; /* valid ones that do not rest */
     } uplink[NAT_UPLINKS_MAX];
+    bool trusts_sources; /* an internal source is not forged, wherever it comes from */
     size_t uplink_count; /* at least 1 after nat_set_uplinks */
     struct other_uplink other_uplink[NAT_OTHER_UPLINKS_MAX];
     size_t other_uplink_count;

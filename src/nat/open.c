@@ -268,7 +268,8 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
     enum drop_reason reason;
     bool may_open;
 
-    if (external_receives(nat, packet) && (hairpin || external_has(nat, &sent->source.address)))
+    if ((hairpin && external_forges(nat, packet)) ||
+        (external_receives(nat, packet) && external_has(nat, &sent->source.address)))
         return DROP_SPOOFED_SOURCE;
     if (!external_has(
             nat,

@@ -205,7 +205,7 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
         if (reason != DROP_NONE)
             return reason;
     } else if (nat->table.session[slot].direction == DIRECTION_HAIRPIN &&
-               external_receives(nat, packet)) {
+               external_forges(nat, packet)) {
         return DROP_SPOOFED_SOURCE;
     }
     return pass(nat, packet, view, slot, from, now);

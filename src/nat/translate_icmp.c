@@ -57,6 +57,12 @@ static bool quotes_external_source(const struct nat *nat, const struct icmp_embe
     return external_find(nat, &embedded->tuple.source.address) < EXTERNAL_ADDRESSES_MAX;
 }
 
+/* On a one-armed gateway, the interface does not tell. */
+static bool is_from_inside(const struct nat *nat, const struct packet_view *view)
+{
+    return nat->trusts_sources && policy_is_shared(nat->policy, &view->tuple.source.address);
+}
+
 static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *packet,
                                                 const struct packet_view *view,
                                                 const struct icmp_embedded *embedded, uint64_t now)
@@ -73,7 +79,8 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
     other = session_tuple(session, (enum role) !role);
     icmp_rewrite_error(view, embedded, &other, NULL, &other.source.address);
     /* From inside to inside: the source is rewritten in the second pass. */
-    packet->transit = session->direction == DIRECTION_HAIRPIN && !external_receives(nat, packet);
+    packet->transit = session->direction == DIRECTION_HAIRPIN &&
+                      (!external_receives(nat, packet) || is_from_inside(nat, view));
     return done(nat, packet, view);
 }
 

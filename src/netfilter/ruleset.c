@@ -112,7 +112,7 @@ static bool may_be_new_chains(const struct batch *batch, const struct batch_outc
 static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
                       const struct batch_outcome *outcome)
 {
-    bool queue = false, defrag = false, sockets = false;
+    bool queue = false, defrag = false, sockets = false, sources = false;
 
     for (size_t i = 0; i < outcome->count; i++) {
         const struct nlmsghdr *message = batch_find(batch, outcome->failures[i].sequence);
@@ -132,13 +132,17 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
             defrag = true;
         else if (batch_rule_has(message, "socket"))
             sockets = true;
+        else if (batch_rule_has(message, "fib"))
+            sources = true;
         else
             queue = true;
     }
-    if ((queue && plan->queue == QUEUE_TARGET) || (!queue && !defrag && !sockets))
+    if ((queue && plan->queue == QUEUE_TARGET) || (!queue && !defrag && !sockets && !sources))
         return false;
     if (sockets)
         plan->sockets = false;
+    if (sources)
+        plan->sources = false;
     if (queue)
         plan->queue = QUEUE_TARGET;
     if (defrag)
@@ -255,6 +259,7 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
     struct ruleset_plan plan = {.queue = QUEUE_NATIVE,
                                 .defrag = DEFRAG_TPROXY,
                                 .sockets = true,
+                                .sources = true,
                                 .offload = options->offload_sessions > 0,
                                 .table_flags = wanted_flags(options->life)};
     int result;
@@ -356,6 +361,11 @@ int ruleset_read_hits(struct ruleset *ruleset, struct ruleset_hits *hits)
 {
     *hits = (struct ruleset_hits){0};
     return list_rules(ruleset, offload_count_hits, hits);
+}
+
+bool ruleset_checks_sources(const struct ruleset *ruleset)
+{
+    return ruleset->plan.sources;
 }
 
 bool ruleset_asks_sockets(const struct ruleset *ruleset)

@@ -26,6 +26,7 @@ struct ruleset_plan {
     enum queue_method queue;
     enum defrag_method defrag;
     bool sockets; /* connected sockets of the gateway first */
+    bool sources; /* forged sources are told from those of a one-armed gateway's inside */
     bool offload;
     uint32_t table_flags; /* TABLE_OWNER, TABLE_PERSIST; 0: every program may change the table */
 };

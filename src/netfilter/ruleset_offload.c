@@ -201,6 +201,7 @@ void offload_create_rules(struct batch *batch, enum packet_hook hook, size_t upl
 struct rule_hits {
     const char *first; /* the first set or map that it looks up */
     const char *map;   /* the last one */
+    bool is_source_check;
     uint64_t packets, bytes;
 };
 
@@ -213,6 +214,8 @@ static int read_expression(struct nftnl_expr *expression, void *context)
         hits->map = nftnl_expr_get_str(expression, NFTNL_EXPR_LOOKUP_SET);
         if (hits->first == NULL)
             hits->first = hits->map;
+    } else if (strcmp(name, "fib") == 0) {
+        hits->is_source_check = true;
     } else if (strcmp(name, "counter") == 0) {
         hits->packets = nftnl_expr_get_u64(expression, NFTNL_EXPR_CTR_PACKETS);
         hits->bytes = nftnl_expr_get_u64(expression, NFTNL_EXPR_CTR_BYTES);
@@ -230,6 +233,8 @@ int offload_count_hits(const struct nlmsghdr *message, void *context)
         nftnl_expr_foreach(rule, read_expression, &hits);
     if (hits.first != NULL && strcmp(hits.first, set_name(SET_NAMES)) == 0)
         sum->dropped += hits.packets;
+    if (hits.is_source_check)
+        sum->forged += hits.packets;
     for (int hook = 0; hits.map != NULL && hook < 2; hook++) {
         if (strcmp(hits.map, offload_map_name((enum packet_hook)hook)) == 0) {
             sum->packets[hook] += hits.packets;

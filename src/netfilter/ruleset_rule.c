@@ -78,6 +78,17 @@ void rule_load(struct rule *rule, uint32_t to, const void *data, uint32_t length
     nftnl_expr_set(immediate, NFTNL_EXPR_IMM_DATA, data, length);
 }
 
+void rule_load_way_back(struct rule *rule, uint32_t to)
+{
+    struct nftnl_expr *fib = rule_add(rule, "fib");
+
+    if (fib == NULL)
+        return;
+    nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_DREG, to);
+    nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_OIF);
+    nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_FLAGS, NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF);
+}
+
 void rule_load_field(struct rule *rule, uint32_t to, struct field field)
 {
     struct nftnl_expr *payload = rule_add(rule, "payload");
@@ -178,10 +189,20 @@ void rule_drop(struct rule *rule)
     end_with(rule, NF_DROP);
 }
 
-void rule_goto(struct rule *rule, const char *chain)
+static void end_with_chain(struct rule *rule, uint32_t verdict, const char *chain)
 {
-    struct nftnl_expr *immediate = end_with(rule, (uint32_t)NFT_GOTO);
+    struct nftnl_expr *immediate = end_with(rule, verdict);
 
     if (immediate != NULL && nftnl_expr_set_str(immediate, NFTNL_EXPR_IMM_CHAIN, chain) < 0)
         rule->batch->failed = true;
+}
+
+void rule_jump(struct rule *rule, const char *chain)
+{
+    end_with_chain(rule, (uint32_t)NFT_JUMP, chain);
+}
+
+void rule_goto(struct rule *rule, const char *chain)
+{
+    end_with_chain(rule, (uint32_t)NFT_GOTO, chain);
 }

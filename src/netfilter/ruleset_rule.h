@@ -16,6 +16,7 @@
 #define CHAIN_INBOUND  "inbound"
 #define CHAIN_OUTBOUND "outbound"
 #define CHAIN_INSIDE   "inside"
+#define CHAIN_ARRIVALS "arrivals"
 #define CHAIN_OWN_OUT  "own_out"
 #define CHAIN_OWN_IN   "own_in"
 #define CHAIN_QUEUE    "to_queue"
@@ -56,6 +57,11 @@ struct nftnl_expr *rule_add(struct rule *rule, const char *name);
 
 void rule_load_meta(struct rule *rule, uint32_t to, uint32_t key);
 void rule_load(struct rule *rule, uint32_t to, const void *data, uint32_t length);
+/*
+ * Loads the index of the interface that the packet came in by, if the route to its source leads
+ * back there, otherwise 0 (nft_fib4_eval). In prerouting.
+ */
+void rule_load_way_back(struct rule *rule, uint32_t to);
 void rule_load_field(struct rule *rule, uint32_t to, struct field field);
 void rule_mask(struct rule *rule, uint32_t in, const void *mask, uint32_t length);
 /* The rule continues only if a socket of this host would get the packet. */
@@ -74,6 +80,8 @@ void rule_lookup_none(struct rule *rule, uint32_t in, const char *set, uint32_t 
 void rule_accept(struct rule *rule);
 /* Counts and drops the packet. */
 void rule_drop(struct rule *rule);
+/* Counts the packet, which continues in another chain and comes back from its end. */
+void rule_jump(struct rule *rule, const char *chain);
 /* Counts the packet, which continues in another chain and does not come back. */
 void rule_goto(struct rule *rule, const char *chain);
 

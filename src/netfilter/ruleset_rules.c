@@ -215,6 +215,47 @@ static void put_sockets(struct batch *batch, enum protocol_index protocol)
     rule_end(&rule);
 }
 
+/*
+ * A packet from an inside address that comes in by an external interface is forged, unless the
+ * inside is behind this interface too: then the route to the address leads back there.
+ */
+static void put_arrivals(struct batch *batch, enum set_id inside)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_INBOUND, "from an inside address by an external interface"))
+        return;
+    rule_load_meta(&rule, NFT_REG_1, NFT_META_IIF);
+    look_up(&rule, SET_INTERFACES);
+    match_field(&rule, source, inside);
+    rule_jump(&rule, CHAIN_ARRIVALS);
+    rule_end(&rule);
+}
+
+/* Only what would be translated: the rest is up to the host. */
+static void put_forged(struct batch *batch, enum protocol_index protocol)
+{
+    const uint32_t none = 0;
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_ARRIVALS, "forged source: to a published port"))
+        return;
+    match_protocol(&rule, protocol_table[protocol].number);
+    match_field(&rule, destination_port, (enum set_id)(SET_PUBLISHED + protocol));
+    rule_load_way_back(&rule, NFT_REG_1);
+    rule_compare(&rule, NFT_REG_1, NFT_CMP_EQ, &none, sizeof(none));
+    rule_drop(&rule);
+    rule_end(&rule);
+}
+
+static void put_source_checks(struct batch *batch)
+{
+    put_arrivals(batch, SET_SOURCES);
+    put_arrivals(batch, SET_TARGETS);
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
+        put_forged(batch, p);
+}
+
 static void put_published(struct batch *batch, const char *chain, enum protocol_index protocol)
 {
     /* Bypass for the gateway's packets to itself: they cannot leave it untranslated. */
@@ -469,6 +510,7 @@ static void put_chains(struct batch *batch)
     put_chain(batch, CHAIN_INBOUND, NF_INET_PRE_ROUTING, -300);
     put_chain(batch, CHAIN_OUTBOUND, NF_INET_POST_ROUTING, 300);
     put_chain(batch, CHAIN_INSIDE, -1, 0);
+    put_chain(batch, CHAIN_ARRIVALS, -1, 0);
     put_chain(batch, CHAIN_OWN_OUT, NF_INET_LOCAL_OUT, -300);
     put_chain(batch, CHAIN_OWN_IN, NF_INET_LOCAL_IN, 300);
     put_chain(batch, CHAIN_QUEUE, -1, 0);
@@ -520,6 +562,8 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, si
     put_loopback(batch);
     for (enum protocol_index p = 0; plan.sockets && p < PROTOCOL_PORTS_COUNT; p++)
         put_sockets(batch, p);
+    if (plan.sources)
+        put_source_checks(batch);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
         put_published(batch, CHAIN_INBOUND, p);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)

@@ -159,7 +159,7 @@ def test_with_several_external_interfaces_the_key_of_what_leaves_has_the_uplink(
 def test_every_rule_counts_and_says_what_it_is(lab):
     lab.ruleset("install", *EVERYTHING)
     listed = lab.listing()["rule"]
-    assert len(listed) == 25
+    assert len(listed) == 29
     for rule in listed:
         assert any("counter" in part for part in rule["expr"] if isinstance(part, dict)), rule
         assert rule["comment"]
@@ -247,7 +247,7 @@ def test_ten_thousand_ranges(lab):
 def test_install_over_what_an_earlier_run_left(lab):
     lab.ruleset("install", *EVERYTHING)
     lab.ruleset("install", "interface=wan0", "external=192.0.2.1", "tcp=1234")
-    assert len(lab.listing()["rule"]) == 25
+    assert len(lab.listing()["rule"]) == 29
     assert lab.set_elements("tcp_ports") == [1234]
     assert lab.set_elements("sources") == []
 
@@ -382,3 +382,22 @@ def test_only_what_cannot_leave_untranslated_bypasses(lab):
     ]
     assert len(sent_there) == 5
     assert all(b"queue, bypass" in rule for rule in sent_there)
+
+
+def test_a_forged_inside_source_is_dropped_and_one_that_is_behind_the_interface_is_not(lab):
+    """192.0.2.2 is where the route leads back, 10.0.0.2 is not."""
+    lab.ruleset("install", "interface=wan0", "external=192.0.2.1", "udp=4000",
+                "sources=10.0.0.0/24,192.0.2.2/32")
+    lab.outside.ip("address", "add", "10.0.0.77/32", "dev", "lo")
+    forger = lab.outside.socket(bind=("10.0.0.77", 0))
+    forger.sendto(b"forged", ("192.0.2.1", 4000))
+    wait_until(lambda: packets_of(lab, "forged source") == 1, "the forged one is dropped")
+    honest = lab.outside.socket(bind=("192.0.2.2", 0))
+    honest.sendto(b"honest", ("192.0.2.1", 4000))
+    wait_until(lambda: packets_of(lab, "queue: to a published port") == 1, "the other is queued")
+    assert packets_of(lab, "forged source") == 1
+
+
+def packets_of(lab, comment):
+    return sum(part["counter"]["packets"] for rule in lab.listing()["rule"]
+               if comment in rule["comment"] for part in rule["expr"] if "counter" in part)

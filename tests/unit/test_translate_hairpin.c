@@ -410,6 +410,30 @@ START_TEST(a_hairpin_packet_counts_at_both_hooks_and_once_in_its_session)
 }
 END_TEST
 
+/* One interface for inside and outside: the kernel has dropped what is forged. */
+START_TEST(hairpins_come_in_by_the_external_interface_where_sources_are_checked)
+{
+    struct sample sample;
+    char external[32];
+
+    start(FILTERING_ADDRESS_DEPENDENT);
+    nat_trust_sources(gateway.nat, true);
+    make_udp(&sample, "10.0.0.5:4000", EXTERNAL ":80", 20);
+    ck_assert_int_eq(arrive(&gateway, &sample), DROP_NONE);
+    assert_seen(&sample, "10.0.0.5:4000", "10.0.0.80:8080");
+    ck_assert(sample.packet.transit);
+    ck_assert_int_eq(leave(&gateway, &sample), DROP_NONE);
+    keep(external, source_of(&sample));
+    make_udp(&sample, "10.0.0.80:8080", external, 20); /* the answer */
+    ck_assert_int_eq(arrive(&gateway, &sample), DROP_NONE);
+    ck_assert_int_eq(leave(&gateway, &sample), DROP_NONE);
+    assert_seen(&sample, EXTERNAL ":80", "10.0.0.5:4000");
+    make_udp(&sample, EXTERNAL ":4000", EXTERNAL ":80", 20); /* the gateway's own address */
+    ck_assert_int_eq(arrive(&gateway, &sample), DROP_SPOOFED_SOURCE);
+    gateway_stop(&gateway);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -434,6 +458,7 @@ int main(void)
         a_marked_packet_without_session_goes_nowhere,
         a_session_that_ends_between_the_passes_drops_the_packet,
         a_hairpin_packet_counts_at_both_hooks_and_once_in_its_session,
+        hairpins_come_in_by_the_external_interface_where_sources_are_checked,
     };
 
     return RUN_TESTS("translate hairpin", tests);

@@ -116,6 +116,13 @@ bool nat_set_external(struct nat *nat, uint32_t interface_index, const struct ad
 void nat_rest_external(struct nat *nat, const struct address *addresses, size_t count);
 
 /*
+ * Whether a packet that comes in by an external interface, from an internal address and to a
+ * published port, is known to come from there, because the kernel has checked it. Then hosts may be
+ * behind an external interface (a one-armed gateway). False at first: such packets are dropped.
+ */
+void nat_trust_sources(struct nat *nat, bool trust);
+
+/*
  * Interfaces that lead outside and are not external (their ifindexes): what a share sends by one of
  * them is dropped, unless its destination is exempt or in a share itself. At most
  * NAT_OTHER_UPLINKS_MAX are kept.

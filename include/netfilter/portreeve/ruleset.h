@@ -11,6 +11,8 @@
  *             - arrives by the loopback interface                         -> accept
  *             - TCP or UDP, to a published port that is no bound one, and a connected socket of
  *               the gateway has it                                        -> accept
+ *             - by an external interface, from the source of a share or from the address of a
+ *               forward's target                                          -> arrivals, and back
  *             - TCP or UDP, to a published port                           -> queue
  *             - ICMP 0, 3, 11, 12, 14                                     -> queue, bypass
  *               (bypass: without the daemon they reach the gateway itself, as they would without
@@ -32,6 +34,9 @@
  *                                                                         -> queue
  *             - TCP, UDP or ICMP from the address of a forward's target   -> queue
  *             - ICMP 3, 11, 12: errors of the kernel about hairpins       -> queue, bypass
+ *   arrivals  without a hook: packets from inbound
+ *             - TCP or UDP, to a published port, and the route to the source leads elsewhere: it is
+ *               forged                                                    -> drop
  *   own_out   output, priority -300: the gateway's own packets to a published port -> queue, bypass
  *   own_in    input, priority 300: from a forward's target to an external address -> queue, bypass
  *             These two chains let the gateway reach its own forwards. It is a remote host like any
@@ -170,6 +175,12 @@ const char *ruleset_defrag_expression(const struct ruleset *ruleset);
 bool ruleset_asks_sockets(const struct ruleset *ruleset);
 
 /*
+ * After install: whether packets from outside that forge an inside source are dropped by the rules.
+ * A kernel without nft_fib cannot tell them from those of a one-armed gateway's inside.
+ */
+bool ruleset_checks_sources(const struct ruleset *ruleset);
+
+/*
  * After install: whether there are maps of offloaded sessions. An older kernel cannot create them;
  * then every packet is queued.
  */
@@ -181,6 +192,7 @@ bool ruleset_has_offload(const struct ruleset *ruleset);
  */
 struct ruleset_hits {
     uint64_t packets[2], bytes[2];
+    uint64_t forged;  /* packets from an inside address that is reached another way */
     uint64_t dropped; /* packets to an external interface that was not known yet */
 };
 

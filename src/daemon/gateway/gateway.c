@@ -151,11 +151,20 @@ static int start_workers(struct gateway *gateway, struct error *error)
     return 0;
 }
 
+/* Where the rules drop forged sources, the translator need not distrust one-armed gateways. */
+static void trust_sources(struct gateway *gateway)
+{
+    nat_trust_sources(gateway_lock(gateway), ruleset_checks_sources(gateway->ruleset));
+    gateway_unlock(gateway);
+}
+
 static int install_rules(struct gateway *gateway, struct error *error)
 {
     int result = gateway_write_rules(gateway, gateway->active, true, error);
 
     gateway->rules_installed = result == 0;
+    if (result == 0)
+        trust_sources(gateway);
     if (result == 0)
         log_info("rules installed: queueing with %s, defragmentation with %s, the table is %s",
                  ruleset_queue_expression(gateway->ruleset),

@@ -36,6 +36,7 @@ void gateway_begin_hits(struct gateway *gateway)
         gateway->former_hits.bytes[hook] += gateway->hits.bytes[hook];
     }
     gateway->former_hits.dropped += gateway->hits.dropped;
+    gateway->former_hits.forged += gateway->hits.forged;
     gateway->hits = (struct ruleset_hits){0};
 }
 
@@ -141,6 +142,8 @@ static void add_hits(struct gateway *gateway, struct gateway_status *status)
     read_hits(gateway);
     status->nat.counters.dropped[DROP_NO_EXTERNAL_ADDRESS] +=
         gateway->former_hits.dropped + gateway->hits.dropped;
+    status->nat.counters.dropped[DROP_SPOOFED_SOURCE] +=
+        gateway->former_hits.forged + gateway->hits.forged;
     for (int hook = 0; hook < 2; hook++) {
         status->offload_packets[hook] = offloaded_packets(gateway, hook);
         status->offload_bytes[hook] = offloaded_bytes(gateway, hook);
