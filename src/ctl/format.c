@@ -103,10 +103,14 @@ char *format_external(const json_t *session, char buffer[CELL_MAX])
     return format_side(session, "external", false, buffer);
 }
 
-/* For a hairpin, also the internal endpoint behind it. */
+/*
+ * For a hairpin, also the internal endpoint behind it. For a remote that the internal endpoint sees
+ * with another port, also that.
+ */
 char *format_remote(const json_t *session, char buffer[CELL_MAX])
 {
-    const json_t *peer = json_object_get(session, "peer");
+    const json_t *peer = json_object_get(session, "peer"),
+                 *inside = json_object_get(session, "remote_inside");
     char behind[CELL_MAX];
     size_t length;
 
@@ -115,6 +119,10 @@ char *format_remote(const json_t *session, char buffer[CELL_MAX])
         format_endpoint(peer, member_text(session, "protocol"), true, behind);
         length = strlen(buffer);
         snprintf(buffer + length, CELL_MAX - length, " (%s)", behind);
+    } else if (inside != NULL) {
+        length = strlen(buffer);
+        snprintf(buffer + length, CELL_MAX - length, " (inside :%lld)",
+                 (long long)member_number(inside, "port"));
     }
     return buffer;
 }

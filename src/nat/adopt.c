@@ -25,6 +25,15 @@ static bool is_sound_state(const struct session *session)
     return session->state <= STATE_ANSWERED;
 }
 
+/* The same remote, but for another port that its target may see (other_port.h). */
+static bool is_same_remote(const struct endpoint *one, const struct endpoint *other,
+                           uint8_t protocol)
+{
+    return address_equal(&one->address, &other->address) &&
+           (one->port == other->port ||
+            (protocol_has_ports(protocol) && one->port != 0 && other->port != 0));
+}
+
 /* The remote endpoint is the same in both tuples; in a hairpin both sides are internal. */
 static bool is_sound_direction(const struct session *session)
 {
@@ -33,9 +42,9 @@ static bool is_sound_direction(const struct session *session)
 
     switch (session->direction) {
     case DIRECTION_OUTBOUND:
-        return endpoint_equal(&initiator.destination, &responder.source);
+        return is_same_remote(&initiator.destination, &responder.source, initiator.protocol);
     case DIRECTION_INBOUND:
-        return endpoint_equal(&initiator.source, &responder.destination);
+        return is_same_remote(&initiator.source, &responder.destination, initiator.protocol);
     default:
         return session->direction == DIRECTION_HAIRPIN;
     }

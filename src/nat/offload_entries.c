@@ -67,7 +67,7 @@ static bool may_leave_the_queue(const struct session *session)
     uint8_t protocol = session_protocol(session);
 
     return protocol_has_ports(protocol) && session->direction != DIRECTION_HAIRPIN &&
-           session_is_settled(session);
+           !session_has_other_port(session) && session_is_settled(session);
 }
 
 void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packet)

@@ -10,7 +10,76 @@
 #include "allocate.h"
 #include "external.h"
 #include "mapping.h"
+#include "other_port.h"
 #include "session.h"
+
+/* What is in the way of a new session. */
+
+#define KEYS_IN_THE_WAY 3
+
+/*
+ * A knock, or a session that only waits for the last packets of a closed connection, gives way to a
+ * new session. A new connection of the same endpoints would have opened it anew.
+ */
+static bool gives_way(const struct nat *nat, uint32_t slot)
+{
+    return open_is_knock(nat, slot) || session_age_list(&nat->table.session[slot]) == AGE_CLOSED;
+}
+
+/*
+ * The sessions that have one of the plan's keys: both tuples and, for a hairpin, the key of its
+ * second pass. With several external addresses, the targets of two forwards could already have a
+ * session by another address, and the second pass can only tell one. False when one of them does
+ * not give way.
+ */
+static bool finds_room(const struct nat *nat, const struct session_plan *plan,
+                       uint32_t in_the_way[KEYS_IN_THE_WAY])
+{
+    const struct tuple *sent = plan->tuple,
+                       transit = {sent[0].source, sent[1].source, sent[0].protocol, 0};
+    enum role role;
+
+    in_the_way[0] = table_find(&nat->table, &sent[0], &role);
+    in_the_way[1] = table_find(&nat->table, &sent[1], &role);
+    in_the_way[2] = plan->direction == DIRECTION_HAIRPIN
+                        ? table_find_transit(&nat->table, &transit, &role)
+                        : INDEX_NONE;
+    for (int i = 0; i < KEYS_IN_THE_WAY; i++) {
+        if (in_the_way[i] != INDEX_NONE && !gives_way(nat, in_the_way[i]))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * The last resort for a session from outside: its target sees the remote with another port. Not for
+ * the gateway's own, whose answers come by more hooks than one, nor for hairpins, whose second pass
+ * finds them by what the first has left.
+ */
+static bool take_other_port(struct nat *nat, struct session_plan *plan,
+                            uint32_t in_the_way[KEYS_IN_THE_WAY])
+{
+    const struct tuple *sent = &plan->tuple[ROLE_INITIATOR];
+
+    return plan->direction == DIRECTION_INBOUND && protocol_has_ports(sent->protocol) &&
+           !external_has(nat, &sent->source.address) &&
+           other_port_choose(nat, &plan->tuple[ROLE_RESPONDER]) &&
+           finds_room(nat, plan, in_the_way);
+}
+
+/* Opens the session, and only then ends what gives way, because it uses the same mappings. */
+static void open_over_others(struct nat *nat, uint32_t slot, const struct session_plan *plan,
+                             const uint32_t in_the_way[KEYS_IN_THE_WAY], uint64_t now)
+{
+    session_open(nat, slot, plan, now);
+    for (int i = 0; i < KEYS_IN_THE_WAY; i++) {
+        bool again =
+            (i > 0 && in_the_way[i] == in_the_way[0]) || (i > 1 && in_the_way[i] == in_the_way[1]);
+
+        if (in_the_way[i] != INDEX_NONE && !again)
+            session_close(nat, in_the_way[i], CLOSE_REPLACED, now);
+    }
+}
 
 /* Opening from inside. */
 
@@ -23,7 +92,7 @@ enum drop_reason open_outbound(struct nat *nat, uint8_t uplink, const struct pac
                                 .forward = {POLICY_NONE, POLICY_NONE}};
     struct external_side side;
     enum drop_reason reason;
-    enum role role;
+    uint32_t in_the_way[KEYS_IN_THE_WAY];
 
     reason = session_reserve(
         nat, policy_is_shared(nat->policy, &sent->source.address) ? &sent->source.address : NULL,
@@ -36,7 +105,7 @@ enum drop_reason open_outbound(struct nat *nat, uint8_t uplink, const struct pac
         plan.tuple[ROLE_INITIATOR] = *sent;
         plan.tuple[ROLE_RESPONDER] =
             (struct tuple){sent->destination, side.external, sent->protocol, 0};
-        if (table_find(&nat->table, &plan.tuple[ROLE_RESPONDER], &role) != INDEX_NONE)
+        if (!finds_room(nat, &plan, in_the_way))
             reason = DROP_TUPLE_COLLISION;
     }
     if (reason != DROP_NONE) {
@@ -48,7 +117,7 @@ enum drop_reason open_outbound(struct nat *nat, uint8_t uplink, const struct pac
     plan.mapping[ROLE_INITIATOR] = side.mapping;
     plan.forward[ROLE_INITIATOR] = side.forward;
     plan.share = side.share;
-    session_open(nat, *slot, &plan, now);
+    open_over_others(nat, *slot, &plan, in_the_way, now);
     return DROP_NONE;
 }
 
@@ -102,30 +171,6 @@ static void plan_knock(const struct tuple *sent, const struct external_side *ini
     plan->mapping[ROLE_INITIATOR] = initiator->mapping;
     plan->forward[ROLE_INITIATOR] = initiator->forward;
     plan->share = initiator->share;
-}
-
-/* The sessions that have the plan's tuples: false when one of them is more than a knock. */
-static bool find_knocks(const struct nat *nat, const struct session_plan *plan, uint32_t knock[2])
-{
-    enum role role;
-
-    for (int i = 0; i < 2; i++) {
-        knock[i] = table_find(&nat->table, &plan->tuple[i], &role);
-        if (knock[i] != INDEX_NONE && !open_is_knock(nat, knock[i]))
-            return false;
-    }
-    return true;
-}
-
-/* Opens the session, and only then ends the knocks, because it uses their mappings. */
-static void open_over_knocks(struct nat *nat, uint32_t slot, const struct session_plan *plan,
-                             const uint32_t knock[2], uint64_t now)
-{
-    session_open(nat, slot, plan, now);
-    for (int i = 0; i < 2; i++) {
-        if (knock[i] != INDEX_NONE && (i == 0 || knock[1] != knock[0]))
-            session_close(nat, knock[i], CLOSE_REPLACED, now);
-    }
 }
 
 /*
@@ -198,7 +243,6 @@ static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, 
     struct external_side responder;
     struct endpoint internal;
     enum drop_reason reason;
-    enum role role;
 
     reason = allocate_external_side(nat, uplink, sent->protocol, &sent->source, &sent->destination,
                                     now, initiator);
@@ -207,13 +251,6 @@ static enum drop_reason plan_hairpin(struct nat *nat, const struct tuple *sent, 
     reason = find_inside(nat, sent, &initiator->external, &internal, &responder);
     if (reason != DROP_NONE)
         return reason;
-    /*
-     * With several external addresses, the targets of two forwards could already have a session by
-     * another address: the second pass can only tell one.
-     */
-    if (table_find_transit(&nat->table, &(struct tuple){sent->source, internal, sent->protocol, 0},
-                           &role) != INDEX_NONE)
-        return DROP_TUPLE_COLLISION;
     plan->direction = DIRECTION_HAIRPIN;
     plan->tuple[ROLE_RESPONDER] = (struct tuple){internal, initiator->external, sent->protocol, 0};
     plan->mapping[ROLE_INITIATOR] = initiator->mapping;
@@ -264,7 +301,7 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
                                 .forward = {POLICY_NONE, POLICY_NONE}};
     struct external_side initiator = {.mapping = INDEX_NONE}, responder;
     struct endpoint internal;
-    uint32_t knock[2] = {INDEX_NONE, INDEX_NONE};
+    uint32_t in_the_way[KEYS_IN_THE_WAY] = {INDEX_NONE, INDEX_NONE, INDEX_NONE};
     enum drop_reason reason;
     bool may_open;
 
@@ -293,15 +330,16 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
         plan_knock(sent, &initiator, &plan);
         may_open = true;
     }
-    if (may_open && !find_knocks(nat, &plan, knock)) {
+    if (may_open && !finds_room(nat, &plan, in_the_way) &&
+        !take_other_port(nat, &plan, in_the_way)) {
         reason = DROP_TUPLE_COLLISION;
         may_open = false;
-    } else if (reason == DROP_FILTERED && knock[0] != INDEX_NONE) {
-        nat->table.session[knock[0]].last_seen = (uint32_t)now; /* knocks again */
+    } else if (reason == DROP_FILTERED && in_the_way[0] != INDEX_NONE) {
+        nat->table.session[in_the_way[0]].last_seen = (uint32_t)now; /* knocks again */
         may_open = false;
     }
     if (may_open) {
-        open_over_knocks(nat, *slot, &plan, knock, now);
+        open_over_others(nat, *slot, &plan, in_the_way, now);
     } else {
         if (initiator.mapping != INDEX_NONE)
             mapping_release_unused(nat, initiator.mapping, false, now);

@@ -18,7 +18,9 @@ void session_endpoints(const struct session *session, struct endpoint *internal,
     } else {
         *internal = initiator.source;
         *external = responder.destination;
-        *remote = initiator.destination;
+        /* of a connection that the target opens anew, it may be another port (other_port.h) */
+        *remote =
+            session->direction == DIRECTION_OUTBOUND ? responder.source : initiator.destination;
     }
 }
 

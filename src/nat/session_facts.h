@@ -21,6 +21,18 @@ static inline bool session_is_settled(const struct session *session)
     return session->state == STATE_ESTABLISHED || session->state == STATE_ANSWERED;
 }
 
+/*
+ * True when the internal endpoint sees the remote with another source port than the remote has
+ * (other_port.h): then both ends of each packet are rewritten, in one pass.
+ */
+static inline bool session_has_other_port(const struct session *session)
+{
+    enum role remote = session->direction == DIRECTION_INBOUND ? ROLE_INITIATOR : ROLE_RESPONDER;
+
+    return session->direction != DIRECTION_HAIRPIN &&
+           session->sent[remote].source_port != session->sent[!remote].destination_port;
+}
+
 /* The endpoints of a session by viewpoint; a hairpin's are its initiator's. */
 void session_endpoints(const struct session *session, struct endpoint *internal,
                        struct endpoint *external, struct endpoint *remote);

@@ -12,6 +12,8 @@
  *   inbound    remote   -> external         internal -> remote
  *   hairpin    internal -> external'        internal' -> external
  *
+ * As a last resort, an inbound session's target sees the remote with another port (other_port.h).
+ *
  * A hairpin packet passes twice, destination first. Between the passes it carries a tuple that
  * neither side sends (internal -> internal'), so a hairpin session also has a transit key.
  *

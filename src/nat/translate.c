@@ -149,7 +149,11 @@ static void limit_mss(const struct nat *nat, const struct packet *packet,
         mss_clamp(packet, view, nat->uplink[uplink].mss_limit);
 }
 
-/* Rewrites the half that the hook may rewrite, with what the other side sees. */
+/*
+ * Rewrites the half that the hook may rewrite, with what the other side sees. A remote's other port
+ * (other_port.h) is rewritten as well: a port decides nothing about the route, and is changed
+ * before connection tracking on the way in, and after it on the way out.
+ */
 static void rewrite(struct nat *nat, struct packet *packet, const struct packet_view *view,
                     uint32_t slot, enum role from)
 {
@@ -157,10 +161,14 @@ static void rewrite(struct nat *nat, struct packet *packet, const struct packet_
 
     if (packet->hook == HOOK_INBOUND) {
         packet_set_destination(packet, view, &other.source);
+        if (session_has_other_port(&nat->table.session[slot]))
+            packet_set_source(packet, view, &other.destination);
         packet->transit = nat->table.session[slot].direction == DIRECTION_HAIRPIN ||
                           packet_passes_twice(packet, view);
     } else {
         packet_set_source(packet, view, &other.destination);
+        if (session_has_other_port(&nat->table.session[slot]))
+            packet_set_destination(packet, view, &other.source);
         ip_id_renew(nat, packet, view);
         packet->transit = false;
     }

@@ -74,6 +74,7 @@ bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session
     session_endpoints(session, &view->internal, &view->external, &view->remote);
     if (session->direction == DIRECTION_HAIRPIN)
         view->peer = session_source(session, ROLE_RESPONDER);
+    view->remote_inside = session_destination(session, out);
     view->uplink = session_uplink(nat, session);
     view_names(nat, session, view);
     limit = session_idle_limit(nat, session) * UINT64_C(1000);

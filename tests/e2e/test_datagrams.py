@@ -1,4 +1,6 @@
-"""UDP that is more than one packet each: segmentation offload (QUIC stacks use it)"""
+"""UDP of one socket that is more than one packet, or more than one session: segmentation offload
+(QUIC stacks use it), and two forwards to one endpoint (WireGuard behind two ports)
+"""
 
 import socket
 
@@ -6,12 +8,20 @@ import pytest
 
 from daemon import SHARE
 from lab import EXTERNAL
-from traffic import UDP_SEGMENT, random_bytes
+from traffic import UDP_SEGMENT, random_bytes, udp_round_trip
 
 CONFIG = SHARE + """
 [forward outside-in]
 listen = 4433/udp
 to = 10.0.0.3:4433
+
+[forward vpn]
+listen = 51820/udp
+to = 10.0.0.2:51820
+
+[forward vpn-443]
+listen = 443/udp
+to = 10.0.0.2:51820
 """
 SEGMENT, SEGMENTS, SENDS = 1200, 20, 5
 
@@ -45,3 +55,24 @@ def test_all_segments_of_udp_segmentation_offload_arrive_both_ways(lab, daemon, 
             answers = [client.recvfrom(2000) for _ in range(SEGMENTS)]
             assert b"".join(data for data, _ in answers) == payload
             assert {peer for _, peer in answers} == {(address, 4433)}
+
+
+def test_one_client_port_reaches_one_endpoint_by_two_forwards(lab, daemon):
+    """The target sees the second session come from another port, and the answers of each leave by
+    the forward that it came by.
+    """
+    with lab.lab1.udp(51820) as server, lab.out.udp(51820) as client:
+        for port in (51820, 443):
+            for _ in range(3):
+                udp_round_trip(client, server, EXTERNAL, port=port)
+        seen = {}
+        for port in (51820, 443):
+            client.sendto(b"hello", (EXTERNAL, port))
+            seen[port] = server.recvfrom(100)[1]
+        assert seen[51820] == (lab.out.address, 51820)
+        assert seen[443][0] == lab.out.address and seen[443][1] != 51820
+        [session] = daemon.sessions("forward=vpn-443")
+        assert session["remote"] == {"address": lab.out.address, "port": 51820}
+        assert session["remote_inside"] == {"address": lab.out.address, "port": seen[443][1]}
+        shown = daemon.client("sessions", "forward=vpn-443").stdout
+        assert f"{lab.out.address}:51820 (inside :{seen[443][1]})" in shown

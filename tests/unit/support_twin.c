@@ -5,99 +5,6 @@
 
 #include <string.h>
 
-#define SLASH24 0xffffff00
-
-const struct twin_share twin_shares[3] = {
-    {"open", "10.0.0.0/24", IP(10, 0, 0, 0), SLASH24, 50000, 50999, FILTERING_ENDPOINT_INDEPENDENT},
-    {"half", "10.0.1.0/24", IP(10, 0, 1, 0), SLASH24, 51000, 51999, FILTERING_ADDRESS_DEPENDENT},
-    {"strict", "10.0.2.0/24", IP(10, 0, 2, 0), SLASH24, 52000, 52999,
-     FILTERING_ADDRESS_AND_PORT_DEPENDENT},
-};
-
-const struct twin_forward twin_forwards[5] = {
-    {"web", "10.0.0.80:8080", NULL, FORWARD_TCP, 80, 80, {IP(10, 0, 0, 80), 8080}, 0, 0},
-    {"dns",
-     "10.0.1.53:53",
-     "198.51.100.0/24",
-     FORWARD_UDP,
-     53,
-     53,
-     {IP(10, 0, 1, 53), 53},
-     IP(198, 51, 100, 0),
-     SLASH24},
-    {"range",
-     "10.0.2.7:9000",
-     NULL,
-     FORWARD_TCP | FORWARD_UDP,
-     7000,
-     7009,
-     {IP(10, 0, 2, 7), 9000},
-     0,
-     0},
-    {"elsewhere", "10.9.0.9:8888", NULL, FORWARD_TCP, 8888, 8888, {IP(10, 9, 0, 9), 8888}, 0, 0},
-    {"in-pool", "10.0.0.81:81", NULL, FORWARD_UDP, 50500, 50500, {IP(10, 0, 0, 81), 81}, 0, 0},
-};
-
-const uint32_t twin_externals[2] = {IP(203, 0, 113, 5), IP(203, 0, 113, 6)};
-
-bool twin_is_external(uint32_t ip)
-{
-    return ip == twin_externals[0] || ip == twin_externals[1];
-}
-
-bool twin_same(struct spot one, struct spot other)
-{
-    return one.ip == other.ip && one.port == other.port;
-}
-
-/* The configuration. */
-
-const struct twin_share *twin_share_of(uint32_t ip)
-{
-    for (size_t i = 0; i < 3; i++) {
-        if ((ip & twin_shares[i].mask) == twin_shares[i].network)
-            return &twin_shares[i];
-    }
-    return NULL;
-}
-
-static bool speaks(const struct twin_forward *forward, uint8_t protocol)
-{
-    return (protocol == PROTOCOL_TCP && forward->protocols & FORWARD_TCP) ||
-           (protocol == PROTOCOL_UDP && forward->protocols & FORWARD_UDP);
-}
-
-static const struct twin_forward *forward_at(uint8_t protocol, uint16_t port)
-{
-    for (size_t i = 0; i < 5; i++) {
-        if (speaks(&twin_forwards[i], protocol) && port >= twin_forwards[i].first &&
-            port <= twin_forwards[i].last)
-            return &twin_forwards[i];
-    }
-    return NULL;
-}
-
-/* The external port of a forward's target, or 0. */
-static uint16_t forward_port_of(uint8_t protocol, struct spot inside)
-{
-    for (size_t i = 0; i < 5; i++) {
-        const struct twin_forward *forward = &twin_forwards[i];
-        int offset = inside.port - forward->to.port;
-
-        if (speaks(forward, protocol) && inside.ip == forward->to.ip && offset >= 0 &&
-            offset <= forward->last - forward->first)
-            return (uint16_t)(forward->first + offset);
-    }
-    return 0;
-}
-
-bool twin_published(uint8_t protocol, uint16_t port)
-{
-    if (protocol != PROTOCOL_TCP && protocol != PROTOCOL_UDP && protocol != PROTOCOL_ICMP)
-        return false;
-    return forward_at(protocol, port) != NULL || (port >= 50000 && port <= 52999);
-}
-
 /* The lists. */
 
 static void add_talk(struct twin *twin, struct talk talk)
@@ -186,7 +93,7 @@ static void learn_door(struct twin *twin, uint8_t protocol, struct spot inside, 
     learn_address(twin, inside, chosen);
     complain(twin, share != NULL && chosen.port >= share->first && chosen.port <= share->last,
              "the port is not in the pool");
-    complain(twin, forward_at(protocol, chosen.port) == NULL, "the port is a forward's");
+    complain(twin, twin_forward_at(protocol, chosen.port) == NULL, "the port is a forward's");
     complain(twin, door_at(twin, protocol, chosen) == NULL, "the port is taken");
     for (size_t i = 0; i < twin->rest; i++)
         complain(twin,
@@ -217,12 +124,28 @@ static bool collides(const struct twin *twin, uint8_t protocol, struct spot insi
         if (talk->protocol != protocol || is_knock(talk))
             continue;
         if (twin_same(talk->inside, inside) &&
-            twin_same(talk->hairpin ? talk->far_outside : talk->far, far))
+            twin_same(talk->hairpin ? talk->far_outside : talk->seen, far))
             return true;
         if (twin_same(talk->far, inside) && twin_same(talk->outside, far))
             return true;
     }
     return false;
+}
+
+/*
+ * Only the real one knows which connections are closed. It says that this one was, and that is
+ * believed of TCP.
+ */
+static void remove_closed(struct twin *twin, uint8_t protocol, struct spot inside, struct spot far)
+{
+    complain(twin, protocol == PROTOCOL_TCP, "what was in the way was no closed connection");
+    for (size_t i = 0; i < twin->talks; i++) {
+        const struct talk *talk = &twin->talk[i];
+
+        if (talk->protocol == protocol && twin_same(talk->inside, inside) &&
+            twin_same(talk->hairpin ? talk->far_outside : talk->seen, far))
+            twin->talk[i--] = twin->talk[--twin->talks];
+    }
 }
 
 /* From inside to outside. */
@@ -252,7 +175,7 @@ static bool has_talk(const struct twin *twin, uint8_t protocol, struct spot outs
 static enum drop_reason open_outbound(struct twin *twin, const struct header *header,
                                       const struct packet *real, struct spot *outside)
 {
-    uint16_t forwarded = forward_port_of(header->protocol, header->source);
+    uint16_t forwarded = twin_forward_port_of(header->protocol, header->source);
     const struct door *door = door_of(twin, header->protocol, header->source);
 
     if (forwarded != 0) {
@@ -267,30 +190,34 @@ static enum drop_reason open_outbound(struct twin *twin, const struct header *he
         *outside = shown_source(real, header->protocol);
         learn_door(twin, header->protocol, header->source, *outside);
     }
-    add_talk(
-        twin,
-        (struct talk){
-            header->protocol, false, true, header->source, *outside, header->destination, {0, 0}});
+    add_talk(twin, (struct talk){header->protocol,
+                                 false,
+                                 true,
+                                 header->source,
+                                 *outside,
+                                 header->destination,
+                                 {0, 0},
+                                 header->destination});
     return DROP_NONE;
 }
 
 static enum drop_reason outbound(struct twin *twin, struct packet *packet, struct header *header,
                                  const struct packet *real)
 {
-    struct spot outside = {0, 0};
+    struct spot outside = {0, 0}, far = header->destination;
     enum drop_reason reason;
 
     for (size_t i = 0; i < twin->talks; i++) {
         const struct talk *talk = &twin->talk[i];
 
         if (talk->protocol == header->protocol && !talk->hairpin &&
-            twin_same(talk->inside, header->source) && twin_same(talk->far, header->destination))
-            outside = talk->outside;
+            twin_same(talk->inside, header->source) && twin_same(talk->seen, header->destination))
+            outside = talk->outside, far = talk->far;
     }
     if (outside.ip == 0) {
         if (packet->out_interface != WAN ||
             (twin_share_of(header->source.ip) == NULL &&
-             forward_port_of(header->protocol, header->source) == 0)) {
+             twin_forward_port_of(header->protocol, header->source) == 0)) {
             packet->verdict = VERDICT_ACCEPT;
             return DROP_NONE;
         }
@@ -301,6 +228,8 @@ static enum drop_reason outbound(struct twin *twin, struct packet *packet, struc
             return reason;
     }
     twin_set_end(packet, header, true, outside);
+    if (!twin_same(far, header->destination))
+        twin_set_end(packet, header, false, far);
     packet->verdict = VERDICT_REWRITTEN;
     return DROP_NONE;
 }
@@ -313,7 +242,7 @@ static enum drop_reason only_its_checksum(const struct twin *twin, struct packet
         const struct talk *talk = &twin->talk[i];
 
         if (talk->protocol != header->protocol || !twin_same(talk->inside, header->destination) ||
-            !twin_same(talk->hairpin ? talk->far_outside : talk->far, header->source))
+            !twin_same(talk->hairpin ? talk->far_outside : talk->seen, header->source))
             continue;
         if (packet->checksum_missing)
             put16(l4_checksum_at(header->ip), naive_l4_checksum(header->ip));
@@ -369,7 +298,8 @@ static bool admitted(const struct twin *twin, const struct door *door, struct sp
 static enum drop_reason behind(const struct twin *twin, const struct header *header,
                                struct spot remote, struct spot *inside)
 {
-    const struct twin_forward *forward = forward_at(header->protocol, header->destination.port);
+    const struct twin_forward *forward =
+        twin_forward_at(header->protocol, header->destination.port);
     const struct door *door = door_at(twin, header->protocol, header->destination);
 
     if (forward != NULL) {
@@ -403,7 +333,7 @@ static bool has_hairpin(const struct twin *twin, uint8_t protocol, struct spot o
 /* What the caller is seen as; it may get its door only now. */
 static struct spot caller_outside(struct twin *twin, const struct header *header)
 {
-    uint16_t forwarded = forward_port_of(header->protocol, header->source);
+    uint16_t forwarded = twin_forward_port_of(header->protocol, header->source);
     const struct door *door = door_of(twin, header->protocol, header->source);
     uint32_t *external = external_of(twin, header->source.ip);
 
@@ -435,18 +365,37 @@ static enum drop_reason open_hairpin(struct twin *twin, const struct header *hea
     if (!knocks)
         remove_knock(twin, header->protocol, *inside, outside);
     add_talk(twin, (struct talk){header->protocol, !knocks, true, header->source, outside,
-                                 knocks ? header->destination : *inside, header->destination});
+                                 knocks ? header->destination : *inside, header->destination,
+                                 header->destination});
     return reason;
 }
 
+/*
+ * The real one has given the remote another port for the host inside, or has ended the closed
+ * connection that was in the way. May it?
+ */
+static struct spot seen_instead(struct twin *twin, const struct header *header, struct spot inside,
+                                const struct packet *real)
+{
+    const struct spot far = header->source, seen = shown_source(real, header->protocol);
+
+    complain(twin, seen.ip == far.ip, "a remote has another address");
+    complain(twin, (seen.port <= 1023) == (far.port <= 1023), "a system port for one that is none");
+    complain(twin, (seen.port ^ far.port) % 2 == 0, "another parity, with free ports enough");
+    if (seen.port == far.port)
+        remove_closed(twin, header->protocol, inside, far);
+    complain(twin, !collides(twin, header->protocol, inside, seen), "that port is taken as well");
+    return seen;
+}
+
 static enum drop_reason open_inbound(struct twin *twin, const struct packet *packet,
-                                     const struct header *header, struct spot *inside,
-                                     bool *hairpin)
+                                     const struct header *header, const struct packet *real,
+                                     struct spot *inside, struct spot *seen, bool *hairpin)
 {
     enum drop_reason reason = may_open(header);
 
     *hairpin = twin_share_of(header->source.ip) != NULL ||
-               forward_port_of(header->protocol, header->source) != 0;
+               twin_forward_port_of(header->protocol, header->source) != 0;
     if (reason != DROP_NONE)
         return reason;
     if (packet->in_interface == WAN && (*hairpin || twin_is_external(header->source.ip)))
@@ -456,27 +405,35 @@ static enum drop_reason open_inbound(struct twin *twin, const struct packet *pac
     reason = behind(twin, header, header->source, inside);
     if (reason != DROP_NONE)
         return reason;
-    if (collides(twin, header->protocol, *inside, header->source))
-        return DROP_TUPLE_COLLISION;
-    add_talk(
-        twin,
-        (struct talk){
-            header->protocol, false, false, *inside, header->destination, header->source, {0, 0}});
+    if (collides(twin, header->protocol, *inside, header->source)) {
+        if (twin_is_external(header->source.ip) || real->verdict != VERDICT_REWRITTEN)
+            return DROP_TUPLE_COLLISION;
+        *seen = seen_instead(twin, header, *inside, real);
+    }
+    add_talk(twin, (struct talk){header->protocol,
+                                 false,
+                                 false,
+                                 *inside,
+                                 header->destination,
+                                 header->source,
+                                 {0, 0},
+                                 *seen});
     return DROP_NONE;
 }
 
 bool twin_is_ours(const struct twin *twin, uint8_t protocol, struct spot outside)
 {
-    if (forward_at(protocol, outside.port) != NULL || door_at(twin, protocol, outside) != NULL)
+    if (twin_forward_at(protocol, outside.port) != NULL || door_at(twin, protocol, outside) != NULL)
         return true;
     if (!twin_is_external(outside.ip))
         return twin_published(protocol, outside.port);
     return twin->rests(twin->context, protocol, outside);
 }
 
-static enum drop_reason inbound(struct twin *twin, struct packet *packet, struct header *header)
+static enum drop_reason inbound(struct twin *twin, struct packet *packet, struct header *header,
+                                const struct packet *real)
 {
-    struct spot inside = {0, 0};
+    struct spot inside = {0, 0}, seen = header->source;
     bool hairpin = false;
     enum drop_reason reason;
 
@@ -487,7 +444,7 @@ static enum drop_reason inbound(struct twin *twin, struct packet *packet, struct
             continue;
         if (!talk->hairpin && twin_same(talk->far, header->source) &&
             twin_same(talk->outside, header->destination))
-            inside = talk->inside;
+            inside = talk->inside, seen = talk->seen;
         if (talk->hairpin && twin_same(talk->inside, header->source) &&
             twin_same(talk->far_outside, header->destination))
             inside = talk->far, hairpin = true;
@@ -503,11 +460,13 @@ static enum drop_reason inbound(struct twin *twin, struct packet *packet, struct
             packet->verdict = VERDICT_ACCEPT;
             return DROP_NONE;
         }
-        reason = open_inbound(twin, packet, header, &inside, &hairpin);
+        reason = open_inbound(twin, packet, header, real, &inside, &seen, &hairpin);
         if (reason != DROP_NONE)
             return reason;
     }
     twin_set_end(packet, header, false, inside);
+    if (!twin_same(seen, header->source))
+        twin_set_end(packet, header, true, seen);
     packet->transit = hairpin || twin_passes_twice(packet, header);
     packet->verdict = VERDICT_REWRITTEN;
     return DROP_NONE;
@@ -562,7 +521,7 @@ static enum drop_reason decide(struct twin *twin, struct packet *packet, struct 
     if (twin_is_error(header))
         return twin_icmp_error(twin, packet, header);
     if (packet->hook == HOOK_INBOUND)
-        return inbound(twin, packet, header);
+        return inbound(twin, packet, header, real);
     return packet->transit ? second_pass(twin, packet, header)
                            : outbound(twin, packet, header, real);
 }

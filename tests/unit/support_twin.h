@@ -49,12 +49,13 @@ struct door {
 /*
  * Who speaks to whom. In a hairpin `far` is the other internal endpoint, and far_outside what the
  * caller calls it. Where `far` is one of our own external endpoints without being a hairpin,
- * somebody has knocked there and was not let in.
+ * somebody has knocked there and was not let in. `seen` is `far` as the host inside sees it: with
+ * another port, where it would have met somebody twice. (In a hairpin it is not used.)
  */
 struct talk {
     uint8_t protocol;
     bool hairpin, opened_inside;
-    struct spot inside, outside, far, far_outside;
+    struct spot inside, outside, far, far_outside, seen;
 };
 
 #define TWIN_MAX 16384

@@ -110,7 +110,7 @@ static enum drop_reason from_outside(const struct talk *talk, struct packet *pac
     if (!between(quoted, talk->outside, talk->far))
         return rewrite(packet, error, quoted, talk->far, talk->outside, false, talk->far.ip);
     return rewrite(packet, error, quoted, talk->inside,
-                   talk->hairpin ? talk->far_outside : talk->far, false, talk->inside.ip);
+                   talk->hairpin ? talk->far_outside : talk->seen, false, talk->inside.ip);
 }
 
 /* The second pass: the quoted packet is as its sender knows it. */
@@ -144,7 +144,7 @@ enum drop_reason twin_icmp_error(struct twin *twin, struct packet *packet, struc
              between(&quoted, talk->far, talk->outside)))
             return turned_back(talk, packet, error, &quoted);
         if (packet->hook == HOOK_OUTBOUND && !packet->transit && !talk->hairpin &&
-            between(&quoted, talk->far, talk->inside)) {
+            between(&quoted, talk->seen, talk->inside)) {
             packet->transit = false;
             return rewrite(packet, error, &quoted, talk->far, talk->outside, true,
                            talk->outside.ip);

@@ -46,6 +46,10 @@ uint16_t twin_adjust(uint16_t checksum, uint64_t before, uint64_t after, bool is
 bool twin_same(struct spot one, struct spot other);
 const struct twin_share *twin_share_of(uint32_t ip);
 bool twin_published(uint8_t protocol, uint16_t port);
+/* The forward of an external port, or NULL. */
+const struct twin_forward *twin_forward_at(uint8_t protocol, uint16_t port);
+/* The external port of a forward's target, or 0. */
+uint16_t twin_forward_port_of(uint8_t protocol, struct spot inside);
 
 /* Decisions about ICMP errors. */
 enum drop_reason twin_icmp_error(struct twin *twin, struct packet *packet, struct header *header);

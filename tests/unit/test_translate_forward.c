@@ -340,26 +340,6 @@ START_TEST(the_pool_never_gives_a_forwards_port)
 }
 END_TEST
 
-/* The target could not tell them apart: its answers to both would be the same. */
-START_TEST(two_forwards_to_one_endpoint_do_not_mix_one_remote)
-{
-    struct policy *policy = lab_policy(FILTERING_ADDRESS_DEPENDENT);
-    struct sample sample;
-
-    add_forward(policy, "one", FORWARD_TCP, 80, 80, "10.0.0.80:8080", NULL);
-    add_forward(policy, "other", FORWARD_TCP, 81, 81, "10.0.0.80:8080", NULL);
-    gateway_start(&gateway, policy);
-    ck_assert_int_eq(tcp_in(&gateway, REMOTE ":1000", EXTERNAL ":81", TCP_SYN), DROP_NONE);
-    ck_assert_int_eq(tcp_in(&gateway, REMOTE ":1000", EXTERNAL ":80", TCP_SYN),
-                     DROP_TUPLE_COLLISION);
-    ck_assert_int_eq(tcp_in(&gateway, REMOTE ":1001", EXTERNAL ":80", TCP_SYN), DROP_NONE);
-    make_tcp(&sample, "10.0.0.80:8080", REMOTE ":1000", TCP_SYN | TCP_ACK);
-    ck_assert_int_eq(leave(&gateway, &sample), DROP_NONE);
-    ck_assert_str_eq(source_of(&sample), EXTERNAL ":81");
-    gateway_stop(&gateway);
-}
-END_TEST
-
 START_TEST(forged_sources_from_outside_are_dropped)
 {
     start_with_forwards();
@@ -466,7 +446,6 @@ int main(void)
         a_forward_may_lead_to_a_host_without_share,
         rfc4787_req1_a_forwards_target_is_seen_at_the_forwards_port,
         the_pool_never_gives_a_forwards_port,
-        two_forwards_to_one_endpoint_do_not_mix_one_remote,
         forged_sources_from_outside_are_dropped,
         an_address_that_the_gateway_does_not_have_forwards_nothing,
         a_refused_packet_leaves_nothing_behind,

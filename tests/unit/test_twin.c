@@ -281,8 +281,10 @@ static struct view_of seen_outside(struct run *run, const struct talk *talk)
 static struct view_of seen_inside(struct run *run, const struct talk *talk)
 {
     static const uint32_t routers[] = {IP(10, 0, 0, 254), IP(10, 77, 0, 1), IP(203, 0, 113, 5)};
-    struct view_of view = {talk->protocol, talk->far, talk->inside, talk->inside,
-                           talk->far.ip,   false,     false};
+    struct view_of view = {talk->protocol, talk->hairpin ? talk->far : talk->seen,
+                           talk->inside,   talk->inside,
+                           talk->far.ip,   false,
+                           false};
 
     if (traffic_one_in(run, 3))
         view.reporter.ip = routers[traffic_below(run, 3)];

@@ -26,7 +26,8 @@ enum close_reason {
     CLOSE_POLICY,    /* the configuration no longer allows it */
     CLOSE_ADDRESS,   /* its external address no longer exists */
     CLOSE_REROUTED,  /* its packets leave by another uplink now */
-    CLOSE_REPLACED,  /* a dropped hairpin: one session of both hosts replaces it */
+    CLOSE_REPLACED,  /* a dropped hairpin: one session of both hosts replaces it; or its connection
+                        was closed, and a new session needs its endpoints */
     CLOSE_REASON_COUNT
 };
 

@@ -35,6 +35,9 @@ struct session_view {
     enum direction direction;
     struct endpoint internal, external, remote;
     struct endpoint peer; /* hairpin: the other internal endpoint */
+    /* the remote as the internal endpoint sees it: with another port if two sessions would look the
+       same to it */
+    struct endpoint remote_inside;
     char share[POLICY_NAME_MAX], forward[POLICY_NAME_MAX]; /* empty: none */
     uint64_t age_ms, idle_ms, expires_in_ms;               /* the age to 64 milliseconds */
     /* out: what the internal endpoint has sent */

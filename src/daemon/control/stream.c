@@ -87,6 +87,8 @@ static void add_session(struct line *line, const struct session_view *session)
         session->offloaded ? "true" : "false");
     if (session->direction == DIRECTION_HAIRPIN)
         add(line, ",\"peer\":%s", endpoint_json(&session->peer, internal));
+    if (!endpoint_equal(&session->remote_inside, &session->remote))
+        add(line, ",\"remote_inside\":%s", endpoint_json(&session->remote_inside, internal));
     add(line, "}");
 }
 
