@@ -10,8 +10,8 @@
 /*
  * Leaves the ports of the gateway's sockets out of the pools of a policy that is not sealed yet. A
  * port that a mapping has stays until the mapping ends: its sessions continue. If the socket takes
- * packets of all remotes, it gets what the mapping does not admit. As long as there is no table, any
- * port may be a mapping's: none leaves the pool.
+ * packets of all remotes, it gets what the mapping does not admit. As long as there is no table,
+ * any port may be a mapping's: none leaves the pool.
  */
 void collisions_exclude(struct gateway *gateway, struct policy *policy);
 
