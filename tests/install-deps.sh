@@ -17,7 +17,7 @@ CONTROL="$BUILD python3 python3-pytest"
 KERNEL="$CONTROL iproute2 procps iputils-ping nftables util-linux"
 DEMO="$BUILD netbase iproute2 procps curl python3 iputils-ping"
 E2E="$DEMO nftables tcpdump traceroute util-linux nginx-light iperf3 coturn stun-client"
-E2E="$E2E python3-pytest python3-scapy"
+E2E="$E2E python3-pytest python3-scapy unbound bind9"
 MORE="$E2E clang clang-format clangd cppcheck mandoc python3-pyflakes shellcheck valgrind"
 BENCH="$BUILD netbase iproute2 procps python3 nftables conntrack iperf3 haproxy rinetd socat"
 BENCH="$BENCH gnuplot-nox"
@@ -79,6 +79,7 @@ is_provided() {
     util-linux) there_is setpriv ;;
     nginx-light) there_is nginx ;;
     coturn) there_is turnserver ;;
+    bind9) there_is named ;;
     stun-client) there_is stun ;;
     gnuplot-nox) there_is gnuplot ;;
     *) there_is "$1" ;;

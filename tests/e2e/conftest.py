@@ -23,7 +23,7 @@ import process
 from lab import Lab
 
 _NEEDED = ("ip", "nft", "ss", "tcpdump", "nginx", "curl", "iperf3", "ping", "traceroute", "setpriv",
-           "turnserver", "turnutils_natdiscovery", "stun")
+           "turnserver", "turnutils_natdiscovery", "stun", "unbound", "named")
 
 
 def pytest_sessionstart():
