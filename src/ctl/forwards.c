@@ -9,6 +9,7 @@
 #include "run.h"
 #include "say.h"
 #include "table.h"
+#include "warnings.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -128,17 +129,6 @@ static bool set_text(json_t *params, const char *name, const char *value)
     return false;
 }
 
-static void print_warnings(const json_t *result)
-{
-    const json_t *warning;
-    struct shown shown;
-    size_t index;
-
-    json_array_foreach(json_object_get(result, "warnings"), index, warning) complain(
-        "warning: %s",
-        show(&shown, json_string_value(warning) != NULL ? json_string_value(warning) : "?"));
-}
-
 int run_forward_add(const struct options *options)
 {
     json_t *params = json_object(), *result;
@@ -166,7 +156,7 @@ int run_forward_add(const struct options *options)
         printf("added %s\n", options->words[0]);
     if (member_number(result, "sessions_ended") > 0)
         printf("%lld sessions ended\n", (long long)member_number(result, "sessions_ended"));
-    print_warnings(result);
+    complain_of_warnings(result);
     json_decref(result);
     return code;
 }

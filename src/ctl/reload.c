@@ -4,6 +4,7 @@
 #include "member.h"
 #include "rpc.h"
 #include "run.h"
+#include "warnings.h"
 
 int run_reload(const struct options *options)
 {
@@ -13,6 +14,7 @@ int run_reload(const struct options *options)
     if (code == EXIT_DONE)
         printf("reloaded; %lld sessions ended\n",
                (long long)member_number(result, "sessions_ended"));
+    complain_of_warnings(result);
     json_decref(result);
     return code;
 }

@@ -258,7 +258,7 @@ static void reload(struct daemon *daemon)
     snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
              (unsigned long long)gateway_now() * 1000);
     notify_send(state);
-    if (gateway_reload(daemon->gateway, report_error, NULL, &ended))
+    if (gateway_reload(daemon->gateway, report_error, report_warning, NULL, &ended))
         log_notice("configuration reloaded; %u sessions ended", ended);
     else
         log_error("reload refused: the running configuration has not changed");

@@ -408,8 +408,8 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
                                         .since = 1000000000};
 }
 
-bool gateway_reload(struct gateway *gateway, config_report *report, void *context,
-                    uint32_t *sessions_ended)
+bool gateway_reload(struct gateway *gateway, config_report *report, config_report *warn,
+                    void *context, uint32_t *sessions_ended)
 {
     struct config config;
     bool applied;
@@ -419,7 +419,7 @@ bool gateway_reload(struct gateway *gateway, config_report *report, void *contex
         report(context, "and wants none");
         return false;
     }
-    if (!config_load(gateway->config_path, &config, report, NULL, context))
+    if (!config_load(gateway->config_path, &config, report, warn, context))
         return false;
     applied = apply(gateway, policy_copy(config.policy), sessions_ended);
     config_free(&config);

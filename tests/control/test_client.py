@@ -162,7 +162,12 @@ def test_reload(stub):
     assert "nothing has changed" in done.stderr and ":2:" in done.stderr
     stub.config.write_text(
         "[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\nports = 50000-50999\n")
-    assert stub.run("reload").stdout == "reloaded; 2 sessions ended\n"
+    done = stub.run("reload")
+    assert (done.stdout, done.stderr) == ("reloaded; 2 sessions ended\n", "")
+    stub.config.write_text(stub.config.read_text() + "[timeouts]\nudp = 30s\n")
+    done = stub.run("reload")
+    assert done.stdout == "reloaded; 0 sessions ended\n"
+    assert done.stderr.startswith("portreeve: warning: ") and "udp = 30s" in done.stderr
 
 
 class Following:

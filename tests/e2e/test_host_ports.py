@@ -318,6 +318,7 @@ def test_a_reload_that_takes_a_mappings_port_says_whose_it_was(lab, start_daemon
         for to, host in ((server, lab.out), (other, lab.out2)):
             port = udp_round_trip(client, to, host.address)[1]
         reloaded = daemon.reload(SPARE_PORT + NEW.replace(str(TAKEN), str(port)))
+        said = f"warning: forward 'new': {holder(port)}; the reload ends these sessions\n"
         assert "2 sessions ended" in reloaded.stdout
-        assert f"warning: forward 'new': {holder(port)}; the reload ends these sessions" \
-            in daemon.log_so_far()
+        assert reloaded.stderr == f"portreeve: {said}"
+        assert said in daemon.log_so_far()

@@ -138,8 +138,8 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
  * Reads the configuration file again. True: applied, and `sessions_ended` sessions are no longer
  * allowed. False: every error was reported and nothing has changed.
  */
-bool gateway_reload(struct gateway *gateway, config_report *report, void *context,
-                    uint32_t *sessions_ended);
+bool gateway_reload(struct gateway *gateway, config_report *report, config_report *warn,
+                    void *context, uint32_t *sessions_ended);
 
 /*
  * Adds or removes a run-time forward (main thread only). On failure every error was reported and

@@ -138,21 +138,38 @@ static void run_kill(struct request *request)
     job_begin_kill(request, &filter, described);
 }
 
+struct reload_report {
+    json_t *errors, *warnings;
+};
+
+static void collect_error(void *context, const char *message)
+{
+    collect(((struct reload_report *)context)->errors, message);
+}
+
+static void collect_warning(void *context, const char *message)
+{
+    log_warning("%s", message);
+    collect(((struct reload_report *)context)->warnings, message);
+}
+
 static void run_reload(struct request *request)
 {
-    json_t *errors = json_array();
+    struct reload_report report = {json_array(), json_array()};
     uint32_t ended = 0;
     char who[PEER_TEXT_MAX];
 
-    if (!gateway_reload(request->gateway, collect, errors, &ended)) {
-        refuse_change(request, errors);
+    if (!gateway_reload(request->gateway, collect_error, collect_warning, &report, &ended)) {
+        json_decref(report.warnings);
+        refuse_change(request, report.errors);
         return;
     }
-    json_decref(errors);
+    json_decref(report.errors);
     log_notice("%s: configuration reloaded; %u sessions ended",
                peer_describe(&request->client->peer, who), (unsigned)ended);
-    answer_result(request->output, request->id,
-                  json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
+    answer_result(
+        request->output, request->id,
+        json_pack("{s:I,s:o}", "sessions_ended", (json_int_t)ended, "warnings", report.warnings));
 }
 
 /*

@@ -224,7 +224,8 @@ static void adopt_config(struct gateway *gateway, struct config *next)
 }
 
 /* Says which mappings the forwards of the next policy end. */
-static void warn_of_held(struct gateway *gateway, const struct policy *next)
+static void warn_of_held(struct gateway *gateway, const struct policy *next, config_report *warn,
+                         void *context)
 {
     char what[POLICY_NAME_MAX + 16];
 
@@ -232,23 +233,23 @@ static void warn_of_held(struct gateway *gateway, const struct policy *next)
         const struct forward *forward = policy_forward(next, i);
 
         snprintf(what, sizeof(what), "forward '%s'", forward->name);
-        collisions_report_held(gateway, forward, what, "; the reload ends these sessions",
-                               report_warning, NULL);
+        collisions_report_held(gateway, forward, what, "; the reload ends these sessions", warn,
+                               context);
     }
 }
 
-bool gateway_reload(struct gateway *gateway, config_report *report, void *context,
-                    uint32_t *sessions_ended)
+bool gateway_reload(struct gateway *gateway, config_report *report, config_report *warn,
+                    void *context, uint32_t *sessions_ended)
 {
     struct config next;
     struct policy *policy = NULL;
 
-    if (!config_load(gateway->config_path, &next, report, report_warning, context))
+    if (!config_load(gateway->config_path, &next, report, warn, context))
         return false;
     if (needs_no_restart(&gateway->config, &next, gateway->config_path, report, context))
         policy = gateway_build_roomy_policy(gateway, &next, NULL, report, context);
     if (policy != NULL)
-        warn_of_held(gateway, policy);
+        warn_of_held(gateway, policy, warn, context);
     if (policy == NULL || !apply_policy(gateway, policy, report, context, sessions_ended)) {
         config_free(&next);
         return false;
