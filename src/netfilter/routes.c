@@ -198,3 +198,51 @@ int routes_read(struct routes *routes, uint32_t *interfaces, size_t max, struct 
     }
     return (int)reading.count;
 }
+
+struct found_route {
+    uint32_t interface;
+    bool is_unicast;
+};
+
+static int take_found_interface(const struct nlattr *attribute, void *context)
+{
+    struct found_route *found = context;
+
+    if (mnl_attr_get_type(attribute) == RTA_OIF &&
+        mnl_attr_get_payload_len(attribute) == sizeof(uint32_t))
+        found->interface = mnl_attr_get_u32(attribute);
+    return MNL_CB_OK;
+}
+
+static int take_found_route(const struct nlmsghdr *message, void *context)
+{
+    const struct rtmsg *route = mnl_nlmsg_get_payload(message);
+    struct found_route *found = context;
+
+    if (mnl_nlmsg_get_payload_len(message) < sizeof(*route))
+        return MNL_CB_OK;
+    found->is_unicast = route->rtm_type == RTN_UNICAST;
+    return mnl_attr_parse(message, sizeof(*route), take_found_interface, found);
+}
+
+int routes_find(struct routes *routes, const struct address *destination, uint32_t *interface_index)
+{
+    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
+    struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+    struct found_route found = {0};
+    struct rtmsg *route;
+    int result;
+
+    request->nlmsg_type = RTM_GETROUTE;
+    request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    route = mnl_nlmsg_put_extra_header(request, sizeof(*route));
+    route->rtm_family = AF_INET;
+    route->rtm_dst_len = 32;
+    mnl_attr_put_u32(request, RTA_DST, htonl(address_to_ipv4(destination)));
+    result = netlink_ask(routes->requests, request, take_found_route, &found);
+    if (result == 0 && !found.is_unicast)
+        result = -EHOSTUNREACH;
+    if (result == 0)
+        *interface_index = found.interface;
+    return result;
+}

@@ -167,6 +167,21 @@ def test_an_icmp_error_of_a_hairpin(arm, daemon):
         assert icmp_error(client).offender == ADDRESS
 
 
+def redirects(daemon):
+    return any(notice["name"] == "icmp-redirects" for notice in daemon.status()["notices"])
+
+
+def test_redirects_past_the_gateway_are_a_notice(arm, daemon):
+    assert not redirects(daemon)
+    arm.gw.sysctl("net.ipv4.conf.eth0.send_redirects", 1)
+    try:
+        eventually(lambda: redirects(daemon), "they are noticed", 15)
+        assert "net.ipv4.conf.eth0.send_redirects=0" in daemon.client("status").stdout
+    finally:
+        arm.gw.sysctl("net.ipv4.conf.eth0.send_redirects", 0)
+    eventually(lambda: not redirects(daemon), "the notice goes", 15)
+
+
 def test_an_inside_source_that_is_routed_another_way_is_forged(arm, daemon):
     """10.77.2.2 is behind a router; when its route leads away, nothing of it may come from here."""
     arm.gw.ip("link", "add", "other0", "type", "veth", "peer", "name", "other1")

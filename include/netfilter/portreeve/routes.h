@@ -9,6 +9,7 @@
 #ifndef PORTREEVE_ROUTES_H
 #define PORTREEVE_ROUTES_H
 
+#include "portreeve/endpoint.h"
 #include "portreeve/error.h"
 
 #include <stdbool.h>
@@ -40,5 +41,13 @@ bool routes_changed(struct routes *routes);
  * sentence. It asks for the whole routing table: do not call it for every packet.
  */
 int routes_read(struct routes *routes, uint32_t *interfaces, size_t max, struct error *error);
+
+/*
+ * The interface that the route to an IPv4 address leads out by, as the kernel finds it for a packet
+ * of the gateway itself. Returns 0 or -errno; -EHOSTUNREACH for an address that no packet is routed
+ * to: the gateway's own, for example.
+ */
+int routes_find(struct routes *routes, const struct address *destination,
+                uint32_t *interface_index);
 
 #endif

@@ -47,8 +47,11 @@ static size_t choose_addresses(struct gateway *gateway, const struct address *fo
     char text[ADDRESS_TEXT_MAX];
     size_t chosen = 0;
 
+    gateway->is_one_armed = false;
     notices_begin(&gateway->notices, "internal-address");
     for (size_t i = 0; i < count; i++) {
+        if (is_internal(gateway->active, &found[i]))
+            gateway->is_one_armed = true;
         if (!is_configured(&gateway->config, &found[i])) {
             log_choice(gateway, &found[i], "not used, it is not in external-address");
         } else if (!is_internal(gateway->active, &found[i])) {

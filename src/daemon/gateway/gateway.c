@@ -4,6 +4,7 @@
 #include "addresses.h"
 #include "collisions.h"
 #include "describe.h"
+#include "forwarding.h"
 #include "offload.h"
 #include "policy.h"
 #include "portreeve/addresses.h"
@@ -284,6 +285,7 @@ static int start(struct gateway *gateway, struct error *error)
         result = start_offload(gateway, error);
     if (result == 0) {
         collisions_note(gateway);
+        gateway_check_forwarding(gateway);
         gateway_describe(gateway);
     }
     return result;
@@ -414,6 +416,7 @@ void gateway_tick(struct gateway *gateway)
     }
     gateway_expire_forwards(gateway);
     gateway_check_grace(gateway);
+    gateway_check_forwarding(gateway);
     gateway_follow_sockets(gateway);
     gateway_check_uplinks(gateway);
     if (gateway->rules_missing)

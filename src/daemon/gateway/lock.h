@@ -4,6 +4,7 @@
  * gateway.c    its life: start in order, stop in the opposite order
  * policy.c     the policy in use, and how the kernel and the translator get it
  * addresses.c  the external addresses in use
+ * forwarding.c whether the host forwards what is to be translated
  * grace.c      those that have gone and may come back
  * uplinks.c    interfaces that lead outside and are not external
  * rules.c      the contents of the kernel's rules, from the policy and the addresses
@@ -81,6 +82,7 @@ struct gateway {
     struct address external[EXTERNAL_ADDRESSES_MAX]; /* in use */
     size_t external_count;
     size_t external_resting; /* of these, the last ones: they have gone, and may come back */
+    bool is_one_armed;       /* the external interface has an address of the inside, too */
     struct grace grace;
     struct interface external_interface; /* index 0: there is none now */
     bool addresses_are_stale;            /* the rules or the translator do not have them yet */
@@ -88,6 +90,7 @@ struct gateway {
     uint64_t started_ms;
     struct rate_sample sample[RATE_SECONDS + 1];
     size_t sample_next;
+    uint64_t forwarding_due; /* gateway_now; then the interfaces are looked at again */
     struct notices notices;
     struct shortages shortages;
 };

@@ -3,12 +3,9 @@
  */
 #include "status.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* If the listing fails, the last numbers stay. */
 static void read_hits(struct gateway *gateway)
@@ -89,20 +86,6 @@ static void add_warning(struct gateway_status *status, const char *format, ...)
     va_end(arguments);
 }
 
-/* True if the host forwards IPv4, or if that is unknown. */
-static bool host_forwards(void)
-{
-    char value = '1';
-    int file = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
-
-    if (file >= 0) {
-        if (read(file, &value, 1) != 1)
-            value = '1';
-        close(file);
-    }
-    return value != '0';
-}
-
 static void find_queue_warnings(struct gateway_status *status)
 {
     for (uint16_t i = 0; i < status->queue_count; i++) {
@@ -122,8 +105,6 @@ static void find_queue_warnings(struct gateway_status *status)
 
 static void find_warnings(const struct gateway *gateway, struct gateway_status *status)
 {
-    if (!host_forwards())
-        add_warning(status, "IP forwarding is off on this host: set sysctl net.ipv4.ip_forward=1");
     if (status->nat.offload.refused > 0)
         add_warning(status,
                     "the kernel could not take %llu sessions for offload: their packets go through "
