@@ -169,6 +169,15 @@ void offload_forget_reset(struct nat *nat, uint32_t slot)
         entry->has_reset = false;
 }
 
+bool offload_leaves(struct nat *nat, uint32_t slot)
+{
+    const struct session *session = &nat->table.session[slot];
+
+    if (offload_entry_of(nat, session) != NULL)
+        offload_withdraw(nat, session->offload);
+    return offload_entry_of(nat, session) != NULL;
+}
+
 bool offload_is_live(const struct nat *nat, const struct session *session)
 {
     return session->offload < OFFLOAD_LATER && nat->offload.entry != NULL &&

@@ -58,6 +58,9 @@ void offload_forget_reset(struct nat *nat, uint32_t slot);
  */
 bool offload_must_ask(struct nat *nat, uint32_t slot);
 
+/* The session must leave the kernel. True as long as the kernel may still rewrite its packets. */
+bool offload_leaves(struct nat *nat, uint32_t slot);
+
 /* True when the kernel rewrites the session's packets by itself. */
 bool offload_is_live(const struct nat *nat, const struct session *session);
 

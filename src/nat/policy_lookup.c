@@ -71,29 +71,37 @@ static bool target_starts_by(const struct target_entry *entry, const struct endp
     return order < 0 || (order == 0 && entry->ports.first <= internal->port);
 }
 
+/* In the table's order; its count when there is none. */
+static size_t first_target_after(const struct target_table *table, const struct endpoint *internal)
+{
+    size_t low = 0, high = table->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (target_starts_by(&table->entries[middle], internal))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 uint16_t policy_forward_to(const struct policy *policy, uint8_t protocol,
                            const struct endpoint *internal, uint16_t *external_port)
 {
     enum protocol_index index = protocol_index(protocol);
     const struct target_entry *entries;
-    size_t low = 0, high;
+    size_t next;
     uint32_t at;
 
     if (index >= PROTOCOL_PORTS_COUNT)
         return POLICY_NONE;
     entries = policy->tables.targets[index].entries;
-    high = policy->tables.targets[index].count;
-    while (low < high) { /* the first entry after the endpoint */
-        size_t middle = low + (high - low) / 2;
-
-        if (target_starts_by(&entries[middle], internal))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == 0 || !address_equal(&entries[low - 1].address, &internal->address))
+    next = first_target_after(&policy->tables.targets[index], internal);
+    if (next == 0 || !address_equal(&entries[next - 1].address, &internal->address))
         return POLICY_NONE;
-    at = (uint32_t)(low - 1);
+    at = (uint32_t)(next - 1);
     while (at != INDEX_NONE && entries[at].ports.last < internal->port)
         at = entries[at].longer;
     if (at == INDEX_NONE)
@@ -101,6 +109,20 @@ uint16_t policy_forward_to(const struct policy *policy, uint8_t protocol,
     *external_port = (uint16_t)(policy->forwards[entries[at].forward].listen.first +
                                 (internal->port - entries[at].ports.first));
     return entries[at].forward;
+}
+
+bool policy_is_target(const struct policy *policy, const struct address *internal)
+{
+    const struct endpoint last = {*internal, UINT16_MAX};
+
+    for (size_t p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
+        const struct target_table *table = &policy->tables.targets[p];
+        size_t next = first_target_after(table, &last);
+
+        if (next > 0 && address_equal(&table->entries[next - 1].address, internal))
+            return true;
+    }
+    return false;
 }
 
 bool policy_forward_allows(const struct forward *forward, const struct address *remote)

@@ -5,8 +5,8 @@
  * destination may be rewritten. A packet that leaves passes the outbound hook, where its source may
  * be rewritten. In both: find the session whose tuple it carries, or open one if the policy allows
  * it; then give it the half of the other tuple's inverse that this hook may set. If the other half
- * differs as well, the packet is a hairpin: it gets the transit mark, passes the outbound hook too,
- * and is found there by its transit key.
+ * differs as well, the packet is a hairpin: it passes the outbound hook too, and is found there by
+ * its transit key.
  *
  * Other packets pass unchanged: those of the gateway itself and of hosts that the policy does not
  * name. Packets of a shared host that cannot be translated are dropped, because they would leave
@@ -150,6 +150,29 @@ static void limit_mss(const struct nat *nat, const struct packet *packet,
 }
 
 /*
+ * After the inbound hook: whether the kernel must give this packet, or what answers it, to the
+ * outbound hook. It does so by itself for all that leaves by the external interface from a share or
+ * a target. What is left are hairpins, checksums, the answers of targets to clients inside, and
+ * those of targets that no share names, which may also answer directly. An ended connection has no
+ * answers that matter (ruleset_passes.c).
+ */
+static bool needs_outbound_hook(const struct nat *nat, const struct packet *packet,
+                                const struct packet_view *view, const struct session *session,
+                                const struct address *destination)
+{
+    bool ended = view->protocol == PROTOCOL_TCP && session_age_list(session) == AGE_CLOSED &&
+                 !(view->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST));
+
+    if (external_has(nat, destination))
+        return false; /* it would come back here for ever */
+    if (session->direction == DIRECTION_HAIRPIN || packet_passes_twice(packet, view))
+        return true;
+    if (session->direction != DIRECTION_INBOUND || ended || packet->in_interface == 0)
+        return false;
+    return !external_receives(nat, packet) || !policy_is_shared(nat->policy, destination);
+}
+
+/*
  * Rewrites the half that the hook may rewrite, with what the other side sees. A remote's other port
  * (other_port.h) is rewritten as well: a port decides nothing about the route, and is changed
  * before connection tracking on the way in, and after it on the way out.
@@ -163,8 +186,8 @@ static void rewrite(struct nat *nat, struct packet *packet, const struct packet_
         packet_set_destination(packet, view, &other.source);
         if (session_has_other_port(&nat->table.session[slot]))
             packet_set_source(packet, view, &other.destination);
-        packet->transit = nat->table.session[slot].direction == DIRECTION_HAIRPIN ||
-                          packet_passes_twice(packet, view);
+        packet->transit = needs_outbound_hook(nat, packet, view, &nat->table.session[slot],
+                                              &other.source.address);
     } else {
         packet_set_source(packet, view, &other.destination);
         if (session_has_other_port(&nat->table.session[slot]))
@@ -193,6 +216,67 @@ static enum drop_reason pass(struct nat *nat, struct packet *packet, const struc
     return DROP_NONE;
 }
 
+/*
+ * A packet that is not to an external address, but directly to a forward's target. It is not
+ * translated.
+ */
+static bool is_direct(const struct nat *nat, const struct packet_view *view)
+{
+    const struct address *to = &view->tuple.destination.address;
+
+    return protocol_has_ports(view->protocol) && !external_has(nat, to) &&
+           policy_is_target(nat->policy, to);
+}
+
+/*
+ * The session that a client has with a forward's target and whose packets, behind the inbound hook,
+ * are the same as those that it sends directly; or INDEX_NONE.
+ */
+static uint32_t find_double(struct nat *nat, const struct packet_view *view, uint64_t now)
+{
+    struct tuple answer = tuple_inverse(&view->tuple);
+    enum role role;
+    uint32_t slot = review_find(nat, &answer, now, &role);
+
+    if (slot == INDEX_NONE)
+        return review_find_transit(nat, &view->tuple, now, &role);
+    return nat->table.session[slot].direction == DIRECTION_INBOUND && role == ROLE_RESPONDER
+               ? slot
+               : INDEX_NONE;
+}
+
+/*
+ * A connection that lives is not taken over. (To a second SYN, the target's answer makes the client
+ * end it first: RFC 5961 section 4.)
+ */
+static bool may_take_over(const struct session *session, const struct packet_view *view)
+{
+    return view->protocol != PROTOCOL_TCP ||
+           (tcp_may_open(view->tcp_flags) && !session_is_settled(session));
+}
+
+/*
+ * A client speaks directly to a forward's target, from a port from which it has used the forward:
+ * the target cannot tell the two, and its answers are now to this packet. So the session ends, and
+ * answers pass as they are. As long as the kernel rewrites packets of the session, this one waits.
+ */
+static enum drop_reason take_over(struct nat *nat, struct packet *packet,
+                                  const struct packet_view *view, uint64_t now)
+{
+    uint32_t slot = find_double(nat, view, now);
+
+    packet->transit = slot != INDEX_NONE && !may_take_over(&nat->table.session[slot], view);
+    if (slot == INDEX_NONE)
+        return accept_unchanged(nat, packet);
+    if (packet->transit || offload_leaves(nat, slot)) {
+        packet->verdict = VERDICT_AGAIN;
+        nat->counters.unchanged += packet->transit;
+        return DROP_NONE;
+    }
+    session_close(nat, slot, CLOSE_REPLACED, now);
+    return accept_unchanged(nat, packet);
+}
+
 /* The two hooks. */
 
 static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet,
@@ -202,6 +286,8 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
     uint32_t slot = review_find(nat, &view->tuple, now, &from);
     enum drop_reason reason;
 
+    if (slot == INDEX_NONE && is_direct(nat, view))
+        return take_over(nat, packet, view, now);
     if (slot == INDEX_NONE || open_is_knock(nat, slot)) {
         if (!protocol_has_ports(view->protocol) ||
             !open_is_ours(nat, view->protocol, &view->tuple.destination, now) ||
@@ -220,26 +306,38 @@ static enum drop_reason translate_inbound(struct nat *nat, struct packet *packet
 }
 
 /*
- * The second pass; the first has counted the packet in its session. A hairpin gets its source. Any
- * other packet passes twice because of its checksum; the inverse of its tuple belongs to a session.
+ * The second pass of a hairpin, which gets its source; the first pass has counted the packet in its
+ * session.
  */
-static enum drop_reason translate_transit(struct nat *nat, struct packet *packet,
-                                          struct packet_view *view, uint64_t now)
+static bool translate_transit(struct nat *nat, struct packet *packet, struct packet_view *view,
+                              uint64_t now)
 {
-    struct tuple answer = tuple_inverse(&view->tuple);
     enum role from;
     uint32_t slot = review_find_transit(nat, &view->tuple, now, &from);
 
-    if (slot != INDEX_NONE) {
-        rewrite(nat, packet, view, slot, from);
-        return DROP_NONE;
-    }
-    if (review_find(nat, &answer, now, &from) == INDEX_NONE)
-        return DROP_NO_SESSION;
+    if (slot == INDEX_NONE)
+        return false;
+    rewrite(nat, packet, view, slot, from);
+    return true;
+}
+
+/*
+ * The second pass of a packet that passes twice because of its checksum: the inverse of its tuple
+ * belongs to a session.
+ */
+static bool complete_checksum(struct nat *nat, struct packet *packet, struct packet_view *view,
+                              uint64_t now)
+{
+    struct tuple answer = tuple_inverse(&view->tuple);
+    enum role from;
+
+    if (!packet->gso || view->protocol != PROTOCOL_UDP ||
+        review_find(nat, &answer, now, &from) == INDEX_NONE)
+        return false;
     packet_finish(packet, view);
     packet->transit = false;
     packet->verdict = VERDICT_REWRITTEN;
-    return DROP_NONE;
+    return true;
 }
 
 /*
@@ -285,6 +383,8 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
     uint32_t slot = review_find(nat, &view->tuple, now, &from);
     enum drop_reason reason;
 
+    if (slot == INDEX_NONE && translate_transit(nat, packet, view, now))
+        return DROP_NONE;
     if (!may_leave(nat, packet, view, slot))
         return DROP_OTHER_UPLINK;
     if (slot != INDEX_NONE && is_rerouted(nat, packet, slot)) {
@@ -298,7 +398,8 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
         uint8_t uplink = external_uplink_at(nat, packet->out_interface);
 
         if (uplink == NAT_UPLINKS_MAX || !policy_translates(nat->policy, &view->tuple))
-            return accept_unchanged(nat, packet);
+            return complete_checksum(nat, packet, view, now) ? DROP_NONE
+                                                             : accept_unchanged(nat, packet);
         reason = open_refused(view);
         if (reason == DROP_NONE)
             reason = open_outbound(nat, uplink, view, now, &slot);
@@ -334,8 +435,6 @@ static enum drop_reason decide(struct nat *nat, struct packet *packet, struct pa
         return translate_icmp_error(nat, packet, view, now);
     if (packet->hook == HOOK_INBOUND)
         return translate_inbound(nat, packet, view, now);
-    if (packet->transit)
-        return translate_transit(nat, packet, view, now);
     return translate_outbound(nat, packet, view, now);
 }
 

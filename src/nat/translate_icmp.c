@@ -37,8 +37,8 @@ static enum drop_reason without_session(struct nat *nat, struct packet *packet,
         drop = protocol_index(quoted->protocol) != PROTOCOL_COUNT &&
                open_is_ours(nat, quoted->protocol, &quoted->source, now);
     else
-        drop = packet->transit || external_must_hide(nat, packet, &view->tuple.source.address,
-                                                     &view->tuple.destination.address);
+        drop = external_must_hide(nat, packet, &view->tuple.source.address,
+                                  &view->tuple.destination.address);
     if (drop)
         return DROP_ICMP_NO_SESSION;
     packet->verdict = VERDICT_ACCEPT;
@@ -78,9 +78,8 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
     session = &nat->table.session[slot];
     other = session_tuple(session, (enum role) !role);
     icmp_rewrite_error(view, embedded, &other, NULL, &other.source.address);
-    /* From inside to inside: the source is rewritten in the second pass. */
-    packet->transit = session->direction == DIRECTION_HAIRPIN &&
-                      (!external_receives(nat, packet) || is_from_inside(nat, view));
+    packet->transit =
+        false; /* the outbound hook gets every error, and knows it by what it quotes */
     return done(nat, packet, view);
 }
 
@@ -107,6 +106,23 @@ static bool translate_transit_error(struct nat *nat, struct packet *packet,
 }
 
 /*
+ * An error about a hairpin that has passed the inbound hook: the packet that it quotes has been
+ * restored, so it is as its sender sent it. What came from outside keeps its source.
+ */
+static uint32_t find_restored(struct nat *nat, const struct packet *packet,
+                              const struct packet_view *view, const struct icmp_embedded *embedded,
+                              uint64_t now, enum role *role)
+{
+    uint32_t slot = external_receives(nat, packet) && !is_from_inside(nat, view)
+                        ? INDEX_NONE
+                        : review_find(nat, &embedded->tuple, now, role);
+
+    return slot != INDEX_NONE && nat->table.session[slot].direction == DIRECTION_HAIRPIN
+               ? slot
+               : INDEX_NONE;
+}
+
+/*
  * The source address of the error as the outside sees it: the address that the original packet was
  * sent to.
  */
@@ -114,20 +130,21 @@ static enum drop_reason translate_outbound_error(struct nat *nat, struct packet 
                                                  const struct packet_view *view,
                                                  const struct icmp_embedded *embedded, uint64_t now)
 {
-    struct tuple seen = packet->transit ? embedded->tuple : tuple_inverse(&embedded->tuple);
+    struct tuple seen = tuple_inverse(&embedded->tuple);
     const struct address *source = NULL;
     struct tuple original;
     enum role role;
-    uint32_t slot = review_find(nat, &seen, now, &role);
+    uint32_t slot = find_restored(nat, packet, view, embedded, now, &role);
+    bool restored = slot != INDEX_NONE;
 
-    if (slot == INDEX_NONE && !packet->transit &&
-        translate_transit_error(nat, packet, view, embedded, now))
+    if (!restored)
+        slot = review_find(nat, &seen, now, &role);
+    if (slot == INDEX_NONE && translate_transit_error(nat, packet, view, embedded, now))
         return DROP_NONE;
     if (slot == INDEX_NONE || open_is_knock(nat, slot) ||
-        (!packet->transit && quotes_external_source(nat, embedded)))
+        (!restored && quotes_external_source(nat, embedded)))
         return without_session(nat, packet, view, embedded, now);
-    /* In transit the quoted packet has been restored already. */
-    original = session_tuple(&nat->table.session[slot], packet->transit ? role : (enum role) !role);
+    original = session_tuple(&nat->table.session[slot], restored ? role : (enum role) !role);
     if (external_find(nat, &view->tuple.source.address) == EXTERNAL_ADDRESSES_MAX)
         source = &original.destination.address;
     icmp_rewrite_error(view, embedded, &original, source, NULL);

@@ -38,6 +38,11 @@ struct offload_value {
 _Static_assert(sizeof(struct offload_key) == 20 && sizeof(struct offload_value) == 8,
                "whole registers");
 
+/* Of the key, as nft numbers a concatenation of types: six bits per type. */
+#define OFFLOAD_KEY_TYPE                                                                           \
+    ((uint32_t)NFT_ADDRESS << 24 | NFT_ADDRESS << 18 | NFT_PORT << 12 | NFT_PORT << 6 |            \
+     NFT_PROTOCOL)
+
 /* The name of the map that is used at this hook. */
 const char *offload_map_name(enum packet_hook hook);
 
@@ -47,6 +52,16 @@ const char *offload_map_name(enum packet_hook hook);
  */
 void offload_create_maps(struct batch *batch, uint32_t size);
 void offload_create_rules(struct batch *batch, enum packet_hook hook, size_t uplinks);
+/* The same for answers to clients inside, in this chain: whatever interface they leave by. */
+void offload_create_answers(struct batch *batch, const char *chain, size_t uplinks);
+
+/*
+ * The rule continues only if the packet, or its answers, are of an offloaded session by this
+ * uplink. Uses NFT_REG_1, NFT_REG_2 and NFT_REG_4.
+ */
+struct rule;
+void offload_match_answer(struct rule *rule, bool reversed, const struct protocol *protocol,
+                          uint8_t uplink);
 
 /* For a listing of rules: adds the counters that a struct ruleset_hits has. */
 int offload_count_hits(const struct nlmsghdr *rule, void *hits);

@@ -328,8 +328,7 @@ static uint32_t read_u32(const struct nlattr *attribute)
     return attribute != NULL ? ntohl(mnl_attr_get_u32(attribute)) : 0;
 }
 
-static void fill_packet(const struct queue *queue, struct packet *packet,
-                        struct nlattr **attributes, uint32_t mark)
+static void fill_packet(struct packet *packet, struct nlattr **attributes)
 {
     const struct nlattr *payload = attributes[NFQA_PAYLOAD];
     uint32_t flags = read_u32(attributes[NFQA_SKB_INFO]);
@@ -338,7 +337,7 @@ static void fill_packet(const struct queue *queue, struct packet *packet,
     packet->length = payload != NULL ? mnl_attr_get_payload_len(payload) : 0;
     packet->in_interface = read_u32(attributes[NFQA_IFINDEX_INDEV]);
     packet->out_interface = read_u32(attributes[NFQA_IFINDEX_OUTDEV]);
-    packet->transit = mark & queue->hairpin_mark;
+    packet->transit = false;
     packet->checksum_missing = flags & NFQA_SKB_CSUMNOTREADY;
     packet->gso = flags & NFQA_SKB_GSO;
     packet->truncated = read_u32(attributes[NFQA_CAP_LEN]) > packet->length;
@@ -412,7 +411,7 @@ static void take_message(struct queue *queue, const struct nlmsghdr *message, si
         return;
     }
     repeat_earlier(queue, handle);
-    fill_packet(queue, &queue->packets[queue->count], attributes, handle.mark);
+    fill_packet(&queue->packets[queue->count], attributes);
     queue->packets[queue->count].hook = hook;
     if (header->hook ==
         NF_INET_LOCAL_IN) /* it will not be segmented, so we compute the whole checksum */

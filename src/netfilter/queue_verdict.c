@@ -33,13 +33,11 @@ static size_t padding_of(size_t length)
     return -length % MNL_ALIGNTO;
 }
 
-static void put_mark(const struct queue *queue, struct nlmsghdr *message,
-                     const struct packet *packet, uint32_t mark)
+/* What is in transit passes the rules of its hook again, which look for the bit and clear it. */
+static bool is_in_transit(const struct packet *packet)
 {
-    bool marked = mark & queue->hairpin_mark;
-
-    if (packet->transit != marked)
-        nfq_nlmsg_verdict_put_mark(message, mark ^ queue->hairpin_mark);
+    return packet->transit &&
+           (packet->verdict == VERDICT_REWRITTEN || packet->verdict == VERDICT_AGAIN);
 }
 
 /* The attribute's header is at the end of the head; the packet itself is the next piece. */
@@ -73,13 +71,17 @@ static void put_verdict(struct queue *queue, size_t index)
     struct iovec *pieces = &queue->pieces[index * QUEUE_VERDICT_PIECES];
     struct nlmsghdr *message =
         nfq_nlmsg_put(queue->heads[index], NFQNL_MSG_VERDICT, handle->number);
-    bool dropped = is_dropped(packet);
+    bool dropped = is_dropped(packet), transit = is_in_transit(packet),
+         again = transit || packet->verdict == VERDICT_AGAIN;
 
-    nfq_nlmsg_verdict_put(message, (int)handle->id, dropped ? NF_DROP : NF_ACCEPT);
+    nfq_nlmsg_verdict_put(message, (int)handle->id,
+                          dropped ? NF_DROP
+                          : again ? NF_REPEAT
+                                  : NF_ACCEPT);
     pieces[0] = (struct iovec){.iov_base = message};
     pieces[1] = pieces[2] = (struct iovec){0};
-    if (!dropped)
-        put_mark(queue, message, packet, handle->mark);
+    if (!dropped && transit)
+        nfq_nlmsg_verdict_put_mark(message, handle->mark | queue->hairpin_mark);
     pieces[0].iov_len = message->nlmsg_len;
     if (!dropped && packet->verdict == VERDICT_REWRITTEN)
         put_payload(message, packet, pieces);

@@ -131,6 +131,14 @@ enum set_id {
     SET_COUNT = SET_UPLINK + RULESET_UPLINKS_MAX
 };
 
+/* Ids of what has no enum set_id, in a batch: the maps of offloaded sessions, and other sets. */
+enum {
+    ID_OFFLOAD_MAPS = SET_COUNT + 1, /* + enum packet_hook */
+    ID_TRANSIT = ID_OFFLOAD_MAPS + 2,
+    ID_ANSWERS,
+    ID_DIRECT,
+};
+
 const char *set_name(enum set_id id);
 
 /*

@@ -26,10 +26,6 @@
 #include <libnftnl/rule.h>
 #include <libnftnl/set.h>
 
-/* A concatenation of types, as nft numbers it: six bits per type. */
-#define KEY_TYPE                                                                                   \
-    ((uint32_t)NFT_ADDRESS << 24 | NFT_ADDRESS << 18 | NFT_PORT << 12 | NFT_PORT << 6 |            \
-     NFT_PROTOCOL)
 #define VALUE_TYPE (NFT_ADDRESS << 6 | NFT_PORT)
 
 /* Version 4, and a header of 5 words: no options. */
@@ -47,7 +43,7 @@ const char *offload_map_name(enum packet_hook hook)
 
 static uint32_t map_id(enum packet_hook hook)
 {
-    return SET_COUNT + 1u + (uint32_t)hook;
+    return ID_OFFLOAD_MAPS + (uint32_t)hook;
 }
 
 static void add_expression(struct batch *batch, struct nftnl_set *set, const char *name)
@@ -71,7 +67,7 @@ static void create_map(struct batch *batch, enum packet_hook hook, uint32_t size
     nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_IPV4);
     nftnl_set_set_u32(set, NFTNL_SET_ID, map_id(hook));
     nftnl_set_set_u32(set, NFTNL_SET_FLAGS, NFT_SET_MAP | NFT_SET_EXPR);
-    nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, KEY_TYPE);
+    nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, OFFLOAD_KEY_TYPE);
     nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, sizeof(struct offload_key));
     nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, VALUE_TYPE);
     nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, sizeof(struct offload_value));
@@ -89,15 +85,6 @@ void offload_create_maps(struct batch *batch, uint32_t size)
     create_map(batch, HOOK_OUTBOUND, size);
 }
 
-static void match_bytes(struct rule *rule, struct field field, const void *mask, uint32_t operation,
-                        const void *data)
-{
-    rule_load_field(rule, NFT_REG_3, field);
-    if (mask != NULL)
-        rule_mask(rule, NFT_REG_3, mask, field.length);
-    rule_compare(rule, NFT_REG_3, operation, data, field.length);
-}
-
 /* Packets that the daemon must see do not match. */
 static void match_plain(struct rule *rule, enum packet_hook hook, const struct protocol *protocol)
 {
@@ -110,15 +97,14 @@ static void match_plain(struct rule *rule, enum packet_hook hook, const struct p
                          syn_fin_rst = TCP_SYN | TCP_FIN | TCP_RST;
     static const uint16_t none = 0;
 
-    rule_load_meta(rule, NFT_REG32_04, NFT_META_L4PROTO);
-    rule_compare(rule, NFT_REG32_04, NFT_CMP_EQ, &protocol->number, sizeof(protocol->number));
-    match_bytes(rule, version, NULL, NFT_CMP_EQ, &plain);
+    rule_match_protocol(rule, protocol->number);
+    rule_match_bytes(rule, version, NULL, NFT_CMP_EQ, &plain);
     if (hook == HOOK_OUTBOUND)
-        match_bytes(rule, fragments, &dont_fragment, NFT_CMP_NEQ, &none);
+        rule_match_bytes(rule, fragments, &dont_fragment, NFT_CMP_NEQ, &none);
     if (protocol->number == PROTOCOL_TCP)
-        match_bytes(rule, tcp_flags, &syn_fin_rst, NFT_CMP_EQ, &none);
+        rule_match_bytes(rule, tcp_flags, &syn_fin_rst, NFT_CMP_EQ, &none);
     if (protocol->may_lack_checksum)
-        match_bytes(rule, checksum, NULL, NFT_CMP_NEQ, &none);
+        rule_match_bytes(rule, checksum, NULL, NFT_CMP_NEQ, &none);
 }
 
 /*
@@ -149,37 +135,49 @@ static void write_field(struct rule *rule, uint32_t from, struct field field, ui
  * Rejected: one rule, and a map from the interface to its uplink. The nft of Debian 12 crashes when
  * it lists a key of which a part comes from a map.
  */
-static void match_uplink(struct rule *rule, const struct protocol *protocol, uint8_t uplink)
+static void match_uplink(struct rule *rule, uint8_t uplink)
 {
-    const uint8_t key[4] = {protocol->number, uplink};
-
     rule_load_meta(rule, NFT_REG_3, NFT_META_OIF);
     rule_lookup(rule, NFT_REG_3, set_name(SET_UPLINK + uplink), SET_UPLINK + 1u + uplink, 0);
-    rule_load(rule, NFT_REG32_04, key, sizeof(key));
 }
 
-static void put_rule(struct batch *batch, enum packet_hook hook, const struct protocol *protocol,
-                     size_t uplinks, uint8_t uplink)
+static void load_key(struct rule *rule, bool reversed, const struct protocol *protocol,
+                     uint8_t uplink)
 {
-    /* One load per field: the kernel is faster for up to four bytes (nft_payload_fast_eval). */
+    const uint8_t last[4] = {protocol->number, uplink};
+
+    rule_load_tuple(rule, reversed);
+    if (uplink > 0)
+        rule_load(rule, NFT_REG32_04, last, sizeof(last));
+}
+
+void offload_match_answer(struct rule *rule, bool reversed, const struct protocol *protocol,
+                          uint8_t uplink)
+{
+    rule_match_protocol(rule, protocol->number);
+    load_key(rule, reversed, protocol, uplink);
+    rule_lookup(rule, NFT_REG_1, offload_map_name(HOOK_OUTBOUND), map_id(HOOK_OUTBOUND), NFT_REG_4);
+}
+
+/* `by_uplink`: only for packets that leave by it. */
+static void put_rule(struct batch *batch, const char *chain, enum packet_hook hook,
+                     const struct protocol *protocol, bool by_uplink, uint8_t uplink)
+{
     static const struct field source = FIELD_OF_IPV4(saddr), destination = FIELD_OF_IPV4(daddr),
                               source_port = FIELD_OF_PORT(source),
                               destination_port = FIELD_OF_PORT(dest);
-    const struct field key[] = {source, destination, source_port, destination_port};
     const struct field address = hook == HOOK_INBOUND ? destination : source;
     const struct field port = hook == HOOK_INBOUND ? destination_port : source_port;
     const uint32_t ip_checksum = offsetof(struct iphdr, check);
     const uint32_t l4_checksum = protocol->checksum_offset;
     struct rule rule;
 
-    if (!rule_begin(&rule, batch, hook == HOOK_INBOUND ? CHAIN_INBOUND : CHAIN_OUTBOUND,
-                    comments[hook]))
+    if (!rule_begin(&rule, batch, chain, comments[hook]))
         return;
     match_plain(&rule, hook, protocol);
-    if (hook == HOOK_OUTBOUND && uplinks > 1)
-        match_uplink(&rule, protocol, uplink);
-    for (uint32_t i = 0; i < sizeof(key) / sizeof(key[0]); i++)
-        rule_load_field(&rule, NFT_REG32_00 + i, key[i]);
+    if (by_uplink)
+        match_uplink(&rule, uplink);
+    load_key(&rule, false, protocol, uplink);
     rule_lookup(&rule, NFT_REG_1, offload_map_name(hook), map_id(hook), NFT_REG_4);
     write_field(&rule, NFT_REG32_12, address, ip_checksum, NFT_PAYLOAD_L4CSUM_PSEUDOHDR);
     write_field(&rule, NFT_REG32_13, port, l4_checksum, 0);
@@ -189,19 +187,29 @@ static void put_rule(struct batch *batch, enum packet_hook hook, const struct pr
 
 void offload_create_rules(struct batch *batch, enum packet_hook hook, size_t uplinks)
 {
-    size_t rules = hook == HOOK_OUTBOUND && uplinks > 1 ? uplinks : 1;
+    const char *chain = hook == HOOK_INBOUND ? CHAIN_INBOUND : CHAIN_OUTBOUND;
+    bool by_uplink = hook == HOOK_OUTBOUND && uplinks > 1;
 
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
-        for (uint8_t uplink = 0; uplink < rules; uplink++)
-            put_rule(batch, hook, &protocol_table[p], uplinks, uplink);
+        for (uint8_t uplink = 0; uplink < (by_uplink ? uplinks : 1); uplink++)
+            put_rule(batch, chain, hook, &protocol_table[p], by_uplink, uplink);
     }
 }
 
-/* What one rule has counted, and which map it looks up. */
+void offload_create_answers(struct batch *batch, const char *chain, size_t uplinks)
+{
+    for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
+        for (uint8_t uplink = 0; uplink < uplinks; uplink++)
+            put_rule(batch, chain, HOOK_OUTBOUND, &protocol_table[p], false, uplink);
+    }
+}
+
+/* What one rule has counted, what it looks up, and what it does. */
 struct rule_hits {
     const char *first; /* the first set or map that it looks up */
     const char *map;   /* the last one */
     bool is_source_check;
+    bool rewrites; /* writes into the packet */
     uint64_t packets, bytes;
 };
 
@@ -216,6 +224,9 @@ static int read_expression(struct nftnl_expr *expression, void *context)
             hits->first = hits->map;
     } else if (strcmp(name, "fib") == 0) {
         hits->is_source_check = true;
+    } else if (strcmp(name, "payload") == 0 &&
+               nftnl_expr_is_set(expression, NFTNL_EXPR_PAYLOAD_SREG)) {
+        hits->rewrites = true;
     } else if (strcmp(name, "counter") == 0) {
         hits->packets = nftnl_expr_get_u64(expression, NFTNL_EXPR_CTR_PACKETS);
         hits->bytes = nftnl_expr_get_u64(expression, NFTNL_EXPR_CTR_BYTES);
@@ -235,7 +246,7 @@ int offload_count_hits(const struct nlmsghdr *message, void *context)
         sum->dropped += hits.packets;
     if (hits.is_source_check)
         sum->forged += hits.packets;
-    for (int hook = 0; hits.map != NULL && hook < 2; hook++) {
+    for (int hook = 0; hits.map != NULL && hits.rewrites && hook < 2; hook++) {
         if (strcmp(hits.map, offload_map_name((enum packet_hook)hook)) == 0) {
             sum->packets[hook] += hits.packets;
             sum->bytes[hook] += hits.bytes;

@@ -166,6 +166,43 @@ void rule_lookup_none(struct rule *rule, uint32_t in, const char *set, uint32_t 
         nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
 }
 
+void rule_match_protocol(struct rule *rule, uint8_t protocol)
+{
+    rule_load_meta(rule, NFT_REG_1, NFT_META_L4PROTO);
+    rule_compare(rule, NFT_REG_1, NFT_CMP_EQ, &protocol, sizeof(protocol));
+}
+
+void rule_match_set(struct rule *rule, enum set_id set)
+{
+    rule_lookup(rule, NFT_REG_1, set_name(set), (uint32_t)set + 1, 0);
+}
+
+void rule_match_field(struct rule *rule, struct field field, enum set_id set)
+{
+    rule_load_field(rule, NFT_REG_1, field);
+    rule_match_set(rule, set);
+}
+
+void rule_match_bytes(struct rule *rule, struct field field, const void *mask, uint32_t operation,
+                      const void *data)
+{
+    rule_load_field(rule, NFT_REG_3, field);
+    if (mask != NULL)
+        rule_mask(rule, NFT_REG_3, mask, field.length);
+    rule_compare(rule, NFT_REG_3, operation, data, field.length);
+}
+
+/* One load per field: the kernel is faster for up to four bytes (nft_payload_fast_eval). */
+void rule_load_tuple(struct rule *rule, bool reversed)
+{
+    static const struct field fields[] = {FIELD_OF_IPV4(saddr), FIELD_OF_IPV4(daddr),
+                                          FIELD_OF_PORT(source), FIELD_OF_PORT(dest)};
+
+    for (uint32_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        rule_load_field(rule, NFT_REG32_00 + i, fields[reversed ? i ^ 1 : i]);
+    rule_load_meta(rule, NFT_REG32_04, NFT_META_L4PROTO);
+}
+
 static struct nftnl_expr *end_with(struct rule *rule, uint32_t verdict)
 {
     struct nftnl_expr *immediate;
@@ -189,20 +226,25 @@ void rule_drop(struct rule *rule)
     end_with(rule, NF_DROP);
 }
 
-static void end_with_chain(struct rule *rule, uint32_t verdict, const char *chain)
+static void end_in_chain(struct rule *rule, int32_t verdict, const char *chain)
 {
-    struct nftnl_expr *immediate = end_with(rule, verdict);
+    struct nftnl_expr *immediate = end_with(rule, (uint32_t)verdict);
 
     if (immediate != NULL && nftnl_expr_set_str(immediate, NFTNL_EXPR_IMM_CHAIN, chain) < 0)
         rule->batch->failed = true;
 }
 
-void rule_jump(struct rule *rule, const char *chain)
-{
-    end_with_chain(rule, (uint32_t)NFT_JUMP, chain);
-}
-
 void rule_goto(struct rule *rule, const char *chain)
 {
-    end_with_chain(rule, (uint32_t)NFT_GOTO, chain);
+    end_in_chain(rule, NFT_GOTO, chain);
+}
+
+void rule_jump(struct rule *rule, const char *chain)
+{
+    end_in_chain(rule, NFT_JUMP, chain);
+}
+
+void rule_queue(struct rule *rule, bool bypass)
+{
+    rule_goto(rule, bypass ? CHAIN_BYPASS : CHAIN_QUEUE);
 }

@@ -21,6 +21,14 @@
 #define CHAIN_OWN_IN   "own_in"
 #define CHAIN_QUEUE    "to_queue"
 #define CHAIN_BYPASS   "to_queue_bypass"
+/* ruleset_passes.c */
+#define CHAIN_DIRECT        "direct"
+#define CHAIN_REWRITTEN     "rewritten"
+#define CHAIN_REWRITTEN_WAN "rewritten_outside"
+#define CHAIN_TRANSIT       "transit"
+#define CHAIN_TO_TARGET     "to_target"
+#define CHAIN_ANSWERS       "answers"
+#define CHAIN_FROM_WAN      "outside_in"
 
 struct nftnl_rule;
 struct nftnl_expr;
@@ -76,13 +84,40 @@ void rule_compare(struct rule *rule, uint32_t in, uint32_t operation, const void
 void rule_lookup(struct rule *rule, uint32_t in, const char *set, uint32_t id, uint32_t to);
 /* The rule continues only if the set does not contain the register's value. */
 void rule_lookup_none(struct rule *rule, uint32_t in, const char *set, uint32_t id);
+/* The rule continues only if the packet is of this protocol, or if the set contains the register.
+ */
+void rule_match_protocol(struct rule *rule, uint8_t protocol);
+void rule_match_set(struct rule *rule, enum set_id set);
+/* The rule continues only if the set contains this field of the packet. Uses NFT_REG_1. */
+void rule_match_field(struct rule *rule, struct field field, enum set_id set);
+/*
+ * The rule continues only if the field, under the mask (NULL: all of it), is or is not equal to the
+ * data. Uses NFT_REG_3.
+ */
+void rule_match_bytes(struct rule *rule, struct field field, const void *mask, uint32_t operation,
+                      const void *data);
+
+/*
+ * Counts the packet and sends it to the queues: the end of a rule. With `bypass` it passes when no
+ * program has bound the queue; otherwise it is dropped then.
+ */
+void rule_queue(struct rule *rule, bool bypass);
+/* The chains that rule_queue sends packets to. */
+void queue_create_rules(struct batch *batch, const struct ruleset_options *options,
+                        enum queue_method method);
+
 /* Counts and accepts the packet: the end of a rule. */
 void rule_accept(struct rule *rule);
 /* Counts and drops the packet. */
 void rule_drop(struct rule *rule);
-/* Counts the packet, which continues in another chain and comes back from its end. */
-void rule_jump(struct rule *rule, const char *chain);
-/* Counts the packet, which continues in another chain and does not come back. */
+/* Counts the packet, which continues in another chain and does not come back, or does. */
 void rule_goto(struct rule *rule, const char *chain);
+void rule_jump(struct rule *rule, const char *chain);
+
+/*
+ * A packet's tuple in NFT_REG32_00 to _04, as a struct offload_key; `reversed` as its answers have
+ * it.
+ */
+void rule_load_tuple(struct rule *rule, bool reversed);
 
 #endif

@@ -8,14 +8,11 @@
  * because it is the verdict of the rule.
  */
 #include "offload_internal.h"
-#include "portreeve/queue.h"
-#include "ruleset_rule.h"
+#include "ruleset_passes.h"
 
 #include <arpa/inet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/xt_NFQUEUE.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <libnftnl/chain.h>
@@ -24,112 +21,12 @@
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
 
-/* The revisions of xt_NFQUEUE differ in the meaning of their data; 3 exists since Linux 3.10. */
-#define NFQUEUE_REVISION 3
-
 static const struct field source = FIELD_OF_IPV4(saddr);
 static const struct field destination = FIELD_OF_IPV4(daddr);
 static const struct field destination_port = FIELD_OF_PORT(dest);
 static const struct field icmp_type = {NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1};
 
-static void look_up(struct rule *rule, enum set_id set)
-{
-    rule_lookup(rule, NFT_REG_1, set_name(set), (uint32_t)set + 1, 0);
-}
-
-static void match_field(struct rule *rule, struct field field, enum set_id set)
-{
-    rule_load_field(rule, NFT_REG_1, field);
-    look_up(rule, set);
-}
-
-static void match_protocol(struct rule *rule, uint8_t protocol)
-{
-    rule_load_meta(rule, NFT_REG_1, NFT_META_L4PROTO);
-    rule_compare(rule, NFT_REG_1, NFT_CMP_EQ, &protocol, sizeof(protocol));
-}
-
-static void match_mark(struct rule *rule, uint32_t bit)
-{
-    const uint32_t none = 0;
-
-    rule_load_meta(rule, NFT_REG_1, NFT_META_MARK);
-    rule_mask(rule, NFT_REG_1, &bit, sizeof(bit));
-    rule_compare(rule, NFT_REG_1, NFT_CMP_NEQ, &none, sizeof(none));
-}
-
-static void queue_native(struct rule *rule, uint16_t first, uint16_t count, bool bypass)
-{
-    struct nftnl_expr *queue = rule_add(rule, "queue");
-
-    if (queue == NULL)
-        return;
-    nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_NUM, first);
-    nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_TOTAL, count);
-    if (bypass)
-        nftnl_expr_set_u16(queue, NFTNL_EXPR_QUEUE_FLAGS, NFT_QUEUE_FLAG_BYPASS);
-}
-
-/* The data has the size that x_tables would give it, a multiple of 8; the expression frees it. */
-static void queue_target(struct rule *rule, uint16_t first, uint16_t count, bool bypass)
-{
-    const uint32_t size = (sizeof(struct xt_NFQ_info_v3) + 7) / 8 * 8;
-    struct nftnl_expr *target = rule_add(rule, "target");
-    struct xt_NFQ_info_v3 *data = calloc(1, size);
-
-    if (target == NULL || data == NULL) {
-        rule->batch->failed = true;
-        free(data);
-        return;
-    }
-    *data = (struct xt_NFQ_info_v3){
-        .queuenum = first, .queues_total = count, .flags = bypass ? NFQ_FLAG_BYPASS : 0};
-    if (nftnl_expr_set_str(target, NFTNL_EXPR_TG_NAME, "NFQUEUE") < 0)
-        rule->batch->failed = true;
-    nftnl_expr_set_u32(target, NFTNL_EXPR_TG_REV, NFQUEUE_REVISION);
-    nftnl_expr_set(target, NFTNL_EXPR_TG_INFO, data, size);
-}
-
-struct queueing {
-    const struct ruleset_options *options;
-    enum queue_method method;
-};
-
-static void queue_packet(struct rule *rule, bool bypass)
-{
-    rule_goto(rule, bypass ? CHAIN_BYPASS : CHAIN_QUEUE);
-}
-
-static void put_queue(struct batch *batch, const struct queueing *queueing, bool bypass, bool udp)
-{
-    uint16_t first = queueing->options->first_queue, count = queueing->options->queue_count;
-    struct rule rule;
-
-    if (!rule_begin(&rule, batch, bypass ? CHAIN_BYPASS : CHAIN_QUEUE,
-                    udp ? "queue: UDP, one segment at a time" : "queue: bulk packets as a whole"))
-        return;
-    if (udp) {
-        match_protocol(&rule, PROTOCOL_UDP);
-        first = queue_first_udp(first);
-    }
-    rule_add(&rule, "counter");
-    if (queueing->method == QUEUE_NATIVE)
-        queue_native(&rule, first, count, bypass);
-    else
-        queue_target(&rule, first, count, bypass);
-    rule_end(&rule);
-}
-
-/* Which of the two queue numbers: see queue.h. */
-static void put_queues(struct batch *batch, const struct queueing *queueing)
-{
-    for (int bypass = 0; bypass < 2; bypass++) {
-        put_queue(batch, queueing, bypass, true);
-        put_queue(batch, queueing, bypass, false);
-    }
-}
-
-/* The first rule, so that a packet that is not for us costs no more than this. */
+/* The first rule, so that a packet that is not for us costs little more than this. */
 static void put_others(struct batch *batch)
 {
     struct rule rule;
@@ -138,7 +35,7 @@ static void put_others(struct batch *batch)
         return;
     rule_load_field(&rule, NFT_REG_1, destination);
     rule_lookup_none(&rule, NFT_REG_1, set_name(SET_EXTERNAL), SET_EXTERNAL + 1);
-    rule_accept(&rule);
+    rule_goto(&rule, CHAIN_DIRECT);
     rule_end(&rule);
 }
 
@@ -170,8 +67,8 @@ static void put_unknown(struct batch *batch)
                     "from a share to an external interface that is not known yet"))
         return;
     rule_load_meta(&rule, NFT_REG_1, NFT_META_OIFNAME);
-    look_up(&rule, SET_NAMES);
-    match_field(&rule, source, SET_SOURCES);
+    rule_match_set(&rule, SET_NAMES);
+    rule_match_field(&rule, source, SET_SOURCES);
     rule_drop(&rule);
     rule_end(&rule);
 }
@@ -205,8 +102,8 @@ static void put_sockets(struct batch *batch, enum protocol_index protocol)
 
     if (!rule_begin(&rule, batch, CHAIN_INBOUND, "to a connection of the gateway"))
         return;
-    match_protocol(&rule, protocol_table[protocol].number);
-    match_field(&rule, destination_port, (enum set_id)(SET_PUBLISHED + protocol));
+    rule_match_protocol(&rule, protocol_table[protocol].number);
+    rule_match_field(&rule, destination_port, (enum set_id)(SET_PUBLISHED + protocol));
     rule_lookup_none(&rule, NFT_REG_1, set_name((enum set_id)(SET_BOUND + protocol)),
                      SET_BOUND + protocol + 1);
     rule_load_socket(&rule, NFT_REG_1, NFT_SOCKET_WILDCARD);
@@ -226,8 +123,8 @@ static void put_arrivals(struct batch *batch, enum set_id inside)
     if (!rule_begin(&rule, batch, CHAIN_INBOUND, "from an inside address by an external interface"))
         return;
     rule_load_meta(&rule, NFT_REG_1, NFT_META_IIF);
-    look_up(&rule, SET_INTERFACES);
-    match_field(&rule, source, inside);
+    rule_match_set(&rule, SET_INTERFACES);
+    rule_match_field(&rule, source, inside);
     rule_jump(&rule, CHAIN_ARRIVALS);
     rule_end(&rule);
 }
@@ -240,8 +137,8 @@ static void put_forged(struct batch *batch, enum protocol_index protocol)
 
     if (!rule_begin(&rule, batch, CHAIN_ARRIVALS, "forged source: to a published port"))
         return;
-    match_protocol(&rule, protocol_table[protocol].number);
-    match_field(&rule, destination_port, (enum set_id)(SET_PUBLISHED + protocol));
+    rule_match_protocol(&rule, protocol_table[protocol].number);
+    rule_match_field(&rule, destination_port, (enum set_id)(SET_PUBLISHED + protocol));
     rule_load_way_back(&rule, NFT_REG_1);
     rule_compare(&rule, NFT_REG_1, NFT_CMP_EQ, &none, sizeof(none));
     rule_drop(&rule);
@@ -266,10 +163,10 @@ static void put_published(struct batch *batch, const char *chain, enum protocol_
                     own ? "queue, bypass: to a published port" : "queue: to a published port"))
         return;
     if (own)
-        match_field(&rule, destination, SET_EXTERNAL);
-    match_protocol(&rule, protocol_table[protocol].number);
-    match_field(&rule, destination_port, (enum set_id)(SET_PUBLISHED + protocol));
-    queue_packet(&rule, own);
+        rule_match_field(&rule, destination, SET_EXTERNAL);
+    rule_match_protocol(&rule, protocol_table[protocol].number);
+    rule_match_field(&rule, destination_port, (enum set_id)(SET_PUBLISHED + protocol));
+    rule_queue(&rule, own);
     rule_end(&rule);
 }
 
@@ -283,23 +180,9 @@ static void put_inbound_icmp(struct batch *batch)
 
     if (!rule_begin(&rule, batch, CHAIN_INBOUND, "queue, bypass: ICMP replies and errors"))
         return;
-    match_protocol(&rule, PROTOCOL_ICMP);
-    match_field(&rule, icmp_type, SET_ICMP_INBOUND);
-    queue_packet(&rule, true);
-    rule_end(&rule);
-}
-
-static void put_hairpins(struct batch *batch, const struct ruleset_options *options,
-                         const char *chain)
-{
-    struct rule rule;
-
-    if (options->hairpin_mark == 0)
-        return;
-    if (!rule_begin(&rule, batch, chain, "queue: hairpins, by the mark that prerouting set"))
-        return;
-    match_mark(&rule, options->hairpin_mark);
-    queue_packet(&rule, false);
+    rule_match_protocol(&rule, PROTOCOL_ICMP);
+    rule_match_field(&rule, icmp_type, SET_ICMP_INBOUND);
+    rule_queue(&rule, true);
     rule_end(&rule);
 }
 
@@ -310,8 +193,8 @@ static void put_sources(struct batch *batch)
     if (!rule_begin(&rule, batch, CHAIN_OUTBOUND,
                     "queue: from the source of a share to the outside"))
         return;
-    match_field(&rule, source, SET_SOURCES);
-    queue_packet(&rule, false);
+    rule_match_field(&rule, source, SET_SOURCES);
+    rule_queue(&rule, false);
     rule_end(&rule);
 }
 
@@ -326,24 +209,24 @@ static void put_other_uplinks(struct batch *batch)
     if (!rule_begin(&rule, batch, CHAIN_INSIDE, "queue: from a share to another uplink"))
         return;
     rule_load_meta(&rule, NFT_REG_1, NFT_META_OIF);
-    look_up(&rule, SET_OTHER_UPLINKS);
-    match_field(&rule, source, SET_SOURCES);
+    rule_match_set(&rule, SET_OTHER_UPLINKS);
+    rule_match_field(&rule, source, SET_SOURCES);
     rule_load_field(&rule, NFT_REG_1, destination);
     rule_lookup_none(&rule, NFT_REG_1, set_name(SET_SOURCES), SET_SOURCES + 1);
-    queue_packet(&rule, false);
+    rule_queue(&rule, false);
     rule_end(&rule);
 }
 
-static void put_targets(struct batch *batch, const char *chain)
+static void put_targets(struct batch *batch)
 {
     struct rule rule;
 
-    if (!rule_begin(&rule, batch, chain, "queue: from a forward's target"))
+    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: from a forward's target to the outside"))
         return;
-    match_field(&rule, source, SET_TARGETS);
+    rule_match_field(&rule, source, SET_TARGETS);
     rule_load_meta(&rule, NFT_REG_1, NFT_META_L4PROTO);
-    look_up(&rule, SET_PROTOCOLS);
-    queue_packet(&rule, false);
+    rule_match_set(&rule, SET_PROTOCOLS);
+    rule_queue(&rule, false);
     rule_end(&rule);
 }
 
@@ -358,9 +241,9 @@ static void put_own_answers(struct batch *batch)
     if (!rule_begin(&rule, batch, CHAIN_OWN_IN,
                     "queue, bypass: from a forward's target to the gateway"))
         return;
-    match_field(&rule, source, SET_TARGETS);
-    match_field(&rule, destination, SET_EXTERNAL);
-    queue_packet(&rule, true);
+    rule_match_field(&rule, source, SET_TARGETS);
+    rule_match_field(&rule, destination, SET_EXTERNAL);
+    rule_queue(&rule, true);
     rule_end(&rule);
 }
 
@@ -370,9 +253,9 @@ static void put_outbound_icmp(struct batch *batch)
 
     if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: ICMP errors to the outside"))
         return;
-    match_protocol(&rule, PROTOCOL_ICMP);
-    match_field(&rule, icmp_type, SET_ICMP_ERRORS);
-    queue_packet(&rule, false);
+    rule_match_protocol(&rule, PROTOCOL_ICMP);
+    rule_match_field(&rule, icmp_type, SET_ICMP_ERRORS);
+    rule_queue(&rule, false);
     rule_end(&rule);
 }
 
@@ -386,9 +269,9 @@ static void put_inside_icmp(struct batch *batch)
 
     if (!rule_begin(&rule, batch, CHAIN_INSIDE, "queue, bypass: ICMP errors to the inside"))
         return;
-    match_protocol(&rule, PROTOCOL_ICMP);
-    match_field(&rule, icmp_type, SET_ICMP_ERRORS);
-    queue_packet(&rule, true);
+    rule_match_protocol(&rule, PROTOCOL_ICMP);
+    rule_match_field(&rule, icmp_type, SET_ICMP_ERRORS);
+    rule_queue(&rule, true);
     rule_end(&rule);
 }
 
@@ -511,6 +394,9 @@ static void put_chains(struct batch *batch)
     put_chain(batch, CHAIN_OUTBOUND, NF_INET_POST_ROUTING, 300);
     put_chain(batch, CHAIN_INSIDE, -1, 0);
     put_chain(batch, CHAIN_ARRIVALS, -1, 0);
+    for (size_t i = 0; i < PASSES_CHAINS; i++)
+        put_chain(batch, passes_chains[i], -1, 0);
+    passes_create_sets(batch);
     put_chain(batch, CHAIN_OWN_OUT, NF_INET_LOCAL_OUT, -300);
     put_chain(batch, CHAIN_OWN_IN, NF_INET_LOCAL_IN, 300);
     put_chain(batch, CHAIN_QUEUE, -1, 0);
@@ -548,10 +434,8 @@ void rules_empty_chains(struct batch *batch, uint32_t table_flags)
 void rules_create(struct batch *batch, const struct ruleset_options *options, size_t uplinks,
                   struct ruleset_plan plan)
 {
-    const struct queueing queueing = {.options = options, .method = plan.queue};
-
     put_defrag(batch, plan.defrag);
-    put_queues(batch, &queueing);
+    queue_create_rules(batch, options, plan.queue);
     put_others(batch);
     put_inside(batch);
     put_unknown(batch);
@@ -559,6 +443,7 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, si
         offload_create_rules(batch, HOOK_INBOUND, uplinks);
         offload_create_rules(batch, HOOK_OUTBOUND, uplinks);
     }
+    passes_create_rules(batch, options, plan.offload ? uplinks : 0);
     put_loopback(batch);
     for (enum protocol_index p = 0; plan.sockets && p < PROTOCOL_PORTS_COUNT; p++)
         put_sockets(batch, p);
@@ -570,12 +455,10 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, si
         put_published(batch, CHAIN_OWN_OUT, p);
     put_own_answers(batch);
     put_inbound_icmp(batch);
-    put_hairpins(batch, options, CHAIN_OUTBOUND);
     put_sources(batch);
-    put_targets(batch, CHAIN_OUTBOUND);
+    passes_create_direct_rule(batch);
+    put_targets(batch);
     put_outbound_icmp(batch);
-    put_hairpins(batch, options, CHAIN_INSIDE);
     put_other_uplinks(batch);
-    put_targets(batch, CHAIN_INSIDE);
     put_inside_icmp(batch);
 }

@@ -30,7 +30,7 @@ static struct ruleset_options read_options(const struct arguments *arguments)
         .queue_count = (uint16_t)argument_number(arguments, "queues", 1),
         .offload_sessions = (uint32_t)argument_number(arguments, "offload", 0),
         .hairpin_mark = (uint32_t)argument_number(arguments, "mark", 0x10000),
-        .offload_sessions = (uint32_t)argument_number(arguments, "offload", 0),
+        .answers = {.transitory = 240, .established = 7440, .udp = 300},
     };
 
     return options;

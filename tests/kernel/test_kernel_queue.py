@@ -4,7 +4,6 @@ kernel makes of it.
 
 import errno
 import hashlib
-import json
 import os
 import socket
 import struct
@@ -154,38 +153,6 @@ def test_udp_segmentation_offload_is_queued_segment_by_segment_and_rewritten(lab
     assert [receives(receiver)[0] for _ in segments] == segments
     for told in [serve.line() for _ in segments]:
         assert (told["hook"], told["gso"], told["length"]) == (direction, 0, 528)
-
-
-def test_the_mark_is_one_bit_and_the_rest_is_kept(lab):
-    """Set in prerouting, seen and cleared in postrouting; the other bits of the mark belong to
-    others.
-    """
-    lab.ruleset(*BOTH_WAYS)
-    lab.gw.nft("""
-        table ip watch {
-            counter between { }
-            counter behind { }
-            chain before { type filter hook prerouting priority -310; mark set 0x5; }
-            chain between {
-                type filter hook forward priority 0; mark 0x10005 counter name between;
-            }
-            chain behind {
-                type filter hook postrouting priority 310; mark 0x5 counter name behind;
-            }
-        }""")
-    serve = lab.serve("transit=flip")
-    server, client = lab.inside.socket(bind=("10.0.0.2", PORT)), lab.outside.socket()
-    client.sendto(b"marked", ("10.0.0.2", PORT))
-    assert receives(server)[0] == b"marked"
-    first, second = serve.line(), serve.line()
-    assert (first["hook"], first["transit"]) == ("inbound", 0)
-    assert (second["hook"], second["transit"]) == ("outbound", 1)
-    counted = json.loads(lab.gw.run("nft", "-j", "list", "counters").stdout)["nftables"]
-    packets = {
-        entry["counter"]["name"]: entry["counter"]["packets"] for entry in counted
-        if "counter" in entry
-    }
-    assert packets == {"between": 1, "behind": 1}
 
 
 def test_a_second_bind_says_who_has_the_queue(lab):

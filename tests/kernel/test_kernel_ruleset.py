@@ -159,7 +159,7 @@ def test_with_several_external_interfaces_the_key_of_what_leaves_has_the_uplink(
 def test_every_rule_counts_and_says_what_it_is(lab):
     lab.ruleset("install", *EVERYTHING)
     listed = lab.listing()["rule"]
-    assert len(listed) == 29
+    assert len(listed) > 40
     for rule in listed:
         assert any("counter" in part for part in rule["expr"] if isinstance(part, dict)), rule
         assert rule["comment"]
@@ -246,8 +246,9 @@ def test_ten_thousand_ranges(lab):
 
 def test_install_over_what_an_earlier_run_left(lab):
     lab.ruleset("install", *EVERYTHING)
+    before = len(lab.listing()["rule"])
     lab.ruleset("install", "interface=wan0", "external=192.0.2.1", "tcp=1234")
-    assert len(lab.listing()["rule"]) == 29
+    assert len(lab.listing()["rule"]) == before
     assert lab.set_elements("tcp_ports") == [1234]
     assert lab.set_elements("sources") == []
 
@@ -380,7 +381,7 @@ def test_only_what_cannot_leave_untranslated_bypasses(lab):
         bytes.fromhex(rule["bytes"]) for rule in told
         if bytes.fromhex(rule["bytes"]).endswith(b"to_queue_bypass\0")
     ]
-    assert len(sent_there) == 5
+    assert len(sent_there) == 9
     assert all(b"queue, bypass" in rule for rule in sent_there)
 
 

@@ -201,44 +201,10 @@ static enum drop_reason open_outbound(struct twin *twin, const struct header *he
     return DROP_NONE;
 }
 
-static enum drop_reason outbound(struct twin *twin, struct packet *packet, struct header *header,
-                                 const struct packet *real)
-{
-    struct spot outside = {0, 0}, far = header->destination;
-    enum drop_reason reason;
-
-    for (size_t i = 0; i < twin->talks; i++) {
-        const struct talk *talk = &twin->talk[i];
-
-        if (talk->protocol == header->protocol && !talk->hairpin &&
-            twin_same(talk->inside, header->source) && twin_same(talk->seen, header->destination))
-            outside = talk->outside, far = talk->far;
-    }
-    if (outside.ip == 0) {
-        if (packet->out_interface != WAN ||
-            (twin_share_of(header->source.ip) == NULL &&
-             twin_forward_port_of(header->protocol, header->source) == 0)) {
-            packet->verdict = VERDICT_ACCEPT;
-            return DROP_NONE;
-        }
-        reason = may_open(header);
-        if (reason == DROP_NONE)
-            reason = open_outbound(twin, header, real, &outside);
-        if (reason != DROP_NONE)
-            return reason;
-    }
-    twin_set_end(packet, header, true, outside);
-    if (!twin_same(far, header->destination))
-        twin_set_end(packet, header, false, far);
-    packet->verdict = VERDICT_REWRITTEN;
-    return DROP_NONE;
-}
-
 /* A packet that has its addresses already. */
-static enum drop_reason only_its_checksum(const struct twin *twin, struct packet *packet,
-                                          const struct header *header)
+static bool only_its_checksum(struct twin *twin, struct packet *packet, const struct header *header)
 {
-    for (size_t i = 0; i < twin->talks; i++) {
+    for (size_t i = 0; packet->gso && header->protocol == PROTOCOL_UDP && i < twin->talks; i++) {
         const struct talk *talk = &twin->talk[i];
 
         if (talk->protocol != header->protocol || !twin_same(talk->inside, header->destination) ||
@@ -249,12 +215,13 @@ static enum drop_reason only_its_checksum(const struct twin *twin, struct packet
         twin_prepare_for_segmentation(packet, header);
         packet->transit = false;
         packet->verdict = VERDICT_REWRITTEN;
-        return DROP_NONE;
+        twin->counted = true;
+        return true;
     }
-    return DROP_NO_SESSION;
+    return false;
 }
 
-static enum drop_reason second_pass(struct twin *twin, struct packet *packet, struct header *header)
+static bool second_pass(struct twin *twin, struct packet *packet, struct header *header)
 {
     for (size_t i = 0; i < twin->talks; i++) {
         const struct talk *talk = &twin->talk[i];
@@ -270,9 +237,46 @@ static enum drop_reason second_pass(struct twin *twin, struct packet *packet, st
         packet->verdict = VERDICT_REWRITTEN;
         twin->packets[HOOK_OUTBOUND]++;
         twin->bytes[HOOK_OUTBOUND] += header->total;
-        return DROP_NONE;
+        twin->counted = true;
+        return true;
     }
-    return only_its_checksum(twin, packet, header);
+    return false;
+}
+
+static enum drop_reason outbound(struct twin *twin, struct packet *packet, struct header *header,
+                                 const struct packet *real)
+{
+    struct spot outside = {0, 0}, far = header->destination;
+    enum drop_reason reason;
+
+    for (size_t i = 0; i < twin->talks; i++) {
+        const struct talk *talk = &twin->talk[i];
+
+        if (talk->protocol == header->protocol && !talk->hairpin &&
+            twin_same(talk->inside, header->source) && twin_same(talk->seen, header->destination))
+            outside = talk->outside, far = talk->far;
+    }
+    if (outside.ip == 0 && second_pass(twin, packet, header))
+        return DROP_NONE;
+    if (outside.ip == 0) {
+        if (packet->out_interface != WAN ||
+            (twin_share_of(header->source.ip) == NULL &&
+             twin_forward_port_of(header->protocol, header->source) == 0)) {
+            if (!only_its_checksum(twin, packet, header))
+                packet->verdict = VERDICT_ACCEPT;
+            return DROP_NONE;
+        }
+        reason = may_open(header);
+        if (reason == DROP_NONE)
+            reason = open_outbound(twin, header, real, &outside);
+        if (reason != DROP_NONE)
+            return reason;
+    }
+    twin_set_end(packet, header, true, outside);
+    if (!twin_same(far, header->destination))
+        twin_set_end(packet, header, false, far);
+    packet->verdict = VERDICT_REWRITTEN;
+    return DROP_NONE;
 }
 
 /* From outside to inside, and from inside to the external address. */
@@ -430,11 +434,26 @@ bool twin_is_ours(const struct twin *twin, uint8_t protocol, struct spot outside
     return twin->rests(twin->context, protocol, outside);
 }
 
+/*
+ * What a client inside gets from a target, and what a target of no share answers, must get to the
+ * second hook, too, as long as their connection lives, which only the real one knows.
+ */
+static bool expects_answers(const struct packet *packet, const struct header *header,
+                            struct spot inside, const struct packet *real)
+{
+    const uint8_t syn_fin_rst = TCP_SYN | TCP_FIN | TCP_RST;
+
+    if (packet->in_interface == 0 ||
+        (packet->in_interface == WAN && twin_share_of(inside.ip) != NULL))
+        return false;
+    return header->protocol != PROTOCOL_TCP || header->l4[13] & syn_fin_rst || real->transit;
+}
+
 static enum drop_reason inbound(struct twin *twin, struct packet *packet, struct header *header,
                                 const struct packet *real)
 {
     struct spot inside = {0, 0}, seen = header->source;
-    bool hairpin = false;
+    bool hairpin = false, from_client = true;
     enum drop_reason reason;
 
     for (size_t i = 0; i < twin->talks; i++) {
@@ -444,7 +463,7 @@ static enum drop_reason inbound(struct twin *twin, struct packet *packet, struct
             continue;
         if (!talk->hairpin && twin_same(talk->far, header->source) &&
             twin_same(talk->outside, header->destination))
-            inside = talk->inside, seen = talk->seen;
+            inside = talk->inside, seen = talk->seen, from_client = !talk->opened_inside;
         if (talk->hairpin && twin_same(talk->inside, header->source) &&
             twin_same(talk->far_outside, header->destination))
             inside = talk->far, hairpin = true;
@@ -467,7 +486,8 @@ static enum drop_reason inbound(struct twin *twin, struct packet *packet, struct
     twin_set_end(packet, header, false, inside);
     if (!twin_same(seen, header->source))
         twin_set_end(packet, header, true, seen);
-    packet->transit = hairpin || twin_passes_twice(packet, header);
+    packet->transit = hairpin || twin_passes_twice(packet, header) ||
+                      (from_client && expects_answers(packet, header, inside, real));
     packet->verdict = VERDICT_REWRITTEN;
     return DROP_NONE;
 }
@@ -490,15 +510,13 @@ static void learn_id(const struct packet *packet, const struct header *header,
                          : twin_adjust(get16(ip + 10), before, get16(ip + 4), false));
 }
 
-static void count(struct twin *twin, const struct packet *packet, const struct header *header,
-                  bool second)
+static void count(struct twin *twin, const struct packet *packet, const struct header *header)
 {
     if (packet->verdict == VERDICT_DROP)
         twin->dropped[packet->reason]++;
     if (packet->verdict == VERDICT_ACCEPT)
         twin->unchanged++;
-    /* The second pass has counted what it has changed. */
-    if (packet->verdict == VERDICT_REWRITTEN && (!second || twin_is_error(header))) {
+    if (packet->verdict == VERDICT_REWRITTEN && !twin->counted) {
         twin->packets[packet->hook]++;
         twin->bytes[packet->hook] += header->total;
     }
@@ -522,19 +540,18 @@ static enum drop_reason decide(struct twin *twin, struct packet *packet, struct 
         return twin_icmp_error(twin, packet, header);
     if (packet->hook == HOOK_INBOUND)
         return inbound(twin, packet, header, real);
-    return packet->transit ? second_pass(twin, packet, header)
-                           : outbound(twin, packet, header, real);
+    return outbound(twin, packet, header, real);
 }
 
 void twin_translate(struct twin *twin, struct packet *packet, const struct packet *real)
 {
     struct header header;
-    bool second = packet->hook == HOOK_OUTBOUND && packet->transit;
 
+    twin->counted = false;
     packet->reason = decide(twin, packet, &header, real);
     if (packet->reason != DROP_NONE)
         packet->verdict = VERDICT_DROP;
     if (packet->reason == DROP_NONE && packet->verdict == VERDICT_REWRITTEN)
         learn_id(packet, &header, real);
-    count(twin, packet, &header, second);
+    count(twin, packet, &header);
 }

@@ -91,8 +91,7 @@ static enum drop_reason without_talk(const struct twin *twin, struct packet *pac
     bool drop = !is_opaque(quoted) && twin_is_ours(twin, quoted->protocol, quoted->source);
 
     if (packet->hook == HOOK_OUTBOUND)
-        drop = packet->transit ||
-               (packet->out_interface == WAN && twin_share_of(error->source.ip) != NULL);
+        drop = packet->out_interface == WAN && twin_share_of(error->source.ip) != NULL;
     packet->verdict = VERDICT_ACCEPT;
     return drop ? DROP_ICMP_NO_SESSION : DROP_NONE;
 }
@@ -106,7 +105,7 @@ static bool between(const struct header *quoted, struct spot source, struct spot
 static enum drop_reason from_outside(const struct talk *talk, struct packet *packet,
                                      struct header *error, struct header *quoted)
 {
-    packet->transit = talk->hairpin && packet->in_interface != WAN;
+    packet->transit = false;
     if (!between(quoted, talk->outside, talk->far))
         return rewrite(packet, error, quoted, talk->far, talk->outside, false, talk->far.ip);
     return rewrite(packet, error, quoted, talk->inside,
@@ -139,11 +138,11 @@ enum drop_reason twin_icmp_error(struct twin *twin, struct packet *packet, struc
             (between(&quoted, talk->outside, talk->far) ||
              (talk->hairpin && between(&quoted, talk->far_outside, talk->inside))))
             return from_outside(talk, packet, error, &quoted);
-        if (packet->hook == HOOK_OUTBOUND && packet->transit && talk->hairpin &&
+        if (packet->hook == HOOK_OUTBOUND && packet->in_interface != WAN && talk->hairpin &&
             (between(&quoted, talk->inside, talk->far_outside) ||
              between(&quoted, talk->far, talk->outside)))
             return turned_back(talk, packet, error, &quoted);
-        if (packet->hook == HOOK_OUTBOUND && !packet->transit && !talk->hairpin &&
+        if (packet->hook == HOOK_OUTBOUND && !talk->hairpin &&
             between(&quoted, talk->seen, talk->inside)) {
             packet->transit = false;
             return rewrite(packet, error, &quoted, talk->far, talk->outside, true,

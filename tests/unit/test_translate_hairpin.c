@@ -31,7 +31,7 @@ static void assert_seen(const struct sample *sample, const char *source, const c
     ck_assert_str_eq(destination_of(sample), destination);
 }
 
-START_TEST(the_first_pass_rewrites_the_destination_and_marks_the_packet)
+START_TEST(the_first_pass_rewrites_the_destination_and_says_that_there_is_a_second)
 {
     struct sample sample;
 
@@ -365,18 +365,19 @@ START_TEST(a_forged_hairpin_from_outside_is_dropped)
 }
 END_TEST
 
-START_TEST(a_marked_packet_without_session_goes_nowhere)
+START_TEST(between_hosts_inside_a_packet_without_session_passes_unchanged)
 {
     struct sample sample;
 
     start(FILTERING_ADDRESS_DEPENDENT);
     make_udp(&sample, "10.0.0.5:4000", "10.0.0.80:8080", 20);
-    ck_assert_int_eq(pass_again(&gateway, &sample), DROP_NO_SESSION);
+    ck_assert_int_eq(pass_again(&gateway, &sample), DROP_NONE);
+    ck_assert_int_eq(sample.packet.verdict, VERDICT_ACCEPT);
     gateway_stop(&gateway);
 }
 END_TEST
 
-START_TEST(a_session_that_ends_between_the_passes_drops_the_packet)
+START_TEST(a_session_that_ends_between_the_passes_is_not_opened_again)
 {
     struct sample sample;
 
@@ -389,7 +390,9 @@ START_TEST(a_session_that_ends_between_the_passes_drops_the_packet)
         if (nat_view(gateway.nat, slot, gateway.now, &view))
             gateway_kill(&gateway, slot);
     }
-    ck_assert_int_eq(pass_again(&gateway, &sample), DROP_NO_SESSION);
+    ck_assert_int_eq(pass_again(&gateway, &sample), DROP_NONE);
+    ck_assert_int_eq(sample.packet.verdict, VERDICT_ACCEPT);
+    ck_assert_uint_eq(gateway.nat->table.live, 0);
     gateway_stop(&gateway);
 }
 END_TEST
@@ -437,7 +440,7 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {
-        the_first_pass_rewrites_the_destination_and_marks_the_packet,
+        the_first_pass_rewrites_the_destination_and_says_that_there_is_a_second,
         rfc4787_req9a_hairpin_source_is_external,
         a_host_that_has_not_spoken_yet_gets_its_mapping_by_the_hairpin,
         rfc5382_req8_a_tcp_connection_hairpins,
@@ -455,8 +458,8 @@ int main(void)
         a_forwards_target_without_share_is_seen_at_its_forwards_port,
         a_second_way_between_two_endpoints_is_refused,
         a_forged_hairpin_from_outside_is_dropped,
-        a_marked_packet_without_session_goes_nowhere,
-        a_session_that_ends_between_the_passes_drops_the_packet,
+        between_hosts_inside_a_packet_without_session_passes_unchanged,
+        a_session_that_ends_between_the_passes_is_not_opened_again,
         a_hairpin_packet_counts_at_both_hooks_and_once_in_its_session,
         hairpins_come_in_by_the_external_interface_where_sources_are_checked,
     };

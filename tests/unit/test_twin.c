@@ -39,11 +39,11 @@ static void differ(const struct run *run, const struct packet *real, const struc
         "(%s)%s",
         (unsigned long long)run->chance.seed, (unsigned long long)run->sent,
         run->packet.hook == HOOK_INBOUND ? "inbound" : "outbound", run->packet.in_interface,
-        run->packet.out_interface, run->packet.transit ? ", marked" : "",
+        run->packet.out_interface, run->packet.transit ? ", transit" : "",
         run->packet.checksum_missing ? ", checksum missing" : "", run->packet.gso ? ", gso" : "",
         what, verdicts[real->verdict], drop_reason_name(real->reason),
-        real->transit ? ", marked" : "", verdicts[naive->verdict], drop_reason_name(naive->reason),
-        naive->transit ? ", marked" : "");
+        real->transit ? ", transit" : "", verdicts[naive->verdict], drop_reason_name(naive->reason),
+        naive->transit ? ", transit" : "");
 }
 
 /*
@@ -101,13 +101,14 @@ static struct packet translate(struct run *run)
 
 /*
  * Translates, and if it passes twice sends it on, with a checksum that is complete, as the kernel
- * says after a rewriting.
+ * says after a rewriting. The second hook gets every ICMP error.
  */
 static void send(struct run *run)
 {
     struct packet after = translate(run);
 
-    if (after.verdict != VERDICT_REWRITTEN || after.hook != HOOK_INBOUND || !after.transit)
+    if (after.verdict != VERDICT_REWRITTEN || after.hook != HOOK_INBOUND ||
+        (!after.transit && run->real[9] != PROTOCOL_ICMP))
         return;
     memcpy(run->before, run->real, after.length);
     run->packet = after;
@@ -157,7 +158,7 @@ static bool is_impossible(const struct run *run)
     if (run->packet.length < 20)
         return false;
     to_us = twin_is_external(get32(run->before + 16));
-    return run->packet.hook == HOOK_INBOUND ? !to_us : to_us && !run->packet.transit;
+    return run->packet.hook == HOOK_INBOUND ? !to_us : to_us;
 }
 
 static void send_spoiled(struct run *run)
@@ -224,10 +225,9 @@ static void send_hairpin(struct run *run)
     send_spoiled(run);
 }
 
-static void send_marked(struct run *run)
+static void send_between(struct run *run)
 {
     traffic_begin(run, HOOK_OUTBOUND, LAN, LAN);
-    run->packet.transit = true;
     run->packet.length = traffic_compose(run, run->before, 65535, traffic_protocol(run),
                                          traffic_inside(run), traffic_inside(run), true);
     send_spoiled(run);
@@ -488,7 +488,7 @@ static void send_any(struct run *run)
         send_error,    send_error,    send_outbound, send_inbound, send_garbage};
 
     if (traffic_one_in(run, 100))
-        send_marked(run);
+        send_between(run);
     else
         kinds[traffic_below(run, sizeof(kinds) / sizeof(kinds[0]))](run);
     run->now += traffic_below(run, 3);
@@ -535,7 +535,6 @@ static void assert_variety(const struct run *run)
         DROP_UNSUPPORTED_PROTOCOL,
         DROP_BAD_CHECKSUM,
         DROP_SPOOFED_SOURCE,
-        DROP_NO_SESSION,
         DROP_ICMP_NO_SESSION,
         DROP_FILTERED,
         DROP_NOT_ALLOWED,

@@ -21,6 +21,7 @@ enum verdict {
     VERDICT_ACCEPT,    /* passes unchanged */
     VERDICT_REWRITTEN, /* passes with the bytes as they are now */
     VERDICT_DROP,
+    VERDICT_AGAIN, /* not yet: comes by again, unchanged */
 };
 
 /*
@@ -69,14 +70,15 @@ struct packet {
     enum packet_hook hook;
     uint32_t in_interface; /* ifindex; 0 where the hook has none */
     uint32_t out_interface;
-    bool transit;          /* in: it carries the hairpin mark; out: it gets the mark */
     bool checksum_missing; /* the L4 checksum is not computed yet (NFQA_SKB_CSUMNOTREADY) */
     bool gso;              /* will be segmented later; segmentation computes the L4 checksum */
     bool truncated;        /* the packet is longer than `length` */
     /* out: */
     enum verdict verdict;
     enum drop_reason reason; /* of VERDICT_DROP */
-    bool send_refusal;       /* of VERDICT_DROP: its sender gets ICMP 3/13 (icmp_write_refusal) */
+    /* of VERDICT_REWRITTEN and _AGAIN: it, or what answers it, must pass the outbound hook */
+    bool transit;
+    bool send_refusal; /* of VERDICT_DROP: its sender gets ICMP 3/13 (icmp_write_refusal) */
 };
 
 /* What parsing finds out. Offsets are from the start of the packet. */
@@ -158,8 +160,8 @@ void packet_set_destination(const struct packet *packet, const struct packet_vie
 void packet_finish(const struct packet *packet, const struct packet_view *view);
 
 /*
- * True for a packet whose checksum cannot be right at both hooks: it needs the transit mark, and
- * packet_finish at the outbound hook.
+ * True for a packet whose checksum cannot be right at both hooks: it needs packet_finish at the
+ * outbound hook, too.
  */
 bool packet_passes_twice(const struct packet *packet, const struct packet_view *view);
 

@@ -207,6 +207,9 @@ bool policy_forward_delivers(const struct forward *forward, uint16_t external_po
 uint16_t policy_forward_to(const struct policy *policy, uint8_t protocol,
                            const struct endpoint *internal, uint16_t *external_port);
 
+/* True when a forward delivers to this internal host, at any port. */
+bool policy_is_target(const struct policy *policy, const struct address *internal);
+
 /* True when `forward` lets `remote` in. */
 bool policy_forward_allows(const struct forward *forward, const struct address *remote);
 

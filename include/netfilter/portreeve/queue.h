@@ -37,7 +37,7 @@ static inline uint16_t queue_first_udp(uint16_t first)
 struct queue_options {
     uint16_t number;       /* for everything but UDP: bulk packets arrive as a whole */
     uint16_t udp_number;   /* for UDP, segmented by the kernel */
-    uint32_t hairpin_mark; /* the bit that becomes packet.transit, and back */
+    uint32_t hairpin_mark; /* the bit that tells the rules about packet.transit */
     uint32_t length;       /* packets that may wait in the kernel */
     int descriptor;        /* the socket of an earlier run that has bound this queue; -1: none */
 };

@@ -5,7 +5,7 @@
  * Chains
  *
  *   inbound   prerouting, priority raw (-300), policy accept
- *             - not to an external address                                -> accept
+ *             - not to an external address                                -> direct
  *             - a tuple of the map offload_in: offloaded sessions         -> new destination,
  * accept
  *             - arrives by the loopback interface                         -> accept
@@ -21,22 +21,32 @@
  *             - does not leave by an external interface, by its index     -> inside
  *             - a tuple of the map offload_out: offloaded sessions        -> new source, accept
  *               (with several uplinks, a rule for each: its number is part of the key)
- *             - the hairpin mark is set                                   -> queue
+ *             - a tuple of the set transit                                -> queue
  *             - from the source of a share (every protocol: what cannot be translated must not
  *               leave with a private source)                              -> queue
+ *             - from the address of a forward's target, a tuple of the set direct
+ *                                                                         -> accept
  *             - TCP, UDP or ICMP from the address of a forward's target   -> queue
  *             - ICMP 3, 11, 12                                            -> queue
  *   inside    without a hook: packets from outbound
  *             - leaves by an interface with an external one's name, from the source of a share: the
  *               interface is new, and its index is not known yet          -> drop
- *             - the hairpin mark is set                                   -> queue
+ *             - from the address of a forward's target, to a client inside
+ *                 - a tuple of the map offload_out                        -> new source, accept
+ *                 - a tuple of the set answers                            -> queue
+ *             - a tuple of the set transit                                -> queue
  *             - leaves by another uplink, from the source of a share, to an address in none
  *                                                                         -> queue
- *             - TCP, UDP or ICMP from the address of a forward's target   -> queue
  *             - ICMP 3, 11, 12: errors of the kernel about hairpins       -> queue, bypass
  *   arrivals  without a hook: packets from inbound
  *             - TCP or UDP, to a published port, and the route to the source leads elsewhere: it is
  *               forged                                                    -> drop
+ *   direct    without a hook: packets from inbound
+ *             - the hairpin mark is set: the daemon has just rewritten it  -> its tuple, or that of
+ *               its answers, into the sets transit and answers; accept
+ *             - directly to the address of a forward's target, UDP or a SYN, and from outside or
+ *               with the tuple of a session                               -> queue, bypass
+ *             What the sets are for, and the other chains without a hook: ruleset_passes.c
  *   own_out   output, priority -300: the gateway's own packets to a published port -> queue, bypass
  *   own_in    input, priority 300: from a forward's target to an external address -> queue, bypass
  *             These two chains let the gateway reach its own forwards. It is a remote host like any
@@ -90,6 +100,9 @@ struct ruleset_options {
     enum ruleset_life life; /* what the kernel cannot do becomes RULESET_SHARED */
     uint16_t first_queue, queue_count;
     uint32_t hairpin_mark;
+    struct {
+        uint32_t transitory, established, udp; /* TCP, TCP, UDP */
+    } answers;                 /* how long a session may wait for its next packet, seconds */
     uint32_t offload_sessions; /* room in the maps of offloaded sessions; 0: no offload */
 };
 

@@ -134,6 +134,24 @@ static enum ruleset_life table_life(void)
     return handover_has_store() ? RULESET_ENDS_WITH_SOCKET : RULESET_OUTLIVES_SOCKET;
 }
 
+static uint32_t longest(uint32_t one, uint32_t other, uint32_t third)
+{
+    uint32_t most = one > other ? one : other;
+
+    return most > third ? most : third;
+}
+
+/* Sessions end a few seconds late at most: a timer is late, or the kernel's counters are asked. */
+static void fill_answers(struct ruleset_options *options, const struct timeouts *timeouts)
+{
+    const uint32_t late = 60;
+
+    options->answers.udp = timeouts->udp + late;
+    options->answers.established = timeouts->tcp_established + late;
+    options->answers.transitory =
+        longest(timeouts->tcp_transitory, timeouts->tcp_opening, timeouts->tcp_closing) + late;
+}
+
 int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bool install,
                         struct error *error)
 {
@@ -145,6 +163,7 @@ int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bo
     struct contents contents = {0};
     int result = -ENOMEM;
 
+    fill_answers(&options, policy_timeouts_const(policy));
     if (!contents_fill(&contents, gateway, policy))
         error_set(error, "not enough memory for the rules");
     else if (install)
