@@ -218,6 +218,12 @@ int rpc_call(struct rpc *rpc, const char *method, json_t *params, rpc_line *line
     }
 }
 
+void rpc_wait_for_end(struct rpc *rpc)
+{
+    while (getline(&rpc->line, &rpc->line_size, rpc->stream) >= 0)
+        continue;
+}
+
 int rpc_ask(const struct options *options, const char *method, json_t *params, rpc_line *line,
             void *context, json_t **result)
 {

@@ -41,6 +41,9 @@ int rpc_call(struct rpc *rpc, const char *method, json_t *params, rpc_line *line
  */
 int rpc_follow(struct rpc *rpc, rpc_line *line, void *context);
 
+/* Waits until the daemon has closed the connection. */
+void rpc_wait_for_end(struct rpc *rpc);
+
 /* rpc_open, rpc_call, rpc_close. */
 int rpc_ask(const struct options *options, const char *method, json_t *params, rpc_line *line,
             void *context, json_t **result);

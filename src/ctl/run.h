@@ -18,5 +18,6 @@ int run_forward_remove(const struct options *options);
 int run_events(const struct options *options);
 int run_kill(const struct options *options);
 int run_reload(const struct options *options);
+int run_upgrade(const struct options *options);
 
 #endif

@@ -65,6 +65,11 @@ static const struct verb {
      run_kill},
     {"reload", "", 0, 0, 0, "read the configuration again (root)",
      "If it has an error, nothing changes, and every error is shown.\n", run_reload},
+    {"upgrade", "", 0, 0, 0, "replace the running daemon by the installed program (root)",
+     "Sessions, rules and waiting packets stay. The installed program first checks\n"
+     "itself and the configuration; if it cannot start, the former one goes on.\n"
+     "With the same program it is a restart without loss.\n",
+     run_upgrade},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

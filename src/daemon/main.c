@@ -8,6 +8,7 @@
 #include "portreeve/handover.h"
 #include "portreeve/log.h"
 #include "portreeve/report.h"
+#include "portreeve/upgrade.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -55,7 +56,9 @@ static const char usage[] =
     "  -h, --help         show this help\n"
     "  -V, --version      show the version\n"
     "\n"
-    "SIGHUP reloads the configuration; SIGTERM and SIGINT remove the rules and stop the daemon.\n"
+    "SIGHUP reloads the configuration, SIGUSR2 replaces the program by the one that is installed "
+    "now;\n"
+    "SIGTERM and SIGINT remove the rules and stop the daemon.\n"
     "Exit status: 0 success, 1 failed, 2 wrong usage. See portreeved(8), portreeve.conf(5).\n";
 
 /* Returns -1 to continue, or the exit code. */
@@ -167,6 +170,7 @@ static int open_loop(struct daemon *daemon, struct error *error)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR2);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     daemon->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -250,19 +254,44 @@ static int watch_all(struct daemon *daemon, struct error *error)
     return 0;
 }
 
-static void reload(struct daemon *daemon)
+static void notify_reloading(void)
 {
-    uint32_t ended = 0;
     char state[64];
 
     snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
              (unsigned long long)gateway_now() * 1000);
     notify_send(state);
+}
+
+static void reload(struct daemon *daemon)
+{
+    uint32_t ended = 0;
+
+    notify_reloading();
     if (gateway_reload(daemon->gateway, report_error, report_warning, NULL, &ended))
         log_notice("configuration reloaded; %u sessions ended", ended);
     else
         log_error("reload refused: the running configuration has not changed");
     notify_send("READY=1");
+}
+
+static void request_upgrade(void)
+{
+    struct error error = {0};
+
+    if (upgrade_request(&error) < 0)
+        log_error("upgrade refused: %s", error.text);
+}
+
+/* Returns only if there is no program any more that could go on. */
+static void upgrade(struct daemon *daemon)
+{
+    notify_reloading();
+    gateway_close(daemon->gateway, GATEWAY_UPGRADE);
+    control_leave(daemon->control);
+    daemon->gateway = NULL;
+    daemon->control = NULL;
+    upgrade_exec();
 }
 
 /* Returns false if the daemon must stop. */
@@ -272,9 +301,12 @@ static bool take_signal(struct daemon *daemon)
 
     while (read(daemon->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         log_debug("signal %s received", strsignal((int)info.ssi_signo));
-        if (info.ssi_signo != SIGHUP)
+        if (info.ssi_signo == SIGHUP)
+            reload(daemon);
+        else if (info.ssi_signo == SIGUSR2)
+            request_upgrade();
+        else
             return false;
-        reload(daemon);
     }
     return true;
 }
@@ -296,12 +328,13 @@ static bool dispatch(struct daemon *daemon, int descriptor)
     return true;
 }
 
+/* Until the daemon must stop, or be replaced. */
 static void run(struct daemon *daemon)
 {
     struct epoll_event events[8];
     bool running = true;
 
-    while (running) {
+    while (running && !upgrade_is_due()) {
         int timeout = control_has_subscribers(daemon->control) ? EVENT_DELAY_MS : -1;
         int ready = epoll_wait(daemon->epoll, events, 8, timeout);
 
@@ -309,6 +342,8 @@ static void run(struct daemon *daemon)
             running = dispatch(daemon, events[i].data.fd);
         control_serve(daemon->control, daemon->gateway);
     }
+    if (running)
+        upgrade(daemon);
 }
 
 /*
@@ -338,17 +373,21 @@ int main(int argc, char **argv)
     if (daemon.options.check_only)
         return check_config(&daemon.options);
     handover_begin();
+    upgrade_begin(argv, daemon.options.config_path);
     if (start(&daemon, &error) == 0 && watch_all(&daemon, &error) == 0) {
         handover_settle();
+        upgrade_settle();
         log_notice("portreeved " PORTREEVE_VERSION " is ready");
         notify_send("READY=1");
         run(&daemon);
         notify_send("STOPPING=1");
-        code = EXIT_OK;
+        code = daemon.gateway != NULL ? EXIT_OK : EXIT_FAILED;
     } else {
         log_error("%s", error.text);
         code = EXIT_FAILED;
     }
     stop(&daemon, code != EXIT_OK);
+    if (code != EXIT_OK)
+        upgrade_give_back(error.text);
     return code;
 }

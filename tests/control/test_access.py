@@ -38,8 +38,8 @@ def test_members_may_look(shared, gid):
 
 def test_members_may_not_change(shared, gid):
     connection = shared.connect(as_user=(NOBODY, gid, []))
-    for method, params in (("kill", {"all": True}), ("reload", {}), ("forward.add", {"name": "x"}),
-                           ("forward.remove", {"name": "web"})):
+    for method, params in (("kill", {"all": True}), ("reload", {}), ("upgrade", {}),
+                           ("forward.add", {"name": "x"}), ("forward.remove", {"name": "web"})):
         error = connection.refusal(method, **params)
         assert error["code"] == -32001
         assert error["message"].startswith("not permitted: ") and "root" in error["message"]

@@ -19,7 +19,7 @@ def test_status(connection):
     assert set(status) == {
         "version", "pid", "started", "uptime", "external", "sessions", "mappings", "hosts",
         "memory", "shares", "traffic", "drops", "refusals_sent", "queues", "kernel", "offload",
-        "workers", "warnings", "notices"
+        "workers", "warnings", "notices", "upgrade_problem"
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", status["started"])
     assert status["external"] == {"interface": "wan0", "addresses": ["203.0.113.5"]}
@@ -228,6 +228,15 @@ def test_reload(stub, connection):
     assert any(":2:" in line and "external" in line for line in error["data"]["errors"])
     assert "configuration reloaded; 2 sessions ended" in stub.log()
     assert "reload refused" in stub.log()
+
+
+def test_an_upgrade_that_is_refused_changes_nothing(stub, connection):
+    """The stub is no program of its own that could be replaced."""
+    error = connection.refusal("upgrade")
+    assert error["code"] == -32002
+    assert "which file" in error["data"]["errors"][0]
+    assert "upgrade refused" in stub.log()
+    assert connection.call("status")["upgrade_problem"] is None
 
 
 # Events

@@ -70,6 +70,7 @@ class Daemon:
         self.socket = self.directory / "control.sock"
         self.config = self.directory / "portreeve.conf"
         self.process = None
+        self.program = DAEMON
         self.environment = {}  # of the process
         self.log = ""
         self._reserved = None  # the gateway's reserved ports before the first start
@@ -96,7 +97,7 @@ class Daemon:
     # The life of the process
 
     def command(self, *arguments):
-        return [DAEMON, "-c", self.config, *arguments]
+        return [self.program, "-c", self.config, *arguments]
 
     def launch(self, *arguments, wrapper=(), environment=None, descriptors=()):
         """Starts the program and does not wait."""

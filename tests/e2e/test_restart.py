@@ -5,11 +5,9 @@ meanwhile. The same is right when the daemon is killed.
 """
 
 import contextlib
-import itertools
 import re
 import signal
 import socket
-import struct
 import threading
 
 import pytest
@@ -18,10 +16,9 @@ from daemon import CLIENT, SHARE, tables
 from deadline import eventually
 from lab import EXTERNAL
 from manager import Manager
-from traffic import Transfer, tcp_pair, udp_round_trip
+from traffic import Stream, Transfer, tcp_pair, udp_round_trip
 
 CONFIG = SHARE + "[forward web]\nlisten = 8080/tcp+udp\nto = 10.0.0.2:80\n"
-SO_RCVBUFFORCE = 33  # <asm-generic/socket.h>
 CONNECTIONS = 20  # by the share, and as many by the forward
 
 
@@ -80,37 +77,6 @@ def test_connections_that_are_idle_or_begin_meanwhile_are_not_lost(lab, service,
         second, _ = outside.accept()
         second.close()
         server.close()
-
-
-class Stream:
-    """Numbered datagrams through the gateway, one every few milliseconds."""
-
-    GAP = 0.005
-
-    def __init__(self, sender, receiver, address):
-        self._sender, self._receiver, self._address = sender, receiver, address
-        receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)  # all of the stream
-        self._stop = threading.Event()
-        self._sent = 0
-        self._thread = threading.Thread(target=self._send, daemon=True)
-        self._thread.start()
-
-    def _send(self):
-        for number in itertools.count():
-            self._sender.sendto(struct.pack("!I", number), self._address)
-            self._sent = number + 1
-            if self._stop.wait(self.GAP):
-                return
-
-    def lost(self):
-        """Ends the stream: the numbers that did not arrive."""
-        self._stop.set()
-        self._thread.join()
-        missing = set(range(self._sent))
-        with contextlib.suppress(TimeoutError):
-            while missing:
-                missing.discard(struct.unpack("!I", self._receiver.recv(4))[0])
-        return sorted(missing)
 
 
 @pytest.mark.parametrize("offload", ["on", "off"])

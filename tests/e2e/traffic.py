@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import errno
 import hashlib
+import itertools
 import os
 import select
 import socket
@@ -19,6 +20,7 @@ IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_DO = 10, 0, 2
 IP_RECVERR, IP_MTU = 11, 14
 SO_NO_CHECK = 11
 UDP_SEGMENT, UDP_GRO = 103, 104
+SO_RCVBUFFORCE = 33
 
 UDP_MAX = 65507
 
@@ -170,6 +172,37 @@ class Transfer:
         assert self._received, "the receiver did not see the end of the transfer"
         assert self._received[0] == (self.sent_bytes, self._sent.hexdigest())
         return self.sent_bytes
+
+
+class Stream:
+    """Numbered datagrams through the gateway, one every few milliseconds."""
+
+    GAP = 0.005
+
+    def __init__(self, sender, receiver, address):
+        self._sender, self._receiver, self._address = sender, receiver, address
+        receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)  # all of the stream
+        self._stop = threading.Event()
+        self._sent = 0
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
+
+    def _send(self):
+        for number in itertools.count():
+            self._sender.sendto(struct.pack("!I", number), self._address)
+            self._sent = number + 1
+            if self._stop.wait(self.GAP):
+                return
+
+    def lost(self):
+        """Ends the stream: the numbers that did not arrive."""
+        self._stop.set()
+        self._thread.join()
+        missing = set(range(self._sent))
+        with contextlib.suppress(TimeoutError):
+            while missing:
+                missing.discard(struct.unpack("!I", self._receiver.recv(4))[0])
+        return sorted(missing)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@
 #include "json.h"
 #include "portreeve/log.h"
 #include "portreeve/text.h"
+#include "portreeve/upgrade.h"
 #include "status.h"
 
 #include <stdio.h>
@@ -172,6 +173,23 @@ static void run_reload(struct request *request)
         json_pack("{s:I,s:o}", "sessions_ended", (json_int_t)ended, "warnings", report.warnings));
 }
 
+/* The connection ends when the program is replaced. */
+static void run_upgrade(struct request *request)
+{
+    json_t *errors = json_array();
+    struct error error = {0};
+    char who[PEER_TEXT_MAX];
+
+    if (upgrade_request(&error) < 0) {
+        collect(errors, error.text);
+        refuse_change(request, errors);
+        return;
+    }
+    json_decref(errors);
+    log_notice("%s: upgrade", peer_describe(&request->client->peer, who));
+    answer_result(request->output, request->id, json_object());
+}
+
 /*
  * The parameter `expires`, or `for` ("2h") as a time from now, as the configuration writes it.
  * NULL: never. False if the request was refused.
@@ -279,6 +297,7 @@ static const struct method methods[] = {
     {"forward.remove", true, {{"name", PARAMETER_TEXT}}, run_forward_remove},
     {"kill", true, {{"filter", PARAMETER_FILTER}, {"all", PARAMETER_FLAG}}, run_kill},
     {"reload", true, {{0}}, run_reload},
+    {"upgrade", true, {{0}}, run_upgrade},
 };
 
 #define METHOD_COUNT (sizeof(methods) / sizeof(methods[0]))

@@ -4,6 +4,7 @@
 #include "status.h"
 
 #include "json.h"
+#include "portreeve/upgrade.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -146,6 +147,8 @@ static json_t *json_warnings(const struct gateway_status *status)
 {
     json_t *warnings = json_array();
 
+    if (upgrade_problem() != NULL)
+        json_array_append_new(warnings, json_text(upgrade_problem()));
     for (uint32_t i = 0; i < status->warnings; i++)
         json_array_append_new(warnings, json_text(status->warning[i]));
     for (size_t i = 0; i < status->notices; i++)
@@ -170,7 +173,7 @@ json_t *status_json(struct gateway *gateway)
 
     gateway_read_status(gateway, &status);
     return json_pack(
-        "{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I,s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:I,s:o,s:o}",
+        "{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I,s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o}",
         "version", PORTREEVE_VERSION, "pid", (json_int_t)getpid(), "started",
         json_time(status.started), "uptime", (double)status.uptime_ms / 1000, "external",
         json_external(gateway, &status), "sessions", json_sessions(&status), "mappings", "live",
@@ -180,5 +183,6 @@ json_t *status_json(struct gateway *gateway)
         "refusals_sent", (json_int_t)status.nat.counters.refusals_sent, "queues",
         json_queues(&status), "kernel", json_kernel(&status), "offload", json_offload(&status),
         "workers", (json_int_t)status.workers, "warnings", json_warnings(&status), "notices",
-        json_notices(&status));
+        json_notices(&status), "upgrade_problem",
+        upgrade_problem() != NULL ? json_text(upgrade_problem()) : json_null());
 }
