@@ -120,4 +120,7 @@ void rule_jump(struct rule *rule, const char *chain);
  */
 void rule_load_tuple(struct rule *rule, bool reversed);
 
+/* The rules of connected sockets, for the chain of inbound packets (ruleset_sockets.c). */
+void rules_create_sockets(struct batch *batch);
+
 #endif

@@ -92,27 +92,6 @@ static void put_loopback(struct batch *batch)
 }
 
 /*
- * Answers to the gateway's own connections are the gateway's, also on a port that a mapping or a
- * forward has. A socket in time-wait does not count (nft_socket_eval): mappings come before it.
- */
-static void put_sockets(struct batch *batch, enum protocol_index protocol)
-{
-    const uint8_t connected = 0;
-    struct rule rule;
-
-    if (!rule_begin(&rule, batch, CHAIN_INBOUND, "to a connection of the gateway"))
-        return;
-    rule_match_protocol(&rule, protocol_table[protocol].number);
-    rule_match_field(&rule, destination_port, (enum set_id)(SET_PUBLISHED + protocol));
-    rule_lookup_none(&rule, NFT_REG_1, set_name((enum set_id)(SET_BOUND + protocol)),
-                     SET_BOUND + protocol + 1);
-    rule_load_socket(&rule, NFT_REG_1, NFT_SOCKET_WILDCARD);
-    rule_compare(&rule, NFT_REG_1, NFT_CMP_EQ, &connected, sizeof(connected));
-    rule_accept(&rule);
-    rule_end(&rule);
-}
-
-/*
  * A packet from an inside address that comes in by an external interface is forged, unless the
  * inside is behind this interface too: then the route to the address leads back there.
  */
@@ -445,8 +424,8 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, si
     }
     passes_create_rules(batch, options, plan.offload ? uplinks : 0);
     put_loopback(batch);
-    for (enum protocol_index p = 0; plan.sockets && p < PROTOCOL_PORTS_COUNT; p++)
-        put_sockets(batch, p);
+    if (plan.sockets)
+        rules_create_sockets(batch);
     if (plan.sources)
         put_source_checks(batch);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)

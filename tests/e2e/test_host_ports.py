@@ -6,7 +6,7 @@ import pytest
 from daemon import SHARE
 from deadline import eventually
 from lab import EXTERNAL, GATEWAY_INSIDE
-from traffic import assert_silent, talk, tcp_pair, udp_round_trip
+from traffic import assert_refused, assert_silent, talk, tcp_pair, udp_round_trip
 
 RESERVED = "net.ipv4.ip_local_reserved_ports"
 
@@ -125,6 +125,18 @@ def test_an_answer_to_the_gateway_is_its_own_where_a_mapping_has_the_port(lab, s
         for _ in range(3):
             udp_round_trip(own, other, lab.out2.address)
             udp_round_trip(client, server, lab.out.address)
+
+
+def test_an_icmp_error_to_the_gateway_is_its_own_where_a_mapping_has_the_port(lab, start_daemon):
+    start_daemon(ONE_PORT)
+    with lab.out.udp(7) as server, lab.lab1.udp() as client, lab.gw.udp(TAKEN) as own:
+        assert udp_round_trip(client, server, lab.out.address) == (EXTERNAL, TAKEN)
+        own.connect((lab.out2.address, 9))
+        own.send(b"to a closed port")
+        assert_refused(own)
+        client.connect((lab.out2.address, 10))
+        client.send(b"to a closed port")
+        assert_refused(client)
 
 
 def test_a_tcp_connection_of_the_gateway_where_a_mapping_has_the_port(lab, start_daemon):

@@ -10,7 +10,7 @@
  * accept
  *             - arrives by the loopback interface                         -> accept
  *             - TCP or UDP, to a published port that is no bound one, and a connected socket of
- *               the gateway has it                                        -> accept
+ *               the gateway has it; an ICMP error about such a connection -> accept
  *             - by an external interface, from the source of a share or from the address of a
  *               forward's target                                          -> arrivals, and back
  *             - TCP or UDP, to a published port                           -> queue
