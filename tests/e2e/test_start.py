@@ -187,6 +187,26 @@ def test_too_few_descriptors_are_blamed_on_nothing_else(lab):
     assert any("queue 0: cannot open a netlink socket" in error for error in errors), errors
 
 
+@pytest.mark.parametrize("what, section, key", [("state", "[state]", "directory"),
+                                                ("control socket", "[control]", "socket")])
+def test_a_path_that_the_unit_does_not_allow(lab, refused, what, section, key):
+    """ProtectSystem=strict makes everything read-only but what the unit lists."""
+    def prepare(daemon):
+        text = daemon.config.read_text().splitlines()
+        text[text.index(section) + 1] = f"{key} = {daemon.directory}/closed/below"
+        daemon.config.write_text("\n".join(text) + "\n")
+        closed = daemon.directory / "closed"
+        closed.mkdir()
+        daemon.command = lambda *arguments: [
+            "unshare", "-m", "sh", "-c", 'mount -t tmpfs -o ro none "$1" && shift && exec "$@"',
+            "sh", closed, DAEMON, "-c", daemon.config, *arguments
+        ]
+
+    words = refused(prepare=prepare)
+    assert "Read-only file system" in words and "closed" in words, f"{what}: {words}"
+    assert "OTHER PATHS UNDER SYSTEMD" in words
+
+
 def test_a_file_where_the_socket_should_be_is_left_alone(lab):
     daemon = Daemon(lab, SHARE)
     daemon.socket.write_text("precious")

@@ -2,6 +2,7 @@
  * control.c - opens and closes the control socket, and serves the clients that are ready
  */
 #include "portreeve/control.h"
+#include "portreeve/paths.h"
 
 #include "client.h"
 #include "events.h"
@@ -30,7 +31,7 @@
 
 static int fail(struct error *error, int code, const char *what, const char *path)
 {
-    error_set(error, "cannot %s %s: %s", what, path, strerror(-code));
+    error_set(error, "cannot %s %s: %s%s", what, path, strerror(-code), paths_hint(code));
     return code;
 }
 

@@ -5,6 +5,7 @@
 
 #include "portreeve/large_pages.h"
 #include "portreeve/log.h"
+#include "portreeve/paths.h"
 #include "portreeve/text.h"
 #include "state_file.h"
 
@@ -72,7 +73,8 @@ static int fail(struct error *error, const char *what, const char *path)
 {
     int result = -errno;
 
-    error_set(error, "cannot %s %s: %s ([state] directory)", what, path, strerror(-result));
+    error_set(error, "cannot %s %s: %s ([state] directory)%s", what, path, strerror(-result),
+              paths_hint(result));
     return result;
 }
 

@@ -3,6 +3,8 @@
  */
 #include "state_file.h"
 
+#include "portreeve/paths.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -15,7 +17,8 @@ static int fail(struct error *error, const char *what, const char *path)
 {
     int result = errno != 0 ? -errno : -EIO;
 
-    error_set(error, "cannot %s %s: %s ([state] directory)", what, path, strerror(-result));
+    error_set(error, "cannot %s %s: %s ([state] directory)%s", what, path, strerror(-result),
+              paths_hint(result));
     errno = -result;
     return result;
 }

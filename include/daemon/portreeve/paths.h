@@ -1,0 +1,20 @@
+/*
+ * paths.h - what to do about a path of the configuration that cannot be written
+ */
+#ifndef PORTREEVE_PATHS_H
+#define PORTREEVE_PATHS_H
+
+#include <errno.h>
+
+/*
+ * For the end of a sentence about this -errno: "" or a hint. Under systemd, the unit lets the
+ * daemon write in few places, and all others look like a read-only file system
+ * (ProtectSystem=strict).
+ */
+static inline const char *paths_hint(int result)
+{
+    return result == -EROFS ? "; under systemd, see portreeve.conf(5), OTHER PATHS UNDER SYSTEMD"
+                            : "";
+}
+
+#endif
