@@ -1,6 +1,8 @@
 """Ports that pools and forwards take from the gateway's own programs, and those that they must not
 """
 
+from pathlib import Path
+
 import pytest
 
 from daemon import SHARE
@@ -180,7 +182,12 @@ def test_a_forward_comes_before_a_listener_of_the_gateway(lab, start_daemon, add
 # What listens where a forward is
 
 
-def hidden(name, port, who="a program of user 0"):
+def this_program():
+    return f"{Path('/proc/self/comm').read_text().strip()} (user 0)"
+
+
+def hidden(name, port, who=None):
+    who = who or this_program()
     return (f"forward '{name}' takes port {port}, where {who} listens: from outside, that listener "
             "can no longer be reached")
 
@@ -200,6 +207,15 @@ def test_a_forward_that_hides_a_listener_is_a_warning_everywhere(lab, start_daem
             assert f"portreeved: warning: {line}\n" in daemon.log_so_far()
             assert f"warning: {daemon.config}: {line}\n" in checked.stderr
     eventually(lambda: not notices(daemon, "hidden-listener"), "the notices are gone")
+
+
+def test_a_program_that_the_daemon_may_not_look_at_is_known_by_its_user(lab, start_daemon):
+    """As under the service unit, which has few capabilities."""
+    daemon = start_daemon(ONE_PORT)
+    with lab.gw.listen(8080):
+        checked = lab.gw.run("setpriv", "--bounding-set=-sys_ptrace,-dac_override",
+                             "--inh-caps=-sys_ptrace,-dac_override", *daemon.command("-t"))
+        assert hidden("web", "8080/tcp", "a program of user 0") in checked.stderr
 
 
 def test_forward_add_says_which_listener_it_hides(lab, start_daemon):
@@ -256,7 +272,7 @@ def test_a_port_of_a_mapping_that_is_bound_later_is_shared_until_the_mapping_end
 
             eventually(reached, "the gateway's program gets what the mapping does not admit", 15)
             assert notices(daemon, "port-collision") == [
-                f"port {TAKEN}/udp has been bound by a program of user 0 while a mapping of "
+                f"port {TAKEN}/udp has been bound by {this_program()} while a mapping of "
                 "10.0.0.2:4000 (share 'lab') has it: the mapping's sessions continue, other "
                 "packets are the gateway's"
             ]

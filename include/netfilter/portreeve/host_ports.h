@@ -35,6 +35,14 @@ typedef void host_socket_each(void *context, const struct host_socket *socket);
 int host_ports_in_use(host_socket_each *each, void *context, struct error *error);
 
 /*
+ * The name of a program that has the socket with this inode, printable. False if it is not known:
+ * the processes of other users and of other PID namespaces need not be visible to us. Looks at the
+ * descriptors of all processes, which takes milliseconds, so do not ask often.
+ */
+#define HOST_PROGRAM_MAX 64 /* with the final NUL */
+bool host_ports_program(uint32_t inode, char name[HOST_PROGRAM_MAX]);
+
+/*
  * host_ports_reserve adds the ranges to net.ipv4.ip_local_reserved_ports; what was there stays, but
  * for `former`, which an earlier call had added: it is taken out in the same write. *added receives
  * the ranges that no other program has reserved (at most `max`), for the next call and for

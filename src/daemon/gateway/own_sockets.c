@@ -52,10 +52,36 @@ void own_sockets_free(struct own_sockets *sockets)
     *sockets = (struct own_sockets){0};
 }
 
+/*
+ * The sockets whose programs have been looked for last, because the same few are described again
+ * and again. An unknown name is kept, too: empty.
+ */
+static const char *program_of(const struct host_socket *socket)
+{
+    static struct {
+        uint32_t inode;
+        char name[HOST_PROGRAM_MAX];
+    } known[32];
+    static size_t next;
+    const size_t size = sizeof(known) / sizeof(known[0]);
+
+    for (size_t i = 0; i < size; i++) {
+        if (known[i].inode == socket->inode)
+            return known[i].name;
+    }
+    next = (next + 1) % size;
+    known[next].inode = socket->inode;
+    if (!host_ports_program(socket->inode, known[next].name))
+        known[next].name[0] = '\0';
+    return known[next].name;
+}
+
 char *own_socket_describe(const struct host_socket *socket, char buffer[OWN_SOCKET_TEXT_MAX])
 {
     if (socket->inode == 0)
         snprintf(buffer, OWN_SOCKET_TEXT_MAX, "the kernel itself (WireGuard, a tunnel)");
+    else if (*program_of(socket) != '\0')
+        snprintf(buffer, OWN_SOCKET_TEXT_MAX, "%s (user %u)", program_of(socket), socket->user);
     else
         snprintf(buffer, OWN_SOCKET_TEXT_MAX, "a program of user %u", socket->user);
     return buffer;

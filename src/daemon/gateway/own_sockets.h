@@ -30,8 +30,11 @@ struct own_sockets {
 int own_sockets_look(struct own_sockets *sockets, struct error *error);
 void own_sockets_free(struct own_sockets *sockets);
 
-/* "a program of user 0", or what the kernel's own sockets are. `buffer` is returned. */
-#define OWN_SOCKET_TEXT_MAX 64
+/*
+ * "sshd (user 0)", "a program of user 0" if its name is not known, or what the kernel's own sockets
+ * are. `buffer` is returned. Main thread only.
+ */
+#define OWN_SOCKET_TEXT_MAX 96
 char *own_socket_describe(const struct host_socket *socket, char buffer[OWN_SOCKET_TEXT_MAX]);
 
 static inline bool own_ports_has(const struct own_ports *ports, uint16_t port)
