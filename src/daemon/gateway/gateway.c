@@ -15,6 +15,7 @@
 #include "reserved_ports.h"
 #include "rules.h"
 #include "runtime_forwards.h"
+#include "saved_rules.h"
 #include "state.h"
 #include "status.h"
 #include "uplinks.h"
@@ -286,6 +287,7 @@ static int start(struct gateway *gateway, struct error *error)
     if (result == 0) {
         collisions_note(gateway);
         gateway_check_forwarding(gateway);
+        saved_rules_check(&gateway->notices, gateway_now(), &gateway->saved_rules_due);
         gateway_describe(gateway);
     }
     return result;
@@ -417,6 +419,7 @@ void gateway_tick(struct gateway *gateway)
     gateway_expire_forwards(gateway);
     gateway_check_grace(gateway);
     gateway_check_forwarding(gateway);
+    saved_rules_check(&gateway->notices, gateway_now(), &gateway->saved_rules_due);
     gateway_follow_sockets(gateway);
     gateway_check_uplinks(gateway);
     if (gateway->rules_missing)

@@ -4,7 +4,9 @@
 #include "collisions.h"
 #include "portreeve/addresses.h"
 #include "portreeve/gateway.h"
+#include "portreeve/report.h"
 #include "reserved_ports.h"
+#include "saved_rules.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,5 +60,7 @@ bool gateway_check_host(const struct config *config, const char *path, config_re
     if (!reserved_ports_leave_room(config->state_directory, path, config->policy, report, context))
         return false;
     warn_hidden(config, path, warn, context);
+    if (saved_rules_find() != NULL)
+        report_format(warn, context, SAVED_RULES_TEXT, saved_rules_find());
     return true;
 }

@@ -90,7 +90,8 @@ struct gateway {
     uint64_t started_ms;
     struct rate_sample sample[RATE_SECONDS + 1];
     size_t sample_next;
-    uint64_t forwarding_due; /* gateway_now; then the interfaces are looked at again */
+    uint64_t forwarding_due;  /* gateway_now; then the interfaces are looked at again */
+    uint64_t saved_rules_due; /* gateway_now() of the next look at saved rules */
     struct notices notices;
     struct shortages shortages;
 };
