@@ -35,6 +35,9 @@ static bool say_again(struct notices *notices, const char *name, const char *tex
 }
 
 static void add(struct notices *notices, const char *name, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
+
+static void add(struct notices *notices, const char *name, const char *format, va_list arguments)
 {
     struct notice notice = {.since = time(NULL)};
 

@@ -144,8 +144,7 @@ static void list_ports(const struct policy *policy, struct range_list *list)
 
 void reserved_ports_exchange(const char *directory, const struct policy *policy)
 {
-    struct range_list *lists = calloc(3, sizeof(*lists)), *noted = lists, *wanted = lists + 1,
-                      *added = lists + 2;
+    struct range_list *lists = calloc(3, sizeof(*lists)), *noted, *wanted, *added;
     struct error error = {0};
     int result;
 
@@ -153,6 +152,9 @@ void reserved_ports_exchange(const char *directory, const struct policy *policy)
         log_warning("not enough memory: the host may choose ports of pools and forwards");
         return;
     }
+    noted = &lists[0];
+    wanted = &lists[1];
+    added = &lists[2];
     read_own_note(directory, noted);
     list_ports(policy, wanted);
     result = host_ports_reserve(noted->range, noted->count, wanted->range, wanted->count,
@@ -239,7 +241,7 @@ static void say_no_room(const char *path, const struct policy *policy,
 bool reserved_ports_leave_room(const char *directory, const char *path, const struct policy *policy,
                                config_report *report, void *context)
 {
-    struct range_list *lists = calloc(2, sizeof(*lists)), *noted = lists, *wanted = lists + 1;
+    struct range_list *lists = calloc(2, sizeof(*lists)), *noted, *wanted;
     struct host_ports_room room;
     struct error error = {0};
     uint32_t needed;
@@ -249,6 +251,8 @@ bool reserved_ports_leave_room(const char *directory, const char *path, const st
         report(context, "not enough memory");
         return false;
     }
+    noted = &lists[0];
+    wanted = &lists[1];
     list_ports(policy, wanted);
     if (!read_note(directory, noted, &error)) { /* then any reserved port may be ours */
         noted->count = 1;
