@@ -5,6 +5,7 @@
 #include "collisions.h"
 #include "describe.h"
 #include "forwarding.h"
+#include "neighbours.h"
 #include "offload.h"
 #include "policy.h"
 #include "portreeve/addresses.h"
@@ -288,6 +289,7 @@ static int start(struct gateway *gateway, struct error *error)
         collisions_note(gateway);
         gateway_check_forwarding(gateway);
         saved_rules_check(&gateway->notices, gateway_now(), &gateway->saved_rules_due);
+        gateway_check_neighbours(gateway);
         gateway_describe(gateway);
     }
     return result;
@@ -345,6 +347,7 @@ void gateway_close(struct gateway *gateway, enum gateway_end end)
         reserved_ports_release(gateway->config.state_directory);
     if (gateway->namespace_lock >= 0)
         close(gateway->namespace_lock);
+    gateway_close_neighbours(gateway);
     addresses_close(gateway->addresses);
     routes_close(gateway->routes);
     nat_free(gateway->nat);
@@ -422,6 +425,7 @@ void gateway_tick(struct gateway *gateway)
     saved_rules_check(&gateway->notices, gateway_now(), &gateway->saved_rules_due);
     gateway_follow_sockets(gateway);
     gateway_check_uplinks(gateway);
+    gateway_check_neighbours(gateway);
     if (gateway->rules_missing)
         restore_rules(gateway);
     gateway_measure_rates(gateway);

@@ -13,6 +13,7 @@
  * worker.c     one thread per queue
  * status.c     numbers, rates and warnings
  * notices.c    what is wrong around the gateway now
+ * neighbours.c   other programs' rules, and bridges, that are in our way
  * shortage.c   what is nearly used up
  * describe.c   the configuration in effect, for the log at level debug
  * lock.c       the lock, and the wake-up of the offload thread; used by all of these
@@ -44,6 +45,7 @@ struct rate_sample {
 struct addresses;
 struct routes;
 struct gateway_offload;
+struct neighbours;
 struct state;
 struct worker;
 
@@ -93,6 +95,11 @@ struct gateway {
     uint64_t forwarding_due;  /* gateway_now; then the interfaces are looked at again */
     uint64_t saved_rules_due; /* gateway_now() of the next look at saved rules */
     struct notices notices;
+    struct neighbours *neighbours; /* NULL: not open (yet) */
+    bool neighbours_failed;
+    uint64_t neighbours_due;       /* gateway_now; then others' rules are looked at */
+    bool neighbours_policy;        /* they were looked at for the active policy ... */
+    uint32_t neighbours_interface; /* ... and for this interface */
     struct shortages shortages;
 };
 

@@ -154,6 +154,7 @@ static bool apply_policy(struct gateway *gateway, struct policy *next, config_re
     gateway_unlock(gateway);
     *sessions_ended = gateway_review(gateway);
     gateway->active = next;
+    gateway->neighbours_policy = false;
     policy_free(before);
     reserved_ports_exchange(gateway->config.state_directory, next);
     collisions_note(gateway);

@@ -1,0 +1,212 @@
+/*
+ * neighbours.c - notices about other programs' rules, and about bridges, that are in our way
+ */
+#include "neighbours.h"
+
+#include "portreeve/log.h"
+#include "portreeve/neighbours.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <linux/ethtool.h>
+#include <linux/netfilter.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FLOWTABLE  "flowtable"
+#define SOURCE_NAT "source-nat"
+#define BRIDGE     "bridge-netfilter"
+
+/* The next look is no sooner than this, and so many times as long as the last one took. */
+#define PAUSE_MS     2000
+#define PAUSE_FACTOR 20
+
+static const char *family_name(uint8_t family)
+{
+    switch (family) {
+    case NFPROTO_IPV4:
+        return "ip";
+    case NFPROTO_INET:
+        return "inet";
+    default:
+        return "netdev";
+    }
+}
+
+static void take_neighbour(void *context, const struct neighbour *neighbour)
+{
+    struct gateway *gateway = context;
+    const char *family = family_name(neighbour->family);
+
+    if (neighbour->kind == NEIGHBOUR_FLOWTABLE)
+        notices_add(&gateway->notices, FLOWTABLE,
+                    "flowtable %.48s of table %s %.48s has %s: what it takes over is not "
+                    "translated. Take %s out of its devices, or the hosts of shares and forwards "
+                    "out of its \"flow add\" rule",
+                    neighbour->name, family, neighbour->table, gateway->external_interface.name,
+                    gateway->external_interface.name);
+    else
+        notices_add(&gateway->notices, SOURCE_NAT,
+                    "chain %.48s of table %s %.48s masquerades (or snat) what leaves by %s: those "
+                    "connections of shares are not portreeve's. Delete the rule, or limit it to "
+                    "other sources",
+                    neighbour->name, family, neighbour->table, gateway->external_interface.name);
+}
+
+/* The sources of all shares. Free it. NULL without memory. */
+static struct prefix *collect_sources(const struct policy *policy, size_t *count)
+{
+    struct prefix *sources;
+
+    *count = 0;
+    for (size_t i = 0; i < policy_share_count(policy); i++)
+        *count += policy_share(policy, i)->source_count;
+    sources = calloc(*count + 1, sizeof(*sources));
+    *count = 0;
+    for (size_t i = 0; sources != NULL && i < policy_share_count(policy); i++) {
+        const struct share *share = policy_share(policy, i);
+
+        memcpy(&sources[*count], share->source, share->source_count * sizeof(*sources));
+        *count += share->source_count;
+    }
+    return sources;
+}
+
+static void look_at_rules(struct gateway *gateway)
+{
+    struct neighbour_scope scope = {.interface = gateway->external_interface.name,
+                                    .interface_index = gateway->external_interface.index};
+    struct prefix *sources = collect_sources(gateway->active, &scope.source_count);
+    struct error error = {0};
+
+    scope.sources = sources;
+    notices_begin(&gateway->notices, FLOWTABLE);
+    notices_begin(&gateway->notices, SOURCE_NAT);
+    if (sources != NULL && scope.interface_index != 0 &&
+        neighbours_read(gateway->neighbours, &scope, take_neighbour, gateway, &error) < 0)
+        log_warning("%s", error.text);
+    notices_end(&gateway->notices, FLOWTABLE);
+    notices_end(&gateway->notices, SOURCE_NAT);
+    free(sources);
+}
+
+static bool bridges_call_iptables(void)
+{
+    int file = open("/proc/sys/net/bridge/bridge-nf-call-iptables", O_RDONLY | O_CLOEXEC);
+    char value = '0';
+    bool on;
+
+    if (file < 0) /* no br_netfilter */
+        return false;
+    on = read(file, &value, 1) == 1 && value != '0';
+    close(file);
+    return on;
+}
+
+static bool is_bridge(int socket, const char *name)
+{
+    struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
+    struct ifreq request = {.ifr_data = (char *)&driver};
+
+    memcpy(request.ifr_name, name, strnlen(name, sizeof(request.ifr_name) - 1));
+    return ioctl(socket, SIOCETHTOOL, &request) == 0 &&
+           strncmp(driver.driver, "bridge", sizeof(driver.driver)) == 0;
+}
+
+static uint32_t ipv4_of(const struct sockaddr *address)
+{
+    return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr);
+}
+
+/* True if hosts of a share, or the target of a forward, are in the network of this interface. */
+static bool has_our_hosts(const struct policy *policy, const struct ifaddrs *interface)
+{
+    struct address own = address_from_ipv4(ipv4_of(interface->ifa_addr));
+
+    if (policy_is_shared(policy, &own))
+        return true;
+    for (size_t i = 0; interface->ifa_netmask != NULL && i < policy_forward_count(policy); i++) {
+        const struct address *target = &policy_forward(policy, i)->target[0].address;
+
+        if (address_is_ipv4(target) && ((address_to_ipv4(target) ^ ipv4_of(interface->ifa_addr)) &
+                                        ipv4_of(interface->ifa_netmask)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_bridges(struct gateway *gateway, int socket)
+{
+    struct ifaddrs *interfaces;
+
+    if (getifaddrs(&interfaces) < 0)
+        return;
+    for (const struct ifaddrs *one = interfaces; one != NULL; one = one->ifa_next) {
+        if (one->ifa_addr != NULL && one->ifa_addr->sa_family == AF_INET &&
+            is_bridge(socket, one->ifa_name) && has_our_hosts(gateway->active, one))
+            notices_add(&gateway->notices, BRIDGE,
+                        "bridge %s shows its frames to the ip hooks: hairpins between hosts behind "
+                        "one of its ports are lost. Set sysctl net.bridge.bridge-nf-call-iptables=0"
+                        " if nothing needs it",
+                        one->ifa_name);
+    }
+    freeifaddrs(interfaces);
+}
+
+static void look_at_bridges(struct gateway *gateway)
+{
+    int opened = bridges_call_iptables() ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+
+    notices_begin(&gateway->notices, BRIDGE);
+    if (opened >= 0) {
+        add_bridges(gateway, opened);
+        close(opened);
+    }
+    notices_end(&gateway->notices, BRIDGE);
+}
+
+/* Without the socket nothing is found; the log has said so once. */
+static bool open_once(struct gateway *gateway)
+{
+    struct error error = {0};
+
+    if (gateway->neighbours == NULL && !gateway->neighbours_failed &&
+        neighbours_open(&gateway->neighbours, &error) < 0) {
+        gateway->neighbours_failed = true;
+        log_warning("%s", error.text);
+    }
+    return gateway->neighbours != NULL;
+}
+
+void gateway_check_neighbours(struct gateway *gateway)
+{
+    uint64_t begin = gateway_now();
+    uint32_t interface_index = gateway->external_interface.index;
+
+    if (begin < gateway->neighbours_due)
+        return;
+    if (open_once(gateway)) {
+        bool changed = neighbours_changed(gateway->neighbours);
+
+        /* The sources decide, too: a policy or an interface may have changed. */
+        if (changed || !gateway->neighbours_policy ||
+            gateway->neighbours_interface != interface_index)
+            look_at_rules(gateway);
+    }
+    gateway->neighbours_policy = true;
+    gateway->neighbours_interface = interface_index;
+    look_at_bridges(gateway);
+    gateway->neighbours_due = gateway_now() + PAUSE_MS + (gateway_now() - begin) * PAUSE_FACTOR;
+}
+
+void gateway_close_neighbours(struct gateway *gateway)
+{
+    neighbours_close(gateway->neighbours);
+}
