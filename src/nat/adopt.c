@@ -53,7 +53,7 @@ static bool is_sound_direction(const struct session *session)
 /* The kernel may have rewritten it since then; its last packets are not in our memory. */
 static bool was_offloaded(const struct session *session)
 {
-    return session->offload < OFFLOAD_LATER && session_is_settled(session);
+    return session->offload < OFFLOAD_LATER && session_may_be_offloaded(session);
 }
 
 static bool is_sound(const struct nat *nat, const struct session *session, uint64_t now)

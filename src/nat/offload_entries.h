@@ -9,6 +9,7 @@
 
 enum offload_state {
     ENTRY_FREE,
+    ENTRY_WAITING,
     ENTRY_WANTED,
     ENTRY_ADDING,
     ENTRY_LIVE,
@@ -20,11 +21,13 @@ enum offload_state {
 
 struct offload_entry {
     struct link link;
-    uint32_t session;   /* its slot; INDEX_NONE: it has ended */
-    uint8_t state;      /* enum offload_state */
-    bool withdrawn;     /* while ADDING or ASKING: it must leave next */
-    bool has_reset;     /* an RST waits for the kernel's last counters */
-    uint8_t reset_from; /* enum role */
+    uint32_t session;                  /* its slot; INDEX_NONE: it has ended */
+    uint8_t state;                     /* enum offload_state */
+    bool withdrawn;                    /* while ADDING or ASKING: it must leave next */
+    bool has_reset;                    /* an RST waits for the kernel's last counters */
+    uint8_t reset_from;                /* enum role */
+    bool is_unanswered;                /* counted in offload.unanswered */
+    uint32_t waits_since, last_packet; /* milliseconds; while WAITING */
     struct tcp_segment reset;
     uint64_t packets[2], bytes[2]; /* as last folded, by enum packet_hook */
     struct offload_flow flow;
@@ -33,15 +36,16 @@ struct offload_entry {
 struct offload {
     struct offload_entry *entry; /* NULL: all packets pass the queue */
     uint32_t capacity, used;
-    uint32_t after; /* packets of both sides that pass the queue first */
-    uint32_t free;  /* chained by link.next */
-    struct list wanted, due, leaving;
+    uint32_t unanswered; /* entries of sessions that the outside has opened and nobody answers */
+    uint32_t after;      /* packets of both sides that pass the queue first */
+    uint32_t free;       /* chained by link.next */
+    struct list waiting, wanted, due, leaving;
     uint32_t look; /* the entry to be looked at next */
     struct offload_counters counters;
 };
 
 /* A packet has passed the queue; the session ends; its state has changed. */
-void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packet);
+void offload_consider(struct nat *nat, uint32_t slot, const struct packet *packet, uint64_t now);
 void offload_end(struct nat *nat, uint32_t slot);
 void offload_state_changed(struct nat *nat, uint32_t slot);
 
@@ -70,6 +74,9 @@ struct links offload_links(const struct offload *offload);
 
 /* Chains all entries as free ones, and empties the lists. */
 void offload_chain_free(struct offload *offload);
+
+/* Its session has been answered: the entry is one like any other. */
+void offload_answered(struct offload *offload, struct offload_entry *entry);
 
 /* Puts an entry into this state, and at the end of the list that is of this state. */
 void offload_enqueue(struct offload *offload, struct list *list, uint32_t index,

@@ -8,6 +8,19 @@
 
 #include <stdlib.h>
 
+/*
+ * A session enters the maps while it is quiet: packets that wait in the queue must not be overtaken
+ * by later ones, which the kernel rewrites at once. Times are stored in milliseconds, so two of
+ * them are one at least. Traffic without a pause for this long enters all the same.
+ */
+#define QUIET_MS    2
+#define PATIENCE_MS 200
+#define HURRY_MS    100 /* from then on, an empty queue is enough */
+/* Sessions that enter in one transaction: the longer it takes, the more packets come meanwhile. */
+#define ENTER_AT_ONCE 32
+/* Entries that are looked at before the lock is released. */
+#define WAITING_LOOKS 128
+
 bool nat_offload_init(struct nat *nat, uint32_t capacity, uint32_t after)
 {
     struct offload *offload = &nat->offload;
@@ -38,8 +51,47 @@ bool nat_offload_has_orders(const struct nat *nat)
     const struct offload *offload = &nat->offload;
 
     return offload->entry != NULL &&
-           (offload->wanted.head != INDEX_NONE || offload->due.head != INDEX_NONE ||
-            offload->leaving.head != INDEX_NONE);
+           (offload->waiting.head != INDEX_NONE || offload->wanted.head != INDEX_NONE ||
+            offload->due.head != INDEX_NONE || offload->leaving.head != INDEX_NONE);
+}
+
+bool nat_offload_is_waiting(const struct nat *nat)
+{
+    return nat->offload.entry != NULL && nat->offload.waiting.head != INDEX_NONE;
+}
+
+static bool may_enter(const struct offload_entry *entry, uint64_t now, enum offload_moment moment)
+{
+    uint32_t quiet = (uint32_t)now - entry->last_packet, waits = (uint32_t)now - entry->waits_since;
+    bool ahead = quiet > UINT32_MAX / 2; /* a worker's clock was a moment ahead of `now` */
+
+    if (ahead)
+        return moment == OFFLOAD_OVERFULL;
+    return moment == OFFLOAD_OVERFULL || waits >= PATIENCE_MS ||
+           (moment == OFFLOAD_CALM && (quiet >= QUIET_MS || waits >= HURRY_MS));
+}
+
+void nat_offload_let_enter(struct nat *nat, uint64_t now, enum offload_moment moment)
+{
+    struct offload *offload = &nat->offload;
+    uint32_t entered = 0, first_left = INDEX_NONE;
+
+    if (offload->entry == NULL)
+        return;
+    for (uint32_t looks = 0; looks < WAITING_LOOKS && entered < ENTER_AT_ONCE; looks++) {
+        uint32_t index = offload->waiting.head;
+
+        if (index == INDEX_NONE || index == first_left)
+            return;
+        list_remove(&offload->waiting, offload_links(offload), index);
+        if (may_enter(&offload->entry[index], now, moment)) {
+            offload_enqueue(offload, &offload->wanted, index, ENTRY_WANTED);
+            entered++;
+        } else {
+            list_append(&offload->waiting, offload_links(offload), index);
+            first_left = first_left == INDEX_NONE ? index : first_left;
+        }
+    }
 }
 
 bool nat_offload_has_removals(const struct nat *nat)
@@ -125,6 +177,8 @@ static void fold(struct nat *nat, struct offload_entry *entry, enum packet_hook 
     if (new_packets == 0)
         return;
     session_count(session, from, new_packets, new_bytes);
+    if (session->state == STATE_UNANSWERED && from == ROLE_RESPONDER)
+        session_change_state(nat, entry->session, STATE_ANSWERED, now);
     if (session_protocol(session) == PROTOCOL_TCP)
         tcp_passed_unseen(&session->tcp, from, new_bytes);
     if (session_refreshed_by(nat, session, from))

@@ -33,6 +33,15 @@ static inline bool session_has_other_port(const struct session *session)
            session->sent[remote].source_port != session->sent[!remote].destination_port;
 }
 
+/* True when the kernel may rewrite its packets by itself: it is settled, or UDP without an answer.
+ */
+static inline bool session_may_be_offloaded(const struct session *session)
+{
+    return session->direction != DIRECTION_HAIRPIN &&
+           protocol_has_ports(session_protocol(session)) && !session_has_other_port(session) &&
+           (session_is_settled(session) || session->state == STATE_UNANSWERED);
+}
+
 /* The endpoints of a session by viewpoint; a hairpin's are its initiator's. */
 void session_endpoints(const struct session *session, struct endpoint *internal,
                        struct endpoint *external, struct endpoint *remote);

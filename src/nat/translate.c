@@ -212,7 +212,7 @@ static enum drop_reason pass(struct nat *nat, struct packet *packet, const struc
         return reason;
     note_packet(nat, slot, view, from, now);
     rewrite(nat, packet, view, slot, from);
-    offload_consider(nat, slot, packet);
+    offload_consider(nat, slot, packet, now);
     return DROP_NONE;
 }
 

@@ -198,6 +198,7 @@ static void carry_out(const struct offload_order *order, unsigned choice)
 static void kernel_step(unsigned choice)
 {
     nat_offload_look(nat);
+    nat_offload_let_enter(nat, now, (enum offload_moment)(choice % 3));
     for (size_t i = 0; i < order_count; i++)
         carry_out(&orders[i], choice + (unsigned)i);
     order_count = order_count > 0 ? 0 : nat_offload_take(nat, orders, 1 + choice % OFFLOAD_ENTRIES);
@@ -218,8 +219,8 @@ static void empty(void)
         nat_tick(nat, now, 0);
     }
     while (order_count > 0 || nat_offload_has_orders(nat))
-        kernel_step(1);
-    must(nat->offload.used == 0);
+        kernel_step(OFFLOAD_OVERFULL);
+    must(nat->offload.used == 0 && nat->offload.unanswered == 0);
     must(nat->table.live == 0 && nat->table.mappings_live == 0 && nat->table.hosts_live == 0);
     nat->random.counter = 0;
 }

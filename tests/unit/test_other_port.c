@@ -183,6 +183,7 @@ START_TEST(a_session_with_another_port_is_not_offloaded)
         seen_by_target(REMOTE ":5001", EXTERNAL ":443", seen);
         assert_answer(seen, EXTERNAL ":443", REMOTE ":5001");
     }
+    nat_offload_let_enter(gateway.nat, gateway.now, OFFLOAD_OVERFULL);
     ck_assert_uint_eq(nat_offload_take(gateway.nat, order, 4), 1); /* the first session's */
     gateway_stop(&gateway);
 }

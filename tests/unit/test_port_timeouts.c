@@ -145,6 +145,7 @@ START_TEST(an_offloaded_session_is_kept_as_long_as_its_port_says)
     start();
     ck_assert(nat_offload_init(gateway.nat, 4, 2));
     ask("10.0.0.5:4000", REMOTE ":53");
+    nat_offload_let_enter(gateway.nat, gateway.now, OFFLOAD_OVERFULL);
     ck_assert_uint_eq(nat_offload_take(gateway.nat, &order, 1), 1);
     nat_offload_added(gateway.nat, order.entry, true);
     gateway_wait(&gateway, 10000);

@@ -136,6 +136,7 @@ START_TEST(a_direct_packet_waits_until_the_kernel_has_let_go_of_the_session)
     ck_assert_int_eq(udp_in(&gateway, REMOTE ":4000", EXTERNAL ":80"), DROP_NONE);
     make_udp(&sample, TARGET ":8080", REMOTE ":4000", 20);
     ck_assert_int_eq(leave(&gateway, &sample), DROP_NONE);
+    nat_offload_let_enter(gateway.nat, gateway.now, OFFLOAD_OVERFULL);
     ck_assert_uint_eq(nat_offload_take(gateway.nat, &order, 1), 1);
     nat_offload_added(gateway.nat, order.entry, true);
     for (int i = 0; i < 3; i++) {

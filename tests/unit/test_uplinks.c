@@ -381,6 +381,7 @@ START_TEST(a_flow_in_the_kernel_names_its_uplink)
         make_udp(&sample, REMOTE ":53", external, 20);
         ck_assert_int_eq(arrive_by(WAN2, &sample), DROP_NONE);
     }
+    nat_offload_let_enter(gateway.nat, gateway.now, OFFLOAD_OVERFULL);
     ck_assert_uint_eq(nat_offload_take(gateway.nat, &order, 1), 1);
     ck_assert_int_eq(order.task, OFFLOAD_ADD);
     ck_assert_uint_eq(order.flow.uplink, 1);

@@ -7,8 +7,16 @@
  * longer pass the queue. The queue is the reference and the kernel a cache: a session ends, changes
  * its state and is counted as if every packet had passed the queue.
  *
- *   - Who: TCP that is established and UDP that is answered, after some packets; never hairpins,
- *     which pass twice, and never the gateway's own connections, which pass other hooks.
+ *   - Who: TCP that is established and UDP that is answered, after some packets; UDP that is not
+ *     answered, after more packets, and of what the outside has opened only so many at a time;
+ *     never hairpins, which pass twice, and never the gateway's own connections, which pass other
+ *     hooks.
+ *   - When: while the session is quiet. Packets that wait in the queue are behind those that the
+ *     kernel rewrites at once, so a session that enters in the middle of a burst would have its
+ *     packets reordered. Traffic without a pause enters after a fifth of a second all the same:
+ *     there is no moment at which none of its packets is on the way, and nothing that could hold
+ *     them back. Rejected: holding back the later packets in another queue, because that queue has
+ *     to be left again, with the same question.
  *   - What the kernel leaves to the queue: SYN, FIN, RST; ICMP; IP options; UDP without a checksum;
  *     what goes outside and may be fragmented (its IP id has to be renewed). These packets pass the
  *     queue and match the session in the table.
@@ -24,9 +32,9 @@
  * The core decides and keeps an entry for each such session; src/netfilter carries out orders. A
  * system call lies in between, so an entry has a state of its own:
  *
- *   WANTED -> ADDING -> LIVE <-> DUE -> ASKING           (DUE: the timer has run out)
- *                        |
- *                        +-> LEAVING -> REMOVING -> free
+ *   WAITING -> WANTED -> ADDING -> LIVE <-> DUE -> ASKING           (DUE: the timer has run out)
+ *                                   |
+ *                                   +-> LEAVING -> REMOVING -> free
  *
  * -ING: the order has been taken, and its result has not arrived yet. An entry may outlive its
  * session, never the other way round.
@@ -82,8 +90,22 @@ bool nat_offload_init(struct nat *nat, uint32_t capacity, uint32_t after);
 /* Once a second: it is time to ask about some of the sessions. */
 void nat_offload_look(struct nat *nat);
 
-/* True when there are orders to take. */
+/* True when there are orders to take, or will be soon. */
 bool nat_offload_has_orders(const struct nat *nat);
+
+/* How the queues are when sessions may enter the maps. */
+enum offload_moment {
+    OFFLOAD_BUSY,     /* packets are on their way through them */
+    OFFLOAD_CALM,     /* none is: what the table has seen of a session is all that has come */
+    OFFLOAD_OVERFULL, /* packets will be lost soon: worse than a wrong order */
+};
+
+/*
+ * Makes orders for sessions that have been quiet for a moment, or have waited long enough; call it
+ * every millisecond or two while sessions wait.
+ */
+void nat_offload_let_enter(struct nat *nat, uint64_t now, enum offload_moment moment);
+bool nat_offload_is_waiting(const struct nat *nat);
 
 /*
  * True when sessions that have ended, or that must return to the queue, are still in the kernel.

@@ -31,9 +31,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Packets that may wait in one queue; the socket's buffer has room for them. */
-#define QUEUE_LENGTH 4096
-
 /* Keeps the first of several reports. */
 struct first_report {
     struct error *error;
@@ -127,7 +124,7 @@ static int open_workers(struct gateway *gateway, struct error *error)
                                         .udp_number =
                                             (uint16_t)(queue_first_udp(config->queue) + i),
                                         .hairpin_mark = config->hairpin_mark,
-                                        .length = QUEUE_LENGTH,
+                                        .length = GATEWAY_QUEUE_LENGTH,
                                         .descriptor = -1};
         int result = worker_open(&gateway->worker[i], gateway, &options, error);
 
@@ -331,6 +328,16 @@ static void remove_rules(struct gateway *gateway)
         log_error("%s", error.text);
 }
 
+/* The offload thread asks the workers whether they are idle. */
+static void close_workers(struct gateway *gateway)
+{
+    gateway_offload_pause(gateway->offload);
+    for (uint16_t i = 0; i < gateway->worker_count; i++)
+        worker_close(gateway->worker[i]);
+    gateway->worker_count = 0;
+    gateway_offload_resume(gateway->offload, false);
+}
+
 void gateway_close(struct gateway *gateway, enum gateway_end end)
 {
     if (gateway == NULL)
@@ -339,8 +346,7 @@ void gateway_close(struct gateway *gateway, enum gateway_end end)
         gateway_offload_fold(gateway->offload); /* the maps are removed with the rules */
         remove_rules(gateway);
     }
-    for (uint16_t i = 0; i < gateway->worker_count; i++)
-        worker_close(gateway->worker[i]);
+    close_workers(gateway);
     gateway_offload_close(gateway->offload);
     ruleset_close(gateway->ruleset);
     if (gateway->state != NULL && end != GATEWAY_UPGRADE) /* without a state they are another's */

@@ -34,6 +34,9 @@
 
 #define RATE_SECONDS 10
 
+/* Packets that may wait in one queue; the socket's buffer has room for them. */
+#define GATEWAY_QUEUE_LENGTH 4096
+
 /* Sessions that a walk through the table visits before it releases the lock. */
 #define GATEWAY_BUDGET 128
 

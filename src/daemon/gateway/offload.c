@@ -8,8 +8,10 @@
 #include "portreeve/log.h"
 #include "portreeve/offload_maps.h"
 #include "portreeve/thread.h"
+#include "worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -17,6 +19,8 @@
 
 /* Elements of a listing that are folded before the gateway's lock is released. */
 #define FOLD_SLICE 256
+/* While sessions wait for a pause of their packets. */
+#define LOOK_AGAIN_MS 1
 
 struct gateway_offload {
     struct gateway *gateway;
@@ -52,12 +56,50 @@ static void report_outcomes(struct gateway_offload *offload, struct nat *nat, si
     }
 }
 
+/* No packet is on its way through a queue: what the table has seen is all that has come. */
+static bool is_calm(const struct gateway *gateway)
+{
+    for (uint16_t i = 0; i < gateway->worker_count; i++) {
+        if (!worker_is_idle(gateway->worker[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool is_overfull(uint16_t number)
+{
+    struct queue_statistics statistics;
+
+    return queue_read_statistics(number, &statistics) == 0 &&
+           statistics.waiting >= GATEWAY_QUEUE_LENGTH / 4 * 3;
+}
+
+/* The kernel is asked for its counters only while packets wait. */
+static enum offload_moment moment_now(const struct gateway *gateway)
+{
+    uint16_t first = gateway->config.queue;
+
+    if (is_calm(gateway))
+        return OFFLOAD_CALM;
+    for (uint16_t i = 0; i < gateway->worker_count; i++) {
+        if (is_overfull((uint16_t)(first + i)) ||
+            is_overfull((uint16_t)(queue_first_udp(first) + i)))
+            return OFFLOAD_OVERFULL;
+    }
+    return OFFLOAD_BUSY;
+}
+
 /* Carries out one batch of orders; returns how many. Needs this module's lock. */
 static size_t carry_out(struct gateway_offload *offload)
 {
-    size_t count = nat_offload_take(gateway_lock(offload->gateway), offload->order, OFFLOAD_BATCH);
+    enum offload_moment moment = moment_now(offload->gateway);
+    uint64_t now = gateway_now();
+    struct nat *nat = gateway_lock(offload->gateway);
+    size_t count;
     int result;
 
+    nat_offload_let_enter(nat, now, moment);
+    count = nat_offload_take(nat, offload->order, OFFLOAD_BATCH);
     gateway_unlock(offload->gateway);
     if (count == 0)
         return 0;
@@ -72,20 +114,34 @@ static size_t carry_out(struct gateway_offload *offload)
     return count;
 }
 
+/* Carries out orders; sleeps while sessions only wait. False when there is nothing to do. */
+static bool serve(struct gateway_offload *offload)
+{
+    size_t count;
+    bool waiting;
+
+    pthread_mutex_lock(&offload->lock);
+    count = carry_out(offload);
+    pthread_mutex_unlock(&offload->lock);
+    if (count > 0)
+        return true;
+    waiting = nat_offload_is_waiting(gateway_lock(offload->gateway));
+    gateway_unlock(offload->gateway);
+    if (!waiting || __atomic_load_n(&offload->stop, __ATOMIC_ACQUIRE))
+        return false;
+    poll(NULL, 0, LOOK_AGAIN_MS);
+    return true;
+}
+
 static void *run(void *argument)
 {
     struct gateway_offload *offload = argument;
 
     while (!__atomic_load_n(&offload->stop, __ATOMIC_ACQUIRE)) {
-        size_t count;
-
         if (gateway_wait_for_orders(offload->gateway) < 0)
             break;
-        do {
-            pthread_mutex_lock(&offload->lock);
-            count = carry_out(offload);
-            pthread_mutex_unlock(&offload->lock);
-        } while (count > 0);
+        while (serve(offload))
+            continue;
     }
     return NULL;
 }

@@ -26,6 +26,7 @@ struct worker {
     int icmp; /* raw socket for refusals; -1: none, without CAP_NET_RAW */
     int stop; /* eventfd: readable when the thread must end */
     bool running;
+    bool in_batch; /* atomic: it may hold packets */
     pthread_t thread;
 };
 
@@ -77,7 +78,9 @@ static void *run(void *argument)
 
         if (wait[1].revents != 0)
             break;
+        __atomic_store_n(&worker->in_batch, true, __ATOMIC_SEQ_CST);
         result = serve_batch(worker);
+        __atomic_store_n(&worker->in_batch, false, __ATOMIC_SEQ_CST);
         /* Only a new error is logged: repeating the same one would only fill the log. */
         if (result < 0 && result != last_error)
             log_error("queue %u: cannot receive packets or send verdicts: %s", worker->number,
@@ -85,6 +88,17 @@ static void *run(void *argument)
         last_error = result < 0 ? result : 0;
     }
     return NULL;
+}
+
+/*
+ * The queue is looked at first: what is not there any more has been taken by the worker, who says
+ * so before it takes anything.
+ */
+bool worker_is_idle(const struct worker *worker)
+{
+    struct pollfd queue = {.fd = queue_descriptor(worker->queue), .events = POLLIN};
+
+    return poll(&queue, 1, 0) == 0 && !__atomic_load_n(&worker->in_batch, __ATOMIC_SEQ_CST);
 }
 
 /* Without the capability for it, refused packets are dropped without an ICMP message. */

@@ -18,6 +18,9 @@ int worker_open(struct worker **worker, struct gateway *gateway,
 /* Starts the thread. Returns 0 or -errno. */
 int worker_start(struct worker *worker);
 
+/* True when no packet waits in the queue, or in the hands of the worker. Any thread. */
+bool worker_is_idle(const struct worker *worker);
+
 /* Stops the thread, if it runs, and unbinds the queue. NULL is fine. */
 void worker_close(struct worker *worker);
 
