@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@
 
 #define FIRST_LISTENED 3 /* SD_LISTEN_FDS_START */
 #define LISTENED_MAX   1024
+
+#define STORE_PATIENCE_MS 5000
 
 _Static_assert(FIRST_LISTENED + DESCRIPTORS_MAX <= HANDOVER_ABOVE, "exec overwrites none of them");
 
@@ -63,6 +66,16 @@ static void add(struct holding *holding, const char *name, int descriptor)
 
     *held = (struct held){.descriptor = descriptor};
     snprintf(held->name.text, sizeof(held->name.text), "%s", name);
+}
+
+static void drop(struct holding *holding, const char *name)
+{
+    struct held *held = find(holding, name);
+
+    if (held == NULL)
+        return;
+    close(held->descriptor);
+    *held = holding->held[--holding->count];
 }
 
 static void forget_in_store(const char *name)
@@ -187,6 +200,44 @@ void handover_keep(const char *name, int descriptor)
     store(name, copy);
 }
 
+/*
+ * sd_notify_barrier(3): the manager closes the descriptor when it has done what it was told before.
+ * Only then the copies in the store are closed.
+ */
+static void wait_for_store(void)
+{
+    int ends[2];
+    struct pollfd done = {0};
+
+    if (!handover_has_store() || pipe2(ends, O_CLOEXEC) < 0)
+        return;
+    notify_send_descriptor("BARRIER=1", ends[1]);
+    close(ends[1]);
+    done.fd = ends[0]; /* POLLHUP is always reported */
+    if (poll(&done, 1, STORE_PATIENCE_MS) == 0)
+        log_warning("the service manager has not answered for %d seconds",
+                    STORE_PATIENCE_MS / 1000);
+    close(ends[0]);
+}
+
+bool handover_forget(const char *beginning)
+{
+    bool any = false;
+
+    for (size_t i = left.count; i-- > 0;) {
+        const struct held held = left.held[i];
+
+        if (held.taken || strncmp(held.name.text, beginning, strlen(beginning)) != 0)
+            continue;
+        forget_in_store(held.name.text);
+        drop(&left, held.name.text);
+        any = true;
+    }
+    if (any)
+        wait_for_store();
+    return any;
+}
+
 void handover_settle(void)
 {
     for (size_t i = 0; i < left.count; i++) {
@@ -202,16 +253,6 @@ void handover_settle(void)
 }
 
 /* exec */
-
-static void drop(struct holding *holding, const char *name)
-{
-    struct held *held = find(holding, name);
-
-    if (held == NULL)
-        return;
-    close(held->descriptor);
-    *held = holding->held[--holding->count];
-}
 
 /* Moves all descriptors above those that the next program gets, so that none is overwritten. */
 static int raise(struct holding *holding)

@@ -18,7 +18,10 @@ STORE_MAX = 80
 # Becomes the program, with its descriptors from 3 up, and with its own process id in LISTEN_PID.
 _LISTENING = """
 import fcntl, os, sys
-given = [fcntl.fcntl(int(word), fcntl.F_DUPFD, 200) for word in sys.argv[1].split(",") if word]
+inherited = [int(word) for word in sys.argv[1].split(",") if word]
+given = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 200) for descriptor in inherited]
+for descriptor in inherited:
+    os.close(descriptor)
 for number, descriptor in enumerate(given, 3):
     os.dup2(descriptor, number)
 for descriptor in given:
@@ -60,6 +63,8 @@ class Manager(Daemon):
             assert told["FDPOLL"] == "0", "a socket with an error would be thrown away"
             assert len(numbers) == 1
             self._keep(told["FDNAME"], numbers[0])
+        if "BARRIER" in told:
+            os.close(numbers[0])  # all that was told before is done
         self.states.append(told)
         return True
 

@@ -200,10 +200,12 @@ def test_another_number_of_workers(lab, service):
                 udp_round_trip(other, server, lab.out.address)
 
 
-def test_other_numbers_of_the_queues(lab, service):
-    service.write(CONFIG + "[performance]\nqueue = 10\nworkers = 2\n")
+@pytest.mark.parametrize("first", [10, 1, 16384, 16383])
+def test_other_numbers_of_the_queues(lab, service, first):
+    """Also those that were for UDP before."""
+    service.write(CONFIG + f"[performance]\nqueue = {first}\nworkers = 2\n")
     service.restart()
-    assert queue_names(service) == ["queue-10", "queue-11"]
+    assert queue_names(service) == [f"queue-{first}", f"queue-{first + 1}"]
     with lab.out.udp(7) as server, lab.lab1.udp() as client:
         udp_round_trip(client, server, lab.out.address)
 

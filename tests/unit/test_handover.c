@@ -9,6 +9,8 @@
 #include "portreeve/handover.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +201,54 @@ START_TEST(what_nobody_needs_any_more_leaves_the_store)
 }
 END_TEST
 
+static pthread_t answering;
+
+/* What the manager does: it removes what it is told to remove, then closes the barrier. */
+static void *answer(void *context)
+{
+    struct pollfd ready = {.fd = manager, .events = POLLIN};
+    char control[CMSG_SPACE(sizeof(int))], text[64];
+    struct iovec piece = {text, sizeof(text)};
+    struct msghdr message = {.msg_iov = &piece,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof(control)};
+    int barrier;
+
+    ck_assert_int_eq(poll(&ready, 1, 5000), 1);
+    assert_told("FDSTOREREMOVE=1\nFDNAME=queue-1", 0);
+    ck_assert_int_eq(poll(&ready, 1, 5000), 1);
+    ck_assert_int_eq(recvmsg(manager, &message, 0), (int)strlen("BARRIER=1"));
+    ck_assert_ptr_nonnull(CMSG_FIRSTHDR(&message));
+    memcpy(&barrier, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(barrier));
+    close(barrier);
+    return context;
+}
+
+static void start_answering(void)
+{
+    ck_assert_int_eq(pthread_create(&answering, NULL, answer, NULL), 0);
+}
+
+START_TEST(what_is_in_the_way_can_be_given_up_at_once)
+{
+    int taken;
+
+    setenv("LISTEN_FDNAMES", "queue-0:queue-1:control", 1);
+    begin_as(getpid());
+    taken = handover_take("queue-0");
+    handover_keep("queue-0", taken);
+    start_answering();
+    ck_assert(handover_forget("queue-"));
+    pthread_join(answering, NULL);
+    ck_assert(is_open(FIRST) && !is_open(FIRST + 1) && is_open(FIRST + 2));
+    ck_assert(!handover_forget("queue-"));
+    ck_assert_int_eq(handover_take("queue-1"), -1);
+    ck_assert_int_ge(handover_take("control"), 0);
+    assert_told("", 0);
+}
+END_TEST
+
 START_TEST(without_a_store_nothing_is_sent)
 {
     setenv("FDSTORE", "0", 1);
@@ -225,6 +275,7 @@ int main(void)
         {what_the_store_has_already_is_not_sent_again, 1},
         {what_is_replaced_leaves_the_store_first, 1},
         {what_nobody_needs_any_more_leaves_the_store, 1},
+        {what_is_in_the_way_can_be_given_up_at_once, 1},
         {without_a_store_nothing_is_sent, 1},
     };
 

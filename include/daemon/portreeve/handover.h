@@ -56,6 +56,12 @@ bool handover_has_store(void);
 int handover_take(const char *name);
 
 /*
+ * Closes what an earlier run has left under names with this beginning and nobody has taken, in the
+ * store as well: it is in the way, because the configuration has changed. False if there is none.
+ */
+bool handover_forget(const char *beginning);
+
+/*
  * Keeps this descriptor, in a copy, for the next run: in the store if there is one, and for
  * handover_exec. What an earlier run has left under the same name is forgotten.
  */

@@ -135,6 +135,11 @@ static int open_queue(struct worker *worker, const struct queue_options *wanted,
         options.descriptor = -1;
     }
     result = queue_open(&worker->queue, &options, error);
+    /* another queue of the earlier run may have had one of our numbers */
+    if (result == -EBUSY && handover_forget(HANDOVER_QUEUE)) {
+        options.descriptor = -1;
+        result = queue_open(&worker->queue, &options, error);
+    }
     if (result == 0)
         handover_keep(name.text, queue_descriptor(worker->queue));
     return result;
