@@ -11,12 +11,16 @@
 
 #include <string.h>
 
-enum { PROTOCOL, INTERNAL, EXTERNAL, SHARE, SESSIONS, AGE, COLUMN_COUNT };
+enum { PROTOCOL, INTERNAL, EXTERNAL, INTERFACE, SHARE, SESSIONS, AGE, COLUMN_COUNT };
 
 static const struct column columns[COLUMN_COUNT] = {
-    [PROTOCOL] = {"PROTO", false, 0},    [INTERNAL] = {"INTERNAL", false, 0},
-    [EXTERNAL] = {"EXTERNAL", false, 0}, [SHARE] = {"SHARE", false, 2},
-    [SESSIONS] = {"SESSIONS", true, 0},  [AGE] = {"AGE", true, 1},
+    [PROTOCOL] = {"PROTO", false, 0},
+    [INTERNAL] = {"INTERNAL", false, 0},
+    [EXTERNAL] = {"EXTERNAL", false, 0},
+    [INTERFACE] = {"INTERFACE", false, 3},
+    [SHARE] = {"SHARE", false, 2},
+    [SESSIONS] = {"SESSIONS", true, 0},
+    [AGE] = {"AGE", true, 1},
 };
 
 struct listing {
@@ -37,6 +41,7 @@ static void add_row(struct table *table, const json_t *mapping)
     table_set_cell(row, PROTOCOL, protocol);
     table_set_cell(row, INTERNAL, format_endpoint(internal, protocol, false, text));
     table_set_cell(row, EXTERNAL, format_endpoint(external, protocol, false, text));
+    table_set_cell(row, INTERFACE, member_text(mapping, "interface"));
     table_set_cell(row, SHARE, member_text(mapping, "share"));
     table_set_number(row, SESSIONS, member_number(mapping, "sessions"));
     table_set_cell(row, AGE, format_duration(member_seconds(mapping, "age"), text));

@@ -17,6 +17,7 @@ enum {
     DIRECTION,
     INTERNAL,
     EXTERNAL,
+    INTERFACE,
     REMOTE,
     SHARE,
     FORWARD,
@@ -35,6 +36,7 @@ static const struct column columns[COLUMN_COUNT] = {
     [DIRECTION] = {"DIRECTION", false, 11},
     [INTERNAL] = {"INTERNAL", false, 0},
     [EXTERNAL] = {"EXTERNAL", false, 1},
+    [INTERFACE] = {"INTERFACE", false, 12},
     [REMOTE] = {"REMOTE", false, 0},
     [SHARE] = {"SHARE", false, 9},
     [FORWARD] = {"FORWARD", false, 6},
@@ -66,6 +68,7 @@ static void add_row(struct table *table, const json_t *session)
     table_set_cell(row, DIRECTION, member_text(session, "direction"));
     table_set_cell(row, INTERNAL, format_internal(session, text));
     table_set_cell(row, EXTERNAL, format_external(session, text));
+    table_set_cell(row, INTERFACE, member_text(session, "interface"));
     table_set_cell(row, REMOTE, format_remote(session, text));
     table_set_cell(row, SHARE, member_text(session, "share"));
     table_set_cell(row, FORWARD, member_text(session, "forward"));

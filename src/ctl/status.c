@@ -43,19 +43,31 @@ static void print_warnings(const json_t *status)
         putchar('\n');
 }
 
+static void print_external(const json_t *external)
+{
+    char addresses[CELL_MAX];
+    struct shown interface;
+
+    text_make_printable(format_list(json_object_get(external, "addresses"), ", ", addresses));
+    printf("external   %s: %s\n", show(&interface, member_text(external, "interface")),
+           addresses[0] != '\0' ? addresses : "no address");
+}
+
 static void print_daemon(const json_t *status)
 {
-    const json_t *external = json_object_get(status, "external");
-    char uptime[CELL_MAX], addresses[CELL_MAX];
-    struct shown version, started, interface;
+    const json_t *external = json_object_get(status, "external"),
+                 *uplinks = json_object_get(external, "uplinks"), *uplink;
+    char uptime[CELL_MAX];
+    struct shown version, started;
+    size_t index;
 
     printf("portreeved %s, process %lld, up %s, since %s\n",
            show(&version, member_text(status, "version")), (long long)member_number(status, "pid"),
            format_duration(member_seconds(status, "uptime"), uptime),
            show(&started, member_text(status, "started")));
-    text_make_printable(format_list(json_object_get(external, "addresses"), ", ", addresses));
-    printf("external   %s: %s\n", show(&interface, member_text(external, "interface")),
-           addresses[0] != '\0' ? addresses : "no address");
+    json_array_foreach(uplinks, index, uplink) print_external(uplink);
+    if (json_array_size(uplinks) == 0) /* an older daemon */
+        print_external(external);
 }
 
 static void print_closed(const json_t *closed)

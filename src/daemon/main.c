@@ -114,9 +114,8 @@ static void print_warning(void *context, const char *message)
 }
 
 /* The interface may come later, so it is no error. Without netlink, nothing is said. */
-static void check_interface(const struct options *options, const struct config *config)
+static void check_interface(const struct options *options, const char *name)
 {
-    const char *name = config->external;
     struct addresses *addresses;
     struct interface interface;
     struct error error = {0};
@@ -144,7 +143,8 @@ static int check_config(const struct options *options)
         config_free(&config);
         return EXIT_FAILED;
     }
-    check_interface(options, &config);
+    for (size_t i = 0; i < config.external_count; i++)
+        check_interface(options, config.external[i]);
     printf("%s has no errors (shares: %zu, forwards: %zu)\n", options->config_path,
            policy_share_count(config.policy), policy_forward_count(config.policy));
     config_free(&config);

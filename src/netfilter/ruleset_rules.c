@@ -418,6 +418,7 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, si
     put_others(batch);
     put_inside(batch);
     put_unknown(batch);
+    put_other_uplinks(batch); /* before the map: it knows nothing of them */
     if (plan.offload) {
         offload_create_rules(batch, HOOK_INBOUND, uplinks);
         offload_create_rules(batch, HOOK_OUTBOUND, uplinks);
@@ -438,6 +439,5 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, si
     passes_create_direct_rule(batch);
     put_targets(batch);
     put_outbound_icmp(batch);
-    put_other_uplinks(batch);
     put_inside_icmp(batch);
 }

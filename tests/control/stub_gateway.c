@@ -304,7 +304,8 @@ struct gateway *stub_gateway_new(const char *config_path, uint32_t capacity)
     gateway->active = policy_new();
     if (!fill_policy(gateway->active, capacity) || !policy_seal(gateway->active))
         abort();
-    strcpy(gateway->config.external, "wan0");
+    strcpy(gateway->config.external[0], "wan0");
+    gateway->config.external_count = 1;
     gateway->config_path = config_path;
     gateway->started = begun;
     gateway->nat = nat_new(gateway->active, secret, NULL, begun);

@@ -4,8 +4,8 @@ import re
 import signal
 
 SESSION = {
-    "id", "protocol", "state", "direction", "internal", "external", "remote", "share", "forward",
-    "age", "idle", "expires_in", "packets", "bytes", "offloaded"
+    "id", "protocol", "state", "direction", "internal", "external", "interface", "remote", "share",
+    "forward", "age", "idle", "expires_in", "packets", "bytes", "offloaded"
 }
 
 
@@ -22,7 +22,8 @@ def test_status(connection):
         "workers", "warnings", "notices", "upgrade_problem"
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", status["started"])
-    assert status["external"] == {"interface": "wan0", "addresses": ["203.0.113.5"]}
+    uplink = {"interface": "wan0", "addresses": ["203.0.113.5"]}
+    assert status["external"] == {**uplink, "uplinks": [uplink]}
     assert status["sessions"]["live"] == status["sessions"]["opened"] == 8
     assert set(status["sessions"]["closed"]) >= {
         "expired", "killed", "evicted", "reclaimed", "policy", "address"
@@ -69,6 +70,7 @@ def test_sessions(connection):
     assert web["remote"] == {"address": "198.51.100.80", "port": 443}
     assert web["external"]["address"] == "203.0.113.5" and 50000 <= web["external"]["port"] <= 50999
     assert (web["share"], web["forward"], web["offloaded"]) == ("lab", None, False)
+    assert web["interface"] == "wan0"
     assert web["packets"] == {"out": 3, "in": 2}
     assert web["bytes"] == {"out": 620, "in": 1480}
     assert 250 < web["age"] < 300 and 250 < web["idle"] < 300 and 7100 < web["expires_in"] < 7200
@@ -93,9 +95,9 @@ def test_mappings(connection):
     mappings = connection.call("mappings")
     assert len(mappings) == 6
     dns = one([mapping for mapping in mappings if mapping["protocol"] == "udp"])
-    assert set(dns) == {"protocol", "internal", "external", "share", "sessions", "age"}
+    assert set(dns) == {"protocol", "internal", "external", "interface", "share", "sessions", "age"}
     assert dns["internal"] == {"address": "10.0.0.7", "port": 5353}
-    assert (dns["share"], dns["sessions"]) == ("lab", 2)
+    assert (dns["share"], dns["sessions"], dns["interface"]) == ("lab", 2, "wan0")
 
 
 def test_forwards(connection):

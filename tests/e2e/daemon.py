@@ -88,7 +88,8 @@ class Daemon:
         for name, keys in fixed.items():
             header = f"[{name}]\n"
             keys = "\n".join(line for line in keys.splitlines()
-                             if name != "performance" or f"\n{line.split(' =')[0]} =" not in body)
+                             if name not in ("gateway", "performance")
+                             or f"\n{line.split(' =')[0]} =" not in body)
             if header not in body:
                 body += f"\n{header}"
             body = body.replace(header, f"{header}{keys}\n")

@@ -39,7 +39,7 @@ NOBODY = "65534"
 
 FIELDS = {
     "id", "protocol", "state", "direction", "internal", "external", "remote", "share", "forward",
-    "age", "idle", "expires_in", "packets", "bytes", "offloaded"
+    "age", "idle", "expires_in", "packets", "bytes", "offloaded", "interface"
 }
 
 
@@ -83,6 +83,7 @@ def test_sessions_json_has_the_documented_fields(lab, daemon, flows):
         assert session["offloaded"] is (OFFLOAD == "on" and session["protocol"] != "icmp")
         assert session["age"] >= session["idle"] >= 0
         assert session["expires_in"] > 0
+        assert session["interface"] == "wan0"
     assert len({session["id"] for session in sessions}) == 5
 
 

@@ -139,7 +139,7 @@ def test_an_alternative_name_is_as_good_as_the_name(lab, outside, started, name)
     lab.gw.ip("link", "property", "add", "dev", "wan0", "altname", name)
     daemon = started(name)
     translates(lab)
-    assert daemon.status()["external"] == {"interface": name, "addresses": [EXTERNAL]}
+    assert daemon.status()["external"]["uplinks"] == [{"interface": name, "addresses": [EXTERNAL]}]
     assert notices(daemon) == set()
 
 

@@ -7,7 +7,7 @@ from daemon import SHARE
 from deadline import eventually
 from lab import EXTERNAL
 from programs import ping
-from second_uplink import SecondUplink
+from second_uplink import SECOND, SecondUplink
 from traffic import assert_silent, udp_round_trip
 
 CONFIG = SHARE + """
@@ -139,6 +139,22 @@ def test_an_interface_that_the_configuration_leaves_alone(lab, daemon, diverted)
     until_noticed(daemon)
     with lab.lab1.udp() as client, daemon.dropping("other-uplink"):
         client.sendto(b"kept", (lab.far.address, 7))
+
+
+def test_what_the_kernel_masquerades_is_the_kernels(lab, daemon, diverted):
+    """A VPN for all traffic, say. The source is not private any more when our rules see it."""
+    until_noticed(daemon)
+    lab.gw.nft("""table ip vpn { chain post { type nat hook postrouting priority srcnat;
+        oifname wan1 masquerade
+    }
+    }""")
+    dropped = daemon.drops("other-uplink")
+    try:
+        with lab.far.udp(7) as server, lab.lab1.udp() as client:
+            assert udp_round_trip(client, server, lab.far.address)[0] == SECOND
+    finally:
+        lab.gw.nft("delete table ip vpn")
+    assert daemon.drops("other-uplink") == dropped
 
 
 def test_a_crash_lets_nothing_out(lab, daemon, diverted, record):

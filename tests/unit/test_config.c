@@ -37,7 +37,8 @@ START_TEST(two_sections_are_enough_and_the_rest_has_defaults)
     const struct share *share;
 
     config_must_load(MINIMAL);
-    ck_assert_str_eq(loaded.external, "wan0");
+    ck_assert_uint_eq(loaded.external_count, 1);
+    ck_assert_str_eq(loaded.external[0], "wan0");
     ck_assert_uint_eq(loaded.external_address_count, 0);
     ck_assert_uint_eq(loaded.untranslated_count, 0);
     ck_assert_uint_eq(loaded.hairpin_mark, 0x10000000);
@@ -231,6 +232,19 @@ START_TEST(one_protocol_may_be_filtered_in_its_own_way_wherever_the_key_is)
     share = policy_share(loaded.policy, 0);
     ck_assert_int_eq(share_filtering(share, PROTOCOL_TCP), FILTERING_ENDPOINT_INDEPENDENT);
     ck_assert_int_eq(share_filtering(share, PROTOCOL_UDP), FILTERING_ADDRESS_DEPENDENT);
+    config_free(&loaded);
+}
+END_TEST
+
+START_TEST(external_interfaces_are_a_list_in_its_order)
+{
+    config_must_load("[gateway]\nexternal = wan0, ; the fast one\n    ppp0\n"
+                     "[share lab]\nsource = 10.0.0.0/24\n");
+    ck_assert_uint_eq(loaded.external_count, 2);
+    ck_assert_str_eq(loaded.external[0], "wan0");
+    ck_assert_str_eq(loaded.external[1], "ppp0");
+    ck_assert_str_eq(config_external(&loaded, 1), "ppp0");
+    ck_assert_str_eq(config_external(&loaded, 2), "");
     config_free(&loaded);
 }
 END_TEST
@@ -541,6 +555,7 @@ int main(void)
         {answered_dns_lasts_half_a_minute_unless_the_file_says_otherwise, 1},
         {timeouts_of_ports_are_as_many_as_fit, 1},
         {one_protocol_may_be_filtered_in_its_own_way_wherever_the_key_is, 1},
+        {external_interfaces_are_a_list_in_its_order, 1},
         {exempt_destinations_are_a_list_like_any_other, 1},
         {a_host_may_open_one_to_a_million_sessions_a_second, 1},
         {indentation_bom_and_crlf_do_not_matter, 1},

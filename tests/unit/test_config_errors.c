@@ -195,7 +195,7 @@ static const struct {
     {"[gateway]", "external-address = 2001:db8::1",
      "this is IPv6, and only IPv4 is translated; expected an IPv4 address"},
     {"[gateway]", "external-address = 203.0.113.0/24",
-     "expected IPv4 addresses of the external interface, as in 203.0.113.5"},
+     "expected IPv4 addresses of the external interfaces, as in 203.0.113.5"},
     {"[gateway]", "untranslated = averylonginterface",
      "the name has 18 bytes; expected an interface name of at most 15"},
     {"[gateway]", "untranslated =", "expected interface names, as in untranslated = tun0"},
@@ -388,12 +388,24 @@ START_TEST(the_external_address_is_neither_a_target_nor_inside)
 }
 END_TEST
 
+START_TEST(external_interfaces_are_at_most_eight_and_each_is_named_once)
+{
+    config_must_fail("[gateway]\nexternal = a, b, a, c, d, e, f, g, h, i\nuntranslated = h\n" SHARE,
+                     "2: [gateway] external = a: this interface is already listed; expected it "
+                     "only once",
+                     "2: [gateway] external = i: expected at most 8 interfaces",
+                     "3: [gateway] untranslated = h: this is an external interface; expected "
+                     "others",
+                     NULL);
+}
+END_TEST
+
 START_TEST(an_interface_is_translated_or_not_and_named_once)
 {
     config_must_fail(GATEWAY "untranslated = tun0, wan0, tun0\n" SHARE,
                      "3: [gateway] untranslated = tun0: this interface is already listed; expected "
                      "it only once",
-                     "3: [gateway] untranslated = wan0: this is the external interface; expected "
+                     "3: [gateway] untranslated = wan0: this is an external interface; expected "
                      "others",
                      NULL);
 }
@@ -473,6 +485,7 @@ int main(void)
         {a_share_without_ports_needs_some_that_others_leave, 1},
         {a_range_of_targets_ends_by_65535, 1},
         {the_external_address_is_neither_a_target_nor_inside, 1},
+        {external_interfaces_are_at_most_eight_and_each_is_named_once, 1},
         {an_interface_is_translated_or_not_and_named_once, 1},
         {a_pool_that_forwards_take_whole_is_an_error, 1},
         {limits_and_queues_fit_together, 1},

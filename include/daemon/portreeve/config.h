@@ -14,6 +14,7 @@
 
 #include <limits.h>
 
+#define CONFIG_UPLINKS_MAX            8
 #define CONFIG_EXTERNAL_ADDRESSES_MAX 16
 #define CONFIG_UNTRANSLATED_MAX       16
 #define CONFIG_WORKERS_MAX            64
@@ -38,9 +39,10 @@ enum mss_mode {
 };
 
 struct config {
-    char external[INTERFACE_NAME_MAX]; /* name of the external interface, or an alternative one */
+    char external[CONFIG_UPLINKS_MAX][INTERFACE_NAME_MAX]; /* names, or alternative ones */
+    size_t external_count;                                 /* at least 1 */
     struct address external_address[CONFIG_EXTERNAL_ADDRESSES_MAX];
-    size_t external_address_count; /* 0: every global IPv4 address of the interface */
+    size_t external_address_count; /* 0: every global IPv4 address of the interfaces */
     /* interfaces that hold a default route, and still shares send by them as they are */
     char untranslated[CONFIG_UNTRANSLATED_MAX][IF_NAMESIZE];
     size_t untranslated_count;
@@ -57,6 +59,12 @@ struct config {
     struct log_options log;
     struct policy *policy; /* unsealed; owned */
 };
+
+/* The name of an uplink (struct uplink); empty for one that the configuration does not have. */
+static inline const char *config_external(const struct config *config, uint8_t uplink)
+{
+    return uplink < config->external_count ? config->external[uplink] : "";
+}
 
 /*
  * Receives every error, one call each: "FILE:LINE: what is wrong, what was expected", without

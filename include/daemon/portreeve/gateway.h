@@ -109,6 +109,7 @@ struct gateway_status {
     int64_t started; /* seconds since the epoch */
     uint64_t uptime_ms;
     struct address external[EXTERNAL_ADDRESSES_MAX];
+    uint8_t external_uplink[EXTERNAL_ADDRESSES_MAX]; /* whose they are */
     size_t external_count;
     struct nat_summary nat;  /* its counters include what the kernel has rewritten */
     size_t memory;           /* bytes of the translator in total (nat_memory) */

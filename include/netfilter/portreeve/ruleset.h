@@ -31,12 +31,12 @@
  *   inside    without a hook: packets from outbound
  *             - leaves by an interface with an external one's name, from the source of a share: the
  *               interface is new, and its index is not known yet          -> drop
+ *             - leaves by another uplink, from the source of a share, to an address in none
+ *                                                                         -> queue
  *             - from the address of a forward's target, to a client inside
  *                 - a tuple of the map offload_out                        -> new source, accept
  *                 - a tuple of the set answers                            -> queue
  *             - a tuple of the set transit                                -> queue
- *             - leaves by another uplink, from the source of a share, to an address in none
- *                                                                         -> queue
  *             - ICMP 3, 11, 12: errors of the kernel about hairpins       -> queue, bypass
  *   arrivals  without a hook: packets from inbound
  *             - TCP or UDP, to a published port, and the route to the source leads elsewhere: it is

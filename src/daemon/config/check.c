@@ -180,9 +180,11 @@ static void check_untranslated(struct reading *reading, const struct section *se
     const struct config *config = reading->config;
 
     for (size_t i = 0; i < config->untranslated_count; i++) {
-        if (strcmp(config->untranslated[i], config->external) == 0)
-            config_conflict(reading, section, GATEWAY_UNTRANSLATED, config->untranslated[i],
-                            "this is the external interface; expected others");
+        for (size_t n = 0; n < config->external_count; n++) {
+            if (strcmp(config->untranslated[i], config->external[n]) == 0)
+                config_conflict(reading, section, GATEWAY_UNTRANSLATED, config->untranslated[i],
+                                "this is an external interface; expected others");
+        }
     }
 }
 

@@ -32,9 +32,22 @@ static enum outcome take_interface(struct reading *reading, const char *value, c
 static enum outcome take_external(struct reading *reading, struct section *section,
                                   const char *value)
 {
+    struct config *config = reading->config;
+    char name[INTERFACE_NAME_MAX];
+    enum outcome outcome = take_interface(reading, value, name, sizeof(name));
+
     (void)section;
-    return take_interface(reading, value, reading->config->external,
-                          sizeof(reading->config->external));
+    if (outcome != VALUE_TAKEN)
+        return outcome;
+    for (size_t i = 0; i < config->external_count; i++) {
+        if (strcmp(config->external[i], name) == 0)
+            return config_refuse(reading, value,
+                                 "this interface is already listed; expected it only once");
+    }
+    if (config->external_count == CONFIG_UPLINKS_MAX)
+        return config_refuse(reading, value, "expected at most %d interfaces", CONFIG_UPLINKS_MAX);
+    strcpy(config->external[config->external_count++], name);
+    return VALUE_TAKEN;
 }
 
 static enum outcome take_external_address(struct reading *reading, struct section *section,
@@ -112,10 +125,10 @@ static enum outcome take_mss(struct reading *reading, struct section *section, c
 }
 
 const struct key gateway_keys[GATEWAY_KEYS] = {
-    [GATEWAY_EXTERNAL] = {"external", KEY_REQUIRED, take_external,
+    [GATEWAY_EXTERNAL] = {"external", KEY_REQUIRED | KEY_LIST, take_external,
                           "an interface name, as in external = wan0"},
     [GATEWAY_ADDRESS] = {"external-address", KEY_LIST, take_external_address,
-                         "IPv4 addresses of the external interface, as in 203.0.113.5"},
+                         "IPv4 addresses of the external interfaces, as in 203.0.113.5"},
     [GATEWAY_UNTRANSLATED] = {"untranslated", KEY_LIST, take_untranslated,
                               "interface names, as in untranslated = tun0"},
     [GATEWAY_MARK] = {"hairpin-mark", 0, take_hairpin_mark,

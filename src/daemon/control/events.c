@@ -60,6 +60,6 @@ void events_pump(struct client *client, struct gateway *gateway)
         answer_notice(&client->output, "lost", json_pack("{s:I}", "count", (json_int_t)lost));
     for (size_t i = 0; i < count; i++) {
         if (filter_matches(&client->event_filter, &event[i].session))
-            stream_event(&client->output, &event[i], now, now_epoch_ms);
+            stream_event(&client->output, gateway_config(gateway), &event[i], now, now_epoch_ms);
     }
 }

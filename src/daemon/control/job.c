@@ -120,7 +120,7 @@ static bool step_sessions(struct job *job, struct gateway *gateway)
     }
     for (size_t i = 0; i < count; i++) {
         if (filter_matches(&job->filter, &control->view[i])) {
-            stream_session(job->output, &control->view[i]);
+            stream_session(job->output, gateway_config(gateway), &control->view[i]);
             job->count++;
         }
     }
@@ -161,9 +161,10 @@ static bool step_mappings(struct job *job, struct gateway *gateway)
     for (size_t i = 0; i < count; i++) {
         bool shared = found[i].share < policy_share_count(policy);
 
-        answer_notice(
-            job->output, "mapping",
-            json_mapping(&found[i], shared ? policy_share(policy, found[i].share)->name : ""));
+        answer_notice(job->output, "mapping",
+                      json_mapping(&found[i],
+                                   shared ? policy_share(policy, found[i].share)->name : "",
+                                   config_external(gateway_config(gateway), found[i].uplink)));
     }
     job->count += count;
     return false;

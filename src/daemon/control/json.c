@@ -77,13 +77,13 @@ json_t *json_both_ways(uint64_t out, uint64_t in)
     return json_pack("{s:I,s:I}", "out", (json_int_t)out, "in", (json_int_t)in);
 }
 
-json_t *json_mapping(const struct mapping_view *mapping, const char *share)
+json_t *json_mapping(const struct mapping_view *mapping, const char *share, const char *interface)
 {
-    return json_pack("{s:s,s:o,s:o,s:o,s:I,s:o}", "protocol", protocol_name(mapping->protocol),
+    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:I,s:o}", "protocol", protocol_name(mapping->protocol),
                      "internal", json_endpoint(&mapping->internal), "external",
-                     json_endpoint(&mapping->external), "share", json_text_or_null(share),
-                     "sessions", (json_int_t)mapping->sessions, "age",
-                     json_seconds(mapping->age_ms));
+                     json_endpoint(&mapping->external), "interface", json_text_or_null(interface),
+                     "share", json_text_or_null(share), "sessions", (json_int_t)mapping->sessions,
+                     "age", json_seconds(mapping->age_ms));
 }
 
 static json_t *json_protocols(uint8_t protocols)

@@ -16,7 +16,7 @@ json_t *json_prefixes(const struct prefix *prefixes, size_t count);
 json_t *json_port_range(const struct port_range *range); /* "8000-8099" or "2222" */
 json_t *json_time(int64_t seconds);                      /* RFC 3339, UTC */
 json_t *json_both_ways(uint64_t out, uint64_t in);
-json_t *json_mapping(const struct mapping_view *mapping, const char *share);
+json_t *json_mapping(const struct mapping_view *mapping, const char *share, const char *interface);
 json_t *json_forward(const struct forward *forward, uint64_t sessions);
 
 #endif

@@ -9,14 +9,29 @@
 #include <string.h>
 #include <unistd.h>
 
-static json_t *json_external(const struct gateway *gateway, const struct gateway_status *status)
+/* Those of one uplink; NAT_UPLINKS_MAX: of all. */
+static json_t *json_addresses(const struct gateway_status *status, uint8_t uplink)
 {
     json_t *addresses = json_array();
 
-    for (size_t i = 0; i < status->external_count; i++)
-        json_array_append_new(addresses, json_address(&status->external[i]));
-    return json_pack("{s:o,s:o}", "interface", json_text(gateway_config(gateway)->external),
-                     "addresses", addresses);
+    for (size_t i = 0; i < status->external_count; i++) {
+        if (uplink == NAT_UPLINKS_MAX || status->external_uplink[i] == uplink)
+            json_array_append_new(addresses, json_address(&status->external[i]));
+    }
+    return addresses;
+}
+
+static json_t *json_external(const struct gateway *gateway, const struct gateway_status *status)
+{
+    const struct config *config = gateway_config(gateway);
+    json_t *all = json_addresses(status, NAT_UPLINKS_MAX), *uplinks = json_array();
+
+    for (uint8_t i = 0; i < config->external_count; i++)
+        json_array_append_new(uplinks,
+                              json_pack("{s:o,s:o}", "interface", json_text(config->external[i]),
+                                        "addresses", json_addresses(status, i)));
+    return json_pack("{s:o,s:o,s:o}", "interface", json_text(config->external[0]), "addresses", all,
+                     "uplinks", uplinks);
 }
 
 static json_t *json_sessions(const struct gateway_status *status)

@@ -2,8 +2,8 @@
  * stream.c - sessions and events as lines
  *
  * There may be millions of them, so they are written directly, without a tree of jansson's. The
- * names of the members are an interface: doc/control-protocol.md lists them. Nothing needs escapes:
- * names consist of letters, digits and a few marks (config_name_is_good).
+ * names of the members are an interface: doc/control-protocol.md lists them. Names of shares and
+ * forwards need no escapes: they consist of letters, digits and a few marks (config_name_is_good).
  */
 #include "stream.h"
 
@@ -56,6 +56,29 @@ static const char *name_json(const char *name, char buffer[NAME_JSON_MAX + 1])
     return buffer;
 }
 
+/*
+ * An interface's name has no quotes (config_take_value refuses them), but it may have a backslash.
+ * The longest text is as long as every character escaped.
+ */
+#define INTERFACE_JSON_MAX (2 * INTERFACE_NAME_MAX + 2)
+
+static const char *interface_json(const char *name, char buffer[INTERFACE_JSON_MAX])
+{
+    char *end = buffer;
+
+    if (*name == '\0')
+        return "null";
+    *end++ = '"';
+    for (; *name != '\0'; name++) {
+        if (*name == '\\' || *name == '"')
+            *end++ = '\\';
+        *end++ = *name;
+    }
+    *end++ = '"';
+    *end = '\0';
+    return buffer;
+}
+
 static const char *seconds_json(uint64_t milliseconds, char buffer[SECONDS_MAX])
 {
     snprintf(buffer, SECONDS_MAX, "%llu.%03u", (unsigned long long)(milliseconds / 1000),
@@ -63,8 +86,10 @@ static const char *seconds_json(uint64_t milliseconds, char buffer[SECONDS_MAX])
     return buffer;
 }
 
-static void add_session(struct line *line, const struct session_view *session)
+static void add_session(struct line *line, const struct config *config,
+                        const struct session_view *session)
 {
+    char interface[INTERFACE_JSON_MAX];
     char internal[ENDPOINT_JSON_MAX], external[ENDPOINT_JSON_MAX], remote[ENDPOINT_JSON_MAX];
     char share[NAME_JSON_MAX + 1], forward[NAME_JSON_MAX + 1];
     char age[SECONDS_MAX], idle[SECONDS_MAX], expires_in[SECONDS_MAX];
@@ -85,6 +110,8 @@ static void add_session(struct line *line, const struct session_view *session)
         (unsigned long long)session->packets_out, (unsigned long long)session->packets_in,
         (unsigned long long)session->bytes_out, (unsigned long long)session->bytes_in,
         session->offloaded ? "true" : "false");
+    add(line, ",\"interface\":%s",
+        interface_json(config_external(config, session->uplink), interface));
     if (session->direction == DIRECTION_HAIRPIN)
         add(line, ",\"peer\":%s", endpoint_json(&session->peer, internal));
     if (!endpoint_equal(&session->remote_inside, &session->remote))
@@ -92,13 +119,14 @@ static void add_session(struct line *line, const struct session_view *session)
     add(line, "}");
 }
 
-void stream_session(struct output *output, const struct session_view *session)
+void stream_session(struct output *output, const struct config *config,
+                    const struct session_view *session)
 {
     struct line line;
 
     line.length = 0; /* the text needs no initial value */
     add(&line, "{\"jsonrpc\":\"2.0\",\"method\":\"session\",\"params\":");
-    add_session(&line, session);
+    add_session(&line, config, session);
     add(&line, "}\n");
     output_write(output, line.text, line.length);
 }
@@ -112,8 +140,8 @@ static void add_time(struct line *line, int64_t milliseconds)
     add(line, "\"%.*s.%03dZ\"", (int)whole, text, (int)(milliseconds % 1000));
 }
 
-void stream_event(struct output *output, const struct event *event, uint64_t now,
-                  int64_t now_epoch_ms)
+void stream_event(struct output *output, const struct config *config, const struct event *event,
+                  uint64_t now, int64_t now_epoch_ms)
 {
     int64_t age = now > event->time ? (int64_t)(now - event->time) : 0;
     struct line line;
@@ -123,7 +151,7 @@ void stream_event(struct output *output, const struct event *event, uint64_t now
         event_type_name(event->type));
     add_time(&line, now_epoch_ms - age);
     add(&line, ",\"session\":");
-    add_session(&line, &event->session);
+    add_session(&line, config, &event->session);
     if (event->type == EVENT_CLOSED)
         add(&line, ",\"reason\":\"%s\"", close_reason_name(event->reason));
     add(&line, "}}\n");

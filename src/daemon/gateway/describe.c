@@ -36,11 +36,11 @@ static void describe_settings(const struct gateway *gateway)
     const struct config *config = &gateway->config;
     const struct limits *limits = policy_limits_const(gateway->active);
 
-    log_debug("external interface %s, hairpin mark 0x%x, queues %u to %u, offload %s after %u "
-              "packets",
-              config->external, config->hairpin_mark, config->queue,
-              config->queue + gateway->worker_count - 1u, offload[config->offload],
-              config->offload_after);
+    for (size_t i = 0; i < config->external_count; i++)
+        log_debug("uplink %zu: external interface %s", i, config->external[i]);
+    log_debug("hairpin mark 0x%x, queues %u to %u, offload %s after %u packets",
+              config->hairpin_mark, config->queue, config->queue + gateway->worker_count - 1u,
+              offload[config->offload], config->offload_after);
     log_debug("limits: sessions %u, sessions-per-host %u, mappings-per-host %u%s, "
               "new-sessions-per-host %u (0: off)",
               limits->sessions, limits->sessions_per_host, limits->mappings_per_host,

@@ -92,7 +92,8 @@ static void find_inside(struct inside *inside)
 {
     const struct policy *policy = inside->gateway->active;
 
-    add(inside, inside->gateway->external_interface.index);
+    for (size_t i = 0; i < inside->gateway->config.external_count; i++)
+        add(inside, inside->gateway->uplink[i].interface.index);
     for (size_t i = 0; i < policy_share_count(policy); i++) {
         const struct share *share = policy_share(policy, i);
 
@@ -128,17 +129,21 @@ static void check_interfaces(struct gateway *gateway)
 /* A redirect tells a host the way past the gateway; the kernel sends it if either sysctl is on. */
 static void check_redirects(struct gateway *gateway)
 {
-    const char *name = gateway->external_interface.name;
+    notices_begin(&gateway->notices, "icmp-redirects");
+    for (size_t i = 0; i < gateway->config.external_count; i++) {
+        const struct uplink_usage *uplink = &gateway->uplink[i];
+        const char *name = uplink->interface.name;
 
-    if (gateway->is_one_armed && name[0] != '\0' &&
-        (!interface_is_off("all", "send_redirects") || !interface_is_off(name, "send_redirects")))
-        notices_set(&gateway->notices, "icmp-redirects",
-                    "hosts of a share are behind %s too, and ICMP redirects tell them the way past "
-                    "this gateway: set sysctl net.ipv4.conf.all.send_redirects=0 and "
-                    "net.ipv4.conf.%s.send_redirects=0",
-                    name, name);
-    else
-        notices_clear(&gateway->notices, "icmp-redirects");
+        if (uplink->is_one_armed && name[0] != '\0' &&
+            (!interface_is_off("all", "send_redirects") ||
+             !interface_is_off(name, "send_redirects")))
+            notices_add(&gateway->notices, "icmp-redirects",
+                        "hosts of a share are behind %s too, and ICMP redirects tell them the way "
+                        "past this gateway: set sysctl net.ipv4.conf.all.send_redirects=0 and "
+                        "net.ipv4.conf.%s.send_redirects=0",
+                        name, name);
+    }
+    notices_end(&gateway->notices, "icmp-redirects");
 }
 
 void gateway_check_forwarding(struct gateway *gateway)

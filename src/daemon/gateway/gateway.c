@@ -252,13 +252,16 @@ static int open_ruleset(struct gateway *gateway, struct error *error)
  */
 static int start(struct gateway *gateway, struct error *error)
 {
-    const char *external = gateway->config.external;
+    const char *names[CONFIG_UPLINKS_MAX];
+    const size_t count = gateway->config.external_count;
     int result = lock_namespace(gateway, error);
 
+    for (size_t i = 0; i < count; i++)
+        names[i] = gateway->config.external[i];
     if (result == 0)
         result = open_ruleset(gateway, error);
     if (result == 0)
-        result = addresses_open(&gateway->addresses, &external, 1, error);
+        result = addresses_open(&gateway->addresses, names, count, error);
     if (result == 0)
         result = routes_open(&gateway->routes, error);
     if (result == 0)
@@ -377,7 +380,7 @@ void gateway_addresses_ready(struct gateway *gateway)
 
     if (!addresses_changed(gateway->addresses))
         return;
-    log_debug("%s or one of its addresses may have changed", gateway->config.external);
+    log_debug("an external interface or one of its addresses may have changed");
     if (gateway_refresh_addresses(gateway, &error) < 0)
         log_error("%s", error.text);
 }

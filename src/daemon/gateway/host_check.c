@@ -15,21 +15,27 @@
 /* The external addresses that the configuration would have now. */
 static size_t read_external(const struct config *config, struct address *out, size_t max)
 {
-    const char *name = config->external;
+    const char *names[CONFIG_UPLINKS_MAX];
     struct addresses *addresses;
     struct interface interface;
     struct error error = {0};
-    int count;
+    size_t count = 0;
 
     if (config->external_address_count > 0) {
         memcpy(out, config->external_address, sizeof(config->external_address));
         return config->external_address_count;
     }
-    if (addresses_open(&addresses, &name, 1, &error) < 0)
+    for (size_t i = 0; i < config->external_count; i++)
+        names[i] = config->external[i];
+    if (addresses_open(&addresses, names, config->external_count, &error) < 0)
         return 0;
-    count = addresses_read(addresses, 0, &interface, out, max, &error);
+    for (size_t i = 0; i < config->external_count; i++) {
+        int found = addresses_read(addresses, i, &interface, out + count, max - count, &error);
+
+        count += found > 0 ? (size_t)found : 0;
+    }
     addresses_close(addresses);
-    return count > 0 ? (size_t)count : 0;
+    return count;
 }
 
 /* If the sockets cannot be listed, nothing is said: the daemon will say it. */

@@ -52,6 +52,15 @@ struct neighbours;
 struct state;
 struct worker;
 
+/* An external interface, and its addresses in use. */
+struct uplink_usage {
+    struct interface interface; /* index 0: there is none now */
+    struct address address[EXTERNAL_ADDRESSES_MAX];
+    size_t count;
+    size_t resting;    /* of these, the last ones: they have gone, and may come back */
+    bool is_one_armed; /* the interface has an address of the inside, too */
+};
+
 struct gateway {
     pthread_mutex_t lock; /* covers *nat */
     pthread_mutex_t turn; /* held by the thread that gets the lock next */
@@ -84,13 +93,11 @@ struct gateway {
     size_t other_uplink_count;
     struct worker *worker[CONFIG_WORKERS_MAX];
     uint16_t worker_count;
-    struct address external[EXTERNAL_ADDRESSES_MAX]; /* in use */
+    struct address external[EXTERNAL_ADDRESSES_MAX]; /* in use, of all uplinks */
     size_t external_count;
-    size_t external_resting; /* of these, the last ones: they have gone, and may come back */
-    bool is_one_armed;       /* the external interface has an address of the inside, too */
-    struct grace grace;
-    struct interface external_interface; /* index 0: there is none now */
-    bool addresses_are_stale;            /* the rules or the translator do not have them yet */
+    struct uplink_usage uplink[CONFIG_UPLINKS_MAX]; /* whose they are */
+    struct grace grace[CONFIG_UPLINKS_MAX];
+    bool addresses_are_stale; /* the rules or the translator do not have them yet */
     int64_t started;
     uint64_t started_ms;
     struct rate_sample sample[RATE_SECONDS + 1];

@@ -40,24 +40,29 @@ static const char *family_name(uint8_t family)
     }
 }
 
+/* At which external interface a neighbour is. */
+struct place {
+    struct notices *notices;
+    const char *interface;
+};
+
 static void take_neighbour(void *context, const struct neighbour *neighbour)
 {
-    struct gateway *gateway = context;
+    const struct place *place = context;
     const char *family = family_name(neighbour->family);
 
     if (neighbour->kind == NEIGHBOUR_FLOWTABLE)
-        notices_add(&gateway->notices, FLOWTABLE,
+        notices_add(place->notices, FLOWTABLE,
                     "flowtable %.48s of table %s %.48s has %s: what it takes over is not "
                     "translated. Take %s out of its devices, or the hosts of shares and forwards "
                     "out of its \"flow add\" rule",
-                    neighbour->name, family, neighbour->table, gateway->external_interface.name,
-                    gateway->external_interface.name);
+                    neighbour->name, family, neighbour->table, place->interface, place->interface);
     else
-        notices_add(&gateway->notices, SOURCE_NAT,
+        notices_add(place->notices, SOURCE_NAT,
                     "chain %.48s of table %s %.48s masquerades (or snat) what leaves by %s: those "
                     "connections of shares are not portreeve's. Delete the rule, or limit it to "
                     "other sources",
-                    neighbour->name, family, neighbour->table, gateway->external_interface.name);
+                    neighbour->name, family, neighbour->table, place->interface);
 }
 
 /* The sources of all shares. Free it. NULL without memory. */
@@ -81,17 +86,22 @@ static struct prefix *collect_sources(const struct policy *policy, size_t *count
 
 static void look_at_rules(struct gateway *gateway)
 {
-    struct neighbour_scope scope = {.interface = gateway->external_interface.name,
-                                    .interface_index = gateway->external_interface.index};
+    struct neighbour_scope scope = {0};
     struct prefix *sources = collect_sources(gateway->active, &scope.source_count);
     struct error error = {0};
 
     scope.sources = sources;
     notices_begin(&gateway->notices, FLOWTABLE);
     notices_begin(&gateway->notices, SOURCE_NAT);
-    if (sources != NULL && scope.interface_index != 0 &&
-        neighbours_read(gateway->neighbours, &scope, take_neighbour, gateway, &error) < 0)
-        log_warning("%s", error.text);
+    for (size_t i = 0; sources != NULL && i < gateway->config.external_count; i++) {
+        struct place place = {&gateway->notices, gateway->uplink[i].interface.name};
+
+        scope.interface = place.interface;
+        scope.interface_index = gateway->uplink[i].interface.index;
+        if (scope.interface_index != 0 &&
+            neighbours_read(gateway->neighbours, &scope, take_neighbour, &place, &error) < 0)
+            log_warning("%s", error.text);
+    }
     notices_end(&gateway->notices, FLOWTABLE);
     notices_end(&gateway->notices, SOURCE_NAT);
     free(sources);
@@ -185,10 +195,20 @@ static bool open_once(struct gateway *gateway)
     return gateway->neighbours != NULL;
 }
 
+/* Another number for other interfaces. */
+static uint32_t interfaces_now(const struct gateway *gateway)
+{
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i < gateway->config.external_count; i++)
+        sum = sum * 31 + gateway->uplink[i].interface.index;
+    return sum;
+}
+
 void gateway_check_neighbours(struct gateway *gateway)
 {
     uint64_t begin = gateway_now();
-    uint32_t interface_index = gateway->external_interface.index;
+    uint32_t interfaces = interfaces_now(gateway);
 
     if (begin < gateway->neighbours_due)
         return;
@@ -196,12 +216,11 @@ void gateway_check_neighbours(struct gateway *gateway)
         bool changed = neighbours_changed(gateway->neighbours);
 
         /* The sources decide, too: a policy or an interface may have changed. */
-        if (changed || !gateway->neighbours_policy ||
-            gateway->neighbours_interface != interface_index)
+        if (changed || !gateway->neighbours_policy || gateway->neighbours_interface != interfaces)
             look_at_rules(gateway);
     }
     gateway->neighbours_policy = true;
-    gateway->neighbours_interface = interface_index;
+    gateway->neighbours_interface = interfaces;
     look_at_bridges(gateway);
     gateway->neighbours_due = gateway_now() + PAUSE_MS + (gateway_now() - begin) * PAUSE_FACTOR;
 }

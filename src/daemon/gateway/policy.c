@@ -178,6 +178,15 @@ void gateway_settle_policy(struct gateway *gateway)
     policy_free(before);
 }
 
+static bool has_same_uplinks(const struct config *now, const struct config *next)
+{
+    bool same = now->external_count == next->external_count;
+
+    for (size_t i = 0; same && i < now->external_count; i++)
+        same = strcmp(now->external[i], next->external[i]) == 0;
+    return same;
+}
+
 /* Reports each changed setting that needs a restart. True if there is none. */
 static bool needs_no_restart(const struct config *now, const struct config *next, const char *path,
                              config_report *report, void *context)
@@ -186,7 +195,7 @@ static bool needs_no_restart(const struct config *now, const struct config *next
         const char *key;
         bool changed;
     } settings[] = {
-        {"[gateway] external", strcmp(now->external, next->external) != 0},
+        {"[gateway] external", !has_same_uplinks(now, next)},
         {"[gateway] hairpin-mark", now->hairpin_mark != next->hairpin_mark},
         {"[performance] workers", now->workers != next->workers},
         {"[performance] queue", now->queue != next->queue},

@@ -17,7 +17,8 @@
 struct contents {
     struct prefix *sources;
     struct address *targets;
-    struct interface interfaces[2]; /* as it is now; the name that it had or will have */
+    /* the uplinks as they are now; then the names that they had or will have */
+    struct interface interfaces[2 * CONFIG_UPLINKS_MAX];
     struct port_range *published[PROTOCOL_PORTS_COUNT], *bound[PROTOCOL_PORTS_COUNT];
     struct ruleset_contents view;
 };
@@ -63,14 +64,18 @@ static size_t collect_targets(const struct policy *policy, struct address *out)
 }
 
 /* A name that is too long can only be an alternative one, which no rule can compare. */
-static void fill_interfaces(struct interface interfaces[2], const struct gateway *gateway)
+static void fill_interfaces(struct interface *interfaces, const struct gateway *gateway)
 {
-    const char *name = gateway->config.external;
+    const size_t count = gateway->config.external_count;
 
-    interfaces[0] = gateway->external_interface;
-    interfaces[1] = (struct interface){0};
-    if (strlen(name) < sizeof(interfaces[1].name))
-        memcpy(interfaces[1].name, name, strlen(name));
+    for (size_t i = 0; i < count; i++) {
+        const char *name = gateway->config.external[i];
+
+        interfaces[i] = gateway->uplink[i].interface;
+        interfaces[count + i] = (struct interface){0};
+        if (strlen(name) < sizeof(interfaces[count + i].name))
+            memcpy(interfaces[count + i].name, name, strlen(name));
+    }
 }
 
 static bool contents_fill(struct contents *contents, const struct gateway *gateway,
@@ -83,7 +88,8 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
     fill_interfaces(contents->interfaces, gateway);
     contents->view = (struct ruleset_contents){
         .interfaces = contents->interfaces,
-        .interface_count = 2,
+        .interface_count = 2 * gateway->config.external_count,
+        .uplink_count = gateway->config.external_count,
         .external = gateway->external,
         .external_count = gateway->external_count,
         .sources = contents->sources,

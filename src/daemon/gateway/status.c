@@ -148,6 +148,19 @@ static void read_queues(const struct gateway *gateway, struct gateway_status *st
     }
 }
 
+/* What rests is not the gateway's now. */
+static void add_external(const struct gateway *gateway, struct gateway_status *status)
+{
+    for (uint8_t n = 0; n < gateway->config.external_count; n++) {
+        const struct uplink_usage *usage = &gateway->uplink[n];
+
+        for (size_t i = 0; i < usage->count - usage->resting; i++) {
+            status->external[status->external_count] = usage->address[i];
+            status->external_uplink[status->external_count++] = n;
+        }
+    }
+}
+
 void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
 {
     const struct nat *nat;
@@ -155,8 +168,7 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     memset(status, 0, sizeof(*status));
     status->started = gateway->started;
     status->uptime_ms = gateway_now() - gateway->started_ms;
-    memcpy(status->external, gateway->external, sizeof(status->external));
-    status->external_count = gateway->external_count - gateway->external_resting;
+    add_external(gateway, status);
     nat = gateway_lock(gateway);
     nat_summarize(nat, &status->nat);
     status->memory = nat_memory(nat);

@@ -23,9 +23,11 @@ static bool is_known(const struct gateway *gateway, uint32_t interface_index)
 {
     const struct config *config = &gateway->config;
 
-    if (interface_index == gateway->external_interface.index ||
-        if_nametoindex(config->external) == interface_index)
-        return true;
+    for (size_t i = 0; i < config->external_count; i++) {
+        if (interface_index == gateway->uplink[i].interface.index ||
+            if_nametoindex(config->external[i]) == interface_index)
+            return true;
+    }
     for (size_t i = 0; i < config->untranslated_count; i++) {
         if (if_nametoindex(config->untranslated[i]) == interface_index)
             return true;
