@@ -24,6 +24,7 @@ struct ruleset {
     struct table_socket *socket;
     struct ruleset_watch *watch; /* NULL: nobody else can change the table */
     struct ruleset_plan plan;
+    bool guards_sources; /* ruleset_guard_sources */
 };
 
 int ruleset_open(struct ruleset **ruleset, int descriptor, struct error *error)
@@ -274,6 +275,26 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
     } while (result == 1);
     if (result == 0)
         ruleset->plan = plan;
+    if (result == 0 && ruleset->guards_sources) /* its rule has gone with the others */
+        result = ruleset_guard_sources(ruleset, true, error);
+    return result;
+}
+
+int ruleset_guard_sources(struct ruleset *ruleset, bool on, struct error *error)
+{
+    struct batch_outcome outcome;
+    struct batch batch;
+    int result = begin(ruleset, &batch, error);
+
+    if (result < 0)
+        return result;
+    rules_guard_sources(&batch, on);
+    result = commit(ruleset, &batch, &outcome);
+    if (result < 0)
+        batch_explain(&batch, &outcome, result, "cannot keep other nat rules off the shares",
+                      error);
+    ruleset->guards_sources = on && result == 0;
+    batch_free(&batch);
     return result;
 }
 

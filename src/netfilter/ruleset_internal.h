@@ -178,4 +178,8 @@ void rules_empty_chains(struct batch *batch, uint32_t table_flags);
 void rules_create(struct batch *batch, const struct ruleset_options *options, size_t uplinks,
                   struct ruleset_plan plan);
 
+/* Creates the chain that keeps others' nat chains off the sources of shares, with its rule or not.
+ */
+void rules_guard_sources(struct batch *batch, bool on);
+
 #endif

@@ -19,6 +19,7 @@
 #define CHAIN_ARRIVALS "arrivals"
 #define CHAIN_OWN_OUT  "own_out"
 #define CHAIN_OWN_IN   "own_in"
+#define CHAIN_GUARD    "guard"
 #define CHAIN_QUEUE    "to_queue"
 #define CHAIN_BYPASS   "to_queue_bypass"
 /* ruleset_passes.c */

@@ -328,7 +328,8 @@ void rules_remove_table(struct batch *batch)
 }
 
 /* `hook` < 0: a chain without a hook, which packets reach only from another chain. */
-static void put_chain(struct batch *batch, const char *name, int hook, int32_t priority)
+static void put_typed_chain(struct batch *batch, const char *name, const char *type, int hook,
+                            int32_t priority)
 {
     struct nftnl_chain *chain = nftnl_chain_alloc();
 
@@ -341,7 +342,7 @@ static void put_chain(struct batch *batch, const char *name, int hook, int32_t p
         batch->failed = true;
     nftnl_chain_set_u32(chain, NFTNL_CHAIN_FAMILY, NFPROTO_IPV4);
     if (hook >= 0) {
-        if (nftnl_chain_set_str(chain, NFTNL_CHAIN_TYPE, "filter") < 0)
+        if (nftnl_chain_set_str(chain, NFTNL_CHAIN_TYPE, type) < 0)
             batch->failed = true;
         nftnl_chain_set_u32(chain, NFTNL_CHAIN_HOOKNUM, (uint32_t)hook);
         nftnl_chain_set_s32(chain, NFTNL_CHAIN_PRIO, priority);
@@ -351,7 +352,13 @@ static void put_chain(struct batch *batch, const char *name, int hook, int32_t p
     nftnl_chain_free(chain);
 }
 
-static void put_rules_removal(struct batch *batch)
+static void put_chain(struct batch *batch, const char *name, int hook, int32_t priority)
+{
+    put_typed_chain(batch, name, "filter", hook, priority);
+}
+
+/* Of one chain; NULL: of all chains. */
+static void put_rules_removal(struct batch *batch, const char *chain)
 {
     struct nftnl_rule *rule = nftnl_rule_alloc();
 
@@ -362,6 +369,8 @@ static void put_rules_removal(struct batch *batch)
     if (nftnl_rule_set_str(rule, NFTNL_RULE_TABLE, RULESET_TABLE) < 0)
         batch->failed = true;
     nftnl_rule_set_u32(rule, NFTNL_RULE_FAMILY, NFPROTO_IPV4);
+    if (chain != NULL && nftnl_rule_set_str(rule, NFTNL_RULE_CHAIN, chain) < 0)
+        batch->failed = true;
     nftnl_rule_nlmsg_build_payload(batch_message(batch, NFT_MSG_DELRULE, 0), rule);
     nftnl_rule_free(rule);
 }
@@ -407,7 +416,7 @@ void rules_empty_chains(struct batch *batch, uint32_t table_flags)
 {
     put_table_message(batch, NFT_MSG_NEWTABLE, &table_flags);
     put_chains(batch);
-    put_rules_removal(batch);
+    put_rules_removal(batch, NULL);
 }
 
 void rules_create(struct batch *batch, const struct ruleset_options *options, size_t uplinks,
@@ -440,4 +449,34 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, si
     put_targets(batch);
     put_outbound_icmp(batch);
     put_inside_icmp(batch);
+}
+
+/*
+ * The kernel gives a connection its source once: the first nat chain that says something decides
+ * (nf_nat_inet_fn). This one comes before those of others and says that the source stays.
+ *
+ * The chain stays when the rule goes: removing a base chain drops the packets that wait in the
+ * queues.
+ */
+void rules_guard_sources(struct batch *batch, bool on)
+{
+    const int32_t before_others = 50; /* srcnat is 100 */
+    struct nftnl_expr *nat;
+    struct rule rule;
+
+    put_typed_chain(batch, CHAIN_GUARD, "nat", NF_INET_POST_ROUTING, before_others);
+    put_rules_removal(batch, CHAIN_GUARD);
+    if (!on || !rule_begin(&rule, batch, CHAIN_GUARD, "the source of a share stays as it is"))
+        return;
+    rule_load_meta(&rule, NFT_REG_1, NFT_META_OIF);
+    rule_match_set(&rule, SET_INTERFACES);
+    rule_match_field(&rule, source, SET_SOURCES);
+    rule_add(&rule, "counter");
+    nat = rule_add(&rule, "nat");
+    if (nat != NULL) {
+        nftnl_expr_set_u32(nat, NFTNL_EXPR_NAT_TYPE, NFT_NAT_SNAT);
+        nftnl_expr_set_u32(nat, NFTNL_EXPR_NAT_FAMILY, NFPROTO_IPV4);
+        nftnl_expr_set_u32(nat, NFTNL_EXPR_NAT_REG_ADDR_MIN, NFT_REG_1);
+    }
+    rule_end(&rule);
 }

@@ -47,6 +47,9 @@
  *             - directly to the address of a forward's target, UDP or a SYN, and from outside or
  *               with the tuple of a session                               -> queue, bypass
  *             What the sets are for, and the other chains without a hook: ruleset_passes.c
+ *   guard     nat chain, postrouting, priority 50, only after ruleset_guard_sources
+ *             - leaves by an external interface, from the source of a share: its source stays, and
+ *               no nat chain of another program decides about it
  *   own_out   output, priority -300: the gateway's own packets to a published port -> queue, bypass
  *   own_in    input, priority 300: from a forward's target to an external address -> queue, bypass
  *             These two chains let the gateway reach its own forwards. It is a remote host like any
@@ -171,6 +174,13 @@ bool ruleset_was_changed(struct ruleset *ruleset);
 
 /* After install: "owned", "owned, persistent" or "watched". */
 const char *ruleset_protection(const struct ruleset *ruleset);
+
+/*
+ * After install: whether nat rules of other programs are kept off what leaves by an external
+ * interface from the source of a share, by a rule of ours that comes before them. It costs
+ * connection tracking, which such a rule has switched on already. Later installs keep it.
+ */
+int ruleset_guard_sources(struct ruleset *ruleset, bool on, struct error *error);
 
 /* Removes the table. Returns 0 also if there is none. */
 int ruleset_remove(struct ruleset *ruleset, struct error *error);

@@ -107,6 +107,7 @@ struct gateway {
     struct notices notices;
     struct neighbours *neighbours; /* NULL: not open (yet) */
     bool neighbours_failed;
+    bool guards_sources;           /* ruleset_guard_sources */
     uint64_t neighbours_due;       /* gateway_now; then others' rules are looked at */
     bool neighbours_policy;        /* they were looked at for the active policy ... */
     uint32_t neighbours_interface; /* ... and for this interface */

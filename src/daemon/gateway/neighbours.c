@@ -40,29 +40,72 @@ static const char *family_name(uint8_t family)
     }
 }
 
-/* At which external interface a neighbour is. */
-struct place {
-    struct notices *notices;
-    const char *interface;
+/* What one look has found. */
+struct finds {
+    struct {
+        struct neighbour neighbour;
+        const char *interface;
+    } list[16];
+    size_t count, source_nats;
+    const char *interface; /* of this look */
 };
 
 static void take_neighbour(void *context, const struct neighbour *neighbour)
 {
-    const struct place *place = context;
+    struct finds *finds = context;
+
+    finds->source_nats += neighbour->kind == NEIGHBOUR_SOURCE_NAT;
+    if (finds->count == sizeof(finds->list) / sizeof(finds->list[0]))
+        return;
+    finds->list[finds->count].neighbour = *neighbour;
+    finds->list[finds->count++].interface = finds->interface;
+}
+
+/* What is exempt may need the other rule. */
+static bool exempts_nothing(const struct policy *policy)
+{
+    for (size_t i = 0; i < policy_share_count(policy); i++) {
+        if (policy_share(policy, i)->exempt_count > 0)
+            return false;
+    }
+    return true;
+}
+
+/* True if other nat rules are kept off the sources of shares. */
+static bool guard_sources(struct gateway *gateway, bool needed)
+{
+    bool on = needed && exempts_nothing(gateway->active);
+    struct error error = {0};
+
+    if (on == gateway->guards_sources)
+        return on;
+    if (ruleset_guard_sources(gateway->ruleset, on, &error) < 0) {
+        log_warning("%s", error.text);
+        on = false;
+    }
+    gateway->guards_sources = on;
+    return on;
+}
+
+static void add_notice(struct notices *notices, const struct neighbour *neighbour,
+                       const char *interface, bool guarded)
+{
     const char *family = family_name(neighbour->family);
 
     if (neighbour->kind == NEIGHBOUR_FLOWTABLE)
-        notices_add(place->notices, FLOWTABLE,
+        notices_add(notices, FLOWTABLE,
                     "flowtable %.48s of table %s %.48s has %s: what it takes over is not "
                     "translated. Take %s out of its devices, or the hosts of shares and forwards "
                     "out of its \"flow add\" rule",
-                    neighbour->name, family, neighbour->table, place->interface, place->interface);
+                    neighbour->name, family, neighbour->table, interface, interface);
     else
-        notices_add(place->notices, SOURCE_NAT,
-                    "chain %.48s of table %s %.48s masquerades (or snat) what leaves by %s: those "
-                    "connections of shares are not portreeve's. Delete the rule, or limit it to "
-                    "other sources",
-                    neighbour->name, family, neighbour->table, place->interface);
+        notices_add(notices, SOURCE_NAT,
+                    "chain %.48s of table %s %.48s gives what leaves by %s another source: %s",
+                    neighbour->name, family, neighbour->table, interface,
+                    guarded ? "portreeve keeps its shares out of that. Delete the rule, if only "
+                              "they needed it"
+                            : "those connections of shares are not portreeve's. Delete the rule, "
+                              "or limit it to other sources");
 }
 
 /* The sources of all shares. Free it. NULL without memory. */
@@ -88,23 +131,26 @@ static void look_at_rules(struct gateway *gateway)
 {
     struct neighbour_scope scope = {0};
     struct prefix *sources = collect_sources(gateway->active, &scope.source_count);
+    struct finds finds = {.count = 0};
     struct error error = {0};
+    bool guarded;
 
     scope.sources = sources;
-    notices_begin(&gateway->notices, FLOWTABLE);
-    notices_begin(&gateway->notices, SOURCE_NAT);
     for (size_t i = 0; sources != NULL && i < gateway->config.external_count; i++) {
-        struct place place = {&gateway->notices, gateway->uplink[i].interface.name};
-
-        scope.interface = place.interface;
+        scope.interface = finds.interface = gateway->uplink[i].interface.name;
         scope.interface_index = gateway->uplink[i].interface.index;
         if (scope.interface_index != 0 &&
-            neighbours_read(gateway->neighbours, &scope, take_neighbour, &place, &error) < 0)
+            neighbours_read(gateway->neighbours, &scope, take_neighbour, &finds, &error) < 0)
             log_warning("%s", error.text);
     }
+    free(sources);
+    guarded = guard_sources(gateway, finds.source_nats > 0);
+    notices_begin(&gateway->notices, FLOWTABLE);
+    notices_begin(&gateway->notices, SOURCE_NAT);
+    for (size_t i = 0; i < finds.count; i++)
+        add_notice(&gateway->notices, &finds.list[i].neighbour, finds.list[i].interface, guarded);
     notices_end(&gateway->notices, FLOWTABLE);
     notices_end(&gateway->notices, SOURCE_NAT);
-    free(sources);
 }
 
 static bool bridges_call_iptables(void)
