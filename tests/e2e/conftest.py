@@ -6,9 +6,9 @@ outside
     sudo /usr/bin/python3 -m pytest tests/e2e -k hairpin                      some of the tests
 
 Modules without tests: deadline (waiting), netns, process, lab (the network), daemon (portreeved and
-its client), capture (tcpdump and checksums), traffic (sockets), raw_tcp (segments by hand),
-programs (nginx, iperf3 and others), judges (programs that find out what a NAT does), own_services
-(the gateway's).
+its client), manager (a service manager that keeps descriptors), capture (tcpdump and checksums),
+traffic (sockets), raw_tcp (segments by hand), programs (nginx, iperf3 and others), judges (programs
+that find out what a NAT does), own_services (the gateway's).
 """
 
 import contextlib

@@ -113,7 +113,9 @@ static int refuse_second(const struct control *control, int lock_file, struct er
 
     if (length > 0)
         pid[strspn(pid, "0123456789")] = '\0';
-    error_set(error, "another portreeved (process %s) already uses %s",
+    error_set(error,
+              "another portreeved (process %s) already uses %s; 'portreeve upgrade' replaces it "
+              "without loss",
               *pid != '\0' ? pid : "unknown", control->path);
     return -EADDRINUSE;
 }
