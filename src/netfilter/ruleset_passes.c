@@ -475,6 +475,7 @@ void passes_create_rules(struct batch *batch, const struct ruleset_options *opti
     put_from_outside(batch);
     put_transit(batch, CHAIN_INSIDE);
     put_transit(batch, CHAIN_OUTBOUND);
+    put_transit(batch, CHAIN_OWN_IN); /* a forward may lead to an address of the gateway itself */
     put_transit(batch, CHAIN_FROM_WAN);
     put_answers(batch, options, offloaded);
 }

@@ -51,7 +51,8 @@
  *             - leaves by an external interface, from the source of a share: its source stays, and
  *               no nat chain of another program decides about it
  *   own_out   output, priority -300: the gateway's own packets to a published port -> queue, bypass
- *   own_in    input, priority 300: from a forward's target to an external address -> queue, bypass
+ *   own_in    input, priority 300: from a forward's target to an external address -> queue, bypass;
+ *             a tuple of the set transit                                -> queue
  *             These two chains let the gateway reach its own forwards. It is a remote host like any
  *             other, but its packets never pass prerouting.
  *   to_queue, to_queue_bypass    without a hook: what the rules above queue
