@@ -177,19 +177,31 @@ static enum drop_reason parse_l4(struct packet_view *view)
     }
 }
 
+/* As the rules for such packets require it: what they do not match would come back to the queue. */
+static bool is_for_the_kernel(const struct packet *packet)
+{
+    const uint8_t *ip = packet->data, plain = 0x45; /* version 4, and no options */
+
+    return packet->length == PACKET_CARRIED_MAX && !packet->gso && ip[0] == plain &&
+           ip[9] == PROTOCOL_UDP && read16(ip + 2) > PACKET_CARRIED_MAX &&
+           read16(ip + IP_HEADER + 6) != 0;
+}
+
 enum drop_reason packet_parse(const struct packet *packet, struct packet_view *view)
 {
     uint8_t *ip = packet->data;
     enum drop_reason reason;
 
     memset(view, 0, sizeof(*view));
+    if (packet->truncated && !is_for_the_kernel(packet))
+        return DROP_TRUNCATED;
     if (packet->length < IP_HEADER || ip[0] >> 4 != 4)
         return DROP_MALFORMED;
     view->ip = ip;
     view->ip_header_length = (uint16_t)((ip[0] & 15) * 4);
     view->total_length = read16(ip + 2);
     if (view->ip_header_length < IP_HEADER || view->total_length < view->ip_header_length ||
-        view->total_length > packet->length)
+        (view->total_length > packet->length && !packet->truncated))
         return DROP_MALFORMED;
     view->protocol = ip[9];
     view->l4 = ip + view->ip_header_length;

@@ -182,7 +182,11 @@ static void rewrite(struct nat *nat, struct packet *packet, const struct packet_
 {
     const struct tuple other = session_tuple(&nat->table.session[slot], (enum role) !from);
 
-    if (packet->hook == HOOK_INBOUND) {
+    if (packet->truncated) {
+        packet->rewriting = (struct rewriting){
+            view->tuple, packet->hook == HOOK_INBOUND ? other.source : other.destination};
+        packet->transit = false;
+    } else if (packet->hook == HOOK_INBOUND) {
         packet_set_destination(packet, view, &other.source);
         if (session_has_other_port(&nat->table.session[slot]))
             packet_set_source(packet, view, &other.destination);
@@ -196,10 +200,22 @@ static void rewrite(struct nat *nat, struct packet *packet, const struct packet_
         packet->transit = false;
     }
     limit_mss(nat, packet, view, slot);
-    packet_finish(packet, view);
-    packet->verdict = VERDICT_REWRITTEN;
+    if (!packet->truncated)
+        packet_finish(packet, view);
+    packet->verdict = packet->truncated ? VERDICT_REPEAT : VERDICT_REWRITTEN;
     nat->counters.packets[packet->hook]++;
     nat->counters.bytes[packet->hook] += view->total_length;
+}
+
+/* Of a packet that a queue does not carry as a whole, the kernel rewrites one end, in one pass. */
+static bool kernel_can_rewrite(const struct nat *nat, const struct packet *packet,
+                               const struct packet_view *view, uint32_t slot, enum role from)
+{
+    const struct session *session = &nat->table.session[slot];
+    const struct address to = session_source(session, (enum role) !from).address;
+
+    return session->direction != DIRECTION_HAIRPIN && !session_has_other_port(session) &&
+           (packet->hook == HOOK_OUTBOUND || !needs_outbound_hook(nat, packet, view, session, &to));
 }
 
 /* A packet of this session: counts it, follows the connection, rewrites it. */
@@ -210,6 +226,8 @@ static enum drop_reason pass(struct nat *nat, struct packet *packet, const struc
 
     if (reason != DROP_NONE)
         return reason;
+    if (packet->truncated && !kernel_can_rewrite(nat, packet, view, slot, from))
+        return DROP_TRUNCATED;
     note_packet(nat, slot, view, from, now);
     rewrite(nat, packet, view, slot, from);
     offload_consider(nat, slot, packet, now);
@@ -500,7 +518,7 @@ static void translate_some(struct nat *nat, struct packet *packets, size_t count
     size_t sought = 0;
 
     for (size_t i = 0; i < count; i++) {
-        parsed[i] = packets[i].truncated ? DROP_TRUNCATED : packet_parse(&packets[i], &view[i]);
+        parsed[i] = packet_parse(&packets[i], &view[i]);
         if (parsed[i] == DROP_NONE && !view[i].is_icmp_error)
             tuples[sought++] = view[i].tuple;
     }
@@ -519,4 +537,11 @@ void nat_translate_batch(struct nat *nat, struct packet *packets, size_t count, 
         packets += some;
         count -= some;
     }
+}
+
+void nat_give_up(struct nat *nat, struct packet *packet)
+{
+    packet->verdict = VERDICT_DROP;
+    packet->reason = DROP_TRUNCATED;
+    nat->counters.dropped[DROP_TRUNCATED]++;
 }

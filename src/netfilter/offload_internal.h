@@ -63,6 +63,14 @@ struct rule;
 void offload_match_answer(struct rule *rule, bool reversed, const struct protocol *protocol,
                           uint8_t uplink);
 
+/*
+ * The same for datagrams that are longer than a queue carries (oversize.h): their map at this hook,
+ * and one rule for each map in the chain, before what is queued there.
+ */
+const char *oversize_map_name(enum packet_hook hook);
+void oversize_create_maps(struct batch *batch);
+void oversize_create_rules(struct batch *batch, const char *chain);
+
 /* For a listing of rules: adds the counters that a struct ruleset_hits has. */
 int offload_count_hits(const struct nlmsghdr *rule, void *hits);
 

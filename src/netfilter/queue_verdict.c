@@ -64,6 +64,15 @@ static bool is_dropped(const struct packet *packet)
            (packet->verdict == VERDICT_REWRITTEN && packet->truncated);
 }
 
+static int kernel_verdict(const struct packet *packet, bool transit)
+{
+    if (is_dropped(packet))
+        return NF_DROP;
+    if (transit || packet->verdict == VERDICT_AGAIN || packet->verdict == VERDICT_REPEAT)
+        return NF_REPEAT;
+    return NF_ACCEPT;
+}
+
 static void put_verdict(struct queue *queue, size_t index)
 {
     const struct packet *packet = &queue->packets[index];
@@ -71,13 +80,9 @@ static void put_verdict(struct queue *queue, size_t index)
     struct iovec *pieces = &queue->pieces[index * QUEUE_VERDICT_PIECES];
     struct nlmsghdr *message =
         nfq_nlmsg_put(queue->heads[index], NFQNL_MSG_VERDICT, handle->number);
-    bool dropped = is_dropped(packet), transit = is_in_transit(packet),
-         again = transit || packet->verdict == VERDICT_AGAIN;
+    bool dropped = is_dropped(packet), transit = is_in_transit(packet);
 
-    nfq_nlmsg_verdict_put(message, (int)handle->id,
-                          dropped ? NF_DROP
-                          : again ? NF_REPEAT
-                                  : NF_ACCEPT);
+    nfq_nlmsg_verdict_put(message, (int)handle->id, kernel_verdict(packet, transit));
     pieces[0] = (struct iovec){.iov_base = message};
     pieces[1] = pieces[2] = (struct iovec){0};
     if (!dropped && transit)

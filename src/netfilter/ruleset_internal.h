@@ -137,6 +137,7 @@ enum {
     ID_TRANSIT = ID_OFFLOAD_MAPS + 2,
     ID_ANSWERS,
     ID_DIRECT,
+    ID_OVERSIZE_MAPS, /* + enum packet_hook */
 };
 
 const char *set_name(enum set_id id);

@@ -16,6 +16,7 @@
 #include "offload_internal.h"
 #include "ruleset_rule.h"
 
+#include <arpa/inet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <stddef.h>
@@ -46,6 +47,14 @@ static uint32_t map_id(enum packet_hook hook)
     return ID_OFFLOAD_MAPS + (uint32_t)hook;
 }
 
+#define OVERSIZE_MAX        1024 /* elements; a batch has QUEUE_BATCH at most */
+#define OVERSIZE_TIMEOUT_MS 1000
+
+const char *oversize_map_name(enum packet_hook hook)
+{
+    return hook == HOOK_INBOUND ? "oversize_in" : "oversize_out";
+}
+
 static void add_expression(struct batch *batch, struct nftnl_set *set, const char *name)
 {
     struct nftnl_expr *expression = nftnl_expr_alloc(name);
@@ -56,27 +65,56 @@ static void add_expression(struct batch *batch, struct nftnl_set *set, const cha
         batch->failed = true;
 }
 
+static struct nftnl_set *begin_map(const char *name, uint32_t id, uint32_t flags, uint32_t size)
+{
+    struct nftnl_set *set = set_begin(name);
+
+    if (set == NULL)
+        return NULL;
+    nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_IPV4);
+    nftnl_set_set_u32(set, NFTNL_SET_ID, id);
+    nftnl_set_set_u32(set, NFTNL_SET_FLAGS, NFT_SET_MAP | flags);
+    nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, OFFLOAD_KEY_TYPE);
+    nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, sizeof(struct offload_key));
+    nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, VALUE_TYPE);
+    nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, sizeof(struct offload_value));
+    nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, size);
+    return set;
+}
+
+static void end_map(struct batch *batch, struct nftnl_set *set)
+{
+    nftnl_set_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSET, NLM_F_CREATE), set);
+    nftnl_set_free(set);
+}
+
+/* A hash table of this size never has to grow. */
 static void create_map(struct batch *batch, enum packet_hook hook, uint32_t size)
 {
-    struct nftnl_set *set = set_begin(offload_map_name(hook));
+    struct nftnl_set *set = begin_map(offload_map_name(hook), map_id(hook), NFT_SET_EXPR, size);
 
     if (set == NULL) {
         batch->failed = true;
         return;
     }
-    nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_IPV4);
-    nftnl_set_set_u32(set, NFTNL_SET_ID, map_id(hook));
-    nftnl_set_set_u32(set, NFTNL_SET_FLAGS, NFT_SET_MAP | NFT_SET_EXPR);
-    nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, OFFLOAD_KEY_TYPE);
-    nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, sizeof(struct offload_key));
-    nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, VALUE_TYPE);
-    nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, sizeof(struct offload_value));
-    /* a hash table of this size never has to grow */
-    nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, size);
-    /* in each element */
-    add_expression(batch, set, "counter");
-    nftnl_set_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSET, NLM_F_CREATE), set);
-    nftnl_set_free(set);
+    add_expression(batch, set, "counter"); /* in each element */
+    end_map(batch, set);
+}
+
+void oversize_create_maps(struct batch *batch)
+{
+    for (int hook = 0; hook < 2; hook++) {
+        struct nftnl_set *set =
+            begin_map(oversize_map_name((enum packet_hook)hook), ID_OVERSIZE_MAPS + (uint32_t)hook,
+                      NFT_SET_TIMEOUT, OVERSIZE_MAX);
+
+        if (set == NULL) {
+            batch->failed = true;
+            return;
+        }
+        nftnl_set_set_u64(set, NFTNL_SET_TIMEOUT, OVERSIZE_TIMEOUT_MS);
+        end_map(batch, set);
+    }
 }
 
 void offload_create_maps(struct batch *batch, uint32_t size)
@@ -159,9 +197,9 @@ void offload_match_answer(struct rule *rule, bool reversed, const struct protoco
     rule_lookup(rule, NFT_REG_1, offload_map_name(HOOK_OUTBOUND), map_id(HOOK_OUTBOUND), NFT_REG_4);
 }
 
-/* `by_uplink`: only for packets that leave by it. */
-static void put_rule(struct batch *batch, const char *chain, enum packet_hook hook,
-                     const struct protocol *protocol, bool by_uplink, uint8_t uplink)
+/* Looks up what is in the key's registers, and gives the packet what the map has for it. */
+static void put_rewriting(struct rule *rule, enum packet_hook hook, const struct protocol *protocol,
+                          const char *map, uint32_t id)
 {
     static const struct field source = FIELD_OF_IPV4(saddr), destination = FIELD_OF_IPV4(daddr),
                               source_port = FIELD_OF_PORT(source),
@@ -170,6 +208,17 @@ static void put_rule(struct batch *batch, const char *chain, enum packet_hook ho
     const struct field port = hook == HOOK_INBOUND ? destination_port : source_port;
     const uint32_t ip_checksum = offsetof(struct iphdr, check);
     const uint32_t l4_checksum = protocol->checksum_offset;
+
+    rule_lookup(rule, NFT_REG_1, map, id, NFT_REG_4);
+    write_field(rule, NFT_REG32_12, address, ip_checksum, NFT_PAYLOAD_L4CSUM_PSEUDOHDR);
+    write_field(rule, NFT_REG32_13, port, l4_checksum, 0);
+    rule_accept(rule);
+}
+
+/* `by_uplink`: only for packets that leave by it. */
+static void put_rule(struct batch *batch, const char *chain, enum packet_hook hook,
+                     const struct protocol *protocol, bool by_uplink, uint8_t uplink)
+{
     struct rule rule;
 
     if (!rule_begin(&rule, batch, chain, comments[hook]))
@@ -178,10 +227,7 @@ static void put_rule(struct batch *batch, const char *chain, enum packet_hook ho
     if (by_uplink)
         match_uplink(&rule, uplink);
     load_key(&rule, false, protocol, uplink);
-    rule_lookup(&rule, NFT_REG_1, offload_map_name(hook), map_id(hook), NFT_REG_4);
-    write_field(&rule, NFT_REG32_12, address, ip_checksum, NFT_PAYLOAD_L4CSUM_PSEUDOHDR);
-    write_field(&rule, NFT_REG32_13, port, l4_checksum, 0);
-    rule_accept(&rule);
+    put_rewriting(&rule, hook, protocol, offload_map_name(hook), map_id(hook));
     rule_end(&rule);
 }
 
@@ -193,6 +239,31 @@ void offload_create_rules(struct batch *batch, enum packet_hook hook, size_t upl
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
         for (uint8_t uplink = 0; uplink < (by_uplink ? uplinks : 1); uplink++)
             put_rule(batch, chain, hook, &protocol_table[p], by_uplink, uplink);
+    }
+}
+
+/*
+ * Both rules are passed at either hook: no packet carries a tuple of the other hook's map there.
+ * The conditions are those of is_for_the_kernel() in the core, so that no packet which the daemon
+ * sends here comes back to the queue.
+ */
+void oversize_create_rules(struct batch *batch, const char *chain)
+{
+    const struct protocol *udp = protocol_of(PROTOCOL_UDP);
+    const struct field length = FIELD_OF_IPV4(tot_len);
+    const uint16_t carried = htons(PACKET_CARRIED_MAX);
+
+    for (int hook = 0; hook < 2; hook++) {
+        struct rule rule;
+
+        if (!rule_begin(&rule, batch, chain, "longer than a queue carries, and decided about"))
+            return;
+        rule_match_bytes(&rule, length, NULL, NFT_CMP_GT, &carried);
+        match_plain(&rule, HOOK_INBOUND, udp); /* at both hooks: they may be fragmented */
+        load_key(&rule, false, udp, 0);
+        put_rewriting(&rule, (enum packet_hook)hook, udp, oversize_map_name((enum packet_hook)hook),
+                      ID_OVERSIZE_MAPS + (uint32_t)hook);
+        rule_end(&rule);
     }
 }
 

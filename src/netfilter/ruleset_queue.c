@@ -1,6 +1,7 @@
 /*
  * ruleset_queue.c - the rules that send packets to the queues
  */
+#include "offload_internal.h"
 #include "portreeve/queue.h"
 #include "ruleset_rule.h"
 
@@ -71,6 +72,7 @@ void queue_create_rules(struct batch *batch, const struct ruleset_options *optio
                         enum queue_method method)
 {
     for (int bypass = 0; bypass < 2; bypass++) {
+        oversize_create_rules(batch, bypass ? CHAIN_BYPASS : CHAIN_QUEUE);
         put_queue(batch, options, method, bypass, true);
         put_queue(batch, options, method, bypass, false);
     }

@@ -385,6 +385,7 @@ static void put_chains(struct batch *batch)
     for (size_t i = 0; i < PASSES_CHAINS; i++)
         put_chain(batch, passes_chains[i], -1, 0);
     passes_create_sets(batch);
+    oversize_create_maps(batch);
     put_chain(batch, CHAIN_OWN_OUT, NF_INET_LOCAL_OUT, -300);
     put_chain(batch, CHAIN_OWN_IN, NF_INET_LOCAL_IN, 300);
     put_chain(batch, CHAIN_QUEUE, -1, 0);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Far more messages than a batch has, so that the numbers of two batches do not overlap. */
@@ -117,6 +118,26 @@ int table_socket_commit(struct table_socket *table, struct batch *batch,
     int result;
 
     pthread_mutex_lock(&table->lock);
+    result = batch_commit(batch, table->netlink, outcome);
+    pthread_mutex_unlock(&table->lock);
+    return result;
+}
+
+/* Another transaction takes less, a listing of all sessions may take more. */
+#define PATIENCE_MS 50
+
+int table_socket_try_commit(struct table_socket *table, struct batch *batch,
+                            struct batch_outcome *outcome)
+{
+    struct timespec until;
+    int result;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += PATIENCE_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    if (pthread_mutex_clocklock(&table->lock, CLOCK_MONOTONIC, &until) != 0)
+        return -EAGAIN;
     result = batch_commit(batch, table->netlink, outcome);
     pthread_mutex_unlock(&table->lock);
     return result;

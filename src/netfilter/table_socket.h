@@ -36,6 +36,10 @@ int table_socket_begin(struct table_socket *table, struct batch *batch);
 int table_socket_commit(struct table_socket *table, struct batch *batch,
                         struct batch_outcome *outcome);
 
+/* The same, for a thread that must not wait long: -EAGAIN if the socket stays in use. */
+int table_socket_try_commit(struct table_socket *table, struct batch *batch,
+                            struct batch_outcome *outcome);
+
 /* As netlink_ask. */
 int table_socket_ask(struct table_socket *table, struct nlmsghdr *request, mnl_cb_t each,
                      void *context);

@@ -1,5 +1,6 @@
 """UDP of one socket that is more than one packet, or more than one session: segmentation offload
-(QUIC stacks use it), and two forwards to one endpoint (WireGuard behind two ports)
+(QUIC stacks use it), the largest datagrams, and two forwards to one endpoint (WireGuard behind two
+ports)
 """
 
 import socket
@@ -7,13 +8,18 @@ import socket
 import pytest
 
 from daemon import SHARE
+from deadline import eventually
 from lab import EXTERNAL
-from traffic import UDP_SEGMENT, random_bytes, udp_round_trip
+from traffic import SO_NO_CHECK, UDP_SEGMENT, random_bytes, udp_round_trip
 
 CONFIG = SHARE + """
 [forward outside-in]
 listen = 4433/udp
 to = 10.0.0.3:4433
+
+[forward largest]
+listen = 7/udp
+to = 10.0.0.3:7
 
 [forward vpn]
 listen = 51820/udp
@@ -76,3 +82,35 @@ def test_one_client_port_reaches_one_endpoint_by_two_forwards(lab, daemon):
         assert session["remote_inside"] == {"address": lab.out.address, "port": seen[443][1]}
         shown = daemon.client("sessions", "forward=vpn-443").stdout
         assert f"{lab.out.address}:51820 (inside :{seen[443][1]})" in shown
+
+
+@pytest.mark.parametrize("way", ["share", "forward"])
+def test_the_largest_datagrams_cross_both_ways(lab, daemon, way):
+    """A queue carries 65531 bytes of a packet, which is 65503 of a datagram. What is longer is
+    rewritten by the kernel, for which it gets an element that soon goes again.
+    """
+    near, there, address = (lab.lab1, lab.out,
+                            lab.out.address) if way == "share" else (lab.out, lab.lab2, EXTERNAL)
+    sizes = [65503, 65504, 65505, 65506, 65507] * 3
+    with there.udp(7) as server, near.udp() as client:
+        for size in sizes:
+            udp_round_trip(client, server, address, random_bytes(size))
+        packets = daemon.session("udp", f":{client.getsockname()[1]}")["packets"]
+        assert packets["out"] > 0 and packets["in"] > 0
+    for name in ("oversize_in", "oversize_out"):
+        eventually(lambda name=name: "elements" not in lab.gw.run("nft", "list", "map", "ip",
+                                                                  "portreeve", name).stdout,
+                   f"map {name} is empty")
+
+
+def test_the_largest_datagrams_of_hairpins_are_dropped_and_counted(lab, daemon):
+    """A hairpin passes twice, and the kernel would rewrite it once."""
+    with lab.lab1.udp() as client, daemon.dropping("truncated"):
+        client.sendto(random_bytes(65507), (EXTERNAL, 7))
+
+
+def test_the_largest_datagram_without_a_checksum_is_dropped_and_counted(lab, daemon):
+    """The kernel's maps would give it a wrong one."""
+    with lab.lab1.udp() as client, daemon.dropping("truncated"):
+        client.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+        client.sendto(random_bytes(65507), (lab.out.address, 7))

@@ -86,12 +86,6 @@ def test_udp_echo_of_datagrams_that_need_fragments(lab, daemon, size):
         assert udp_round_trip(client, server, lab.out.address, random_bytes(size))[0] == EXTERNAL
 
 
-def test_a_datagram_longer_than_a_queue_carries_is_dropped_and_counted(lab, daemon):
-    """The kernel's queues carry 65531 bytes of a packet; IP would allow four more."""
-    with lab.lab1.udp() as client, daemon.dropping("truncated"):
-        client.sendto(random_bytes(65507), (lab.out.address, 7))
-
-
 def test_a_udp_flow_keeps_its_external_endpoint(lab, daemon):
     with lab.out.udp(7) as server, lab.lab1.udp() as client:
         seen = {udp_round_trip(client, server, lab.out.address) for _ in range(50)}

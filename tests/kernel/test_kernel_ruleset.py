@@ -62,7 +62,7 @@ def test_chains_and_sets_stay_also_when_the_maps_change(lab, offload):
     before = handles(lab)
     lab.ruleset("install", *EVERYTHING, f"offload={offload[1]}")
     assert handles(lab) == before
-    sizes = [one["size"] for one in lab.listing().get("map", [])]
+    sizes = [one["size"] for one in lab.listing()["map"] if one["name"].startswith("offload")]
     assert sizes == ([offload[1]] * 2 if offload[1] else [])
 
 
@@ -356,7 +356,7 @@ def test_the_native_queue_expression_is_encoded_as_nft_does(lab, bypass):
     """What this kernel cannot run is compared byte by byte."""
     told = lab.drive("rule-bytes", "method=0", "queue=7", "queues=4")[0]["rules"]
     chain = "to_queue_bypass" if bypass else "to_queue"
-    udp, rest = [bytes.fromhex(rule["bytes"]) for rule in told if rule["chain"] == chain]
+    *_, udp, rest = [bytes.fromhex(rule["bytes"]) for rule in told if rule["chain"] == chain]
     assert udp.endswith(queue_expression(16384 + 7, bypass))
     assert rest.endswith(queue_expression(7, bypass))
     statement = "queue num 7-10" + (" bypass" if bypass else "")
@@ -368,8 +368,8 @@ def test_udp_has_queues_of_its_own_far_from_the_others(lab):
     for first, udp in (0, 16384), (16383, 32767), (16384, 0), (65532, 49148):
         told = lab.drive("rule-bytes", "method=0", f"queue={first}", "queues=4")[0]["rules"]
         found = [bytes.fromhex(rule["bytes"]) for rule in told if rule["chain"] == "to_queue"]
-        assert found[0].endswith(queue_expression(udp, False))
-        assert found[1].endswith(queue_expression(first, False))
+        assert found[-2].endswith(queue_expression(udp, False))
+        assert found[-1].endswith(queue_expression(first, False))
 
 
 def test_only_what_cannot_leave_untranslated_bypasses(lab):

@@ -307,6 +307,97 @@ START_TEST(a_packet_that_is_not_whole_is_dropped)
 }
 END_TEST
 
+/* A datagram of 65507 bytes, of which the queue has carried what it can. */
+static struct packet largest(uint8_t bytes[PACKET_CARRIED_MAX], const char *from, const char *to,
+                             enum packet_hook hook)
+{
+    const struct endpoint source = endpoint_of(from), destination = endpoint_of(to);
+    struct packet packet = {.data = bytes,
+                            .length = PACKET_CARRIED_MAX,
+                            .hook = hook,
+                            .in_interface = hook == HOOK_INBOUND ? WAN : LAN,
+                            .out_interface = hook == HOOK_OUTBOUND ? WAN : 0,
+                            .truncated = true};
+
+    memset(bytes, 0, PACKET_CARRIED_MAX);
+    put_ipv4(bytes, PROTOCOL_UDP, &source.address, &destination.address, NULL, 0, 65515);
+    put16(bytes + 20, source.port);
+    put16(bytes + 22, destination.port);
+    put16(bytes + 24, 65515);
+    put16(bytes + 26, 0x1234); /* its checksum; nobody has all of it */
+    return packet;
+}
+
+/* The daemon does not touch it, but says what the kernel is to write. */
+START_TEST(a_datagram_longer_than_a_queue_carries_is_left_to_the_kernel)
+{
+    static uint8_t bytes[PACKET_CARRIED_MAX], before[PACKET_CARRIED_MAX];
+    struct packet packet;
+    char external[32];
+
+    start();
+    packet = largest(bytes, "10.0.0.5:4000", REMOTE ":53", HOOK_OUTBOUND);
+    memcpy(before, bytes, sizeof(before));
+    nat_translate_batch(gateway.nat, &packet, 1, gateway.now);
+    ck_assert_int_eq(packet.verdict, VERDICT_REPEAT);
+    ck_assert_mem_eq(bytes, before, sizeof(before));
+    ck_assert_str_eq(endpoint_text(&packet.rewriting.tuple.source), "10.0.0.5:4000");
+    ck_assert_str_eq(endpoint_text(&packet.rewriting.tuple.destination), REMOTE ":53");
+    snprintf(external, sizeof(external), "%s", endpoint_text(&packet.rewriting.endpoint));
+    ck_assert_str_eq(udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53"), external);
+    packet = largest(bytes, REMOTE ":53", external, HOOK_INBOUND);
+    nat_translate_batch(gateway.nat, &packet, 1, gateway.now);
+    ck_assert_int_eq(packet.verdict, VERDICT_REPEAT);
+    ck_assert_str_eq(endpoint_text(&packet.rewriting.endpoint), "10.0.0.5:4000");
+    ck_assert_uint_eq(gateway.nat->counters.dropped[DROP_TRUNCATED], 0);
+    gateway_stop(&gateway);
+}
+END_TEST
+
+/* The rules that rewrite it do not match these, so they would come back to the queue for ever. */
+START_TEST(a_long_datagram_that_the_kernel_would_spoil_is_dropped)
+{
+    static uint8_t bytes[PACKET_CARRIED_MAX];
+    struct packet packet;
+
+    start();
+    for (int i = 0; i < 5; i++) {
+        packet = largest(bytes, "10.0.0.5:4000", REMOTE ":53", HOOK_OUTBOUND);
+        if (i == 0)
+            put16(bytes + 26, 0); /* no checksum */
+        else if (i == 1)
+            bytes[0] = 0x46; /* options */
+        else if (i == 2)
+            bytes[9] = PROTOCOL_TCP;
+        else if (i == 3)
+            put16(bytes + 2, PACKET_CARRIED_MAX); /* not that long after all */
+        else
+            packet.gso = true;
+        nat_translate_batch(gateway.nat, &packet, 1, gateway.now);
+        ck_assert_int_eq(packet.verdict, VERDICT_DROP);
+        ck_assert_int_eq(packet.reason, DROP_TRUNCATED);
+    }
+    gateway_stop(&gateway);
+}
+END_TEST
+
+START_TEST(a_long_datagram_of_a_hairpin_is_dropped)
+{
+    static uint8_t bytes[PACKET_CARRIED_MAX];
+    struct packet packet;
+    char external[32];
+
+    start();
+    snprintf(external, sizeof(external), "%s", udp_out(&gateway, "10.0.0.6:4000", REMOTE ":53"));
+    ck_assert_ptr_nonnull(udp_out(&gateway, "10.0.0.5:4000", external));
+    packet = largest(bytes, "10.0.0.5:4000", external, HOOK_INBOUND);
+    packet.in_interface = LAN;
+    nat_translate_batch(gateway.nat, &packet, 1, gateway.now);
+    ck_assert_int_eq(packet.verdict, VERDICT_DROP);
+    gateway_stop(&gateway);
+}
+END_TEST
+
 /*
  * RFC 7857 section 9, RFC 6864 section 5.3.1: fragments of two hosts must not be taken for one
  * packet's.
@@ -408,6 +499,9 @@ int main(void)
         without_an_external_address_nothing_leaves,
         rfc4787_req2_a_host_keeps_to_one_external_address,
         a_packet_that_is_not_whole_is_dropped,
+        a_datagram_longer_than_a_queue_carries_is_left_to_the_kernel,
+        a_long_datagram_that_the_kernel_would_spoil_is_dropped,
+        a_long_datagram_of_a_hairpin_is_dropped,
         packets_of_two_hosts_that_may_be_fragmented_have_different_ids,
         packets_and_bytes_are_counted_by_hook,
         users_see_a_session_by_viewpoint,

@@ -70,6 +70,9 @@ uint32_t nat_carry(const void *from, uint32_t from_sessions, void *to, uint32_t 
  */
 void nat_translate_batch(struct nat *nat, struct packet *packets, size_t count, uint64_t now);
 
+/* The kernel cannot do what VERDICT_REPEAT asks of it: drops and counts the packet. */
+void nat_give_up(struct nat *nat, struct packet *packet);
+
 /*
  * Ends sessions that have expired. Looks at no more than `budget` sessions (0: no limit). True when
  * there is more to do now.

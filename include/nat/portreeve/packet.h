@@ -20,6 +20,7 @@ enum packet_hook {
 enum verdict {
     VERDICT_ACCEPT,    /* passes unchanged */
     VERDICT_REWRITTEN, /* passes with the bytes as they are now */
+    VERDICT_REPEAT,    /* truncated: the kernel is to rewrite it, see packet.rewriting */
     VERDICT_DROP,
     VERDICT_AGAIN, /* not yet: comes by again, unchanged */
 };
@@ -63,6 +64,18 @@ enum drop_reason {
 const char *drop_reason_name(enum drop_reason reason);
 const char *drop_reason_text(enum drop_reason reason);
 
+/* The longest packet that a queue carries as a whole (nfnetlink_queue: NFQNL_MAX_COPY_RANGE). */
+#define PACKET_CARRIED_MAX 65531
+
+/*
+ * What the kernel is to do with a packet that carries `tuple`: it gets `endpoint` as its
+ * destination at the inbound hook, as its source at the outbound hook.
+ */
+struct rewriting {
+    struct tuple tuple;
+    struct endpoint endpoint;
+};
+
 struct packet {
     /* in: */
     uint8_t *data; /* an IP packet, from its first header byte */
@@ -75,7 +88,8 @@ struct packet {
     bool truncated;        /* the packet is longer than `length` */
     /* out: */
     enum verdict verdict;
-    enum drop_reason reason; /* of VERDICT_DROP */
+    struct rewriting rewriting; /* of VERDICT_REPEAT */
+    enum drop_reason reason;    /* of VERDICT_DROP */
     /* of VERDICT_REWRITTEN and _AGAIN: it, or what answers it, must pass the outbound hook */
     bool transit;
     bool send_refusal; /* of VERDICT_DROP: its sender gets ICMP 3/13 (icmp_write_refusal) */
@@ -121,7 +135,9 @@ enum icmp_type {
  * Parses the packet. On failure returns the reason to drop it for (DROP_MALFORMED, DROP_FRAGMENT,
  * DROP_SOURCE_ROUTE, DROP_UNSUPPORTED_PROTOCOL, DROP_UNSUPPORTED_ICMP); on success DROP_NONE.
  * `view->ip`, `view->protocol` and, if the header itself is sound, `view->tuple`'s addresses are
- * set even for the last three.
+ * set even for the last three. A truncated packet is DROP_TRUNCATED, unless it is longer than a
+ * queue carries and the kernel can rewrite it by itself: UDP with a checksum and without IP
+ * options.
  */
 enum drop_reason packet_parse(const struct packet *packet, struct packet_view *view);
 

@@ -56,8 +56,9 @@
  *             These two chains let the gateway reach its own forwards. It is a remote host like any
  *             other, but its packets never pass prerouting.
  *   to_queue, to_queue_bypass    without a hook: what the rules above queue
- *             - UDP                     -> the queues from queue_first_udp(first_queue) on
- * (queue.h)
+ *             - UDP of more than 65531 bytes, a tuple of the map oversize_in or oversize_out
+ *               (oversize.h)              -> new destination, or new source; accept
+ *             - UDP                       -> the queues from queue_first_udp(first_queue) on
  *             - all other packets       -> the queues from first_queue on
  *   defrag    without a hook, and no rule jumps to it: as long as its rule exists, the kernel
  *             reassembles IPv4 fragments. No packet passes it, so it costs nothing.

@@ -3,9 +3,12 @@
  */
 #include "worker.h"
 
+#include "lock.h"
+
 #include "portreeve/handover.h"
 #include "portreeve/icmp.h"
 #include "portreeve/log.h"
+#include "portreeve/oversize.h"
 #include "portreeve/thread.h"
 
 #include <errno.h>
@@ -43,6 +46,25 @@ static void send_refusal(const struct worker *worker, const struct packet *packe
 }
 
 /*
+ * Datagrams that are longer than a queue carries are rewritten by the kernel. If the table is in
+ * use just now, they pass the rules again without a change, and come back.
+ */
+static void prepare_repeats(struct worker *worker, struct packet *packets, size_t count)
+{
+    int result = oversize_add(worker->gateway->ruleset, packets, count);
+    struct nat *nat;
+
+    if (result == 0 || result == -EAGAIN)
+        return;
+    nat = gateway_lock(worker->gateway);
+    for (size_t i = 0; i < count; i++) {
+        if (packets[i].verdict == VERDICT_REPEAT)
+            nat_give_up(nat, &packets[i]);
+    }
+    gateway_unlock(worker->gateway);
+}
+
+/*
  * Handles one batch. The lock is held only for the translation: receiving and replying are system
  * calls.
  */
@@ -52,6 +74,7 @@ static int serve_batch(struct worker *worker)
     int count = queue_receive(worker->queue, &packets);
     struct nat *nat;
     uint64_t now;
+    int result;
 
     if (count <= 0)
         return count;
@@ -63,7 +86,10 @@ static int serve_batch(struct worker *worker)
         if (packets[i].send_refusal)
             send_refusal(worker, &packets[i]);
     }
-    return queue_reply(worker->queue);
+    prepare_repeats(worker, packets, (size_t)count);
+    result = queue_reply(worker->queue);
+    (void)oversize_remove(worker->gateway->ruleset, packets, (size_t)count);
+    return result;
 }
 
 static void *run(void *argument)
