@@ -203,6 +203,20 @@ static void put_clients(struct batch *batch, const struct ruleset_options *optio
     }
 }
 
+/*
+ * A hairpin that the kernel masquerades behind our first hook (into a VPN, say) comes back to the
+ * host that sent it, with the target's own address: the daemon finds it by its transit key.
+ */
+static void put_masqueraded(struct batch *batch, const struct ruleset_options *options)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_REWRITTEN, "remember where a hairpin's answers go"))
+        return;
+    rule_match_field(&rule, source, SET_SOURCES);
+    expect_answers(&rule, SET_ANSWERS, ID_ANSWERS, options->answers.transitory);
+}
+
 static void put_outsiders(struct batch *batch)
 {
     struct rule rule;
@@ -458,6 +472,7 @@ void passes_create_rules(struct batch *batch, const struct ruleset_options *opti
 {
     put_rewritten(batch, options, CHAIN_DIRECT);
     put_rewritten(batch, options, CHAIN_OWN_OUT);
+    put_masqueraded(batch, options);
     put_hairpins(batch, SET_SOURCES);
     put_outsiders(batch);
     put_clients(batch, options);
