@@ -93,11 +93,12 @@ static void add_notice(struct notices *notices, const struct neighbour *neighbou
     const char *family = family_name(neighbour->family);
 
     if (neighbour->kind == NEIGHBOUR_FLOWTABLE)
-        notices_add(notices, FLOWTABLE,
-                    "flowtable %.48s of table %s %.48s has %s: what it takes over is not "
-                    "translated. Take %s out of its devices, or the hosts of shares and forwards "
-                    "out of its \"flow add\" rule",
-                    neighbour->name, family, neighbour->table, interface, interface);
+        notices_add(
+            notices, FLOWTABLE,
+            "flowtable %.48s of table %s %.48s has %s: what it takes over leaves "
+            "with private sources. Take %s out of its devices, or the hosts of shares and forwards "
+            "out of its \"flow add\" rule",
+            neighbour->name, family, neighbour->table, interface, interface);
     else
         notices_add(notices, SOURCE_NAT,
                     "chain %.48s of table %s %.48s gives what leaves by %s another source: %s",
