@@ -18,7 +18,7 @@ UDP_SEGMENT = 103  # linux/udp.h
 # Packets to the inside host's own address are taken as if it were external: so no translation is
 # needed to see what a queue does.
 BOTH_WAYS = ("install", "interface=wan0", "external=10.0.0.2,192.0.2.1", "tcp=5001", "udp=5001",
-             "sources=10.0.0.0/24", "mark=0x10000")
+             "tcp-bound=5001", "udp-bound=5001", "sources=10.0.0.0/24", "mark=0x10000")
 
 
 def receives(opened):
