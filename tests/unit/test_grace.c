@@ -68,6 +68,21 @@ START_TEST(an_address_that_goes_is_waited_for_until_the_hold_is_over)
 }
 END_TEST
 
+START_TEST(an_address_that_makes_way_for_a_new_one_is_not_waited_for)
+{
+    see("5", "5", 1000);
+    see("56", "56", 20000);
+    see("6", "6", 20000 + HOLD_MS - 1);
+    ck_assert_str_eq(waited_for(), "");
+    see("67", "67", 60000);
+    see("7", "7", 60000 + HOLD_MS); /* too late to be about that one */
+    ck_assert_str_eq(waited_for(), "6");
+    see("78", "78", 90000);
+    see("", "", 90001); /* the interface was taken down */
+    ck_assert_str_eq(waited_for(), "78");
+}
+END_TEST
+
 START_TEST(an_address_that_comes_back_is_no_longer_waited_for)
 {
     see("57", "57", 1000);
@@ -145,6 +160,7 @@ int main(void)
 {
     const struct repeated_test tests[] = {
         {an_address_that_goes_is_waited_for_until_the_hold_is_over, 1},
+        {an_address_that_makes_way_for_a_new_one_is_not_waited_for, 1},
         {an_address_that_comes_back_is_no_longer_waited_for, 1},
         {an_address_that_goes_again_is_waited_for_again_and_as_long, 1},
         {an_address_in_the_place_of_another_ends_the_waiting, 1},

@@ -34,17 +34,21 @@ static bool has_a_new_one(const struct grace *grace, const struct grace_change *
 void grace_follow(struct grace *grace, const struct grace_change *change, uint32_t hold_ms,
                   uint64_t now)
 {
+    bool makes_way;
+
     if (has_a_new_one(grace, change)) {
         grace->count = 0;
+        grace->new_until = change->before_count > 0 ? now + hold_ms : 0; /* not at the start */
         return;
     }
+    makes_way = now < grace->new_until && change->chosen_count > 0;
     for (size_t i = grace->count; i-- > 0;) {
         if (grace->end[i] <= now ||
             contains(change->present, change->present_count, &grace->address[i]))
             grace_end(grace, i);
     }
     for (size_t i = 0; i < change->before_count; i++) {
-        if (contains(change->present, change->present_count, &change->before[i]) ||
+        if (makes_way || contains(change->present, change->present_count, &change->before[i]) ||
             grace->count == EXTERNAL_ADDRESSES_MAX)
             continue;
         grace->address[grace->count] = change->before[i];

@@ -15,6 +15,7 @@ struct grace {
     struct address address[EXTERNAL_ADDRESSES_MAX];
     uint64_t end[EXTERNAL_ADDRESSES_MAX]; /* gateway_now: then it is over */
     size_t count;
+    uint64_t new_until; /* gateway_now; until then, another address has just come */
 };
 
 /* What a change of addresses looks like. Several addresses may have gone or come at once. */
@@ -30,7 +31,8 @@ struct grace_change {
 /*
  * After a reading of the addresses at `now`: those that have gone get a grace of `hold_ms`; those
  * that are back, and those whose grace is over, lose it. An address that is new (neither in use
- * before nor in the grace) ends the grace of all.
+ * before nor in the grace) ends the grace of all; those that go within `hold_ms` after it, while
+ * the interface has any, have made way for it and get none.
  */
 void grace_follow(struct grace *grace, const struct grace_change *change, uint32_t hold_ms,
                   uint64_t now);
