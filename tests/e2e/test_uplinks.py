@@ -254,6 +254,24 @@ def test_another_list_of_interfaces_needs_a_restart(daemon):
     daemon.reload(CONFIG)
 
 
+def test_after_a_restart_with_another_list_sessions_go_on(lab, daemon, second):
+    """In any order: a session knows its address, not the number of its uplink."""
+    with lab.far.udp(7) as far, lab.lab1.udp(4007) as client:
+        before = udp_round_trip(client, far, lab.far.address)
+        assert before[0] == EXTERNAL
+        daemon.stop()
+        daemon.write(CONFIG.replace("wan0, wan1", "wan1, wan0"))
+        daemon.start()
+        assert udp_round_trip(client, far, lab.far.address) == before
+        assert external_of(daemon, "udp", ":4007") == (EXTERNAL, "wan0")
+        daemon.until_offloaded("udp", ":4007")
+        assert udp_round_trip(client, far, lab.far.address) == before
+        daemon.stop()
+        daemon.write(CONFIG)
+        daemon.start()
+        assert udp_round_trip(client, far, lab.far.address) == before
+
+
 def test_a_default_route_on_each_is_no_other_uplink(lab, daemon, second):
     lab.gw.ip("route", "add", "default", "via", SECOND_GATEWAY, "metric", "100")
     try:

@@ -14,8 +14,8 @@
 #define NOTICE "other-uplink"
 
 /*
- * A routing table of a million routes takes a second to read. So a reading is followed by a pause
- * this many times as long; changes meanwhile are read at the next tick.
+ * A routing table may have a million routes, and all of them are read. So a reading is followed by
+ * a pause this many times as long; changes meanwhile are read at the next tick.
  */
 #define PAUSE_FACTOR 20
 
