@@ -14,7 +14,7 @@ FRAGMENTS = """
             ip frag-off & 0x3fff == 0 udp dport 5001 counter name whole
         }
     }"""
-INSTALL = ("external=192.0.2.1", "udp=5001")
+INSTALL = ("external=192.0.2.1", "udp=5001", "udp-bound=5001")
 
 
 def counted(lab, name):
