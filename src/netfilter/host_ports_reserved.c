@@ -265,7 +265,7 @@ int host_ports_release(const struct port_range *added, size_t count, struct erro
 /* The file is like "32768\t60999". */
 static int read_ephemeral(struct port_range *range, struct error *error)
 {
-    unsigned int first, last;
+    unsigned int first = 0, last = 0; /* gcc 14 does not see that they are read only when set */
     char text[64];
     const char *at = text;
     int result = read_text(EPHEMERAL, text, sizeof(text));
