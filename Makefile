@@ -15,7 +15,9 @@ DESTDIR    ?=
 #? WERROR=1        warnings are errors, as in CI
 #? V=1             show the commands
 #? TEST=NAME       unit: a program, tcp, or tests of it by a word, tcp:wrap;
-#?                 control, kernel and e2e: what pytest -k takes
+#?                 control, kernel, e2e and vm: what pytest -k takes
+#? VM=bookworm     vm: on this release only; trixie is the other one
+#? SUITE=e2e       vm: these tests there; unit, control and kernel too
 #? OFFLOAD=off     e2e: by the queue alone
 #? FUZZ_RUNS=N     fuzz: mutations for each fuzzer, 100000 when not given
 #? PREFIX=DIR      install: where to, /usr/local when not given
@@ -49,11 +51,12 @@ needs_unit    := The unit tests need
 needs_control := The tests of the control socket need
 needs_kernel  := The tests of the kernel need
 needs_e2e     := The end-to-end tests need
-$(foreach goal,$(filter unit control kernel e2e,$(MAKECMDGOALS)),\
+needs_vm      := The virtual machines need
+$(foreach goal,$(filter unit control kernel e2e vm,$(MAKECMDGOALS)),\
     $(call say_need,$(needs_$(goal)),$(call missing,$(goal))))
 
 LIBRARIES := libmnl libnetfilter_queue libnftnl inih jansson
-ifeq ($(filter clean help demo check bench uninstall lint,$(MAKECMDGOALS)),)
+ifeq ($(filter clean help demo check bench uninstall lint vm,$(MAKECMDGOALS)),)
 $(call say_need,portreeve needs,$(call missing,build))
 LIB_CFLAGS  := $(shell pkg-config --cflags $(LIBRARIES))
 DAEMON_LIBS := $(shell pkg-config --libs $(LIBRARIES)) -pthread
@@ -236,6 +239,12 @@ kernel: $(BUILD)/tests/kernel/driver ## Tests of what we assume of the kernel (r
 e2e: all ## End-to-end tests in network namespaces (root)
 	$(PYTEST) tests/e2e
 
+test-programs: $(UNIT_TESTS) $(BUILD)/tests/control/stub $(BUILD)/tests/kernel/driver
+
+vm: ## Tests on stock Debian 12 and 13 in virtual machines (root)
+	tests/vm/run.py $(VM:%=--release %) $(if $(SUITE),--suite $(SUITE)) \
+	    $(if $(OFFLOAD),--offload $(OFFLOAD)) $(if $(TEST),-k '$(TEST)')
+
 lint: ## Static checks, with the linters that are installed
 	LINT_TOOLS=1 tests/lint.sh
 
@@ -298,5 +307,5 @@ help: ## This list
 	@echo; echo "Variables, as in make unit TEST=tcp"
 	@sed -n 's/^#? /  /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all install uninstall clean demo check unit control kernel e2e lint fuzz fuzz-build bench \
-        bench-build help
+.PHONY: all install uninstall clean demo check unit control kernel e2e test-programs vm lint fuzz \
+        fuzz-build bench bench-build help

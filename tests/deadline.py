@@ -1,7 +1,11 @@
 """Waiting: always for a state, always with a deadline. The only place of the tests that sleeps"""
 
+import os
 import time
 
+# A machine that is interpreted by another, as those of tests/vm are, is many times slower: there
+# every deadline is so many times longer.
+PATIENCE = float(os.environ.get("PORTREEVE_PATIENCE", "1"))
 POLL = 0.02  # seconds between two looks
 STEADY_LOOKS = 5
 
@@ -14,13 +18,13 @@ def eventually(condition, what, seconds=5.0):
     """The first true value of `condition()`; DeadlinePassed with `what` and the last value when
     none comes.
     """
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise DeadlinePassed(f"{what}: not within {seconds:g} s (last: {value!r})")
+            raise DeadlinePassed(f"{what}: not within {seconds * PATIENCE:g} s (last: {value!r})")
         time.sleep(POLL)
 
 

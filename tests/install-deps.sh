@@ -2,12 +2,14 @@
 # Installs what is missing to build, to run the demo, the tests or the benchmark, on Debian and
 # Ubuntu.
 #
-#   tests/install-deps.sh build | unit | control | kernel | demo | e2e | more | bench ...
+#   tests/install-deps.sh build | unit | control | kernel | demo | e2e | vm | more | bench ...
 #   tests/install-deps.sh --missing GROUP ...
+#   tests/install-deps.sh --packages GROUP ...
 #
 # Only packages that are missing are installed; when none is, nothing is touched and root is not
 # needed. With --missing nothing is installed: one line names the packages that are missing, judged
-# by what they bring, so that it is right on other systems too; no line when nothing is.
+# by what they bring, so that it is right on other systems too; no line when nothing is. With
+# --packages one line names all packages of the groups.
 set -eu
 
 BUILD="gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev libnftnl-dev libinih-dev"
@@ -18,13 +20,14 @@ KERNEL="$CONTROL iproute2 procps iputils-ping nftables util-linux"
 DEMO="$BUILD netbase iproute2 procps curl python3 iputils-ping"
 E2E="$DEMO nftables tcpdump traceroute util-linux nginx-light iperf3 coturn stun-client"
 E2E="$E2E python3-pytest python3-scapy unbound bind9"
+VM="make cpio debian-archive-keyring e2fsprogs git mmdebstrap python3 qemu-system-x86 util-linux"
 MORE="$E2E clang clang-format clangd cppcheck mandoc python3-pyflakes shellcheck valgrind"
 BENCH="$BUILD netbase iproute2 procps python3 nftables conntrack iperf3 haproxy rinetd socat"
 BENCH="$BENCH gnuplot-nox"
 
 usage() {
-    echo "usage: tests/install-deps.sh [--missing] GROUP ..." >&2
-    echo "groups: build unit control kernel demo e2e more bench" >&2
+    echo "usage: tests/install-deps.sh [--missing | --packages] GROUP ..." >&2
+    echo "groups: build unit control kernel demo e2e vm more bench" >&2
     exit 2
 }
 
@@ -36,6 +39,7 @@ packages_of() {
     kernel) echo "$KERNEL" ;;
     demo) echo "$DEMO" ;;
     e2e) echo "$E2E" ;;
+    vm) echo "$VM" ;;
     more) echo "$MORE" ;;
     bench) echo "$BENCH" ;;
     *) return 1 ;;
@@ -81,6 +85,9 @@ is_provided() {
     coturn) there_is turnserver ;;
     bind9) there_is named ;;
     stun-client) there_is stun ;;
+    debian-archive-keyring) [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ;;
+    e2fsprogs) there_is mke2fs ;;
+    qemu-system-x86) there_is qemu-system-x86_64 ;;
     gnuplot-nox) there_is gnuplot ;;
     *) there_is "$1" ;;
     esac
@@ -125,11 +132,13 @@ install_packages() {
     fi
 }
 
-only_tell=no
-if [ "${1:-}" = --missing ]; then
-    only_tell=yes
+only=
+case ${1:-} in
+--missing | --packages)
+    only=$1
     shift
-fi
+    ;;
+esac
 [ $# -gt 0 ] || usage
 wanted=
 for group in "$@"; do
@@ -139,7 +148,11 @@ done
 # shellcheck disable=SC2086
 wanted=$(printf '%s\n' $wanted | sort -u | tr '\n' ' ')
 
-if [ $only_tell = yes ]; then
+if [ "$only" = --packages ]; then
+    echo "${wanted% }"
+    exit 0
+fi
+if [ "$only" = --missing ]; then
     missing=
     for package in $wanted; do
         is_provided "$package" || missing="$missing $package"

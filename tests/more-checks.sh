@@ -1,10 +1,10 @@
 #!/bin/bash
 # Beyond `make check`: the other compiler, valgrind over the core, threads under TSan, fuzzers for a
-# moment each, the benchmark for a moment.
+# moment each, the benchmark for a moment, the service on stock Debian 12 and 13.
 set -eu
 cd "$(dirname "$0")/.."
 export WERROR=1
-tests/install-deps.sh more bench
+tests/install-deps.sh more bench vm
 
 jobs=-j$(getconf _NPROCESSORS_ONLN)
 
@@ -37,3 +37,6 @@ make fuzz FUZZ_RUNS=20000
 echo "== the benchmark still runs"
 make "$jobs" bench-build
 /usr/bin/python3 tests/bench/smoke.py
+
+echo "== Debian 12 and 13 in virtual machines"
+make vm TEST='restrictions or restart_loses or kill_9 or stop_gives or reload_of_nftables or boot'

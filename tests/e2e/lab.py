@@ -33,7 +33,7 @@ import struct
 
 import netns
 import process
-from deadline import eventually
+from deadline import PATIENCE, eventually
 
 SHARED_NET = "10.0.0.0/24"
 GATEWAY_INSIDE = "10.0.0.1"
@@ -42,7 +42,7 @@ EDGE = "203.0.113.254"
 CORE = "192.0.2.2"
 NARROW_MTU = 1300
 
-SOCKET_TIMEOUT = 5.0  # seconds; a packet that must come comes in milliseconds
+SOCKET_TIMEOUT = 5.0 * PATIENCE  # seconds; a packet that must come comes in milliseconds
 
 
 class Host:
@@ -173,12 +173,12 @@ def _switch(role, ports):
 
 
 class Lab:
-    """The whole network. Made once for a test run."""
+    """The whole network. Made once for a test run; `gateway` is given where it is the machine."""
 
-    def __init__(self):
+    def __init__(self, gateway=None):
         self.lab1 = Host("lab1", "10.0.0.2")
         self.lab2 = Host("lab2", "10.0.0.3")
-        self.gw = Host("gw", EXTERNAL)
+        self.gw = gateway or Host("gw", EXTERNAL)
         self.out = Host("out", "203.0.113.10")
         self.out2 = Host("out2", "203.0.113.11")
         self.edge = Host("edge", EDGE)

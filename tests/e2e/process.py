@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from deadline import eventually
+from deadline import PATIENCE, eventually
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -45,9 +45,9 @@ def assert_no_sanitizer_report(text):
 def run(argv, namespace=None, environment=None, timeout=30, check=True, stdin=None):
     """Runs a program to its end and returns it with its output; a failure shows all of it."""
     argv = [str(word) for word in argv]
-    done = subprocess.run(_inside(namespace, argv), env=_environment(environment), timeout=timeout,
-                          input=stdin, capture_output=True, text=True, check=False,
-                          preexec_fn=_die_with_the_tests)
+    done = subprocess.run(_inside(namespace, argv), env=_environment(environment),
+                          timeout=timeout * PATIENCE, input=stdin, capture_output=True, text=True,
+                          check=False, preexec_fn=_die_with_the_tests)
     assert_no_sanitizer_report(done.stderr)
     if check and done.returncode != 0:
         raise AssertionError(
@@ -97,7 +97,7 @@ class Process:
     def wait(self, seconds=10):
         """The exit code; a program that does not end is killed and fails the test."""
         try:
-            return self._child.wait(seconds)
+            return self._child.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()

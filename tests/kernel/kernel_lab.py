@@ -17,11 +17,12 @@ import socket
 import subprocess
 import threading
 
-from deadline import eventually
+from deadline import PATIENCE, eventually
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 DEADLINE = 10.0
 UDP_QUEUE = 16384  # where UDP waits that does not wait in queue 0 (queue_first_udp)
+SOCKET_TIMEOUT = DEADLINE * PATIENCE
 
 
 def run(*words, check=True, **options):
@@ -82,7 +83,7 @@ class Namespace:
     def socket(self, kind=socket.SOCK_DGRAM, bind=None, family=socket.AF_INET, listen=False):
         with self.entered():
             opened = socket.socket(family, kind)
-        opened.settimeout(DEADLINE)
+        opened.settimeout(SOCKET_TIMEOUT)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if bind:
             opened.bind(bind)
@@ -133,7 +134,7 @@ class Driver:
             self.lines.put(line)
 
     def line(self):
-        return json.loads(self.lines.get(timeout=DEADLINE))
+        return json.loads(self.lines.get(timeout=SOCKET_TIMEOUT))
 
     def silent(self):
         return self.lines.empty()

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from kernel_lab import DEADLINE, wait_until
+from kernel_lab import SOCKET_TIMEOUT, wait_until
 
 PORT = 5001
 UDP_SEGMENT = 103  # linux/udp.h
@@ -32,7 +32,7 @@ def receives_nothing(opened):
     opened.settimeout(0.3)
     with pytest.raises(TimeoutError):
         opened.recvfrom(65536)
-    opened.settimeout(DEADLINE)
+    opened.settimeout(SOCKET_TIMEOUT)
 
 
 def ports_of(told):
@@ -127,7 +127,7 @@ def test_bulk_tcp_is_queued_unsegmented_and_rewritten(lab, direction):
     client = lab.outside.socket(socket.SOCK_STREAM)
     client.connect(("10.0.0.2", PORT))
     server, _ = listener.accept()
-    server.settimeout(DEADLINE)
+    server.settimeout(SOCKET_TIMEOUT)
     transfer(*((client, server) if direction == "inbound" else (server, client)), size=32 << 20)
     told = serve.line()
     assert told["gso"] and told["hook"] == direction and told["length"] > 1500
