@@ -8,8 +8,6 @@ import pytest
 
 from kernel_lab import wait_until
 
-from kernel_lab import wait_until
-
 EVERYTHING = (
     "interface=wan0",
     "external=192.0.2.1,192.0.2.9",

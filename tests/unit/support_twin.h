@@ -72,7 +72,7 @@ struct twin {
     } pair[256]; /* paired pooling: each host's external address */
     size_t pairs;
     uint64_t dropped[DROP_REASON_COUNT], unchanged, packets[2], bytes[2];
-    bool counted; /* the second pass has counted what it has changed */
+    bool counted;          /* the second pass has counted what it has changed */
     const char *complaint; /* what the real one must not have chosen; NULL */
     /*
      * The external endpoint that the real one has chosen for this internal one, where no packet

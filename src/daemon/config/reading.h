@@ -48,7 +48,7 @@ struct reading {
 
     struct section **sections; /* in the order of the file; owned */
     size_t section_count, section_capacity;
-    void *section_tree; /* for tsearch: by kind and name */
+    void *section_tree;                /* for tsearch: by kind and name */
     uint64_t default_pool[65536 / 64]; /* bit p: port p is in the pool of shares without `ports` */
 
     struct diagnostic *diagnostics;

@@ -115,7 +115,7 @@ void gateway_routes_ready(struct gateway *gateway)
 static void note_drops(struct gateway *gateway)
 {
     const struct nat *nat = gateway_lock(gateway);
-    bool dropped[NAT_OTHER_UPLINKS_MAX];
+    bool dropped[NAT_OTHER_UPLINKS_MAX] = {false};
     char name[IF_NAMESIZE];
 
     for (size_t i = 0; i < gateway->other_uplink_count; i++)
