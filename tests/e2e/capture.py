@@ -158,6 +158,7 @@ class LeakWatch:
     """
 
     def __init__(self, lab, directory):
+        self._gateway = lab.gw
         from_gateway = f"ether src {lab.gw.hardware_address('wan0')}"
         self._capture = Capture(lab.wan, "to-gw", f"{from_gateway} and ({PRIVATE_OUTSIDE})",
                                 directory)
@@ -167,11 +168,11 @@ class LeakWatch:
         self._capture.flush()
 
     def leaks(self, charges):
-        """New packets with a private address while a daemon's rules were in place."""
+        """New packets with a private address while a daemon's rules were in place there."""
         frames = list(self._capture.frames())
         fresh, self._judged = frames[self._judged:], len(frames)
         return [IP(packet).summary() for when, packet in fresh
-                if any(charge.covers(when) for charge in charges)]
+                if any(charge.covers(self._gateway, when) for charge in charges)]
 
     def stop(self):
         self._capture.stop()

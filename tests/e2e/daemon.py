@@ -36,21 +36,25 @@ ports = 50000-59999
 
 
 class Charge:
-    """From the moment a daemon's rules are in place to the moment it is told to leave."""
+    """From the moment a daemon's rules are in place on a gateway to the moment it is told to leave.
+    """
 
-    def __init__(self):
+    def __init__(self, gateway):
+        self.gateway = gateway
         self.begin, self.end = time.time(), None
 
-    def covers(self, when):
-        return self.begin <= when and (self.end is None or when <= self.end)
+    def covers(self, gateway, when):
+        return (self.gateway is gateway and self.begin <= when
+                and (self.end is None or when <= self.end))
 
 
 charges = []
 
 
-def _end_charges():
+def _end_charges(gateway):
     for charge in charges:
-        charge.end = charge.end or time.time()
+        if charge.gateway is gateway:
+            charge.end = charge.end or time.time()
 
 
 class Daemon:
@@ -118,11 +122,11 @@ class Daemon:
         self.take_charge()
         return self
 
-    @staticmethod
-    def take_charge():
-        """From here on no private address may leave."""
-        if not any(charge.end is None for charge in charges):
-            charges.append(Charge())
+    def take_charge(self):
+        """From here on no private address may leave this gateway."""
+        gateway = self.lab.gw
+        if not any(charge.gateway is gateway and charge.end is None for charge in charges):
+            charges.append(Charge(gateway))
 
     def stop(self):
         """An orderly stop, which leaves nothing behind."""
@@ -139,7 +143,7 @@ class Daemon:
         """From here on its rules may be gone at any moment, and others' late packets leave as they
         are.
         """
-        _end_charges()
+        _end_charges(self.lab.gw)
         self.process.send(signal_number)
 
     @contextlib.contextmanager
@@ -147,7 +151,7 @@ class Daemon:
         """Another program removes or changes the rules: until they are restored, late packets of
         other tests may leave as they are.
         """
-        _end_charges()
+        _end_charges(self.lab.gw)
         yield
         self.take_charge()
 
@@ -159,7 +163,7 @@ class Daemon:
 
     def abandon(self):
         """After a failure: nothing of this daemon is in the next one's way."""
-        _end_charges()
+        _end_charges(self.lab.gw)
         if self.process is not None and self.process.running:
             self.kill()
         for table in tables(self.lab):
