@@ -241,6 +241,7 @@ static int watch_all(struct daemon *daemon, struct error *error)
         {"watch the external addresses", gateway_addresses_descriptor(daemon->gateway)},
         {"watch the nf_tables rules", gateway_rules_descriptor(daemon->gateway)},
         {"watch the routes", gateway_routes_descriptor(daemon->gateway)},
+        {"watch other programs' rules", gateway_neighbours_descriptor(daemon->gateway)},
     };
 
     for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
@@ -325,6 +326,8 @@ static bool dispatch(struct daemon *daemon, int descriptor)
         gateway_rules_ready(daemon->gateway);
     if (descriptor == gateway_routes_descriptor(daemon->gateway))
         gateway_routes_ready(daemon->gateway);
+    if (descriptor == gateway_neighbours_descriptor(daemon->gateway))
+        gateway_neighbours_ready(daemon->gateway);
     return true;
 }
 

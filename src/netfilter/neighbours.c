@@ -24,11 +24,10 @@
 
 #define RULES_MAX  4096
 #define CHAINS_MAX 4096
-#define FOUND_MAX  64
 
 struct neighbours {
     struct mnl_socket *news, *requests;
-    bool asked; /* neighbours_changed has been called before */
+    bool changed, flowtables_changed; /* since the caller has asked */
 };
 
 struct chain {
@@ -38,8 +37,6 @@ struct chain {
 
 struct survey {
     const struct neighbour_scope *scope;
-    struct neighbour flowtables[FOUND_MAX];
-    size_t flowtable_count;
     struct chain *chains;
     size_t chain_count;
     struct neighbour_rule *rules;
@@ -89,6 +86,7 @@ int neighbours_open(struct neighbours **neighbours, struct error *error)
         neighbours_close(opened);
         return result;
     }
+    opened->changed = opened->flowtables_changed = true;
     *neighbours = opened;
     return 0;
 }
@@ -104,21 +102,30 @@ void neighbours_close(struct neighbours *neighbours)
     free(neighbours);
 }
 
-/* A message of the generation alone says nothing: the elements of sets have one, too. */
-static bool is_only_generation(const char *buffer, size_t length)
+int neighbours_descriptor(const struct neighbours *neighbours)
 {
-    const struct nlmsghdr *message = (const void *)buffer;
-
-    return length >= sizeof(*message) &&
-           message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN);
+    return neighbours != NULL ? mnl_socket_get_fd(neighbours->news) : -1;
 }
 
-bool neighbours_changed(struct neighbours *neighbours)
+/* A message of the generation alone says nothing: the elements of sets have one, too. */
+static void take_news(struct neighbours *neighbours, const char *buffer, size_t length)
+{
+    const struct nlmsghdr *message = (const void *)buffer;
+    int left = (int)length;
+
+    for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+        unsigned int type = NFNL_MSG_TYPE(message->nlmsg_type);
+
+        neighbours->changed |= type != NFT_MSG_NEWGEN;
+        neighbours->flowtables_changed |=
+            type == NFT_MSG_NEWFLOWTABLE || type == NFT_MSG_DELFLOWTABLE;
+    }
+}
+
+static void read_news(struct neighbours *neighbours)
 {
     char buffer[NETLINK_BUFFER] __attribute__((aligned(8)));
-    bool changed = !neighbours->asked;
 
-    neighbours->asked = true;
     for (;;) {
         ssize_t length =
             recv(mnl_socket_get_fd(neighbours->news), buffer, sizeof(buffer), MSG_DONTWAIT);
@@ -126,25 +133,37 @@ bool neighbours_changed(struct neighbours *neighbours)
         if (length < 0 && errno == EINTR)
             continue;
         if (length < 0 && errno != ENOBUFS)
-            return changed;
-        changed |= length < 0 || !is_only_generation(buffer, (size_t)length);
+            return;
+        if (length < 0)
+            neighbours->changed = neighbours->flowtables_changed = true;
+        else
+            take_news(neighbours, buffer, (size_t)length);
     }
+}
+
+bool neighbours_changed(struct neighbours *neighbours)
+{
+    bool changed;
+
+    read_news(neighbours);
+    changed = neighbours->changed;
+    neighbours->changed = false;
+    return changed;
+}
+
+bool neighbours_flowtables_changed(struct neighbours *neighbours)
+{
+    bool changed;
+
+    read_news(neighbours);
+    changed = neighbours->flowtables_changed;
+    neighbours->flowtables_changed = false;
+    return changed;
 }
 
 static bool is_ours(uint8_t family, const char *table)
 {
     return family == NFPROTO_IPV4 && strcmp(table, RULESET_TABLE) == 0;
-}
-
-static int take_flowtable(const struct nlmsghdr *message, void *context)
-{
-    struct survey *survey = context;
-    struct neighbour *next = &survey->flowtables[survey->flowtable_count];
-
-    if (survey->flowtable_count < FOUND_MAX &&
-        neighbours_parse_flowtable(message, survey->scope, next))
-        survey->flowtable_count++;
-    return MNL_CB_OK;
 }
 
 static int take_chain(const struct nlmsghdr *message, void *context)
@@ -173,7 +192,7 @@ static int take_rule(const struct nlmsghdr *message, void *context)
 }
 
 /* All families. -EINTR: a change has disturbed the answer. */
-static int list(struct neighbours *neighbours, uint16_t type, mnl_cb_t each, struct survey *survey)
+static int list(struct neighbours *neighbours, uint16_t type, mnl_cb_t each, void *context)
 {
     char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
     struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
@@ -183,19 +202,15 @@ static int list(struct neighbours *neighbours, uint16_t type, mnl_cb_t each, str
     request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     general->nfgen_family = NFPROTO_UNSPEC;
     general->version = NFNETLINK_V0;
-    return netlink_ask(neighbours->requests, request, each, survey);
+    return netlink_ask(neighbours->requests, request, each, context);
 }
 
 static int list_all(struct neighbours *neighbours, struct survey *survey)
 {
     int result;
 
-    survey->flowtable_count = survey->chain_count = survey->rule_count = 0;
-    result = list(neighbours, NFT_MSG_GETFLOWTABLE, take_flowtable, survey);
-    if (result == -EOPNOTSUPP || result == -EINVAL) /* a kernel without flowtables */
-        result = 0;
-    if (result == 0)
-        result = list(neighbours, NFT_MSG_GETCHAIN, take_chain, survey);
+    survey->chain_count = survey->rule_count = 0;
+    result = list(neighbours, NFT_MSG_GETCHAIN, take_chain, survey);
     if (result == 0)
         result = list(neighbours, NFT_MSG_GETRULE, take_rule, survey);
     return result;
@@ -271,8 +286,6 @@ static void follow(struct survey *survey)
 
 static void report(struct survey *survey, neighbour_found *found, void *context)
 {
-    for (size_t i = 0; i < survey->flowtable_count; i++)
-        found(context, &survey->flowtables[i]);
     for (size_t i = 0; i < survey->rule_count; i++) {
         const struct neighbour_rule *rule = &survey->rules[i];
         struct chain *chain = rule->changes_source ? find_chain(survey, rule, rule->chain) : NULL;
@@ -315,5 +328,35 @@ int neighbours_read(struct neighbours *neighbours, const struct neighbour_scope 
         free(survey->rules);
     }
     free(survey);
+    return result;
+}
+
+struct flowtables {
+    neighbour_found *found;
+    void *context;
+};
+
+static int take_flowtable(const struct nlmsghdr *message, void *context)
+{
+    const struct flowtables *flowtables = context;
+    struct neighbour neighbour;
+
+    if (neighbours_parse_flowtable(message, &neighbour))
+        flowtables->found(flowtables->context, &neighbour);
+    return MNL_CB_OK;
+}
+
+int neighbours_read_flowtables(struct neighbours *neighbours, neighbour_found *found, void *context,
+                               struct error *error)
+{
+    struct flowtables flowtables = {.found = found, .context = context};
+    int result = list(neighbours, NFT_MSG_GETFLOWTABLE, take_flowtable, &flowtables);
+
+    if (result == -EINTR) /* a change will be told, and then this is read again */
+        result = 0;
+    if (result == -EOPNOTSUPP || result == -EINVAL) /* a kernel without flowtables */
+        result = 0;
+    if (result < 0)
+        error_set(error, "cannot list other programs' flowtables: %s", strerror(-result));
     return result;
 }

@@ -302,29 +302,19 @@ bool neighbours_parse_chain(const struct nlmsghdr *message, struct neighbour_cha
     return true;
 }
 
-struct device_search {
-    const struct neighbour_scope *scope;
-    bool found;
-};
-
 static int take_device(const struct nlattr *attribute, void *context)
 {
-    struct device_search *search = context;
+    bool *any = context;
 
-    if (mnl_attr_get_type(attribute) == NFTA_DEVICE_NAME)
-        search->found |= is_named(attribute, search->scope->interface);
-    else /* a prefix of names, since Linux 6.16 */
-        search->found |= matches_interface(
-            search->scope, mnl_attr_get_payload(attribute),
-            strnlen(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute)));
+    (void)attribute;
+    *any = true;
     return MNL_CB_OK;
 }
 
-bool neighbours_parse_flowtable(const struct nlmsghdr *message, const struct neighbour_scope *scope,
-                                struct neighbour *flowtable)
+bool neighbours_parse_flowtable(const struct nlmsghdr *message, struct neighbour *flowtable)
 {
     const struct nlattr *attributes[ATTRIBUTES], *hook[ATTRIBUTES];
-    struct device_search search = {.scope = scope};
+    bool any = false;
 
     *flowtable = (struct neighbour){.kind = NEIGHBOUR_FLOWTABLE};
     if (!parse_message(message, NFT_MSG_NEWFLOWTABLE, &flowtable->family, attributes) ||
@@ -334,6 +324,6 @@ bool neighbours_parse_flowtable(const struct nlmsghdr *message, const struct nei
         return false;
     parse_nested(attributes[NFTA_FLOWTABLE_HOOK], hook);
     if (hook[NFTA_FLOWTABLE_HOOK_DEVS] != NULL)
-        (void)mnl_attr_parse_nested(hook[NFTA_FLOWTABLE_HOOK_DEVS], take_device, &search);
-    return search.found;
+        (void)mnl_attr_parse_nested(hook[NFTA_FLOWTABLE_HOOK_DEVS], take_device, &any);
+    return any;
 }

@@ -31,8 +31,10 @@ bool neighbours_parse_rule(const struct nlmsghdr *message, const struct neighbou
                            struct neighbour_rule *rule);
 bool neighbours_parse_chain(const struct nlmsghdr *message, struct neighbour_chain *chain);
 
-/* NFT_MSG_NEWFLOWTABLE. False if the message is not one, or names none of our interfaces. */
-bool neighbours_parse_flowtable(const struct nlmsghdr *message, const struct neighbour_scope *scope,
-                                struct neighbour *flowtable);
+/*
+ * NFT_MSG_NEWFLOWTABLE. False if the message is not one, if it is of IPv6 only, or if it has no
+ * interface.
+ */
+bool neighbours_parse_flowtable(const struct nlmsghdr *message, struct neighbour *flowtable);
 
 #endif

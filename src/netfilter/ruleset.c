@@ -3,8 +3,10 @@
  */
 #include "ruleset_internal.h"
 
+#include "conntrack_helper.h"
 #include "netlink.h"
 #include "offload_internal.h"
+#include "ruleset_flowtables.h"
 #include "ruleset_watch.h"
 #include "table_socket.h"
 
@@ -24,7 +26,10 @@ struct ruleset {
     struct table_socket *socket;
     struct ruleset_watch *watch; /* NULL: nobody else can change the table */
     struct ruleset_plan plan;
-    bool guards_sources; /* ruleset_guard_sources */
+    bool guards_sources;    /* ruleset_guard_sources */
+    bool avoids_flowtables; /* the installed table has the rules of ruleset_avoid_flowtables */
+    bool has_helper;        /* that they use */
+    bool is_removed;        /* ruleset_remove has succeeded */
 };
 
 int ruleset_open(struct ruleset **ruleset, int descriptor, struct error *error)
@@ -47,12 +52,40 @@ int ruleset_open(struct ruleset **ruleset, int descriptor, struct error *error)
     return 0;
 }
 
+static int change_helper(struct ruleset *ruleset, bool on, struct error *error)
+{
+    static const char purpose[] = "a helper of connection tracking";
+    struct mnl_socket *socket = NULL; /* only needed for a moment */
+    int result = netlink_open(&socket, NETLINK_NETFILTER, 0, purpose, error);
+
+    if (result < 0)
+        return result;
+    result = on ? conntrack_helper_register(socket) : conntrack_helper_remove(socket);
+    mnl_socket_close(socket);
+    if (result == 0)
+        ruleset->has_helper = on;
+    if (result == -EPERM)
+        error_set(error, "%s: needs CAP_NET_ADMIN in the initial user namespace", purpose);
+    else if (result < 0)
+        error_set(error, "%s: the kernel lacks CONFIG_NF_CT_NETLINK_HELPER (%s)", purpose,
+                  strerror(-result));
+    return result;
+}
+
+/*
+ * The end of a netlink socket makes the kernel finish what removed rules still use
+ * (nft_rcv_nl_event: nf_tables_trans_destroy_flush_work), so the helper is free only now.
+ */
 void ruleset_close(struct ruleset *ruleset)
 {
+    struct error ignored;
+
     if (ruleset == NULL)
         return;
     ruleset_watch_close(ruleset->watch);
     table_socket_close(ruleset->socket);
+    if (ruleset->is_removed && ruleset->has_helper)
+        (void)change_helper(ruleset, false, &ignored);
     free(ruleset);
 }
 
@@ -151,15 +184,26 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
     return true;
 }
 
+/* True if our table has something of this name; the request and its attributes say what. */
+static bool has(struct ruleset *ruleset, uint16_t type, uint16_t name_attribute, const char *name)
+{
+    const uint16_t table = 1; /* NFTA_SET_TABLE, NFTA_CHAIN_TABLE */
+    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
+    struct nlmsghdr *request = nftnl_nlmsg_build_hdr(buffer, type, NFPROTO_IPV4, NLM_F_ACK, 0);
+
+    mnl_attr_put_strz(request, table, RULESET_TABLE);
+    mnl_attr_put_strz(request, name_attribute, name);
+    return table_socket_ask(ruleset->socket, request, NULL, NULL) == 0;
+}
+
 static bool has_map(struct ruleset *ruleset, enum packet_hook hook)
 {
-    char buffer[NETLINK_REQUEST] __attribute__((aligned(8))) = {0};
-    struct nlmsghdr *request =
-        nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETSET, NFPROTO_IPV4, NLM_F_ACK, 0);
+    return has(ruleset, NFT_MSG_GETSET, NFTA_SET_NAME, offload_map_name(hook));
+}
 
-    mnl_attr_put_strz(request, NFTA_SET_TABLE, RULESET_TABLE);
-    mnl_attr_put_strz(request, NFTA_SET_NAME, offload_map_name(hook));
-    return table_socket_ask(ruleset->socket, request, NULL, NULL) == 0;
+static bool has_chain(struct ruleset *ruleset, const char *chain)
+{
+    return has(ruleset, NFT_MSG_GETCHAIN, NFTA_CHAIN_NAME, chain);
 }
 
 /*
@@ -193,6 +237,7 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, bool keep
                    const struct ruleset_options *options, const struct ruleset_contents *contents,
                    struct error *error)
 {
+    const bool left_flowtable_rules = keep_chains && has_chain(ruleset, CHAIN_NO_FLOWTABLE);
     struct batch_outcome outcome;
     struct batch batch;
     int result = begin(ruleset, &batch, error);
@@ -204,6 +249,8 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, bool keep
     result = sets_fill(&batch, contents, error);
     if (result == 0) {
         rules_create(&batch, options, contents->uplink_count, *plan);
+        if (left_flowtable_rules)
+            flowtables_create_rules(&batch);
         result = commit(ruleset, &batch, &outcome);
         if (result < 0 && !(keep_chains && may_be_new_chains(&batch, &outcome)) &&
             next_plan(plan, &batch, &outcome))
@@ -211,6 +258,9 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, bool keep
         else if (result < 0)
             batch_explain(&batch, &outcome, result, "cannot install the nf_tables rules", error);
     }
+    if (result == 0)
+        ruleset->avoids_flowtables = left_flowtable_rules;
+    ruleset->has_helper |= left_flowtable_rules;
     batch_free(&batch);
     return result;
 }
@@ -263,6 +313,7 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
                                 .sources = true,
                                 .offload = options->offload_sessions > 0,
                                 .table_flags = wanted_flags(options->life)};
+    const bool avoided = ruleset->avoids_flowtables;
     int result;
 
     if (options->queue_count == 0 || options->first_queue + options->queue_count > QUEUE_NUMBERS) {
@@ -277,6 +328,8 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
         ruleset->plan = plan;
     if (result == 0 && ruleset->guards_sources) /* its rule has gone with the others */
         result = ruleset_guard_sources(ruleset, true, error);
+    if (result == 0 && avoided && !ruleset->avoids_flowtables)
+        (void)ruleset_avoid_flowtables(ruleset, true, error); /* the caller asks for the result */
     return result;
 }
 
@@ -296,6 +349,43 @@ int ruleset_guard_sources(struct ruleset *ruleset, bool on, struct error *error)
     ruleset->guards_sources = on && result == 0;
     batch_free(&batch);
     return result;
+}
+
+static int change_flowtable_rules(struct ruleset *ruleset, bool on, struct error *error)
+{
+    struct batch_outcome outcome;
+    struct batch batch;
+    int result = begin(ruleset, &batch, error);
+
+    if (result < 0)
+        return result;
+    if (on)
+        flowtables_create_rules(&batch);
+    else
+        flowtables_remove_rules(&batch);
+    result = commit(ruleset, &batch, &outcome);
+    if (result < 0)
+        batch_explain(&batch, &outcome, result, "cannot keep connections out of flowtables", error);
+    batch_free(&batch);
+    return result;
+}
+
+int ruleset_avoid_flowtables(struct ruleset *ruleset, bool on, struct error *error)
+{
+    int result = on ? change_helper(ruleset, true, error) : 0;
+
+    if (result == 0 && (on || ruleset->avoids_flowtables))
+        result = change_flowtable_rules(ruleset, on, error);
+    if (result == 0)
+        ruleset->avoids_flowtables = on;
+    if (result == 0 && !on && ruleset->has_helper)
+        result = change_helper(ruleset, false, error) < 0;
+    return result;
+}
+
+bool ruleset_avoids_flowtables(const struct ruleset *ruleset)
+{
+    return ruleset->avoids_flowtables;
 }
 
 int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *contents,
@@ -332,6 +422,7 @@ int ruleset_remove(struct ruleset *ruleset, struct error *error)
         result = 0;
     if (result < 0)
         batch_explain(&batch, &outcome, result, "cannot remove the nf_tables rules", error);
+    ruleset->is_removed = result == 0;
     batch_free(&batch);
     return result;
 }

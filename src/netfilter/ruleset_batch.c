@@ -280,6 +280,7 @@ static void name_object(const struct nlmsghdr *message, struct object *object)
         {NFT_MSG_DELTABLE, "table", NFTA_TABLE_NAME},
         {NFT_MSG_NEWCHAIN, "chain", NFTA_CHAIN_NAME},
         {NFT_MSG_NEWRULE, "a rule of chain", NFTA_RULE_CHAIN},
+        {NFT_MSG_NEWOBJ, "object", NFTA_OBJ_NAME},
         {NFT_MSG_NEWSET, "set", NFTA_SET_NAME},
         {NFT_MSG_NEWSETELEM, "elements of set", NFTA_SET_ELEM_LIST_SET},
         {NFT_MSG_DELSETELEM, "elements of set", NFTA_SET_ELEM_LIST_SET},

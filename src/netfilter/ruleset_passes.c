@@ -494,3 +494,14 @@ void passes_create_rules(struct batch *batch, const struct ruleset_options *opti
     put_transit(batch, CHAIN_FROM_WAN);
     put_answers(batch, options, offloaded);
 }
+
+void passes_match_clients(struct batch *batch, const char *chain, const char *next)
+{
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, chain, "from inside by a forward or a mapping"))
+        return;
+    match_tuple(&rule, true, SET_ANSWERS, ID_ANSWERS);
+    rule_goto(&rule, next);
+    rule_end(&rule);
+}

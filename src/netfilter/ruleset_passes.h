@@ -25,4 +25,10 @@ void passes_create_rules(struct batch *batch, const struct ruleset_options *opti
 /* One rule of outbound, behind those for the sources of shares: they never leave untranslated. */
 void passes_create_direct_rule(struct batch *batch);
 
+/*
+ * A rule in `chain`, behind prerouting: packets of clients inside and of hairpins that the daemon
+ * has rewritten continue in the chain `next`.
+ */
+void passes_match_clients(struct batch *batch, const char *chain, const char *next);
+
 #endif

@@ -68,6 +68,16 @@ void rule_load_meta(struct rule *rule, uint32_t to, uint32_t key)
     nftnl_expr_set_u32(meta, NFTNL_EXPR_META_DREG, to);
 }
 
+void rule_load_ct(struct rule *rule, uint32_t to, uint32_t key)
+{
+    struct nftnl_expr *ct = rule_add(rule, "ct");
+
+    if (ct == NULL)
+        return;
+    nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_KEY, key);
+    nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_DREG, to);
+}
+
 void rule_load(struct rule *rule, uint32_t to, const void *data, uint32_t length)
 {
     struct nftnl_expr *immediate = rule_add(rule, "immediate");

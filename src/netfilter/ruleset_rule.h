@@ -65,6 +65,8 @@ void rule_end(struct rule *rule);
 struct nftnl_expr *rule_add(struct rule *rule, const char *name);
 
 void rule_load_meta(struct rule *rule, uint32_t to, uint32_t key);
+/* An enum nft_ct_keys. The kernel tracks connections as long as such a rule exists. */
+void rule_load_ct(struct rule *rule, uint32_t to, uint32_t key);
 void rule_load(struct rule *rule, uint32_t to, const void *data, uint32_t length);
 /*
  * Loads the index of the interface that the packet came in by, if the route to its source leads

@@ -8,6 +8,7 @@
  * because it is the verdict of the rule.
  */
 #include "offload_internal.h"
+#include "ruleset_chain.h"
 #include "ruleset_passes.h"
 
 #include <arpa/inet.h>
@@ -15,7 +16,6 @@
 #include <linux/netfilter/nf_tables.h>
 #include <string.h>
 
-#include <libnftnl/chain.h>
 #include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
 #include <libnftnl/set.h>
@@ -271,16 +271,6 @@ static void put_tproxy(struct rule *rule)
     nftnl_expr_set_u32(tproxy, NFTNL_EXPR_TPROXY_REG_PORT, NFT_REG_1);
 }
 
-static void put_ct(struct rule *rule)
-{
-    struct nftnl_expr *ct = rule_add(rule, "ct");
-
-    if (ct == NULL)
-        return;
-    nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
-    nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_DREG, NFT_REG_1);
-}
-
 /*
  * The kernel switches defragmentation on (priority -400) as long as such an expression exists, from
  * its initialisation on (nft_tproxy_init: nf_defrag_ipv4_enable). No packet reaches it: the chain
@@ -298,7 +288,7 @@ static void put_defrag(struct batch *batch, enum defrag_method method)
     if (method == DEFRAG_TPROXY)
         put_tproxy(&rule);
     else
-        put_ct(&rule);
+        rule_load_ct(&rule, NFT_REG_1, NFT_CT_STATE);
     rule_add(&rule, "counter");
     rule_end(&rule);
 }
@@ -327,52 +317,9 @@ void rules_remove_table(struct batch *batch)
     put_table_message(batch, NFT_MSG_DELTABLE, NULL);
 }
 
-/* `hook` < 0: a chain without a hook, which packets reach only from another chain. */
-static void put_typed_chain(struct batch *batch, const char *name, const char *type, int hook,
-                            int32_t priority)
-{
-    struct nftnl_chain *chain = nftnl_chain_alloc();
-
-    if (chain == NULL) {
-        batch->failed = true;
-        return;
-    }
-    if (nftnl_chain_set_str(chain, NFTNL_CHAIN_TABLE, RULESET_TABLE) < 0 ||
-        nftnl_chain_set_str(chain, NFTNL_CHAIN_NAME, name) < 0)
-        batch->failed = true;
-    nftnl_chain_set_u32(chain, NFTNL_CHAIN_FAMILY, NFPROTO_IPV4);
-    if (hook >= 0) {
-        if (nftnl_chain_set_str(chain, NFTNL_CHAIN_TYPE, type) < 0)
-            batch->failed = true;
-        nftnl_chain_set_u32(chain, NFTNL_CHAIN_HOOKNUM, (uint32_t)hook);
-        nftnl_chain_set_s32(chain, NFTNL_CHAIN_PRIO, priority);
-        nftnl_chain_set_u32(chain, NFTNL_CHAIN_POLICY, NF_ACCEPT);
-    }
-    nftnl_chain_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE), chain);
-    nftnl_chain_free(chain);
-}
-
 static void put_chain(struct batch *batch, const char *name, int hook, int32_t priority)
 {
-    put_typed_chain(batch, name, "filter", hook, priority);
-}
-
-/* Of one chain; NULL: of all chains. */
-static void put_rules_removal(struct batch *batch, const char *chain)
-{
-    struct nftnl_rule *rule = nftnl_rule_alloc();
-
-    if (rule == NULL) {
-        batch->failed = true;
-        return;
-    }
-    if (nftnl_rule_set_str(rule, NFTNL_RULE_TABLE, RULESET_TABLE) < 0)
-        batch->failed = true;
-    nftnl_rule_set_u32(rule, NFTNL_RULE_FAMILY, NFPROTO_IPV4);
-    if (chain != NULL && nftnl_rule_set_str(rule, NFTNL_RULE_CHAIN, chain) < 0)
-        batch->failed = true;
-    nftnl_rule_nlmsg_build_payload(batch_message(batch, NFT_MSG_DELRULE, 0), rule);
-    nftnl_rule_free(rule);
+    chain_put(batch, name, "filter", hook, priority);
 }
 
 static void put_chains(struct batch *batch)
@@ -417,7 +364,7 @@ void rules_empty_chains(struct batch *batch, uint32_t table_flags)
 {
     put_table_message(batch, NFT_MSG_NEWTABLE, &table_flags);
     put_chains(batch);
-    put_rules_removal(batch, NULL);
+    chain_put_clearing(batch, NULL);
 }
 
 void rules_create(struct batch *batch, const struct ruleset_options *options, size_t uplinks,
@@ -465,8 +412,8 @@ void rules_guard_sources(struct batch *batch, bool on)
     struct nftnl_expr *nat;
     struct rule rule;
 
-    put_typed_chain(batch, CHAIN_GUARD, "nat", NF_INET_POST_ROUTING, before_others);
-    put_rules_removal(batch, CHAIN_GUARD);
+    chain_put(batch, CHAIN_GUARD, "nat", NF_INET_POST_ROUTING, before_others);
+    chain_put_clearing(batch, CHAIN_GUARD);
     if (!on || !rule_begin(&rule, batch, CHAIN_GUARD, "the source of a share stays as it is"))
         return;
     rule_load_meta(&rule, NFT_REG_1, NFT_META_OIF);

@@ -42,7 +42,7 @@ static void parse(const struct nlmsghdr *message)
     must(is_text(rule.table) && is_text(rule.chain) && is_text(rule.target));
     found += neighbours_parse_chain(message, &chain);
     must(is_text(chain.table) && is_text(chain.chain));
-    found += neighbours_parse_flowtable(message, &scope, &flowtable);
+    found += neighbours_parse_flowtable(message, &flowtable);
     must(is_text(flowtable.table) && is_text(flowtable.name));
     must(found <= 1); /* a message is of one type */
 }

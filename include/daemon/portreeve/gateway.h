@@ -59,6 +59,10 @@ void gateway_rules_ready(struct gateway *gateway);
 int gateway_routes_descriptor(const struct gateway *gateway);
 void gateway_routes_ready(struct gateway *gateway);
 
+/* The same for other programs' rules, which must be acted upon at once if they have a flowtable. */
+int gateway_neighbours_descriptor(const struct gateway *gateway);
+void gateway_neighbours_ready(struct gateway *gateway);
+
 /* Call it once per second: ends expired sessions and forwards, and measures rates. */
 void gateway_tick(struct gateway *gateway);
 

@@ -2,8 +2,9 @@
  * neighbours.h - what other programs' nf_tables rules do that is in our way
  *
  * Two things are looked for, in every table but our own:
- *   - flowtables that name one of our interfaces: their packets pass neither of our hooks
- *     (net/netfilter/nf_flow_table_ip.c);
+ *   - flowtables: the packets of the connections that they have taken over pass none of our hooks
+ *     (net/netfilter/nf_flow_table_ip.c). Their interfaces are those that packets arrive by; these
+ *     may leave by any other, so every flowtable of IPv4 counts that has an interface;
  *   - rules that give packets to the outside another source (masquerade, snat) before our hook
  * does, by nft or by iptables-nft, in chains that a nat hook in postrouting leads to.
  *
@@ -50,15 +51,24 @@ struct neighbours;
 int neighbours_open(struct neighbours **neighbours, struct error *error);
 void neighbours_close(struct neighbours *neighbours); /* NULL is fine */
 
-/*
- * True if other rules, chains or flowtables may have changed since the last call, or if that is
- * unknown; also the first time. It costs one system call.
- */
-bool neighbours_changed(struct neighbours *neighbours);
+/* A descriptor to poll for reading: when it is readable, ask what has changed. NULL: -1. */
+int neighbours_descriptor(const struct neighbours *neighbours);
 
 /*
- * Reports each flowtable, and each chain with such a rule, once. Returns 0, or -errno and a
- * sentence. It lists all rules of the host.
+ * True if other rules or chains, or flowtables, may have changed since the last call, or if that is
+ * unknown; also the first time. It costs one system call. A large transaction may hide the news of
+ * a flowtable behind those of elements, so look at flowtables now and then, too.
+ */
+bool neighbours_changed(struct neighbours *neighbours);
+bool neighbours_flowtables_changed(struct neighbours *neighbours);
+
+/* Reports each flowtable. Returns 0, or -errno and a sentence. */
+int neighbours_read_flowtables(struct neighbours *neighbours, neighbour_found *found, void *context,
+                               struct error *error);
+
+/*
+ * Reports each chain with a rule that changes sources, once. Returns 0, or -errno and a sentence.
+ * It lists all rules of the host.
  */
 int neighbours_read(struct neighbours *neighbours, const struct neighbour_scope *scope,
                     neighbour_found *found, void *context, struct error *error);

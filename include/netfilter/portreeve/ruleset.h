@@ -50,6 +50,10 @@
  *   guard     nat chain, postrouting, priority 50, only after ruleset_guard_sources
  *             - leaves by an external interface, from the source of a share: its source stays, and
  *               no nat chain of another program decides about it
+ *   no_flowtable  postrouting, priority 299, only after ruleset_avoid_flowtables
+ *             - the first packet of a connection, from the source of a share or the address of a
+ *               forward's target to the outside, or from there, or from a client inside by a
+ *               forward: the connection gets a helper, and no flowtable takes it over
  *   own_out   output, priority -300: the gateway's own packets to a published port -> queue, bypass
  *   own_in    input, priority 300: from a forward's target to an external address -> queue, bypass;
  *             a tuple of the set transit                                -> queue
@@ -183,6 +187,16 @@ const char *ruleset_protection(const struct ruleset *ruleset);
  * connection tracking, which such a rule has switched on already. Later installs keep it.
  */
 int ruleset_guard_sources(struct ruleset *ruleset, bool on, struct error *error);
+
+/*
+ * After install: whether connections that are translated are kept out of other programs' flowtables
+ * (ruleset_flowtables.c). It costs connection tracking, which a flowtable has switched on already.
+ * Later installs keep it, also if an earlier run has left it: ruleset_avoids_flowtables.
+ * Connections that are older are not kept out: tracked.h. To switch it off may cost the packets
+ * that wait in the queues at that moment.
+ */
+int ruleset_avoid_flowtables(struct ruleset *ruleset, bool on, struct error *error);
+bool ruleset_avoids_flowtables(const struct ruleset *ruleset);
 
 /* Removes the table. Returns 0 also if there is none. */
 int ruleset_remove(struct ruleset *ruleset, struct error *error);

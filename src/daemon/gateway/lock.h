@@ -14,6 +14,8 @@
  * status.c     numbers, rates and warnings
  * notices.c    what is wrong around the gateway now
  * neighbours.c   other programs' rules, and bridges, that are in our way
+ * flowtables.c keeps what is translated out of other programs' flowtables
+ * hosts.c      whose packets are translated
  * shortage.c   what is nearly used up
  * describe.c   the configuration in effect, for the log at level debug
  * lock.c       the lock, and the wake-up of the offload thread; used by all of these
@@ -111,6 +113,13 @@ struct gateway {
     uint64_t neighbours_due;       /* gateway_now; then others' rules are looked at */
     bool neighbours_policy;        /* they were looked at for the active policy ... */
     uint32_t neighbours_interface; /* ... and for this interface */
+    struct {
+        uint64_t due, gone_since; /* gateway_now; 0: there are flowtables, or none was looked for */
+        uint32_t hosts;           /* a sum of our hosts when connections were last deleted */
+        uint32_t walks;           /* over all connections, that are still to be done */
+        uint32_t tries;           /* to remove what is no longer needed, that are left */
+        bool failed;              /* the log has said that they cannot be kept out */
+    } flowtables;                 /* flowtables.c */
     struct shortages shortages;
 };
 

@@ -3,6 +3,8 @@
  */
 #include "neighbours.h"
 
+#include "flowtables.h"
+#include "hosts.h"
 #include "portreeve/log.h"
 #include "portreeve/neighbours.h"
 
@@ -20,7 +22,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FLOWTABLE  "flowtable"
 #define SOURCE_NAT "source-nat"
 #define BRIDGE     "bridge-netfilter"
 
@@ -46,7 +47,7 @@ struct finds {
         struct neighbour neighbour;
         const char *interface;
     } list[16];
-    size_t count, source_nats;
+    size_t count;
     const char *interface; /* of this look */
 };
 
@@ -54,7 +55,6 @@ static void take_neighbour(void *context, const struct neighbour *neighbour)
 {
     struct finds *finds = context;
 
-    finds->source_nats += neighbour->kind == NEIGHBOUR_SOURCE_NAT;
     if (finds->count == sizeof(finds->list) / sizeof(finds->list[0]))
         return;
     finds->list[finds->count].neighbour = *neighbour;
@@ -92,21 +92,13 @@ static void add_notice(struct notices *notices, const struct neighbour *neighbou
 {
     const char *family = family_name(neighbour->family);
 
-    if (neighbour->kind == NEIGHBOUR_FLOWTABLE)
-        notices_add(
-            notices, FLOWTABLE,
-            "flowtable %.48s of table %s %.48s has %s: what it takes over leaves "
-            "with private sources. Take %s out of its devices, or the hosts of shares and forwards "
-            "out of its \"flow add\" rule",
-            neighbour->name, family, neighbour->table, interface, interface);
-    else
-        notices_add(notices, SOURCE_NAT,
-                    "chain %.48s of table %s %.48s gives what leaves by %s another source: %s",
-                    neighbour->name, family, neighbour->table, interface,
-                    guarded ? "portreeve keeps its shares out of that. Delete the rule, if only "
-                              "they needed it"
-                            : "those connections of shares are not portreeve's. Delete the rule, "
-                              "or limit it to other sources");
+    notices_add(notices, SOURCE_NAT,
+                "chain %.48s of table %s %.48s gives what leaves by %s another source: %s",
+                neighbour->name, family, neighbour->table, interface,
+                guarded ? "portreeve keeps its shares out of that. Delete the rule, if only "
+                          "they needed it"
+                        : "those connections of shares are not portreeve's. Delete the rule, "
+                          "or limit it to other sources");
 }
 
 /* The sources of all shares. Free it. NULL without memory. */
@@ -114,17 +106,10 @@ static struct prefix *collect_sources(const struct policy *policy, size_t *count
 {
     struct prefix *sources;
 
-    *count = 0;
-    for (size_t i = 0; i < policy_share_count(policy); i++)
-        *count += policy_share(policy, i)->source_count;
+    *count = hosts_collect_sources(policy, NULL);
     sources = calloc(*count + 1, sizeof(*sources));
-    *count = 0;
-    for (size_t i = 0; sources != NULL && i < policy_share_count(policy); i++) {
-        const struct share *share = policy_share(policy, i);
-
-        memcpy(&sources[*count], share->source, share->source_count * sizeof(*sources));
-        *count += share->source_count;
-    }
+    if (sources != NULL)
+        hosts_collect_sources(policy, sources);
     return sources;
 }
 
@@ -145,12 +130,10 @@ static void look_at_rules(struct gateway *gateway)
             log_warning("%s", error.text);
     }
     free(sources);
-    guarded = guard_sources(gateway, finds.source_nats > 0);
-    notices_begin(&gateway->notices, FLOWTABLE);
+    guarded = guard_sources(gateway, finds.count > 0);
     notices_begin(&gateway->notices, SOURCE_NAT);
     for (size_t i = 0; i < finds.count; i++)
         add_notice(&gateway->notices, &finds.list[i].neighbour, finds.list[i].interface, guarded);
-    notices_end(&gateway->notices, FLOWTABLE);
     notices_end(&gateway->notices, SOURCE_NAT);
 }
 
@@ -230,7 +213,7 @@ static void look_at_bridges(struct gateway *gateway)
 }
 
 /* Without the socket nothing is found; the log has said so once. */
-static bool open_once(struct gateway *gateway)
+static void open_once(struct gateway *gateway)
 {
     struct error error = {0};
 
@@ -239,7 +222,6 @@ static bool open_once(struct gateway *gateway)
         gateway->neighbours_failed = true;
         log_warning("%s", error.text);
     }
-    return gateway->neighbours != NULL;
 }
 
 /* Another number for other interfaces. */
@@ -257,9 +239,11 @@ void gateway_check_neighbours(struct gateway *gateway)
     uint64_t begin = gateway_now();
     uint32_t interfaces = interfaces_now(gateway);
 
+    open_once(gateway);
+    gateway_check_flowtables(gateway);
     if (begin < gateway->neighbours_due)
         return;
-    if (open_once(gateway)) {
+    if (gateway->neighbours != NULL) {
         bool changed = neighbours_changed(gateway->neighbours);
 
         /* The sources decide, too: a policy or an interface may have changed. */
@@ -270,6 +254,16 @@ void gateway_check_neighbours(struct gateway *gateway)
     gateway->neighbours_interface = interfaces;
     look_at_bridges(gateway);
     gateway->neighbours_due = gateway_now() + PAUSE_MS + (gateway_now() - begin) * PAUSE_FACTOR;
+}
+
+int gateway_neighbours_descriptor(const struct gateway *gateway)
+{
+    return neighbours_descriptor(gateway->neighbours);
+}
+
+void gateway_neighbours_ready(struct gateway *gateway)
+{
+    gateway_check_flowtables(gateway);
 }
 
 void gateway_close_neighbours(struct gateway *gateway)

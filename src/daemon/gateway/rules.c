@@ -3,6 +3,7 @@
  */
 #include "rules.h"
 
+#include "hosts.h"
 #include "portreeve/handover.h"
 #include "portreeve/log.h"
 
@@ -33,36 +34,6 @@ static void contents_free(struct contents *contents)
     }
 }
 
-static size_t collect_sources(const struct policy *policy, struct prefix *out)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < policy_share_count(policy); i++) {
-        const struct share *share = policy_share(policy, i);
-
-        for (size_t n = 0; n < share->source_count; n++, count++) {
-            if (out != NULL)
-                out[count] = share->source[n];
-        }
-    }
-    return count;
-}
-
-static size_t collect_targets(const struct policy *policy, struct address *out)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < policy_forward_count(policy); i++) {
-        const struct forward *forward = policy_forward(policy, i);
-
-        for (size_t n = 0; n < forward->target_count; n++, count++) {
-            if (out != NULL)
-                out[count] = forward->target[n].address;
-        }
-    }
-    return count;
-}
-
 /* A name that is too long can only be an alternative one, which no rule can compare. */
 static void fill_interfaces(struct interface *interfaces, const struct gateway *gateway)
 {
@@ -81,8 +52,8 @@ static void fill_interfaces(struct interface *interfaces, const struct gateway *
 static bool contents_fill(struct contents *contents, const struct gateway *gateway,
                           const struct policy *policy)
 {
-    contents->sources = calloc(collect_sources(policy, NULL) + 1, sizeof(struct prefix));
-    contents->targets = calloc(collect_targets(policy, NULL) + 1, sizeof(struct address));
+    contents->sources = calloc(hosts_collect_sources(policy, NULL) + 1, sizeof(struct prefix));
+    contents->targets = calloc(hosts_collect_targets(policy, NULL) + 1, sizeof(struct address));
     if (contents->sources == NULL || contents->targets == NULL)
         return false;
     fill_interfaces(contents->interfaces, gateway);
@@ -93,9 +64,9 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
         .external = gateway->external,
         .external_count = gateway->external_count,
         .sources = contents->sources,
-        .source_count = collect_sources(policy, contents->sources),
+        .source_count = hosts_collect_sources(policy, contents->sources),
         .targets = contents->targets,
-        .target_count = collect_targets(policy, contents->targets),
+        .target_count = hosts_collect_targets(policy, contents->targets),
         .other_uplinks = gateway->other_uplink,
         .other_uplink_count = gateway->other_uplink_count,
     };

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "e2e"))
 
 import capture  # noqa: E402
 import host  # noqa: E402
+import netns  # noqa: E402
 import process  # noqa: E402
 from lab import Host, link  # noqa: E402
 
@@ -68,9 +69,11 @@ def pytest_runtest_makereport():
     report = (yield).get_result()
     if report.failed:
         rules = process.run(["nft", "list", "ruleset"], check=False).stdout
-        print(f"\n--- {report.nodeid} failed\n{report.longreprtext}\n--- journal of portreeved\n"
-              f"{host.Service().log()}\n--- rules\n{rules[:5000]}\n---", file=sys.__stdout__,
-              flush=True)
+        print(
+            f"\n--- {report.nodeid} failed\n{report.longreprtext}\n--- journal of portreeved\n"
+            f"{host.Service().log()}\n--- rules\n{rules[:5000]}\n---",
+            file=sys.__stdout__,
+            flush=True)
 
 
 @pytest.fixture
@@ -87,3 +90,4 @@ def container(lab):
     yield made
     lab.gw.ip("link", "delete", "veth-box")
     lab.gw.ip("link", "delete", "docker0")
+    netns.remove(made.namespace)
