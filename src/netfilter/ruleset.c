@@ -26,10 +26,10 @@ struct ruleset {
     struct table_socket *socket;
     struct ruleset_watch *watch; /* NULL: nobody else can change the table */
     struct ruleset_plan plan;
-    bool guards_sources;    /* ruleset_guard_sources */
-    bool avoids_flowtables; /* the installed table has the rules of ruleset_avoid_flowtables */
-    bool has_helper;        /* that they use */
-    bool is_removed;        /* ruleset_remove has succeeded */
+    bool guards_sources;                /* ruleset_guard_sources */
+    enum ruleset_flowtables flowtables; /* the installed table has these rules */
+    bool has_helper;                    /* that they use */
+    bool is_removed;                    /* ruleset_remove has succeeded */
 };
 
 int ruleset_open(struct ruleset **ruleset, int descriptor, struct error *error)
@@ -206,6 +206,13 @@ static bool has_chain(struct ruleset *ruleset, const char *chain)
     return has(ruleset, NFT_MSG_GETCHAIN, NFTA_CHAIN_NAME, chain);
 }
 
+static enum ruleset_flowtables left_by_earlier(struct ruleset *ruleset)
+{
+    if (!has_chain(ruleset, CHAIN_NO_FLOWTABLE))
+        return FLOWTABLES_IGNORED;
+    return has_chain(ruleset, CHAIN_NO_HELPER) ? FLOWTABLES_CLOSED : FLOWTABLES_AVOIDED;
+}
+
 /*
  * Chains, sets and maps. Kept sets get their new elements later in the same transaction. Maps begin
  * anew, because their size may be another.
@@ -237,7 +244,8 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, bool keep
                    const struct ruleset_options *options, const struct ruleset_contents *contents,
                    struct error *error)
 {
-    const bool left_flowtable_rules = keep_chains && has_chain(ruleset, CHAIN_NO_FLOWTABLE);
+    const enum ruleset_flowtables left =
+        keep_chains ? left_by_earlier(ruleset) : FLOWTABLES_IGNORED;
     struct batch_outcome outcome;
     struct batch batch;
     int result = begin(ruleset, &batch, error);
@@ -249,8 +257,8 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, bool keep
     result = sets_fill(&batch, contents, error);
     if (result == 0) {
         rules_create(&batch, options, contents->uplink_count, *plan);
-        if (left_flowtable_rules)
-            flowtables_create_rules(&batch);
+        if (left != FLOWTABLES_IGNORED)
+            flowtables_create_rules(&batch, left == FLOWTABLES_CLOSED);
         result = commit(ruleset, &batch, &outcome);
         if (result < 0 && !(keep_chains && may_be_new_chains(&batch, &outcome)) &&
             next_plan(plan, &batch, &outcome))
@@ -259,8 +267,8 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, bool keep
             batch_explain(&batch, &outcome, result, "cannot install the nf_tables rules", error);
     }
     if (result == 0)
-        ruleset->avoids_flowtables = left_flowtable_rules;
-    ruleset->has_helper |= left_flowtable_rules;
+        ruleset->flowtables = left;
+    ruleset->has_helper |= left == FLOWTABLES_AVOIDED;
     batch_free(&batch);
     return result;
 }
@@ -313,7 +321,7 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
                                 .sources = true,
                                 .offload = options->offload_sessions > 0,
                                 .table_flags = wanted_flags(options->life)};
-    const bool avoided = ruleset->avoids_flowtables;
+    const enum ruleset_flowtables before = ruleset->flowtables;
     int result;
 
     if (options->queue_count == 0 || options->first_queue + options->queue_count > QUEUE_NUMBERS) {
@@ -328,8 +336,8 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
         ruleset->plan = plan;
     if (result == 0 && ruleset->guards_sources) /* its rule has gone with the others */
         result = ruleset_guard_sources(ruleset, true, error);
-    if (result == 0 && avoided && !ruleset->avoids_flowtables)
-        (void)ruleset_avoid_flowtables(ruleset, true, error); /* the caller asks for the result */
+    if (result == 0 && ruleset->flowtables != before) /* the caller asks what has become of it */
+        (void)ruleset_set_flowtables(ruleset, before, error);
     return result;
 }
 
@@ -351,7 +359,8 @@ int ruleset_guard_sources(struct ruleset *ruleset, bool on, struct error *error)
     return result;
 }
 
-static int change_flowtable_rules(struct ruleset *ruleset, bool on, struct error *error)
+static int change_flowtable_rules(struct ruleset *ruleset, enum ruleset_flowtables wanted,
+                                  struct error *error)
 {
     struct batch_outcome outcome;
     struct batch batch;
@@ -359,33 +368,34 @@ static int change_flowtable_rules(struct ruleset *ruleset, bool on, struct error
 
     if (result < 0)
         return result;
-    if (on)
-        flowtables_create_rules(&batch);
-    else
-        flowtables_remove_rules(&batch);
+    if (ruleset->flowtables != FLOWTABLES_IGNORED)
+        flowtables_remove_rules(&batch, ruleset->flowtables == FLOWTABLES_CLOSED);
+    if (wanted != FLOWTABLES_IGNORED)
+        flowtables_create_rules(&batch, wanted == FLOWTABLES_CLOSED);
     result = commit(ruleset, &batch, &outcome);
     if (result < 0)
         batch_explain(&batch, &outcome, result, "cannot keep connections out of flowtables", error);
+    else
+        ruleset->flowtables = wanted;
     batch_free(&batch);
     return result;
 }
 
-int ruleset_avoid_flowtables(struct ruleset *ruleset, bool on, struct error *error)
+int ruleset_set_flowtables(struct ruleset *ruleset, enum ruleset_flowtables wanted,
+                           struct error *error)
 {
-    int result = on ? change_helper(ruleset, true, error) : 0;
+    int result = wanted == FLOWTABLES_AVOIDED ? change_helper(ruleset, true, error) : 0;
 
-    if (result == 0 && (on || ruleset->avoids_flowtables))
-        result = change_flowtable_rules(ruleset, on, error);
-    if (result == 0)
-        ruleset->avoids_flowtables = on;
-    if (result == 0 && !on && ruleset->has_helper)
+    if (result == 0 && wanted != ruleset->flowtables)
+        result = change_flowtable_rules(ruleset, wanted, error);
+    if (result == 0 && wanted == FLOWTABLES_IGNORED && ruleset->has_helper)
         result = change_helper(ruleset, false, error) < 0;
     return result;
 }
 
-bool ruleset_avoids_flowtables(const struct ruleset *ruleset)
+enum ruleset_flowtables ruleset_get_flowtables(const struct ruleset *ruleset)
 {
-    return ruleset->avoids_flowtables;
+    return ruleset->flowtables;
 }
 
 int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *contents,

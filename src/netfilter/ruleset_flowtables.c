@@ -26,8 +26,6 @@
 #include <libnftnl/expr.h>
 #include <libnftnl/object.h>
 
-#define CHAIN_SET_HELPER "set_helper"
-
 static const int32_t before_translation = 299; /* chain outbound has 300 */
 
 static const struct object {
@@ -95,7 +93,7 @@ static void put_confirmed(struct batch *batch)
 }
 
 /* To the outside, or from there (before Linux 5.7 postrouting does not know that). */
-static void put_outside(struct batch *batch, bool outbound, enum set_id hosts)
+static void put_outside(struct batch *batch, bool outbound, enum set_id hosts, const char *next)
 {
     struct rule rule;
 
@@ -104,34 +102,53 @@ static void put_outside(struct batch *batch, bool outbound, enum set_id hosts)
     rule_load_meta(&rule, NFT_REG_1, outbound ? NFT_META_OIF : NFT_META_IIF);
     rule_match_set(&rule, SET_INTERFACES);
     rule_match_field(&rule, outbound ? source : destination, hosts);
-    rule_goto(&rule, CHAIN_SET_HELPER);
+    rule_goto(&rule, next);
     rule_end(&rule);
 }
 
-void flowtables_create_rules(struct batch *batch)
+static void put_drop(struct batch *batch, const struct object *object)
 {
-    chain_put(batch, CHAIN_NO_FLOWTABLE, "filter", NF_INET_POST_ROUTING, before_translation);
-    chain_put(batch, CHAIN_SET_HELPER, NULL, -1, 0);
-    for (size_t i = 0; i < OBJECTS; i++)
-        put_object(batch, &objects[i], true);
-    chain_put_clearing(batch, CHAIN_NO_FLOWTABLE);
-    chain_put_clearing(batch, CHAIN_SET_HELPER);
-    for (size_t i = 0; i < OBJECTS; i++)
-        put_helper(batch, &objects[i]);
-    put_confirmed(batch);
-    put_outside(batch, true, SET_SOURCES);
-    put_outside(batch, true, SET_TARGETS);
-    put_outside(batch, false, SET_SOURCES);
-    put_outside(batch, false, SET_TARGETS);
-    passes_match_clients(batch, CHAIN_NO_FLOWTABLE, CHAIN_SET_HELPER);
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_NO_HELPER, "a flowtable would take the connection over"))
+        return;
+    rule_match_protocol(&rule, object->protocol);
+    rule_drop(&rule);
+    rule_end(&rule);
 }
 
-void flowtables_remove_rules(struct batch *batch)
+void flowtables_create_rules(struct batch *batch, bool closed)
 {
+    const char *next = closed ? CHAIN_NO_HELPER : CHAIN_SET_HELPER;
+
+    chain_put(batch, CHAIN_NO_FLOWTABLE, "filter", NF_INET_POST_ROUTING, before_translation);
+    chain_put(batch, next, NULL, -1, 0);
     chain_put_clearing(batch, CHAIN_NO_FLOWTABLE);
-    chain_put_clearing(batch, CHAIN_SET_HELPER);
-    for (size_t i = 0; i < OBJECTS; i++)
+    chain_put_clearing(batch, next);
+    for (size_t i = 0; i < OBJECTS; i++) {
+        if (closed) {
+            put_drop(batch, &objects[i]);
+        } else {
+            put_object(batch, &objects[i], true);
+            put_helper(batch, &objects[i]);
+        }
+    }
+    put_confirmed(batch);
+    put_outside(batch, true, SET_SOURCES, next);
+    put_outside(batch, true, SET_TARGETS, next);
+    put_outside(batch, false, SET_SOURCES, next);
+    put_outside(batch, false, SET_TARGETS, next);
+    passes_match_clients(batch, CHAIN_NO_FLOWTABLE, next);
+}
+
+void flowtables_remove_rules(struct batch *batch, bool closed)
+{
+    const char *next = closed ? CHAIN_NO_HELPER : CHAIN_SET_HELPER;
+
+    chain_put_clearing(batch, CHAIN_NO_FLOWTABLE);
+    chain_put_clearing(batch, next);
+    for (size_t i = 0; i < OBJECTS && !closed; i++)
         put_object(batch, &objects[i], false);
     chain_put_removal(batch, CHAIN_NO_FLOWTABLE);
-    chain_put_removal(batch, CHAIN_SET_HELPER);
+    chain_put_removal(batch, next);
 }

@@ -14,6 +14,7 @@
  * crashes when it lists such a table.
  */
 #include "offload_internal.h"
+#include "ruleset_flowtables.h"
 #include "ruleset_rule.h"
 
 #include <arpa/inet.h>
@@ -310,20 +311,25 @@ int offload_count_hits(const struct nlmsghdr *message, void *context)
     struct nftnl_rule *rule = nftnl_rule_alloc();
     struct ruleset_hits *sum = context;
     struct rule_hits hits = {0};
+    const char *chain;
 
-    if (rule != NULL && nftnl_rule_nlmsg_parse(message, rule) == 0)
+    if (rule == NULL)
+        return MNL_CB_OK;
+    if (nftnl_rule_nlmsg_parse(message, rule) == 0)
         nftnl_expr_foreach(rule, read_expression, &hits);
+    chain = nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN);
     if (hits.first != NULL && strcmp(hits.first, set_name(SET_NAMES)) == 0)
         sum->dropped += hits.packets;
     if (hits.is_source_check)
         sum->forged += hits.packets;
+    if (chain != NULL && strcmp(chain, CHAIN_NO_HELPER) == 0)
+        sum->closed += hits.packets;
     for (int hook = 0; hits.map != NULL && hits.rewrites && hook < 2; hook++) {
         if (strcmp(hits.map, offload_map_name((enum packet_hook)hook)) == 0) {
             sum->packets[hook] += hits.packets;
             sum->bytes[hook] += hits.bytes;
         }
     }
-    if (rule != NULL)
-        nftnl_rule_free(rule);
+    nftnl_rule_free(rule);
     return MNL_CB_OK;
 }

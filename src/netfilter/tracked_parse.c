@@ -9,6 +9,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ATTRIBUTES 32 /* types from here on are not looked at */
@@ -98,6 +99,20 @@ static bool is_in(const struct address *addresses, size_t count, uint32_t addres
     return false;
 }
 
+static int compare(const void *one, const void *other)
+{
+    uint32_t first = *(const uint32_t *)one, second = *(const uint32_t *)other;
+
+    return (first > second) - (first < second);
+}
+
+/* There may be ten thousand of them, and a hundred thousand connections. */
+static bool is_target(const struct tracked_scope *scope, uint32_t address)
+{
+    return scope->target_count > 0 && bsearch(&address, scope->targets, scope->target_count,
+                                              sizeof(*scope->targets), compare) != NULL;
+}
+
 static bool may_be_forwarded(const struct tracked *tracked, const struct tracked_scope *scope)
 {
     return !is_in(scope->own, scope->own_count, tracked->source) &&
@@ -119,7 +134,6 @@ bool tracked_is_in_scope(const struct tracked *tracked, const struct tracked_sco
         (tracked->protocol != PROTOCOL_TCP && tracked->protocol != PROTOCOL_UDP) ||
         (from_source && to_source))
         return false;
-    return from_source || to_source ||
-           is_in(scope->targets, scope->target_count, tracked->source) ||
-           is_in(scope->targets, scope->target_count, tracked->destination);
+    return from_source || to_source || is_target(scope, tracked->source) ||
+           is_target(scope, tracked->destination);
 }

@@ -82,12 +82,12 @@ static struct nlmsghdr *build(struct listed listed)
 static bool is_deleted(struct listed listed)
 {
     const struct prefix sources[] = {{address_from_ipv4(ADDRESS(10, 0, 0, 0)), 96 + 24}};
-    const struct address targets[] = {address_from_ipv4(target)},
-                         own[] = {address_from_ipv4(gateway)};
+    const uint32_t targets[] = {ADDRESS(172, 20, 0, 1), target, ADDRESS(192, 168, 0, 3)};
+    const struct address own[] = {address_from_ipv4(gateway)};
     const struct tracked_scope scope = {.sources = sources,
                                         .source_count = 1,
                                         .targets = targets,
-                                        .target_count = 1,
+                                        .target_count = 3,
                                         .own = own,
                                         .own_count = 1};
     struct tracked tracked;

@@ -51,7 +51,8 @@ enum verdict {
     X(TUPLE_COLLISION, "tuple-collision", "its answers would be those of another session")         \
     X(NO_EXTERNAL_ADDRESS, "no-external-address", "the external interface had no usable address")  \
     X(OTHER_UPLINK, "other-uplink", "from a share, by an uplink not in 'external'")                \
-    X(REROUTED, "rerouted", "its route has left the uplink of its session")
+    X(REROUTED, "rerouted", "its route has left the uplink of its session")                        \
+    X(FLOWTABLE, "flowtable", "a flowtable would take its connection over")
 
 enum drop_reason {
 #define X(symbol, name, text) DROP_##symbol,

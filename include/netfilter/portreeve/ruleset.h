@@ -50,10 +50,11 @@
  *   guard     nat chain, postrouting, priority 50, only after ruleset_guard_sources
  *             - leaves by an external interface, from the source of a share: its source stays, and
  *               no nat chain of another program decides about it
- *   no_flowtable  postrouting, priority 299, only after ruleset_avoid_flowtables
+ *   no_flowtable  postrouting, priority 299, only after ruleset_set_flowtables
  *             - the first packet of a connection, from the source of a share or the address of a
  *               forward's target to the outside, or from there, or from a client inside by a
- *               forward: the connection gets a helper, and no flowtable takes it over
+ *               forward: the connection gets a helper, and no flowtable takes it over; where
+ *               there is no helper                                        -> drop
  *   own_out   output, priority -300: the gateway's own packets to a published port -> queue, bypass
  *   own_in    input, priority 300: from a forward's target to an external address -> queue, bypass;
  *             a tuple of the set transit                                -> queue
@@ -188,15 +189,25 @@ const char *ruleset_protection(const struct ruleset *ruleset);
  */
 int ruleset_guard_sources(struct ruleset *ruleset, bool on, struct error *error);
 
+/* What becomes of connections that are translated, beside other programs' flowtables. */
+enum ruleset_flowtables {
+    FLOWTABLES_IGNORED,
+    FLOWTABLES_AVOIDED, /* they are kept out of them */
+    FLOWTABLES_CLOSED,  /* there are none: their first packets are dropped, and counted */
+};
+
 /*
- * After install: whether connections that are translated are kept out of other programs' flowtables
- * (ruleset_flowtables.c). It costs connection tracking, which a flowtable has switched on already.
- * Later installs keep it, also if an earlier run has left it: ruleset_avoids_flowtables.
- * Connections that are older are not kept out: tracked.h. To switch it off may cost the packets
- * that wait in the queues at that moment.
+ * After install: sets it (ruleset_flowtables.c). It costs connection tracking, which a flowtable
+ * has switched on already. Later installs keep it, also if an earlier run has left it. What is said
+ * of AVOIDED and CLOSED is not true of connections that are older: see tracked.h. AVOIDED needs a
+ * kernel with CONFIG_NF_CT_NETLINK_HELPER, and CAP_NET_ADMIN in the initial user namespace. The
+ * change to IGNORED may cost the packets that wait in the queues at that moment; it returns 1 as
+ * long as the kernel still uses the helper: call it again a moment later. Somebody else may use it,
+ * so not for ever.
  */
-int ruleset_avoid_flowtables(struct ruleset *ruleset, bool on, struct error *error);
-bool ruleset_avoids_flowtables(const struct ruleset *ruleset);
+int ruleset_set_flowtables(struct ruleset *ruleset, enum ruleset_flowtables wanted,
+                           struct error *error);
+enum ruleset_flowtables ruleset_get_flowtables(const struct ruleset *ruleset);
 
 /* Removes the table. Returns 0 also if there is none. */
 int ruleset_remove(struct ruleset *ruleset, struct error *error);
@@ -233,6 +244,7 @@ struct ruleset_hits {
     uint64_t packets[2], bytes[2];
     uint64_t forged;  /* packets from an inside address that is reached another way */
     uint64_t dropped; /* packets to an external interface that was not known yet */
+    uint64_t closed;  /* packets of connections beside a flowtable (FLOWTABLES_CLOSED) */
 };
 
 int ruleset_read_hits(struct ruleset *ruleset, struct ruleset_hits *hits);

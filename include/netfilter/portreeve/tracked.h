@@ -19,7 +19,7 @@
 struct tracked_scope {
     const struct prefix *sources; /* of shares */
     size_t source_count;
-    const struct address *targets; /* of forwards */
+    const uint32_t *targets; /* of forwards; host byte order, ascending */
     size_t target_count;
     const struct address *own; /* of this host, which are not forwarded */
     size_t own_count;

@@ -2,8 +2,9 @@
  * flowtables.c - keeps what is translated out of other programs' flowtables
  *
  * As long as there is a flowtable, new connections get a helper of connection tracking
- * (ruleset_avoid_flowtables), and older ones of our hosts are deleted from connection tracking
- * (tracked_forget), also when other hosts become ours. Nothing of that exists on a host without a
+ * (ruleset_set_flowtables), and older ones of our hosts are deleted from connection tracking
+ * (tracked_forget), also when other hosts become ours. Where there can be no helper, connections
+ * are dropped: nothing leaves with a private source. Nothing of that exists on a host without a
  * flowtable: it costs connection tracking.
  */
 #include "flowtables.h"
@@ -108,28 +109,51 @@ static void walk(struct gateway *gateway, const struct tracked_scope *scope)
                  deleted);
 }
 
+static int compare(const void *one, const void *other)
+{
+    uint32_t first = *(const uint32_t *)one, second = *(const uint32_t *)other;
+
+    return (first > second) - (first < second);
+}
+
+/* Ascending, in host byte order. Free it. NULL without memory. */
+static uint32_t *collect_targets(const struct policy *policy, size_t *count)
+{
+    struct address *addresses;
+    uint32_t *targets;
+
+    *count = hosts_collect_targets(policy, NULL);
+    addresses = calloc(*count + 1, sizeof(*addresses));
+    targets = calloc(*count + 1, sizeof(*targets));
+    if (addresses != NULL && targets != NULL) {
+        hosts_collect_targets(policy, addresses);
+        for (size_t i = 0; i < *count; i++)
+            targets[i] = address_to_ipv4(&addresses[i]);
+        qsort(targets, *count, sizeof(*targets), compare);
+    } else {
+        free(targets);
+        targets = NULL;
+    }
+    free(addresses);
+    return targets;
+}
+
 static void forget_older(struct gateway *gateway)
 {
-    const struct policy *policy = gateway->active;
-    size_t sources = hosts_collect_sources(policy, NULL),
-           targets = hosts_collect_targets(policy, NULL);
     struct address own[OWN_MAX];
-    struct tracked_scope scope = {.source_count = sources,
-                                  .target_count = targets,
-                                  .own = own,
-                                  .own_count = collect_own(own)};
-    struct prefix *source = calloc(sources + 1, sizeof(*source));
-    struct address *target = calloc(targets + 1, sizeof(*target));
+    struct tracked_scope scope = {.own = own, .own_count = collect_own(own)};
+    size_t count = hosts_collect_sources(gateway->active, NULL);
+    struct prefix *sources = calloc(count + 1, sizeof(*sources));
+    uint32_t *targets = collect_targets(gateway->active, &scope.target_count);
 
-    if (source != NULL && target != NULL) {
-        hosts_collect_sources(policy, source);
-        hosts_collect_targets(policy, target);
-        scope.sources = source;
-        scope.targets = target;
+    if (sources != NULL && targets != NULL) {
+        scope.source_count = hosts_collect_sources(gateway->active, sources);
+        scope.sources = sources;
+        scope.targets = targets;
         walk(gateway, &scope);
     }
-    free(source);
-    free(target);
+    free(sources);
+    free(targets);
 }
 
 static const char *family_name(uint8_t family)
@@ -137,41 +161,73 @@ static const char *family_name(uint8_t family)
     return family == NFPROTO_IPV4 ? "ip" : "inet";
 }
 
-static void say_unguarded(struct gateway *gateway, const struct finds *finds)
+static const char *consequence(const struct gateway *gateway)
 {
+    if (ruleset_get_flowtables(gateway->ruleset) == FLOWTABLES_CLOSED)
+        return "portreeve cannot keep connections out of it here, so it drops those of shares and "
+               "forwards";
+    return "what it takes over leaves with private sources";
+}
+
+static void notice(struct gateway *gateway, const struct finds *finds)
+{
+    bool avoided = ruleset_get_flowtables(gateway->ruleset) == FLOWTABLES_AVOIDED;
+
     notices_begin(&gateway->notices, NOTICE);
-    for (size_t i = 0; i < finds->count && !ruleset_avoids_flowtables(gateway->ruleset); i++)
-        notices_add(&gateway->notices, NOTICE,
-                    "flowtable %.48s of table %s %.48s: what it takes over leaves with private "
-                    "sources. Keep the hosts of shares and forwards out of its \"flow add\" rule",
-                    finds->list[i].name, family_name(finds->list[i].family), finds->list[i].table);
+    for (size_t i = 0; i < finds->count && !avoided; i++)
+        notices_add(&gateway->notices, NOTICE, "flowtable %.48s of table %s %.48s: %s. Delete it",
+                    finds->list[i].name, family_name(finds->list[i].family), finds->list[i].table,
+                    consequence(gateway));
     notices_end(&gateway->notices, NOTICE);
+}
+
+/* A kernel that cannot have the helper will not have it a moment later. */
+static void begin_to_keep_out(struct gateway *gateway, const struct neighbour *flowtable)
+{
+    struct error error = {0};
+
+    if (!gateway->flowtables.failed) {
+        if (ruleset_set_flowtables(gateway->ruleset, FLOWTABLES_AVOIDED, &error) == 0) {
+            gateway->flowtables.walks = WALKS;
+            log_notice("flowtable %.48s of table %s %.48s: connections of shares and forwards stay "
+                       "out of it",
+                       flowtable->name, family_name(flowtable->family), flowtable->table);
+            return;
+        }
+        log_warning("%s", error.text);
+        gateway->flowtables.failed = true;
+    }
+    if (ruleset_get_flowtables(gateway->ruleset) == FLOWTABLES_CLOSED)
+        return;
+    if (ruleset_set_flowtables(gateway->ruleset, FLOWTABLES_CLOSED, &error) < 0)
+        log_warning("%s", error.text);
+    gateway->flowtables.walks = WALKS;
 }
 
 static void keep_out(struct gateway *gateway, const struct finds *finds)
 {
-    struct error error = {0};
-
     gateway->flowtables.gone_since = 0;
-    if (!ruleset_avoids_flowtables(gateway->ruleset)) {
-        if (ruleset_avoid_flowtables(gateway->ruleset, true, &error) == 0) {
-            gateway->flowtables.walks = WALKS;
-            log_notice("flowtable %.48s of table %s %.48s: connections of shares and forwards stay "
-                       "out of it",
-                       finds->list[0].name, family_name(finds->list[0].family),
-                       finds->list[0].table);
-        } else if (!gateway->flowtables.failed) {
-            log_warning("%s", error.text);
-            gateway->flowtables.failed = true;
-        }
-    }
-    if (ruleset_avoids_flowtables(gateway->ruleset))
+    if (ruleset_get_flowtables(gateway->ruleset) != FLOWTABLES_AVOIDED)
+        begin_to_keep_out(gateway, &finds->list[0]);
+    if (ruleset_get_flowtables(gateway->ruleset) != FLOWTABLES_IGNORED)
         forget_older(gateway);
+}
+
+/* The counters of rules go with them. */
+static void keep_count(struct gateway *gateway)
+{
+    struct ruleset_hits hits;
+
+    if (ruleset_get_flowtables(gateway->ruleset) == FLOWTABLES_CLOSED &&
+        ruleset_read_hits(gateway->ruleset, &hits) == 0) {
+        gateway->former_hits.closed += hits.closed;
+        gateway->hits.closed = 0;
+    }
 }
 
 static void let_go(struct gateway *gateway)
 {
-    bool avoids = ruleset_avoids_flowtables(gateway->ruleset);
+    bool avoids = ruleset_get_flowtables(gateway->ruleset) != FLOWTABLES_IGNORED;
     struct error error = {0};
     int result;
 
@@ -179,11 +235,14 @@ static void let_go(struct gateway *gateway)
         gateway->flowtables.gone_since = gateway_now();
     if (avoids && gateway_now() - gateway->flowtables.gone_since < HOLD_MS)
         return;
-    if (avoids)
+    if (avoids) {
         gateway->flowtables.tries = TRIES;
+        gateway->flowtables.failed = false;
+        keep_count(gateway);
+    }
     if (gateway->flowtables.tries == 0)
         return;
-    result = ruleset_avoid_flowtables(gateway->ruleset, false, &error);
+    result = ruleset_set_flowtables(gateway->ruleset, FLOWTABLES_IGNORED, &error);
     gateway->flowtables.tries = result == 0 ? 0 : gateway->flowtables.tries - 1;
     if (result < 0)
         log_warning("%s", error.text);
@@ -208,5 +267,5 @@ void gateway_check_flowtables(struct gateway *gateway)
         keep_out(gateway, &finds);
     else
         let_go(gateway);
-    say_unguarded(gateway, &finds);
+    notice(gateway, &finds);
 }

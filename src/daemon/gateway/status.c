@@ -34,6 +34,7 @@ void gateway_begin_hits(struct gateway *gateway)
     }
     gateway->former_hits.dropped += gateway->hits.dropped;
     gateway->former_hits.forged += gateway->hits.forged;
+    gateway->former_hits.closed += gateway->hits.closed;
     gateway->hits = (struct ruleset_hits){0};
 }
 
@@ -125,6 +126,8 @@ static void add_hits(struct gateway *gateway, struct gateway_status *status)
         gateway->former_hits.dropped + gateway->hits.dropped;
     status->nat.counters.dropped[DROP_SPOOFED_SOURCE] +=
         gateway->former_hits.forged + gateway->hits.forged;
+    status->nat.counters.dropped[DROP_FLOWTABLE] +=
+        gateway->former_hits.closed + gateway->hits.closed;
     for (int hook = 0; hook < 2; hook++) {
         status->offload_packets[hook] = offloaded_packets(gateway, hook);
         status->offload_bytes[hook] = offloaded_bytes(gateway, hook);

@@ -4,6 +4,7 @@ them, and nothing leaves with a private source
 
 import os
 import signal
+from pathlib import Path
 
 import capture
 import host
@@ -211,3 +212,37 @@ def test_nothing_of_it_is_left_when_the_flowtable_is_gone(lab, service):
     process.run(["nft", "delete", "table", "inet", "fw"])
     eventually(lambda: not keeps_out(), "it keeps nothing out any more", 60)
     eventually(lambda: not helper_exists(), "the helper is gone", 20)
+
+
+@pytest.fixture
+def no_helper():
+    """As on a kernel without CONFIG_NF_CT_NETLINK_HELPER."""
+    forbidden = Path("/etc/modprobe.d/no-helper.conf")
+    forbidden.write_text("install nfnetlink_cthelper /bin/false\n")
+    process.run(["modprobe", "-r", "nfnetlink_cthelper"])
+    yield
+    forbidden.unlink()
+
+
+def is_told(service, word):
+    return [notice for notice in service.status()["notices"] if word in notice["text"]]
+
+
+def drops(service):
+    return service.status()["drops"]["flowtable"]
+
+
+def test_where_there_can_be_no_helper_nothing_leaves(lab, no_helper, service, no_leak):
+    with lab.out.udp(7) as server, lab.lab1.udp() as client:
+        udp_round_trip(client, server, lab.out.address)
+        add_flowtable(lab)
+        eventually(lambda: is_told(service, "flowtable f of table inet fw"), "a notice", 20)
+        for _ in range(3):
+            before = drops(service)
+            client.sendto(b"lost", (lab.out.address, 7))
+            eventually(lambda seen=before: drops(service) > seen, "it is dropped")
+    lab.lab1.run("ping", "-c", "1", "-W", "5", lab.out.address)
+    process.run(["nft", "delete", "table", "inet", "fw"])
+    eventually(lambda: not keeps_out(), "it keeps nothing out any more", 60)
+    by_share(lab)
+    assert drops(service) >= 3
