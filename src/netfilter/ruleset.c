@@ -336,7 +336,8 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
         ruleset->plan = plan;
     if (result == 0 && ruleset->guards_sources) /* its rule has gone with the others */
         result = ruleset_guard_sources(ruleset, true, error);
-    if (result == 0 && ruleset->flowtables != before) /* the caller asks what has become of it */
+    /* the table has been replaced; the caller asks what has become of it */
+    if (result == 0 && before != FLOWTABLES_IGNORED && ruleset->flowtables != before)
         (void)ruleset_set_flowtables(ruleset, before, error);
     return result;
 }

@@ -84,13 +84,31 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* flowtables=ignored|avoided|closed; without it, they are as installed. */
+static int set_flowtables(struct ruleset *ruleset, const struct arguments *arguments,
+                          struct error *error)
+{
+    const char *wanted = argument(arguments, "flowtables");
+
+    if (wanted == NULL)
+        return 0;
+    return ruleset_set_flowtables(ruleset,
+                                  strcmp(wanted, "avoided") == 0  ? FLOWTABLES_AVOIDED
+                                  : strcmp(wanted, "closed") == 0 ? FLOWTABLES_CLOSED
+                                                                  : FLOWTABLES_IGNORED,
+                                  error);
+}
+
 static int run(struct ruleset *ruleset, const struct arguments *arguments, struct error *error)
 {
     const struct ruleset_options options = read_options(arguments);
     const struct ruleset_contents contents = read_contents(arguments);
+    int result;
 
-    if (strcmp(arguments->words[0], "install") == 0)
-        return ruleset_install(ruleset, &options, &contents, error);
+    if (strcmp(arguments->words[0], "install") == 0) {
+        result = ruleset_install(ruleset, &options, &contents, error);
+        return result == 0 ? set_flowtables(ruleset, arguments, error) : result;
+    }
     if (strcmp(arguments->words[0], "update") == 0)
         return ruleset_update(ruleset, &contents, error);
     return ruleset_remove(ruleset, error);

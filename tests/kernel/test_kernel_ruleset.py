@@ -141,6 +141,7 @@ def test_each_of_several_external_interfaces_has_a_set(lab):
 
 
 def test_with_several_external_interfaces_the_key_of_what_leaves_has_the_uplink(lab):
+
     def rules_of_maps():
         listed = lab.gw.run("nft", "list", "chain", "ip", "portreeve", "outbound").stdout
         return [line for line in listed.splitlines() if "@offload_out" in line]
@@ -400,3 +401,37 @@ def test_a_forged_inside_source_is_dropped_and_one_that_is_behind_the_interface_
 def packets_of(lab, comment):
     return sum(part["counter"]["packets"] for rule in lab.listing()["rule"]
                if comment in rule["comment"] for part in rule["expr"] if "counter" in part)
+
+
+def flowtable_chains(lab):
+    return {
+        chain["name"]: chain["handle"]
+        for chain in lab.listing()["chain"]
+        if chain["name"] in ("no_flowtable", "set_helper", "no_helper")
+    }
+
+
+def test_closed_to_flowtables_the_first_packet_is_dropped_also_after_the_next_install(lab):
+    lab.ruleset("install", *EVERYTHING, "flowtables=closed")
+    before = flowtable_chains(lab)
+    assert set(before) == {"no_flowtable", "no_helper"}
+    lab.ruleset("install", *EVERYTHING)
+    assert flowtable_chains(lab) == before, "what an earlier run has left is in effect all the time"
+    lab.inside.socket().sendto(b"lost", ("192.0.2.2", 4000))
+    wait_until(lambda: packets_of(lab, "a flowtable would take") == 1, "it is dropped and counted")
+    assert packets_of(lab, "queue: from the source of a share") == 0
+    lab.ruleset("install", *EVERYTHING, "flowtables=ignored")
+    assert not flowtable_chains(lab)
+
+
+def test_connections_get_a_helper_or_the_sentence_says_why_not(lab):
+    said = lab.drive("ruleset", "install", *EVERYTHING, "flowtables=avoided")[-1]
+    if said["code"] == 0:
+        assert set(flowtable_chains(lab)) == {"no_flowtable", "set_helper"}
+        before = flowtable_chains(lab)
+        lab.ruleset("install", *EVERYTHING)
+        assert flowtable_chains(lab) == before
+        lab.drive("ruleset", "install", *EVERYTHING, "flowtables=ignored")
+    else:
+        assert "CONFIG_NF_CT_NETLINK_HELPER" in said["error"]
+    assert not flowtable_chains(lab)
