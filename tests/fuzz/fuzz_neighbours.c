@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     body = size - 2;
     /* No byte more than a message has, which the kernel pads to 4: ASan looks. */
-    message = calloc(1, MNL_ALIGN(sizeof(*message) + sizeof(general) + body));
+    message = calloc(1, (sizeof(*message) + sizeof(general) + body + 3) / 4 * 4);
     must(message != NULL);
     *message = (struct nlmsghdr){
         .nlmsg_len = (uint32_t)(sizeof(*message) + sizeof(general) + body),
