@@ -7,14 +7,14 @@
  */
 #include "neighbours_parse.h"
 
+#include "netlink.h"
+
 #include <arpa/inet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <string.h>
-
-#define ATTRIBUTES 32 /* types from here on are not looked at */
 
 /* What the rule has loaded last. */
 enum loaded { LOADED_OTHER, LOADED_OIFNAME, LOADED_OIF, LOADED_NFPROTO, LOADED_SOURCE };
@@ -25,36 +25,6 @@ struct reading {
     enum loaded loaded;
     uint32_t mask; /* of LOADED_SOURCE, host byte order */
 };
-
-static int take(const struct nlattr *attribute, void *context)
-{
-    const struct nlattr **attributes = context;
-
-    if (mnl_attr_get_type(attribute) < ATTRIBUTES)
-        attributes[mnl_attr_get_type(attribute)] = attribute;
-    return MNL_CB_OK;
-}
-
-static void parse_nested(const struct nlattr *nest, const struct nlattr **attributes)
-{
-    memset(attributes, 0, ATTRIBUTES * sizeof(*attributes));
-    if (nest != NULL)
-        (void)mnl_attr_parse_nested(nest, take, attributes);
-}
-
-/* The attributes behind the header of an nf_tables message; false if it is no message of `type`. */
-static bool parse_message(const struct nlmsghdr *message, uint16_t type, uint8_t *family,
-                          const struct nlattr **attributes)
-{
-    const struct nfgenmsg *general = mnl_nlmsg_get_payload(message);
-
-    memset(attributes, 0, ATTRIBUTES * sizeof(*attributes));
-    if (message->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | type) ||
-        mnl_nlmsg_get_payload_len(message) < sizeof(*general))
-        return false;
-    *family = general->nfgen_family;
-    return mnl_attr_parse(message, sizeof(*general), take, attributes) >= 0;
-}
 
 /* Copies a name, cut to what fits. False if there is none. */
 static bool copy_name(char *name, size_t room, const struct nlattr *attribute)
@@ -91,10 +61,10 @@ static uint32_t read_u32(const struct nlattr *attribute, uint32_t otherwise)
 /* Up to four bytes of a value (NFTA_DATA_VALUE), as if zeros followed; false if there are none. */
 static bool read_bytes(const struct nlattr *data, uint8_t *bytes, size_t room, size_t *length)
 {
-    const struct nlattr *attributes[ATTRIBUTES];
+    const struct nlattr *attributes[NETLINK_ATTRIBUTES];
     const struct nlattr *value;
 
-    parse_nested(data, attributes);
+    netlink_read_nested(data, attributes);
     value = attributes[NFTA_DATA_VALUE];
     memset(bytes, 0, room);
     if (value == NULL)
@@ -217,11 +187,11 @@ static void take_comparison(struct reading *reading, const struct nlattr **attri
 
 static void take_verdict(struct reading *reading, const struct nlattr **attributes)
 {
-    const struct nlattr *data[ATTRIBUTES], *verdict[ATTRIBUTES];
+    const struct nlattr *data[NETLINK_ATTRIBUTES], *verdict[NETLINK_ATTRIBUTES];
     int32_t code;
 
-    parse_nested(attributes[NFTA_IMMEDIATE_DATA], data);
-    parse_nested(data[NFTA_DATA_VERDICT], verdict);
+    netlink_read_nested(attributes[NFTA_IMMEDIATE_DATA], data);
+    netlink_read_nested(data[NFTA_DATA_VERDICT], verdict);
     code = (int32_t)read_u32(verdict[NFTA_VERDICT_CODE], 0);
     if (code == NFT_JUMP || code == NFT_GOTO)
         (void)copy_name(reading->rule->target, sizeof(reading->rule->target),
@@ -261,10 +231,10 @@ static void take_expression(struct reading *reading, const struct nlattr *name,
 
 static int take_element(const struct nlattr *element, void *context)
 {
-    const struct nlattr *attributes[ATTRIBUTES], *data[ATTRIBUTES];
+    const struct nlattr *attributes[NETLINK_ATTRIBUTES], *data[NETLINK_ATTRIBUTES];
 
-    parse_nested(element, attributes);
-    parse_nested(attributes[NFTA_EXPR_DATA], data);
+    netlink_read_nested(element, attributes);
+    netlink_read_nested(attributes[NFTA_EXPR_DATA], data);
     take_expression(context, attributes[NFTA_EXPR_NAME], data);
     return MNL_CB_OK;
 }
@@ -273,10 +243,11 @@ bool neighbours_parse_rule(const struct nlmsghdr *message, const struct neighbou
                            struct neighbour_rule *rule)
 {
     struct reading reading = {.scope = scope, .rule = rule};
-    const struct nlattr *attributes[ATTRIBUTES];
+    const struct nlattr *attributes[NETLINK_ATTRIBUTES];
 
     *rule = (struct neighbour_rule){0};
-    if (!parse_message(message, NFT_MSG_NEWRULE, &rule->family, attributes) ||
+    if (!netlink_read_message(message, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE, &rule->family,
+                              attributes) ||
         !copy_name(rule->table, sizeof(rule->table), attributes[NFTA_RULE_TABLE]) ||
         !copy_name(rule->chain, sizeof(rule->chain), attributes[NFTA_RULE_CHAIN]))
         return false;
@@ -288,14 +259,15 @@ bool neighbours_parse_rule(const struct nlmsghdr *message, const struct neighbou
 
 bool neighbours_parse_chain(const struct nlmsghdr *message, struct neighbour_chain *chain)
 {
-    const struct nlattr *attributes[ATTRIBUTES], *hook[ATTRIBUTES];
+    const struct nlattr *attributes[NETLINK_ATTRIBUTES], *hook[NETLINK_ATTRIBUTES];
 
     *chain = (struct neighbour_chain){0};
-    if (!parse_message(message, NFT_MSG_NEWCHAIN, &chain->family, attributes) ||
+    if (!netlink_read_message(message, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN, &chain->family,
+                              attributes) ||
         !copy_name(chain->table, sizeof(chain->table), attributes[NFTA_CHAIN_TABLE]) ||
         !copy_name(chain->chain, sizeof(chain->chain), attributes[NFTA_CHAIN_NAME]))
         return false;
-    parse_nested(attributes[NFTA_CHAIN_HOOK], hook);
+    netlink_read_nested(attributes[NFTA_CHAIN_HOOK], hook);
     chain->is_source_nat = (chain->family == NFPROTO_IPV4 || chain->family == NFPROTO_INET) &&
                            is_named(attributes[NFTA_CHAIN_TYPE], "nat") &&
                            read_u32(hook[NFTA_HOOK_HOOKNUM], UINT32_MAX) == NF_INET_POST_ROUTING;
@@ -313,16 +285,17 @@ static int take_device(const struct nlattr *attribute, void *context)
 
 bool neighbours_parse_flowtable(const struct nlmsghdr *message, struct neighbour *flowtable)
 {
-    const struct nlattr *attributes[ATTRIBUTES], *hook[ATTRIBUTES];
+    const struct nlattr *attributes[NETLINK_ATTRIBUTES], *hook[NETLINK_ATTRIBUTES];
     bool any = false;
 
     *flowtable = (struct neighbour){.kind = NEIGHBOUR_FLOWTABLE};
-    if (!parse_message(message, NFT_MSG_NEWFLOWTABLE, &flowtable->family, attributes) ||
+    if (!netlink_read_message(message, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWFLOWTABLE,
+                              &flowtable->family, attributes) ||
         !copy_name(flowtable->table, sizeof(flowtable->table), attributes[NFTA_FLOWTABLE_TABLE]) ||
         !copy_name(flowtable->name, sizeof(flowtable->name), attributes[NFTA_FLOWTABLE_NAME]) ||
         flowtable->family == NFPROTO_IPV6)
         return false;
-    parse_nested(attributes[NFTA_FLOWTABLE_HOOK], hook);
+    netlink_read_nested(attributes[NFTA_FLOWTABLE_HOOK], hook);
     if (hook[NFTA_FLOWTABLE_HOOK_DEVS] != NULL)
         (void)mnl_attr_parse_nested(hook[NFTA_FLOWTABLE_HOOK_DEVS], take_device, &any);
     return any;

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdbool.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -83,6 +83,34 @@ int netlink_ask(struct mnl_socket *socket, struct nlmsghdr *request, mnl_cb_t ea
     if (mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
         return -errno;
     return read_answer(socket, request->nlmsg_seq, each, context);
+}
+
+static int take(const struct nlattr *attribute, void *context)
+{
+    const struct nlattr **attributes = context;
+
+    if (mnl_attr_get_type(attribute) < NETLINK_ATTRIBUTES)
+        attributes[mnl_attr_get_type(attribute)] = attribute;
+    return MNL_CB_OK;
+}
+
+bool netlink_read_message(const struct nlmsghdr *message, uint16_t type, uint8_t *family,
+                          const struct nlattr **attributes)
+{
+    const struct nfgenmsg *general = mnl_nlmsg_get_payload(message);
+
+    memset(attributes, 0, NETLINK_ATTRIBUTES * sizeof(*attributes));
+    if (message->nlmsg_type != type || mnl_nlmsg_get_payload_len(message) < sizeof(*general))
+        return false;
+    *family = general->nfgen_family;
+    return mnl_attr_parse(message, sizeof(*general), take, attributes) >= 0;
+}
+
+void netlink_read_nested(const struct nlattr *nest, const struct nlattr **attributes)
+{
+    memset(attributes, 0, NETLINK_ATTRIBUTES * sizeof(*attributes));
+    if (nest != NULL)
+        (void)mnl_attr_parse_nested(nest, take, attributes);
 }
 
 void netlink_size_buffer(const struct mnl_socket *socket, int option, size_t bytes)

@@ -10,6 +10,8 @@
 #include "portreeve/error.h"
 
 #include <libmnl/libmnl.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 /* Holds one datagram of a dump: the kernel sends up to 32 KiB if the buffer is that large. */
 #define NETLINK_BUFFER 32768
@@ -38,6 +40,17 @@ int netlink_open(struct mnl_socket **socket, int family, unsigned int groups, co
  * be requested again.
  */
 int netlink_ask(struct mnl_socket *socket, struct nlmsghdr *request, mnl_cb_t each, void *context);
+
+/*
+ * The attributes of a message of netfilter, or of a nest (NULL is fine), by their types:
+ * `attributes` has NETLINK_ATTRIBUTES of them, NULL where there is none. Larger types are not
+ * looked at. The first one returns false if the message is not of this type (subsystem << 8 |
+ * message), or is damaged.
+ */
+#define NETLINK_ATTRIBUTES 32
+bool netlink_read_message(const struct nlmsghdr *message, uint16_t type, uint8_t *family,
+                          const struct nlattr **attributes);
+void netlink_read_nested(const struct nlattr *nest, const struct nlattr **attributes);
 
 /*
  * Sets the size of a socket buffer, beyond net.core.[rw]mem_max if we are permitted to, otherwise

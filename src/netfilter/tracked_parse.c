@@ -3,6 +3,7 @@
  */
 #include "tracked_parse.h"
 
+#include "netlink.h"
 #include "portreeve/protocol.h"
 
 #include <arpa/inet.h>
@@ -12,24 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ATTRIBUTES 32 /* types from here on are not looked at */
-
-static int take(const struct nlattr *attribute, void *context)
-{
-    const struct nlattr **attributes = context;
-
-    if (mnl_attr_get_type(attribute) < ATTRIBUTES)
-        attributes[mnl_attr_get_type(attribute)] = attribute;
-    return MNL_CB_OK;
-}
-
-static void parse_nested(const struct nlattr *nest, const struct nlattr **attributes)
-{
-    memset(attributes, 0, ATTRIBUTES * sizeof(*attributes));
-    if (nest != NULL)
-        (void)mnl_attr_parse_nested(nest, take, attributes);
-}
-
 static bool is_of_size(const struct nlattr *attribute, size_t size)
 {
     return attribute != NULL && mnl_attr_get_payload_len(attribute) == size;
@@ -38,11 +21,12 @@ static bool is_of_size(const struct nlattr *attribute, size_t size)
 static bool parse_tuple(const struct nlattr *tuple, uint32_t *source, uint32_t *destination,
                         uint8_t *protocol)
 {
-    const struct nlattr *parts[ATTRIBUTES], *addresses[ATTRIBUTES], *transport[ATTRIBUTES];
+    const struct nlattr *parts[NETLINK_ATTRIBUTES], *addresses[NETLINK_ATTRIBUTES],
+        *transport[NETLINK_ATTRIBUTES];
 
-    parse_nested(tuple, parts);
-    parse_nested(parts[CTA_TUPLE_IP], addresses);
-    parse_nested(parts[CTA_TUPLE_PROTO], transport);
+    netlink_read_nested(tuple, parts);
+    netlink_read_nested(parts[CTA_TUPLE_IP], addresses);
+    netlink_read_nested(parts[CTA_TUPLE_PROTO], transport);
     if (!is_of_size(addresses[CTA_IP_V4_SRC], sizeof(uint32_t)) ||
         !is_of_size(addresses[CTA_IP_V4_DST], sizeof(uint32_t)) ||
         !is_of_size(transport[CTA_PROTO_NUM], sizeof(uint8_t)))
@@ -55,15 +39,13 @@ static bool parse_tuple(const struct nlattr *tuple, uint32_t *source, uint32_t *
 
 bool tracked_parse(const struct nlmsghdr *message, struct tracked *tracked)
 {
-    const struct nfgenmsg *general = mnl_nlmsg_get_payload(message);
-    const struct nlattr *attributes[ATTRIBUTES] = {NULL};
-    uint8_t answer_protocol;
+    const struct nlattr *attributes[NETLINK_ATTRIBUTES];
+    uint8_t family, answer_protocol;
 
     *tracked = (struct tracked){0};
-    if (message->nlmsg_type != (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW) ||
-        mnl_nlmsg_get_payload_len(message) < sizeof(*general) ||
-        general->nfgen_family != NFPROTO_IPV4 ||
-        mnl_attr_parse(message, sizeof(*general), take, attributes) < 0)
+    if (!netlink_read_message(message, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW, &family,
+                              attributes) ||
+        family != NFPROTO_IPV4)
         return false;
     tracked->tuple = attributes[CTA_TUPLE_ORIG];
     tracked->id = attributes[CTA_ID];
@@ -104,6 +86,11 @@ static int compare(const void *one, const void *other)
     uint32_t first = *(const uint32_t *)one, second = *(const uint32_t *)other;
 
     return (first > second) - (first < second);
+}
+
+void tracked_sort(uint32_t *targets, size_t count)
+{
+    qsort(targets, count, sizeof(*targets), compare);
 }
 
 /* There may be ten thousand of them, and a hundred thousand connections. */

@@ -19,11 +19,14 @@
 struct tracked_scope {
     const struct prefix *sources; /* of shares */
     size_t source_count;
-    const uint32_t *targets; /* of forwards; host byte order, ascending */
+    const uint32_t *targets; /* of forwards; host byte order, in the order of tracked_sort */
     size_t target_count;
     const struct address *own; /* of this host, which are not forwarded */
     size_t own_count;
 };
+
+/* Brings targets into the order that a scope wants. */
+void tracked_sort(uint32_t *targets, size_t count);
 
 /*
  * Deletes the TCP and UDP connections of these hosts that have no helper, except those that the
