@@ -66,6 +66,18 @@ static int filter_elements(const struct mnl_socket *socket)
                : 0;
 }
 
+const char *neighbour_family(const struct neighbour *neighbour)
+{
+    switch (neighbour->family) {
+    case NFPROTO_IPV4:
+        return "ip";
+    case NFPROTO_INET:
+        return "inet";
+    default:
+        return "netdev";
+    }
+}
+
 int neighbours_open(struct neighbours **neighbours, struct error *error)
 {
     struct neighbours *opened = calloc(1, sizeof(*opened));

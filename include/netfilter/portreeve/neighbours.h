@@ -43,6 +43,9 @@ struct neighbour_scope {
     size_t source_count;
 };
 
+/* As nft writes the family of its table: ip, inet or netdev. */
+const char *neighbour_family(const struct neighbour *neighbour);
+
 typedef void neighbour_found(void *context, const struct neighbour *neighbour);
 
 struct neighbours;

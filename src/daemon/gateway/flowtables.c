@@ -16,7 +16,6 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
-#include <linux/netfilter.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,17 +89,21 @@ static uint32_t sum_of(const struct tracked_scope *scope)
     return mix(sum, scope->targets, scope->target_count * sizeof(*scope->targets));
 }
 
-static void walk(struct gateway *gateway, const struct tracked_scope *scope)
+static void walk(struct gateway *gateway, struct tracked_scope *scope)
 {
+    const uint32_t hosts = sum_of(scope);
+    struct address own[OWN_MAX];
     struct error error = {0};
     int deleted;
 
-    if (gateway->flowtables.hosts != sum_of(scope))
+    if (gateway->flowtables.hosts != hosts)
         gateway->flowtables.walks = WALKS;
-    gateway->flowtables.hosts = sum_of(scope);
+    gateway->flowtables.hosts = hosts;
     if (gateway->flowtables.walks == 0)
         return;
     gateway->flowtables.walks--;
+    scope->own = own;
+    scope->own_count = collect_own(own);
     deleted = tracked_forget(scope, &error);
     if (deleted < 0)
         log_warning("%s", error.text);
@@ -109,30 +112,16 @@ static void walk(struct gateway *gateway, const struct tracked_scope *scope)
                  deleted);
 }
 
-static int compare(const void *one, const void *other)
-{
-    uint32_t first = *(const uint32_t *)one, second = *(const uint32_t *)other;
-
-    return (first > second) - (first < second);
-}
-
-/* Ascending, in host byte order. Free it. NULL without memory. */
+/* As a scope wants them. Free it. NULL without memory. */
 static uint32_t *collect_targets(const struct policy *policy, size_t *count)
 {
-    struct address *addresses;
-    uint32_t *targets;
+    struct address *addresses = hosts_targets(policy, count);
+    uint32_t *targets = addresses != NULL ? calloc(*count + 1, sizeof(*targets)) : NULL;
 
-    *count = hosts_collect_targets(policy, NULL);
-    addresses = calloc(*count + 1, sizeof(*addresses));
-    targets = calloc(*count + 1, sizeof(*targets));
-    if (addresses != NULL && targets != NULL) {
-        hosts_collect_targets(policy, addresses);
+    if (targets != NULL) {
         for (size_t i = 0; i < *count; i++)
             targets[i] = address_to_ipv4(&addresses[i]);
-        qsort(targets, *count, sizeof(*targets), compare);
-    } else {
-        free(targets);
-        targets = NULL;
+        tracked_sort(targets, *count);
     }
     free(addresses);
     return targets;
@@ -140,25 +129,17 @@ static uint32_t *collect_targets(const struct policy *policy, size_t *count)
 
 static void forget_older(struct gateway *gateway)
 {
-    struct address own[OWN_MAX];
-    struct tracked_scope scope = {.own = own, .own_count = collect_own(own)};
-    size_t count = hosts_collect_sources(gateway->active, NULL);
-    struct prefix *sources = calloc(count + 1, sizeof(*sources));
+    struct tracked_scope scope = {0};
+    struct prefix *sources = hosts_sources(gateway->active, &scope.source_count);
     uint32_t *targets = collect_targets(gateway->active, &scope.target_count);
 
     if (sources != NULL && targets != NULL) {
-        scope.source_count = hosts_collect_sources(gateway->active, sources);
         scope.sources = sources;
         scope.targets = targets;
         walk(gateway, &scope);
     }
     free(sources);
     free(targets);
-}
-
-static const char *family_name(uint8_t family)
-{
-    return family == NFPROTO_IPV4 ? "ip" : "inet";
 }
 
 static const char *consequence(const struct gateway *gateway)
@@ -176,7 +157,7 @@ static void notice(struct gateway *gateway, const struct finds *finds)
     notices_begin(&gateway->notices, NOTICE);
     for (size_t i = 0; i < finds->count && !avoided; i++)
         notices_add(&gateway->notices, NOTICE, "flowtable %.48s of table %s %.48s: %s. Delete it",
-                    finds->list[i].name, family_name(finds->list[i].family), finds->list[i].table,
+                    finds->list[i].name, neighbour_family(&finds->list[i]), finds->list[i].table,
                     consequence(gateway));
     notices_end(&gateway->notices, NOTICE);
 }
@@ -191,7 +172,7 @@ static void begin_to_keep_out(struct gateway *gateway, const struct neighbour *f
             gateway->flowtables.walks = WALKS;
             log_notice("flowtable %.48s of table %s %.48s: connections of shares and forwards stay "
                        "out of it",
-                       flowtable->name, family_name(flowtable->family), flowtable->table);
+                       flowtable->name, neighbour_family(flowtable), flowtable->table);
             return;
         }
         log_warning("%s", error.text);

@@ -6,8 +6,8 @@
 
 #include "portreeve/policy.h"
 
-/* All of them, with duplicates, if `out` is not NULL. Returns how many there are. */
-size_t hosts_collect_sources(const struct policy *policy, struct prefix *out);
-size_t hosts_collect_targets(const struct policy *policy, struct address *out);
+/* All of them, with duplicates. Free it. NULL without memory. */
+struct prefix *hosts_sources(const struct policy *policy, size_t *count);
+struct address *hosts_targets(const struct policy *policy, size_t *count);
 
 #endif

@@ -29,18 +29,6 @@
 #define PAUSE_MS     2000
 #define PAUSE_FACTOR 20
 
-static const char *family_name(uint8_t family)
-{
-    switch (family) {
-    case NFPROTO_IPV4:
-        return "ip";
-    case NFPROTO_INET:
-        return "inet";
-    default:
-        return "netdev";
-    }
-}
-
 /* What one look has found. */
 struct finds {
     struct {
@@ -90,33 +78,19 @@ static bool guard_sources(struct gateway *gateway, bool needed)
 static void add_notice(struct notices *notices, const struct neighbour *neighbour,
                        const char *interface, bool guarded)
 {
-    const char *family = family_name(neighbour->family);
-
     notices_add(notices, SOURCE_NAT,
                 "chain %.48s of table %s %.48s gives what leaves by %s another source: %s",
-                neighbour->name, family, neighbour->table, interface,
+                neighbour->name, neighbour_family(neighbour), neighbour->table, interface,
                 guarded ? "portreeve keeps its shares out of that. Delete the rule, if only "
                           "they needed it"
                         : "those connections of shares are not portreeve's. Delete the rule, "
                           "or limit it to other sources");
 }
 
-/* The sources of all shares. Free it. NULL without memory. */
-static struct prefix *collect_sources(const struct policy *policy, size_t *count)
-{
-    struct prefix *sources;
-
-    *count = hosts_collect_sources(policy, NULL);
-    sources = calloc(*count + 1, sizeof(*sources));
-    if (sources != NULL)
-        hosts_collect_sources(policy, sources);
-    return sources;
-}
-
 static void look_at_rules(struct gateway *gateway)
 {
     struct neighbour_scope scope = {0};
-    struct prefix *sources = collect_sources(gateway->active, &scope.source_count);
+    struct prefix *sources = hosts_sources(gateway->active, &scope.source_count);
     struct finds finds = {.count = 0};
     struct error error = {0};
     bool guarded;

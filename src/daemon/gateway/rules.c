@@ -52,8 +52,10 @@ static void fill_interfaces(struct interface *interfaces, const struct gateway *
 static bool contents_fill(struct contents *contents, const struct gateway *gateway,
                           const struct policy *policy)
 {
-    contents->sources = calloc(hosts_collect_sources(policy, NULL) + 1, sizeof(struct prefix));
-    contents->targets = calloc(hosts_collect_targets(policy, NULL) + 1, sizeof(struct address));
+    size_t source_count, target_count;
+
+    contents->sources = hosts_sources(policy, &source_count);
+    contents->targets = hosts_targets(policy, &target_count);
     if (contents->sources == NULL || contents->targets == NULL)
         return false;
     fill_interfaces(contents->interfaces, gateway);
@@ -64,9 +66,9 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
         .external = gateway->external,
         .external_count = gateway->external_count,
         .sources = contents->sources,
-        .source_count = hosts_collect_sources(policy, contents->sources),
+        .source_count = source_count,
         .targets = contents->targets,
-        .target_count = hosts_collect_targets(policy, contents->targets),
+        .target_count = target_count,
         .other_uplinks = gateway->other_uplink,
         .other_uplink_count = gateway->other_uplink_count,
     };
