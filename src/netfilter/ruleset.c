@@ -113,6 +113,19 @@ static int commit(struct ruleset *ruleset, struct batch *batch, struct batch_out
     return table_socket_commit(ruleset->socket, batch, outcome);
 }
 
+/* Sends the batch, and frees it. `doing` is the beginning of the sentence about a failure. */
+static int finish(struct ruleset *ruleset, struct batch *batch, const char *doing,
+                  struct error *error)
+{
+    struct batch_outcome outcome;
+    int result = commit(ruleset, batch, &outcome);
+
+    if (result < 0)
+        batch_explain(batch, &outcome, result, doing, error);
+    batch_free(batch);
+    return result;
+}
+
 /* The kernel does not know these flags of a table, or the table has others. */
 static bool flags_failed(const struct nlmsghdr *message, int result)
 {
@@ -344,26 +357,20 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
 
 int ruleset_guard_sources(struct ruleset *ruleset, bool on, struct error *error)
 {
-    struct batch_outcome outcome;
     struct batch batch;
     int result = begin(ruleset, &batch, error);
 
     if (result < 0)
         return result;
     rules_guard_sources(&batch, on);
-    result = commit(ruleset, &batch, &outcome);
-    if (result < 0)
-        batch_explain(&batch, &outcome, result, "cannot keep other nat rules off the shares",
-                      error);
+    result = finish(ruleset, &batch, "cannot keep other nat rules off the shares", error);
     ruleset->guards_sources = on && result == 0;
-    batch_free(&batch);
     return result;
 }
 
 static int change_flowtable_rules(struct ruleset *ruleset, enum ruleset_flowtables wanted,
                                   struct error *error)
 {
-    struct batch_outcome outcome;
     struct batch batch;
     int result = begin(ruleset, &batch, error);
 
@@ -373,12 +380,9 @@ static int change_flowtable_rules(struct ruleset *ruleset, enum ruleset_flowtabl
         flowtables_remove_rules(&batch, ruleset->flowtables == FLOWTABLES_CLOSED);
     if (wanted != FLOWTABLES_IGNORED)
         flowtables_create_rules(&batch, wanted == FLOWTABLES_CLOSED);
-    result = commit(ruleset, &batch, &outcome);
-    if (result < 0)
-        batch_explain(&batch, &outcome, result, "cannot keep connections out of flowtables", error);
-    else
+    result = finish(ruleset, &batch, "cannot keep connections out of flowtables", error);
+    if (result == 0)
         ruleset->flowtables = wanted;
-    batch_free(&batch);
     return result;
 }
 
@@ -402,7 +406,6 @@ enum ruleset_flowtables ruleset_get_flowtables(const struct ruleset *ruleset)
 int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *contents,
                    struct error *error)
 {
-    struct batch_outcome outcome;
     struct batch batch;
     int result = begin(ruleset, &batch, error);
 
@@ -410,11 +413,8 @@ int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *conte
         return result;
     sets_flush(&batch, contents->uplink_count);
     result = sets_fill(&batch, contents, error);
-    if (result == 0) {
-        result = commit(ruleset, &batch, &outcome);
-        if (result < 0)
-            batch_explain(&batch, &outcome, result, "cannot update the nf_tables rules", error);
-    }
+    if (result == 0)
+        return finish(ruleset, &batch, "cannot update the nf_tables rules", error);
     batch_free(&batch);
     return result;
 }
