@@ -5,7 +5,6 @@ tests/e2e/lab.py are namespaces; portreeved is a service of its service manager
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -180,11 +179,3 @@ class Connections:
     def all_live(self):
         self.go_on()
         assert not self.broken, f"{len(self.broken)} of {len(self._pairs)} broke: {self.broken[:3]}"
-
-
-def remove_if_there(path):
-    path = Path(path)
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
