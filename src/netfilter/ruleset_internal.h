@@ -122,6 +122,8 @@ enum set_id {
     SET_SOURCES,
     SET_TARGETS,
     SET_OTHER_UPLINKS, /* interfaces that lead outside and are not external */
+    SET_CLOSED,        /* hosts that packets of no session do not reach from outside */
+    SET_EXEMPT,        /* hosts outside whose packets reach them */
     SET_PUBLISHED,     /* + enum protocol_index */
     SET_BOUND = SET_PUBLISHED + PROTOCOL_PORTS_COUNT, /* + enum protocol_index */
     SET_PROTOCOLS = SET_BOUND + PROTOCOL_PORTS_COUNT, /* what is translated */

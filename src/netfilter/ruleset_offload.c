@@ -280,7 +280,8 @@ void offload_create_answers(struct batch *batch, const char *chain, size_t uplin
 struct rule_hits {
     const char *first; /* the first set or map that it looks up */
     const char *map;   /* the last one */
-    bool is_source_check;
+    bool asks_routes;
+    bool drops;
     bool rewrites; /* writes into the packet */
     uint64_t packets, bytes;
 };
@@ -295,7 +296,10 @@ static int read_expression(struct nftnl_expr *expression, void *context)
         if (hits->first == NULL)
             hits->first = hits->map;
     } else if (strcmp(name, "fib") == 0) {
-        hits->is_source_check = true;
+        hits->asks_routes = true;
+    } else if (strcmp(name, "immediate") == 0) {
+        hits->drops = nftnl_expr_is_set(expression, NFTNL_EXPR_IMM_VERDICT) &&
+                      nftnl_expr_get_u32(expression, NFTNL_EXPR_IMM_VERDICT) == NF_DROP;
     } else if (strcmp(name, "payload") == 0 &&
                nftnl_expr_is_set(expression, NFTNL_EXPR_PAYLOAD_SREG)) {
         hits->rewrites = true;
@@ -320,8 +324,10 @@ int offload_count_hits(const struct nlmsghdr *message, void *context)
     chain = nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN);
     if (hits.first != NULL && strcmp(hits.first, set_name(SET_NAMES)) == 0)
         sum->dropped += hits.packets;
-    if (hits.is_source_check)
+    if (hits.drops && hits.asks_routes)
         sum->forged += hits.packets;
+    else if (hits.drops && chain != NULL && strcmp(chain, CHAIN_OUTSIDERS) == 0)
+        sum->refused += hits.packets;
     if (chain != NULL && strcmp(chain, CHAIN_NO_HELPER) == 0)
         sum->closed += hits.packets;
     for (int hook = 0; hits.map != NULL && hits.rewrites && hook < 2; hook++) {

@@ -467,11 +467,15 @@ static void put_answers(struct batch *batch, const struct ruleset_options *optio
     }
 }
 
-void passes_create_rules(struct batch *batch, const struct ruleset_options *options,
-                         size_t offloaded)
+void passes_create_first_rules(struct batch *batch, const struct ruleset_options *options)
 {
     put_rewritten(batch, options, CHAIN_DIRECT);
     put_rewritten(batch, options, CHAIN_OWN_OUT);
+}
+
+void passes_create_rules(struct batch *batch, const struct ruleset_options *options,
+                         size_t offloaded)
+{
     put_masqueraded(batch, options);
     put_hairpins(batch, SET_SOURCES);
     put_outsiders(batch);

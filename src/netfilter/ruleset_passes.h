@@ -15,10 +15,12 @@ extern const char *const passes_chains[PASSES_CHAINS];
 
 /*
  * First creates the sets, or keeps those of an earlier run with their elements; then, when the
- * chains exist, the rules. `offloaded`: how many uplinks the maps of offloaded sessions know, or 0
+ * chains exist, the rules that recognize what the daemon has rewritten, which come first in their
+ * chains, and the others. `offloaded`: how many uplinks the maps of offloaded sessions know, or 0
  * without such maps.
  */
 void passes_create_sets(struct batch *batch);
+void passes_create_first_rules(struct batch *batch, const struct ruleset_options *options);
 void passes_create_rules(struct batch *batch, const struct ruleset_options *options,
                          size_t offloaded);
 

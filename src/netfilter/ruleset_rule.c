@@ -88,15 +88,31 @@ void rule_load(struct rule *rule, uint32_t to, const void *data, uint32_t length
     nftnl_expr_set(immediate, NFTNL_EXPR_IMM_DATA, data, length);
 }
 
-void rule_load_way_back(struct rule *rule, uint32_t to)
+/* The address is the source or the destination; as seen from the interface of arrival. */
+static void load_fib(struct rule *rule, uint32_t to, uint32_t result, uint32_t address)
 {
     struct nftnl_expr *fib = rule_add(rule, "fib");
 
     if (fib == NULL)
         return;
     nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_DREG, to);
-    nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_OIF);
-    nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_FLAGS, NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF);
+    nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_RESULT, result);
+    nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_FLAGS, address | NFTA_FIB_F_IIF);
+}
+
+void rule_load_way_back(struct rule *rule, uint32_t to)
+{
+    load_fib(rule, to, NFT_FIB_RESULT_OIF, NFTA_FIB_F_SADDR);
+}
+
+void rule_load_way_on(struct rule *rule, uint32_t to)
+{
+    load_fib(rule, to, NFT_FIB_RESULT_OIF, NFTA_FIB_F_DADDR);
+}
+
+void rule_load_type_there(struct rule *rule, uint32_t to)
+{
+    load_fib(rule, to, NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR);
 }
 
 void rule_load_field(struct rule *rule, uint32_t to, struct field field)
@@ -229,6 +245,11 @@ static struct nftnl_expr *end_with(struct rule *rule, uint32_t verdict)
 void rule_accept(struct rule *rule)
 {
     end_with(rule, NF_ACCEPT);
+}
+
+void rule_return(struct rule *rule)
+{
+    end_with(rule, (uint32_t)NFT_RETURN);
 }
 
 void rule_drop(struct rule *rule)

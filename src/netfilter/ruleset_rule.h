@@ -13,15 +13,17 @@
 #include <linux/udp.h>
 #include <stddef.h>
 
-#define CHAIN_INBOUND  "inbound"
-#define CHAIN_OUTBOUND "outbound"
-#define CHAIN_INSIDE   "inside"
-#define CHAIN_ARRIVALS "arrivals"
-#define CHAIN_OWN_OUT  "own_out"
-#define CHAIN_OWN_IN   "own_in"
-#define CHAIN_GUARD    "guard"
-#define CHAIN_QUEUE    "to_queue"
-#define CHAIN_BYPASS   "to_queue_bypass"
+#define CHAIN_INBOUND   "inbound"
+#define CHAIN_OUTBOUND  "outbound"
+#define CHAIN_INSIDE    "inside"
+#define CHAIN_ARRIVALS  "arrivals"
+#define CHAIN_CLOSED    "to_closed"
+#define CHAIN_OUTSIDERS "outsiders"
+#define CHAIN_OWN_OUT   "own_out"
+#define CHAIN_OWN_IN    "own_in"
+#define CHAIN_GUARD     "guard"
+#define CHAIN_QUEUE     "to_queue"
+#define CHAIN_BYPASS    "to_queue_bypass"
 /* ruleset_passes.c */
 #define CHAIN_DIRECT        "direct"
 #define CHAIN_REWRITTEN     "rewritten"
@@ -73,6 +75,10 @@ void rule_load(struct rule *rule, uint32_t to, const void *data, uint32_t length
  * back there, otherwise 0 (nft_fib4_eval). In prerouting.
  */
 void rule_load_way_back(struct rule *rule, uint32_t to);
+/* The same for the route to its destination: it would leave by the interface that it came in by. */
+void rule_load_way_on(struct rule *rule, uint32_t to);
+/* Loads the type of its destination (RTN_LOCAL and so on), by the addresses of that interface. */
+void rule_load_type_there(struct rule *rule, uint32_t to);
 void rule_load_field(struct rule *rule, uint32_t to, struct field field);
 void rule_mask(struct rule *rule, uint32_t in, const void *mask, uint32_t length);
 /* The rule continues only if a socket of this host would get the packet. */
@@ -113,6 +119,8 @@ void queue_create_rules(struct batch *batch, const struct ruleset_options *optio
 void rule_accept(struct rule *rule);
 /* Counts and drops the packet. */
 void rule_drop(struct rule *rule);
+/* Counts the packet, which goes back to the rule behind the last jump. */
+void rule_return(struct rule *rule);
 /* Counts the packet, which continues in another chain and does not come back, or does. */
 void rule_goto(struct rule *rule, const char *chain);
 void rule_jump(struct rule *rule, const char *chain);
@@ -122,6 +130,9 @@ void rule_jump(struct rule *rule, const char *chain);
  * it.
  */
 void rule_load_tuple(struct rule *rule, bool reversed);
+
+/* The rules of closed shares, behind those that recognize rewritten packets (ruleset_closed.c). */
+void rules_create_closed(struct batch *batch);
 
 /* The rules of connected sockets, for the chain of inbound packets (ruleset_sockets.c). */
 void rules_create_sockets(struct batch *batch);

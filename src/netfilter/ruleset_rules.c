@@ -329,6 +329,8 @@ static void put_chains(struct batch *batch)
     put_chain(batch, CHAIN_OUTBOUND, NF_INET_POST_ROUTING, 300);
     put_chain(batch, CHAIN_INSIDE, -1, 0);
     put_chain(batch, CHAIN_ARRIVALS, -1, 0);
+    put_chain(batch, CHAIN_CLOSED, -1, 0);
+    put_chain(batch, CHAIN_OUTSIDERS, -1, 0);
     for (size_t i = 0; i < PASSES_CHAINS; i++)
         put_chain(batch, passes_chains[i], -1, 0);
     passes_create_sets(batch);
@@ -380,6 +382,9 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, si
         offload_create_rules(batch, HOOK_INBOUND, uplinks);
         offload_create_rules(batch, HOOK_OUTBOUND, uplinks);
     }
+    passes_create_first_rules(batch, options);
+    if (plan.sources)
+        rules_create_closed(batch);
     passes_create_rules(batch, options, plan.offload ? uplinks : 0);
     put_loopback(batch);
     if (plan.sockets)

@@ -48,6 +48,8 @@ static const struct set_kind {
                            .type = NFT_IFINDEX,
                            .width = 4,
                            .host_order = true},
+    [SET_CLOSED] = {.name = "closed", .type = NFT_ADDRESS, .width = 4, .ranges = true},
+    [SET_EXEMPT] = {.name = "exempt", .type = NFT_ADDRESS, .width = 4, .ranges = true},
 #define X(symbol, number, name, ...)                                                               \
     [SET_PUBLISHED + PROTOCOL_INDEX_##                                                             \
         symbol] = {name "_ports", NFT_PORT, .width = 2, .ranges = true},
@@ -298,6 +300,18 @@ static int ranges_of_prefixes(enum set_id id, struct range *ranges, const struct
     return 0;
 }
 
+static int ranges_of_ranges(enum set_id id, struct range *ranges, const struct address_range *from,
+                            size_t count, struct error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!address_is_ipv4(&from[i].first) || !address_is_ipv4(&from[i].last))
+            return not_ipv4(id, error);
+        ranges[i].first = address_to_ipv4(&from[i].first);
+        ranges[i].last = address_to_ipv4(&from[i].last);
+    }
+    return 0;
+}
+
 static void ranges_of_ports(struct range *ranges, const struct port_range *ports, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -384,6 +398,8 @@ static size_t largest_count(const struct ruleset_contents *contents)
     largest = larger(largest, contents->source_count);
     largest = larger(largest, contents->target_count);
     largest = larger(largest, contents->other_uplink_count);
+    largest = larger(largest, contents->closed_count);
+    largest = larger(largest, contents->exempt_count);
     for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++)
         largest = larger(largest, larger(contents->published[p].count, contents->bound[p].count));
     return largest;
@@ -394,6 +410,28 @@ static void fill_ports(struct batch *batch, enum set_id id, struct range *ranges
 {
     ranges_of_ports(ranges, ports, count);
     put_ranges(batch, id, ranges, merge_ranges(ranges, count));
+}
+
+/* For prefixes that may overlap. 0, or -EINVAL and a sentence. */
+static int fill_prefixes(struct batch *batch, enum set_id id, struct range *ranges,
+                         const struct prefix *prefixes, size_t count, struct error *error)
+{
+    int result = ranges_of_prefixes(id, ranges, prefixes, count, error);
+
+    if (result == 0)
+        put_ranges(batch, id, ranges, merge_ranges(ranges, count));
+    return result;
+}
+
+static int fill_closed(struct batch *batch, const struct ruleset_contents *contents,
+                       struct range *ranges, struct error *error)
+{
+    const size_t count = contents->closed_count;
+    int result = ranges_of_ranges(SET_CLOSED, ranges, contents->closed, count, error);
+
+    if (result == 0)
+        put_ranges(batch, SET_CLOSED, ranges, merge_ranges(ranges, count));
+    return result;
 }
 
 static int fill(struct batch *batch, const struct ruleset_contents *contents, struct range *ranges,
@@ -413,10 +451,12 @@ static int fill(struct batch *batch, const struct ruleset_contents *contents, st
     for (size_t i = 0; i < contents->other_uplink_count; i++)
         ranges[i].first = contents->other_uplinks[i];
     put_values(batch, SET_OTHER_UPLINKS, ranges, contents->other_uplink_count);
-    if (ranges_of_prefixes(SET_SOURCES, ranges, contents->sources, contents->source_count, error) <
-        0)
+    if (fill_prefixes(batch, SET_SOURCES, ranges, contents->sources, contents->source_count,
+                      error) < 0 ||
+        fill_prefixes(batch, SET_EXEMPT, ranges, contents->exempt, contents->exempt_count, error) <
+            0 ||
+        fill_closed(batch, contents, ranges, error) < 0)
         return -EINVAL;
-    put_ranges(batch, SET_SOURCES, ranges, merge_ranges(ranges, contents->source_count));
     for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
         fill_ports(batch, (enum set_id)(SET_PUBLISHED + p), ranges, contents->published[p].ranges,
                    contents->published[p].count);

@@ -8,6 +8,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,6 +45,22 @@ static const uint32_t *interface_of(const char *name)
     return &index;
 }
 
+/* closed=PREFIX,... of a /1 at least */
+static struct address_range *closed_ranges(const struct arguments *arguments, size_t *count)
+{
+    const struct prefix *prefixes = argument_prefixes(arguments, "closed", count);
+    struct address_range *ranges = calloc(*count + 1, sizeof(*ranges));
+
+    for (size_t i = 0; i < *count; i++) {
+        const uint32_t first = address_to_ipv4(&prefixes[i].address),
+                       size = UINT32_C(1) << (128 - prefixes[i].length);
+
+        ranges[i] =
+            (struct address_range){prefixes[i].address, address_from_ipv4(first + size - 1)};
+    }
+    return ranges;
+}
+
 /*
  * interface=NAME, wan0 when not given; known=0: only its name is known, not its index. second=NAME:
  * another external one.
@@ -65,6 +82,8 @@ static struct ruleset_contents read_contents(const struct arguments *arguments)
     contents.targets = argument_addresses(arguments, "targets", &contents.target_count);
     contents.other_uplinks = interface_of(argument(arguments, "other_uplinks"));
     contents.other_uplink_count = *contents.other_uplinks > 0;
+    contents.closed = closed_ranges(arguments, &contents.closed_count);
+    contents.exempt = argument_prefixes(arguments, "exempt", &contents.exempt_count);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
         char bound[16];
 

@@ -14,6 +14,8 @@ EVERYTHING = (
     "sources=10.0.0.0/24,10.1.0.0/16",
     "targets=10.0.0.5,10.0.0.6",
     "other_uplinks=lan0",
+    "closed=10.0.0.0/24",
+    "exempt=198.51.100.0/24,198.51.0.0/16",
     "tcp=22,80-81,49152-65535",
     "tcp-bound=22",
     "udp=53",
@@ -50,6 +52,8 @@ def test_installing_again_keeps_chains_and_sets_so_that_no_packet_meets_neither(
     lab.ruleset("install", *EVERYTHING[:-2], "udp=54")
     assert handles(lab) == before
     assert lab.set_elements("udp_ports") == [54]
+    assert prefixes(lab.set_elements("closed")) == ["10.0.0.0/24"]
+    assert prefixes(lab.set_elements("exempt")) == ["198.51.0.0/16"]
     assert ranges(lab.set_elements("tcp_ports")) == [22, (80, 81), (49152, 65535)]
     assert len(rules(lab, "inbound")) > 1
 

@@ -61,6 +61,7 @@ START_TEST(two_sections_are_enough_and_the_rest_has_defaults)
     ck_assert_uint_eq(share->filtering_of[PROTOCOL_INDEX_UDP], 0);
     ck_assert(!share->never_overload);
     ck_assert(!share->keep_parity);
+    ck_assert(!share->open);
     ck_assert(!share->soft_pairing);
     ck_assert(!share->no_inbound_refresh);
     ck_assert_uint_eq(share->exempt_count, 0);
@@ -95,6 +96,7 @@ START_TEST(every_key_is_understood)
         "pairing = soft\n"
         "inbound-refresh = off\n"
         "exempt = 192.0.2.0/24, 198.51.100.7\n"
+        "closed = off\n"
         "[forward bastion-ssh]\n"
         "listen  = 2222/tcp\n"
         "to      = 10.0.0.22:22\n"
@@ -123,7 +125,7 @@ START_TEST(every_key_is_understood)
     ck_assert_int_eq(share_filtering(lab, PROTOCOL_TCP), FILTERING_ADDRESS_AND_PORT_DEPENDENT);
     ck_assert_int_eq(share_filtering(lab, PROTOCOL_UDP), FILTERING_ADDRESS_DEPENDENT);
     ck_assert(lab->never_overload && lab->keep_parity && lab->soft_pairing &&
-              lab->no_inbound_refresh);
+              lab->no_inbound_refresh && lab->open);
     ck_assert_uint_eq(lab->exempt_count, 2);
     assert_prefix(&lab->exempt[0], "192.0.2.0/24");
     assert_prefix(&lab->exempt[1], "198.51.100.7/32");
@@ -166,11 +168,12 @@ START_TEST(defaults_may_be_said)
 {
     const struct share *share;
 
-    config_must_load(MINIMAL "overload = when-exhausted\nparity = off\npairing = hard\n"
-                             "inbound-refresh = on\n[limits]\nnew-sessions-per-host = off\n");
+    config_must_load(MINIMAL
+                     "overload = when-exhausted\nparity = off\npairing = hard\n"
+                     "inbound-refresh = on\nclosed = on\n[limits]\nnew-sessions-per-host = off\n");
     share = policy_share(loaded.policy, 0);
     ck_assert(!share->never_overload && !share->keep_parity && !share->soft_pairing &&
-              !share->no_inbound_refresh);
+              !share->no_inbound_refresh && !share->open);
     ck_assert_uint_eq(policy_limits(loaded.policy)->new_sessions_per_host, 0);
     config_free(&loaded);
 }

@@ -88,7 +88,7 @@ START_TEST(keys_come_once_and_in_their_section)
         "once",
         "8: [share lab] listen = 80/tcp: unknown key; it belongs in [forward NAME]",
         "9: [share lab] frobnicate = 3: unknown key; expected one of source, ports, filtering, "
-        "filtering-tcp, filtering-udp, overload, parity, pairing, inbound-refresh, exempt",
+        "filtering-tcp, filtering-udp, overload, parity, pairing, inbound-refresh, exempt, closed",
         NULL);
 }
 END_TEST
@@ -233,6 +233,7 @@ static const struct {
     {"[share b]", "parity = yes", "expected on or off"},
     {"[share b]", "pairing = off", "expected hard or soft"},
     {"[share b]", "inbound-refresh = \"off\"", "expected on or off (without quotes)"},
+    {"[share b]", "closed = yes", "expected on or off"},
     {"[share b]", "exempt = 192.0.2.7/24",
      "the address has bits set after the first 24; expected 192.0.2.0/24, or 192.0.2.7 for one "
      "host"},

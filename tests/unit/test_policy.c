@@ -327,6 +327,7 @@ START_TEST(a_copy_has_all_of_a_share_and_arrays_of_its_own)
         .keep_parity = true,
         .soft_pairing = true,
         .no_inbound_refresh = true,
+        .open = true,
         .exempt = exempt,
         .exempt_count = 2,
     };
@@ -348,7 +349,7 @@ START_TEST(a_copy_has_all_of_a_share_and_arrays_of_its_own)
     ck_assert_int_eq(share_filtering(copied, PROTOCOL_TCP), FILTERING_ADDRESS_AND_PORT_DEPENDENT);
     ck_assert_int_eq(share_filtering(copied, PROTOCOL_UDP), FILTERING_ENDPOINT_INDEPENDENT);
     ck_assert(copied->never_overload && copied->keep_parity && copied->soft_pairing &&
-              copied->no_inbound_refresh);
+              copied->no_inbound_refresh && copied->open);
     ck_assert_uint_eq(copied->exempt_count, 2);
     ck_assert(share_exempts(copied, &destination));
 }

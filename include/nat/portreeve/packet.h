@@ -52,7 +52,8 @@ enum verdict {
     X(NO_EXTERNAL_ADDRESS, "no-external-address", "the external interface had no usable address")  \
     X(OTHER_UPLINK, "other-uplink", "from a share, by an uplink not in 'external'")                \
     X(REROUTED, "rerouted", "its route has left the uplink of its session")                        \
-    X(FLOWTABLE, "flowtable", "a flowtable would take its connection over")
+    X(FLOWTABLE, "flowtable", "a flowtable would take its connection over")                        \
+    X(CLOSED_SHARE, "closed-share", "of no session, from outside to a share's host")
 
 enum drop_reason {
 #define X(symbol, name, text) DROP_##symbol,

@@ -46,6 +46,8 @@ struct share {
     /* destinations that are not translated (RFC 6888 REQ-6); owned by the policy */
     struct prefix *exempt;
     size_t exempt_count;
+    bool open; /* from outside, packets of no session may reach its hosts (struct ruleset_contents)
+                */
     uint16_t pool; /* index into pools, set by policy_seal */
 };
 

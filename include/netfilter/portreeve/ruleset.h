@@ -44,9 +44,14 @@
  *   direct    without a hook: packets from inbound
  *             - the hairpin mark is set: the daemon has just rewritten it  -> its tuple, or that of
  *               its answers, into the sets transit and answers; accept
+ *             - to a host of a closed share                               -> to_closed, and back
  *             - directly to the address of a forward's target, UDP or a SYN, and from outside or
  *               with the tuple of a session                               -> queue, bypass
  *             What the sets are for, and the other chains without a hook: ruleset_passes.c
+ *   to_closed without a hook: packets from direct
+ *             - arrives by an external interface, known by its index or by its name -> outsiders
+ *   outsiders without a hook: packets from to_closed. Those of sessions never get here. Back to
+ *             direct, if it is no outsider (see ruleset_closed.c); everything else  -> drop
  *   guard     nat chain, postrouting, priority 50, only after ruleset_guard_sources
  *             - leaves by an external interface, from the source of a share: its source stays, and
  *               no nat chain of another program decides about it
@@ -72,8 +77,8 @@
  * so packets that wait in the queues are not lost. (The kernel drops them when a base chain is
  * removed, also when it is installed again: net/netfilter/nf_queue.c, nf_queue_nf_hook_drop.) The
  * sets are external, external_interfaces, external_names, uplink_0 and so on, sources, targets,
- * other_uplinks, tcp_ports, udp_ports, tcp_bound and udp_bound; protocols, icmp_inbound and
- * icmp_errors never change. offload_maps.h fills the maps.
+ * other_uplinks, closed, exempt, tcp_ports, udp_ports, tcp_bound and udp_bound; protocols,
+ * icmp_inbound and icmp_errors never change. offload_maps.h fills the maps.
  *
  * Connected sockets. The `socket` expression (net/netfilter/nft_socket.c) finds the socket that
  * would get the packet. Its key `wildcard` (Linux 5.10) tells sockets without a local address from
@@ -116,6 +121,10 @@ struct ruleset_options {
     uint32_t offload_sessions; /* room in the maps of offloaded sessions; 0: no offload */
 };
 
+struct address_range {
+    struct address first, last; /* both included; first <= last */
+};
+
 /*
  * What the sets contain. IPv4 only. Arrays may be empty. Ranges are sorted and do not overlap;
  * prefixes may overlap.
@@ -139,6 +148,14 @@ struct ruleset_contents {
     /* indexes of interfaces that lead outside and are not external */
     const uint32_t *other_uplinks;
     size_t other_uplink_count;
+    /*
+     * Hosts of shares: what comes from outside for them and belongs to no session is dropped,
+     * unless the sender is exempt.
+     */
+    const struct address_range *closed;
+    size_t closed_count;
+    const struct prefix *exempt;
+    size_t exempt_count;
     struct {
         const struct port_range *ranges;
         size_t count;
@@ -225,8 +242,9 @@ const char *ruleset_defrag_expression(const struct ruleset *ruleset);
 bool ruleset_asks_sockets(const struct ruleset *ruleset);
 
 /*
- * After install: whether packets from outside that forge an inside source are dropped by the rules.
- * A kernel without nft_fib cannot tell them from those of a one-armed gateway's inside.
+ * After install: whether packets from outside that forge an inside source are dropped by the rules,
+ * and those of no session to a closed share. A kernel without nft_fib cannot tell them from those
+ * of a one-armed gateway's inside.
  */
 bool ruleset_checks_sources(const struct ruleset *ruleset);
 
@@ -242,6 +260,7 @@ bool ruleset_has_offload(const struct ruleset *ruleset);
  */
 struct ruleset_hits {
     uint64_t packets[2], bytes[2];
+    uint64_t refused; /* packets from outside to a closed share, of no session */
     uint64_t forged;  /* packets from an inside address that is reached another way */
     uint64_t dropped; /* packets to an external interface that was not known yet */
     uint64_t closed;  /* packets of connections beside a flowtable (FLOWTABLES_CLOSED) */

@@ -158,6 +158,12 @@ static enum outcome take_exempt(struct reading *reading, struct section *section
     return VALUE_TAKEN;
 }
 
+static enum outcome take_closed(struct reading *reading, struct section *section, const char *value)
+{
+    (void)reading;
+    return choose_bool(value, "on", "off", &section->share.open);
+}
+
 #define FILTERING_EXPECTED "endpoint-independent, address-dependent or address-and-port-dependent"
 
 static const struct key share_keys[SHARE_KEYS] = {
@@ -173,6 +179,7 @@ static const struct key share_keys[SHARE_KEYS] = {
     [SHARE_REFRESH] = {"inbound-refresh", 0, take_inbound_refresh, "on or off"},
     [SHARE_EXEMPT] = {"exempt", KEY_LIST, take_exempt,
                       "IPv4 prefixes, as in 192.0.2.0/24, 198.51.100.7"},
+    [SHARE_CLOSED] = {"closed", 0, take_closed, "on or off"},
 };
 
 /* ---- [limits] ---- */

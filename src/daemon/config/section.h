@@ -6,7 +6,7 @@
 
 #include "portreeve/policy.h"
 
-#define KEYS_MAX  10 /* of one section */
+#define KEYS_MAX  12 /* of one section */
 #define TITLE_MAX 96 /* "[forward NAME]" */
 
 struct reading;

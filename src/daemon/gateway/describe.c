@@ -69,13 +69,13 @@ static void describe_share(const struct policy *policy, uint16_t index)
     char sources[PREFIXES_TEXT_MAX];
 
     log_debug("share '%s': source %s, free ports in the pool: tcp %u, udp %u, icmp %u; filtering "
-              "tcp %s, udp %s",
+              "tcp %s, udp %s; closed %s",
               share->name, format_prefixes(share->source, share->source_count, sources),
               policy_pool(policy, index, PROTOCOL_TCP)->size,
               policy_pool(policy, index, PROTOCOL_UDP)->size,
               policy_pool(policy, index, PROTOCOL_ICMP)->size,
               filtering_name(share_filtering(share, PROTOCOL_TCP)),
-              filtering_name(share_filtering(share, PROTOCOL_UDP)));
+              filtering_name(share_filtering(share, PROTOCOL_UDP)), share->open ? "off" : "on");
 }
 
 static void describe_forward(const struct forward *forward)

@@ -158,6 +158,26 @@ static void trust_sources(struct gateway *gateway)
     gateway_unlock(gateway);
 }
 
+static bool has_closed_share(const struct policy *policy)
+{
+    for (size_t i = 0; i < policy_share_count(policy); i++) {
+        if (!policy_share(policy, i)->open)
+            return true;
+    }
+    return false;
+}
+
+static void warn_of_old_kernel(const struct gateway *gateway)
+{
+    if (!ruleset_asks_sockets(gateway->ruleset))
+        log_warning("this kernel cannot match sockets in nf_tables (CONFIG_NFT_SOCKET, Linux 5.10 "
+                    "or later): where a mapping or a forward has the port of a connection of the "
+                    "gateway, the connection gets no answers");
+    if (!ruleset_checks_sources(gateway->ruleset) && has_closed_share(gateway->active))
+        log_warning("this kernel cannot look up routes in nf_tables (CONFIG_NFT_FIB_IPV4): shares "
+                    "are not closed to packets from outside that belong to no session");
+}
+
 static int install_rules(struct gateway *gateway, struct error *error)
 {
     int result = gateway_write_rules(gateway, gateway->active, true, error);
@@ -169,10 +189,8 @@ static int install_rules(struct gateway *gateway, struct error *error)
         log_info("rules installed: queueing with %s, defragmentation with %s, the table is %s",
                  ruleset_queue_expression(gateway->ruleset),
                  ruleset_defrag_expression(gateway->ruleset), ruleset_protection(gateway->ruleset));
-    if (result == 0 && !ruleset_asks_sockets(gateway->ruleset))
-        log_warning("this kernel cannot match sockets in nf_tables (CONFIG_NFT_SOCKET, Linux 5.10 "
-                    "or later): where a mapping or a forward has the port of a connection of the "
-                    "gateway, the connection gets no answers");
+    if (result == 0)
+        warn_of_old_kernel(gateway);
     return result;
 }
 

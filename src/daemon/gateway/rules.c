@@ -18,6 +18,8 @@
 struct contents {
     struct prefix *sources;
     struct address *targets;
+    struct address_range *closed;
+    struct prefix *exempt;
     /* the uplinks as they are now; then the names that they had or will have */
     struct interface interfaces[2 * CONFIG_UPLINKS_MAX];
     struct port_range *published[PROTOCOL_PORTS_COUNT], *bound[PROTOCOL_PORTS_COUNT];
@@ -28,6 +30,8 @@ static void contents_free(struct contents *contents)
 {
     free(contents->sources);
     free(contents->targets);
+    free(contents->closed);
+    free(contents->exempt);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
         free(contents->published[p]);
         free(contents->bound[p]);
@@ -49,15 +53,22 @@ static void fill_interfaces(struct interface *interfaces, const struct gateway *
     }
 }
 
+/* The hosts, in arrays that stay the contents' own. */
+static bool contents_fill_hosts(struct contents *contents, const struct policy *policy)
+{
+    struct ruleset_contents *view = &contents->view;
+
+    view->sources = contents->sources = hosts_sources(policy, &view->source_count);
+    view->targets = contents->targets = hosts_targets(policy, &view->target_count);
+    view->closed = contents->closed = hosts_closed(policy, &view->closed_count);
+    view->exempt = contents->exempt = hosts_exempt(policy, &view->exempt_count);
+    return view->sources != NULL && view->targets != NULL && view->closed != NULL &&
+           view->exempt != NULL;
+}
+
 static bool contents_fill(struct contents *contents, const struct gateway *gateway,
                           const struct policy *policy)
 {
-    size_t source_count, target_count;
-
-    contents->sources = hosts_sources(policy, &source_count);
-    contents->targets = hosts_targets(policy, &target_count);
-    if (contents->sources == NULL || contents->targets == NULL)
-        return false;
     fill_interfaces(contents->interfaces, gateway);
     contents->view = (struct ruleset_contents){
         .interfaces = contents->interfaces,
@@ -65,13 +76,11 @@ static bool contents_fill(struct contents *contents, const struct gateway *gatew
         .uplink_count = gateway->config.external_count,
         .external = gateway->external,
         .external_count = gateway->external_count,
-        .sources = contents->sources,
-        .source_count = source_count,
-        .targets = contents->targets,
-        .target_count = target_count,
         .other_uplinks = gateway->other_uplink,
         .other_uplink_count = gateway->other_uplink_count,
     };
+    if (!contents_fill_hosts(contents, policy))
+        return false;
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
         struct port_range *published = calloc(POLICY_PUBLISHED_MAX, sizeof(*published)),
                           *bound = calloc(POLICY_PUBLISHED_MAX, sizeof(*bound));

@@ -35,6 +35,7 @@ void gateway_begin_hits(struct gateway *gateway)
     gateway->former_hits.dropped += gateway->hits.dropped;
     gateway->former_hits.forged += gateway->hits.forged;
     gateway->former_hits.closed += gateway->hits.closed;
+    gateway->former_hits.refused += gateway->hits.refused;
     gateway->hits = (struct ruleset_hits){0};
 }
 
@@ -128,6 +129,8 @@ static void add_hits(struct gateway *gateway, struct gateway_status *status)
         gateway->former_hits.forged + gateway->hits.forged;
     status->nat.counters.dropped[DROP_FLOWTABLE] +=
         gateway->former_hits.closed + gateway->hits.closed;
+    status->nat.counters.dropped[DROP_CLOSED_SHARE] +=
+        gateway->former_hits.refused + gateway->hits.refused;
     for (int hook = 0; hook < 2; hook++) {
         status->offload_packets[hook] = offloaded_packets(gateway, hook);
         status->offload_bytes[hook] = offloaded_bytes(gateway, hook);
