@@ -227,7 +227,7 @@ static enum ruleset_flowtables left_by_earlier(struct ruleset *ruleset)
 }
 
 /*
- * Chains, sets and maps. Kept sets get their new elements later in the same transaction. Maps begin
+ * Chains, sets and maps. Kept sets change later in the same transaction. Maps begin
  * anew, because their size may be another.
  */
 static void put_frame(struct ruleset *ruleset, struct batch *batch, const struct ruleset_plan *plan,
@@ -243,8 +243,6 @@ static void put_frame(struct ruleset *ruleset, struct batch *batch, const struct
         rules_create_chains(batch, plan->table_flags);
     }
     sets_create(batch, uplinks);
-    if (keep_chains)
-        sets_flush(batch, uplinks);
     if (plan->offload)
         offload_create_maps(batch, offload_sessions);
 }
@@ -267,7 +265,7 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, bool keep
         return result;
     put_frame(ruleset, &batch, plan, keep_chains, contents->uplink_count,
               options->offload_sessions);
-    result = sets_fill(&batch, contents, error);
+    result = sets_fill(&batch, keep_chains ? ruleset->socket : NULL, contents, error);
     if (result == 0) {
         rules_create(&batch, options, contents->uplink_count, *plan);
         if (left != FLOWTABLES_IGNORED)
@@ -411,8 +409,7 @@ int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *conte
 
     if (result < 0)
         return result;
-    sets_flush(&batch, contents->uplink_count);
-    result = sets_fill(&batch, contents, error);
+    result = sets_fill(&batch, ruleset->socket, contents, error);
     if (result == 0)
         return finish(ruleset, &batch, "cannot update the nf_tables rules", error);
     batch_free(&batch);

@@ -157,11 +157,12 @@ void set_put_removal(struct batch *batch, const char *name);
 void sets_create(struct batch *batch, size_t uplinks);
 
 /*
- * sets_flush empties the sets of ruleset_contents, sets_fill fills them. sets_fill returns 0, or
+ * Makes the sets of ruleset_contents contain this; what is in them already stays untouched
+ * (ruleset_elements.h). `socket` reads what the kernel has; NULL: the sets are new. Returns 0, or
  * -errno and a sentence: -EINVAL if something is not IPv4, -ENOMEM.
  */
-void sets_flush(struct batch *batch, size_t uplinks);
-int sets_fill(struct batch *batch, const struct ruleset_contents *contents, struct error *error);
+int sets_fill(struct batch *batch, struct table_socket *socket,
+              const struct ruleset_contents *contents, struct error *error);
 
 /* Removes the table. */
 void rules_remove_table(struct batch *batch);

@@ -1,14 +1,7 @@
 /*
  * ruleset_sets.c - the sets and their elements
- *
- * In a set of ranges, the kernel (nft_set_rbtree) only has points: one where a range begins, and
- * one with the flag INTERVAL_END at the first value after the range. A range up to the largest
- * value has no end point. An end point at 0 comes before the first range, as in nft. Two ranges
- * without a gap would have a begin and an end at the same value, so they are merged first. Both
- * points of a range are in the same message, the begin first: newer kernels pair them in this
- * order.
  */
-#include "ruleset_internal.h"
+#include "ruleset_elements.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,16 +14,7 @@
 #include <libnftnl/set.h>
 #include <libnftnl/udata.h>
 
-static const struct set_kind {
-    const char *name;
-    enum nft_type type;
-    uint32_t width; /* of a key, in bytes */
-    bool ranges;
-    bool host_order; /* of the bytes of a key; names have it, too */
-    /* the largest number of elements, if it is known: the kernel then uses a faster hash */
-    uint32_t size;
-    bool fixed; /* not in ruleset_contents: filled when it is created */
-} kinds[SET_COUNT] = {
+static const struct set_kind kinds[SET_COUNT] = {
     [SET_EXTERNAL] = {.name = "external", .type = NFT_ADDRESS, .width = 4, .size = 64},
     [SET_INTERFACES] = {.name = "external_interfaces",
                         .type = NFT_IFINDEX,
@@ -59,12 +43,9 @@ static const struct set_kind {
     [SET_BOUND + PROTOCOL_INDEX_##symbol] = {name "_bound", NFT_PORT, .width = 2, .ranges = true},
         PROTOCOLS_WITH_PORTS(X)
 #undef X
-            [SET_PROTOCOLS] = {.name = "protocols",
-                               .type = NFT_PROTOCOL,
-                               .width = 1,
-                               .fixed = true},
-    [SET_ICMP_INBOUND] = {.name = "icmp_inbound", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
-    [SET_ICMP_ERRORS] = {.name = "icmp_errors", .type = NFT_ICMP_TYPE, .width = 1, .fixed = true},
+            [SET_PROTOCOLS] = {.name = "protocols", .type = NFT_PROTOCOL, .width = 1},
+    [SET_ICMP_INBOUND] = {.name = "icmp_inbound", .type = NFT_ICMP_TYPE, .width = 1},
+    [SET_ICMP_ERRORS] = {.name = "icmp_errors", .type = NFT_ICMP_TYPE, .width = 1},
 #define UPLINK(number)                                                                             \
     [SET_UPLINK + (number)] = {                                                                    \
         .name = "uplink_" #number, .type = NFT_IFINDEX, .width = 4, .size = 4, .host_order = true}
@@ -83,28 +64,9 @@ static const struct set_kind {
 #define EVERY_IPV4  96
 #define ONE_ADDRESS 128
 
-/* Ranges per message, 40 bytes each: far less than the 64 KiB of a list of elements. */
-#define CHUNK 512
-
-struct range {
-    uint32_t first, last; /* both included */
-};
-
 const char *set_name(enum set_id id)
 {
     return kinds[id].name;
-}
-
-struct nftnl_set *set_begin(const char *name)
-{
-    struct nftnl_set *set = nftnl_set_alloc();
-
-    if (set != NULL && nftnl_set_set_str(set, NFTNL_SET_TABLE, RULESET_TABLE) == 0 &&
-        nftnl_set_set_str(set, NFTNL_SET_NAME, name) == 0)
-        return set;
-    if (set != NULL)
-        nftnl_set_free(set);
-    return NULL;
 }
 
 static struct nftnl_set *begin_set(struct batch *batch, enum set_id id)
@@ -155,207 +117,114 @@ static void create_set(struct batch *batch, enum set_id id)
     nftnl_set_free(set);
 }
 
-static void put_key(struct nftnl_set_elem *element, uint32_t value, enum set_id id)
-{
-    const uint32_t width = kinds[id].width;
-    const uint8_t byte = (uint8_t)value;
-    const uint16_t two = htons((uint16_t)value);
-    const uint32_t four = kinds[id].host_order ? value : htonl(value);
-    const void *key = width == 1   ? (const void *)&byte
-                      : width == 2 ? (const void *)&two
-                                   : (const void *)&four;
+/* The sets are filled one after the other, and an error stays: nothing is sent then. */
+struct filling {
+    struct batch *batch;
+    struct table_socket *socket; /* NULL: the sets are new */
+    const struct ruleset_contents *contents;
+    struct range *ranges; /* of the set that is filled now: room for the largest one */
+    int result;
+    struct error *error;
+};
 
-    nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key, width);
+/* The set shall contain the first `count` of filling->ranges. */
+static void change(struct filling *filling, enum set_id id, size_t count)
+{
+    if (filling->result == 0)
+        filling->result = elements_change(filling->batch, filling->socket, &kinds[id],
+                                          filling->ranges, count, filling->error);
 }
 
-static void add_element(struct batch *batch, struct nftnl_set *set, uint32_t value, enum set_id id,
-                        uint32_t flags)
+static void fail_not_ipv4(struct filling *filling, enum set_id id)
 {
-    struct nftnl_set_elem *element = nftnl_set_elem_alloc();
-
-    if (element == NULL) {
-        batch->failed = true;
-        return;
-    }
-    put_key(element, value, id);
-    if (flags)
-        nftnl_set_elem_set_u32(element, NFTNL_SET_ELEM_FLAGS, flags);
-    nftnl_set_elem_add(set, element);
+    if (filling->result == 0)
+        error_set(filling->error, "nf_tables rules: set %s: an element is not IPv4",
+                  kinds[id].name);
+    filling->result = -EINVAL;
 }
 
-static void end_elements(struct batch *batch, struct nftnl_set *set)
-{
-    nftnl_set_elems_nlmsg_build_payload(batch_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE),
-                                        set);
-    nftnl_set_free(set);
-}
-
-static size_t end_of_chunk(size_t start, size_t count)
-{
-    return count - start < CHUNK ? count : start + CHUNK;
-}
-
-/* Adds values to a plain set; the kernel accepts duplicates. */
-static void put_values(struct batch *batch, enum set_id id, const struct range *ranges,
-                       size_t count)
-{
-    for (size_t start = 0; start < count; start += CHUNK) {
-        struct nftnl_set *set = begin_set(batch, id);
-
-        if (set == NULL)
-            return;
-        for (size_t i = start; i < end_of_chunk(start, count); i++)
-            add_element(batch, set, ranges[i].first, id, 0);
-        end_elements(batch, set);
-    }
-}
-
-static void add_range(struct batch *batch, struct nftnl_set *set, const struct range *range,
-                      enum set_id id)
-{
-    uint32_t largest = kinds[id].width == 2 ? UINT16_MAX : UINT32_MAX;
-
-    add_element(batch, set, range->first, id, 0);
-    if (range->last < largest)
-        add_element(batch, set, range->last + 1, id, NFT_SET_ELEM_INTERVAL_END);
-}
-
-static void put_ranges(struct batch *batch, enum set_id id, const struct range *ranges,
-                       size_t count)
-{
-    for (size_t start = 0; start < count; start += CHUNK) {
-        struct nftnl_set *set = begin_set(batch, id);
-
-        if (set == NULL)
-            return;
-        if (start == 0 && ranges[0].first > 0)
-            add_element(batch, set, 0, id, NFT_SET_ELEM_INTERVAL_END);
-        for (size_t i = start; i < end_of_chunk(start, count); i++)
-            add_range(batch, set, &ranges[i], id);
-        end_elements(batch, set);
-    }
-}
-
-static int compare_ranges(const void *one, const void *other)
-{
-    uint32_t first = ((const struct range *)one)->first,
-             second = ((const struct range *)other)->first;
-
-    return (first > second) - (first < second);
-}
-
-/* Sorts the ranges and merges those that overlap or touch; returns how many are left. */
-static size_t merge_ranges(struct range *ranges, size_t count)
-{
-    size_t kept = 0;
-
-    if (count == 0)
-        return 0;
-    qsort(ranges, count, sizeof(*ranges), compare_ranges);
-    for (size_t i = 1; i < count; i++) {
-        struct range *last = &ranges[kept];
-
-        if (last->last == UINT32_MAX || ranges[i].first <= last->last + 1) {
-            if (ranges[i].last > last->last)
-                last->last = ranges[i].last;
-        } else {
-            ranges[++kept] = ranges[i];
-        }
-    }
-    return kept + 1;
-}
-
-static int not_ipv4(enum set_id id, struct error *error)
-{
-    error_set(error, "nf_tables rules: set %s: an element is not IPv4", kinds[id].name);
-    return -EINVAL;
-}
-
-/* For the set `id`. 0, or -EINVAL and a sentence. */
-static int ranges_of_addresses(enum set_id id, struct range *ranges,
-                               const struct address *addresses, size_t count, struct error *error)
+static void fill_addresses(struct filling *filling, enum set_id id, const struct address *addresses,
+                           size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!address_is_ipv4(&addresses[i]))
-            return not_ipv4(id, error);
-        ranges[i].first = ranges[i].last = address_to_ipv4(&addresses[i]);
+            fail_not_ipv4(filling, id);
+        filling->ranges[i].first = filling->ranges[i].last = address_to_ipv4(&addresses[i]);
     }
-    return 0;
+    change(filling, id, count);
 }
 
-static int ranges_of_prefixes(enum set_id id, struct range *ranges, const struct prefix *prefixes,
-                              size_t count, struct error *error)
+static void fill_prefixes(struct filling *filling, enum set_id id, const struct prefix *prefixes,
+                          size_t count)
 {
     for (size_t i = 0; i < count; i++) {
+        struct range *range = &filling->ranges[i];
         uint32_t host_bits;
 
         if (!address_is_ipv4(&prefixes[i].address) || prefixes[i].length < EVERY_IPV4 ||
-            prefixes[i].length > ONE_ADDRESS)
-            return not_ipv4(id, error);
+            prefixes[i].length > ONE_ADDRESS) {
+            fail_not_ipv4(filling, id);
+            return;
+        }
         host_bits =
             prefixes[i].length == ONE_ADDRESS ? 0 : UINT32_MAX >> (prefixes[i].length - EVERY_IPV4);
-        ranges[i].first = address_to_ipv4(&prefixes[i].address) & ~host_bits;
-        ranges[i].last = ranges[i].first | host_bits;
+        range->first = address_to_ipv4(&prefixes[i].address) & ~host_bits;
+        range->last = range->first | host_bits;
     }
-    return 0;
+    change(filling, id, count);
 }
 
-static int ranges_of_ranges(enum set_id id, struct range *ranges, const struct address_range *from,
-                            size_t count, struct error *error)
+static void fill_closed(struct filling *filling)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (!address_is_ipv4(&from[i].first) || !address_is_ipv4(&from[i].last))
-            return not_ipv4(id, error);
-        ranges[i].first = address_to_ipv4(&from[i].first);
-        ranges[i].last = address_to_ipv4(&from[i].last);
+    const struct ruleset_contents *contents = filling->contents;
+
+    for (size_t i = 0; i < contents->closed_count; i++) {
+        const struct address_range *closed = &contents->closed[i];
+
+        if (!address_is_ipv4(&closed->first) || !address_is_ipv4(&closed->last))
+            fail_not_ipv4(filling, SET_CLOSED);
+        filling->ranges[i] = (struct range){.first = address_to_ipv4(&closed->first),
+                                            .last = address_to_ipv4(&closed->last)};
     }
-    return 0;
+    change(filling, SET_CLOSED, contents->closed_count);
 }
 
-static void ranges_of_ports(struct range *ranges, const struct port_range *ports, size_t count)
+static void fill_ports(struct filling *filling, enum set_id id, const struct port_range *ports,
+                       size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        ranges[i] = (struct range){.first = ports[i].first, .last = ports[i].last};
+        filling->ranges[i] = (struct range){.first = ports[i].first, .last = ports[i].last};
+    change(filling, id, count);
 }
 
-static void put_interfaces(struct batch *batch, const struct ruleset_contents *contents,
-                           struct range *ranges)
+static void fill_indexes(struct filling *filling, enum set_id id, const uint32_t *indexes,
+                         size_t count)
 {
+    for (size_t i = 0; i < count; i++)
+        filling->ranges[i] = (struct range){.first = indexes[i], .last = indexes[i]};
+    change(filling, id, count);
+}
+
+static void fill_interfaces(struct filling *filling)
+{
+    const struct ruleset_contents *contents = filling->contents;
     size_t count = 0;
 
     for (size_t i = 0; i < contents->interface_count; i++) {
-        if (contents->interfaces[i].index != 0)
-            ranges[count++].first = contents->interfaces[i].index;
+        const uint32_t index = contents->interfaces[i].index;
+
+        if (index != 0)
+            filling->ranges[count++] = (struct range){.first = index, .last = index};
     }
-    put_values(batch, SET_INTERFACES, ranges, count);
+    change(filling, SET_INTERFACES, count);
 }
 
-static void add_name(struct batch *batch, struct nftnl_set *set, const char *name)
+static void fill_names(struct filling *filling)
 {
-    char key[IF_NAMESIZE] = {0}; /* as the kernel compares it: with NULs up to its size */
-    struct nftnl_set_elem *element = nftnl_set_elem_alloc();
-
-    if (element == NULL) {
-        batch->failed = true;
-        return;
-    }
-    memcpy(key, name, strnlen(name, sizeof(key) - 1));
-    nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key, sizeof(key));
-    nftnl_set_elem_add(set, element);
-}
-
-/* The kernel accepts duplicates, and a message without elements. */
-static void put_names(struct batch *batch, const struct ruleset_contents *contents)
-{
-    struct nftnl_set *set = begin_set(batch, SET_NAMES);
-
-    if (set == NULL)
-        return;
-    for (size_t i = 0; i < contents->interface_count; i++) {
-        if (contents->interfaces[i].name[0] != '\0')
-            add_name(batch, set, contents->interfaces[i].name);
-    }
-    end_elements(batch, set);
+    if (filling->result == 0)
+        filling->result = elements_change_names(filling->batch, filling->socket, &kinds[SET_NAMES],
+                                                filling->contents->interfaces,
+                                                filling->contents->interface_count, filling->error);
 }
 
 /* Two names may be one interface's: then it is the first one of these uplinks. */
@@ -373,14 +242,16 @@ static bool is_in_use(size_t id, size_t uplinks)
     return id < SET_UPLINK || (uplinks > 1 && id - SET_UPLINK < uplinks);
 }
 
-static void put_uplinks(struct batch *batch, const struct ruleset_contents *contents)
+static void fill_uplinks(struct filling *filling)
 {
-    for (size_t i = 0; i < contents->uplink_count; i++) {
-        const struct range interface = {.first = contents->interfaces[i].index};
+    const struct ruleset_contents *contents = filling->contents;
 
-        if (interface.first != 0 && is_in_use(SET_UPLINK + i, contents->uplink_count) &&
-            !is_told_before(contents->interfaces, i))
-            put_values(batch, (enum set_id)(SET_UPLINK + i), &interface, 1);
+    for (size_t i = 0; i < contents->uplink_count; i++) {
+        const uint32_t index = contents->interfaces[i].index;
+
+        if (is_in_use(SET_UPLINK + i, contents->uplink_count))
+            fill_indexes(filling, (enum set_id)(SET_UPLINK + i), &index,
+                         index != 0 && !is_told_before(contents->interfaces, i));
     }
 }
 
@@ -405,95 +276,43 @@ static size_t largest_count(const struct ruleset_contents *contents)
     return largest;
 }
 
-static void fill_ports(struct batch *batch, enum set_id id, struct range *ranges,
-                       const struct port_range *ports, size_t count)
+static void fill(struct filling *filling)
 {
-    ranges_of_ports(ranges, ports, count);
-    put_ranges(batch, id, ranges, merge_ranges(ranges, count));
-}
+    const struct ruleset_contents *contents = filling->contents;
 
-/* For prefixes that may overlap. 0, or -EINVAL and a sentence. */
-static int fill_prefixes(struct batch *batch, enum set_id id, struct range *ranges,
-                         const struct prefix *prefixes, size_t count, struct error *error)
-{
-    int result = ranges_of_prefixes(id, ranges, prefixes, count, error);
-
-    if (result == 0)
-        put_ranges(batch, id, ranges, merge_ranges(ranges, count));
-    return result;
-}
-
-static int fill_closed(struct batch *batch, const struct ruleset_contents *contents,
-                       struct range *ranges, struct error *error)
-{
-    const size_t count = contents->closed_count;
-    int result = ranges_of_ranges(SET_CLOSED, ranges, contents->closed, count, error);
-
-    if (result == 0)
-        put_ranges(batch, SET_CLOSED, ranges, merge_ranges(ranges, count));
-    return result;
-}
-
-static int fill(struct batch *batch, const struct ruleset_contents *contents, struct range *ranges,
-                struct error *error)
-{
-    if (ranges_of_addresses(SET_EXTERNAL, ranges, contents->external, contents->external_count,
-                            error) < 0)
-        return -EINVAL;
-    put_values(batch, SET_EXTERNAL, ranges, contents->external_count);
-    put_interfaces(batch, contents, ranges);
-    put_names(batch, contents);
-    put_uplinks(batch, contents);
-    if (ranges_of_addresses(SET_TARGETS, ranges, contents->targets, contents->target_count, error) <
-        0)
-        return -EINVAL;
-    put_values(batch, SET_TARGETS, ranges, contents->target_count);
-    for (size_t i = 0; i < contents->other_uplink_count; i++)
-        ranges[i].first = contents->other_uplinks[i];
-    put_values(batch, SET_OTHER_UPLINKS, ranges, contents->other_uplink_count);
-    if (fill_prefixes(batch, SET_SOURCES, ranges, contents->sources, contents->source_count,
-                      error) < 0 ||
-        fill_prefixes(batch, SET_EXEMPT, ranges, contents->exempt, contents->exempt_count, error) <
-            0 ||
-        fill_closed(batch, contents, ranges, error) < 0)
-        return -EINVAL;
+    fill_addresses(filling, SET_EXTERNAL, contents->external, contents->external_count);
+    fill_interfaces(filling);
+    fill_names(filling);
+    fill_uplinks(filling);
+    fill_addresses(filling, SET_TARGETS, contents->targets, contents->target_count);
+    fill_indexes(filling, SET_OTHER_UPLINKS, contents->other_uplinks, contents->other_uplink_count);
+    fill_prefixes(filling, SET_SOURCES, contents->sources, contents->source_count);
+    fill_prefixes(filling, SET_EXEMPT, contents->exempt, contents->exempt_count);
+    fill_closed(filling);
     for (int p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
-        fill_ports(batch, (enum set_id)(SET_PUBLISHED + p), ranges, contents->published[p].ranges,
+        fill_ports(filling, (enum set_id)(SET_PUBLISHED + p), contents->published[p].ranges,
                    contents->published[p].count);
-        fill_ports(batch, (enum set_id)(SET_BOUND + p), ranges, contents->bound[p].ranges,
+        fill_ports(filling, (enum set_id)(SET_BOUND + p), contents->bound[p].ranges,
                    contents->bound[p].count);
     }
-    return 0;
 }
 
-int sets_fill(struct batch *batch, const struct ruleset_contents *contents, struct error *error)
+int sets_fill(struct batch *batch, struct table_socket *socket,
+              const struct ruleset_contents *contents, struct error *error)
 {
-    struct range *ranges = calloc(largest_count(contents), sizeof(*ranges));
-    int result;
+    struct filling filling = {.batch = batch,
+                              .socket = socket,
+                              .contents = contents,
+                              .ranges = calloc(largest_count(contents), sizeof(*filling.ranges)),
+                              .error = error};
 
-    if (ranges == NULL) {
+    if (filling.ranges == NULL) {
         error_set(error, "nf_tables rules: not enough memory");
         return -ENOMEM;
     }
-    result = fill(batch, contents, ranges, error);
-    free(ranges);
-    return result;
-}
-
-/* A request to delete elements that names no element empties the set. */
-void sets_flush(struct batch *batch, size_t uplinks)
-{
-    for (int id = 0; id < SET_COUNT; id++) {
-        struct nftnl_set *set;
-
-        if (kinds[id].fixed || !is_in_use((size_t)id, uplinks))
-            continue;
-        set = begin_set(batch, (enum set_id)id);
-        if (set == NULL)
-            return;
-        nftnl_set_elems_nlmsg_build_payload(batch_message(batch, NFT_MSG_DELSETELEM, 0), set);
-        nftnl_set_free(set);
-    }
+    fill(&filling);
+    free(filling.ranges);
+    return filling.result;
 }
 
 void set_put_removal(struct batch *batch, const char *name)
@@ -525,7 +344,7 @@ void sets_create(struct batch *batch, size_t uplinks)
         if (is_in_use((size_t)id, uplinks))
             create_set(batch, (enum set_id)id);
     }
-    put_values(batch, SET_PROTOCOLS, protocols, PROTOCOL_COUNT);
-    put_values(batch, SET_ICMP_INBOUND, inbound, sizeof(inbound) / sizeof(inbound[0]));
-    put_values(batch, SET_ICMP_ERRORS, errors, sizeof(errors) / sizeof(errors[0]));
+    elements_put(batch, &kinds[SET_PROTOCOLS], protocols, PROTOCOL_COUNT);
+    elements_put(batch, &kinds[SET_ICMP_INBOUND], inbound, sizeof(inbound) / sizeof(inbound[0]));
+    elements_put(batch, &kinds[SET_ICMP_ERRORS], errors, sizeof(errors) / sizeof(errors[0]));
 }

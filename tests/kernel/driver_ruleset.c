@@ -232,7 +232,7 @@ int verb_rule_bytes(const struct arguments *arguments)
 
     rules_create_chains(&batch, 0);
     sets_create(&batch, contents.uplink_count);
-    code = sets_fill(&batch, &contents, &error);
+    code = sets_fill(&batch, NULL, &contents, &error);
     rules_create(&batch, &options, contents.uplink_count, plan);
     batch_end(&batch);
     printf("{\"rules\": [");

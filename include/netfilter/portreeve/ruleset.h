@@ -73,8 +73,9 @@
  *   defrag    without a hook, and no rule jumps to it: as long as its rule exists, the kernel
  *             reassembles IPv4 fragments. No packet passes it, so it costs nothing.
  *
- * Addresses, prefixes and ports are in sets of the table. An update only replaces their elements,
- * so packets that wait in the queues are not lost. (The kernel drops them when a base chain is
+ * Addresses, prefixes and ports are in sets of the table. An update only changes their elements,
+ * and of those only what is not as it shall be (ruleset_elements.h), so packets that wait in the
+ * queues are not lost. (The kernel drops them when a base chain is
  * removed, also when it is installed again: net/netfilter/nf_queue.c, nf_queue_nf_hook_drop.) The
  * sets are external, external_interfaces, external_names, uplink_0 and so on, sources, targets,
  * other_uplinks, closed, exempt, tcp_ports, udp_ports, tcp_bound and udp_bound; protocols,
@@ -185,7 +186,7 @@ int ruleset_descriptor(const struct ruleset *ruleset);
 int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *options,
                     const struct ruleset_contents *contents, struct error *error);
 
-/* In one batch: replaces the contents of the sets. On failure nothing has changed. */
+/* In one batch: changes the contents of the sets. On failure nothing has changed. */
 int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *contents,
                    struct error *error);
 
