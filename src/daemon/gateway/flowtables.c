@@ -25,9 +25,6 @@
 /* News may be missed, and the walk is repeated. */
 #define PAUSE_MS 2000
 
-/* A reload of another program's rules may take its flowtable away for a moment. */
-#define HOLD_MS 30000
-
 /*
  * A connection whose first packet is between our chain and its confirmation while the rules are
  * installed gets no helper and is not in the list yet. The next walks find it.
@@ -214,7 +211,7 @@ static void let_go(struct gateway *gateway)
 
     if (gateway->flowtables.gone_since == 0)
         gateway->flowtables.gone_since = gateway_now();
-    if (avoids && gateway_now() - gateway->flowtables.gone_since < HOLD_MS)
+    if (avoids && gateway_now() - gateway->flowtables.gone_since < GATEWAY_HOLD_MS)
         return;
     if (avoids) {
         gateway->flowtables.tries = TRIES;

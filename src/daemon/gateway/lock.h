@@ -42,6 +42,12 @@
 /* Sessions that a walk through the table visits before it releases the lock. */
 #define GATEWAY_BUDGET 128
 
+/*
+ * What is done because of another program's rules is done for so long after they have gone: a
+ * reload takes them away and brings them back, and in between we would not be told soon enough.
+ */
+#define GATEWAY_HOLD_MS 30000
+
 struct rate_sample {
     uint64_t time; /* gateway_now; 0: none yet */
     uint64_t packets[2], bytes[2];
@@ -110,6 +116,7 @@ struct gateway {
     struct neighbours *neighbours; /* NULL: not open (yet) */
     bool neighbours_failed;
     bool guards_sources;           /* ruleset_guard_sources */
+    uint64_t guard_until;          /* gateway_now; UINT64_MAX while there is such a rule */
     uint64_t neighbours_due;       /* gateway_now; then others' rules are looked at */
     bool neighbours_policy;        /* they were looked at for the active policy ... */
     uint32_t neighbours_interface; /* ... and for this interface */

@@ -87,6 +87,12 @@ static void add_notice(struct notices *notices, const struct neighbour *neighbou
                           "or limit it to other sources");
 }
 
+/* Nobody has had such a rule for a while. */
+static bool has_idle_guard(const struct gateway *gateway)
+{
+    return gateway->guards_sources && gateway_now() >= gateway->guard_until;
+}
+
 static void look_at_rules(struct gateway *gateway)
 {
     struct neighbour_scope scope = {0};
@@ -104,7 +110,11 @@ static void look_at_rules(struct gateway *gateway)
             log_warning("%s", error.text);
     }
     free(sources);
-    guarded = guard_sources(gateway, finds.count > 0);
+    if (finds.count > 0)
+        gateway->guard_until = UINT64_MAX;
+    else if (gateway->guard_until == UINT64_MAX)
+        gateway->guard_until = gateway_now() + GATEWAY_HOLD_MS;
+    guarded = guard_sources(gateway, gateway_now() < gateway->guard_until);
     notices_begin(&gateway->notices, SOURCE_NAT);
     for (size_t i = 0; i < finds.count; i++)
         add_notice(&gateway->notices, &finds.list[i].neighbour, finds.list[i].interface, guarded);
@@ -221,7 +231,8 @@ void gateway_check_neighbours(struct gateway *gateway)
         bool changed = neighbours_changed(gateway->neighbours);
 
         /* The sources decide, too: a policy or an interface may have changed. */
-        if (changed || !gateway->neighbours_policy || gateway->neighbours_interface != interfaces)
+        if (changed || !gateway->neighbours_policy || gateway->neighbours_interface != interfaces ||
+            has_idle_guard(gateway))
             look_at_rules(gateway);
     }
     gateway->neighbours_policy = true;

@@ -246,3 +246,16 @@ def test_where_there_can_be_no_helper_nothing_leaves(lab, no_helper, service, no
     eventually(lambda: not keeps_out(), "it keeps nothing out any more", 60)
     by_share(lab)
     assert drops(service) >= 3
+
+
+def test_a_stop_without_a_service_manager_removes_rules_and_helper(lab, service, tmp_path):
+    service.stop()
+    add_flowtable(lab)
+    daemon = process.Process(["/usr/local/sbin/portreeved", "-c", host.CONFIG], directory=tmp_path)
+    daemon.until(service.answers, "portreeved answers", 20)
+    assert keeps_out() and helper_exists()
+    by_share(lab)
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait(20) == 0
+    assert not keeps_out()
+    eventually(lambda: not helper_exists(), "the helper is gone", 10)
