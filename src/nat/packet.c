@@ -295,11 +295,6 @@ void packet_set_destination(const struct packet *packet, const struct packet_vie
                             END_DESTINATION, destination);
 }
 
-bool packet_passes_twice(const struct packet *packet, const struct packet_view *view)
-{
-    return packet->gso && packet->hook == HOOK_INBOUND && view->protocol == PROTOCOL_UDP;
-}
-
 void packet_finish(const struct packet *packet, const struct packet_view *view)
 {
     const struct protocol *protocol = protocol_of(view->protocol);
@@ -309,11 +304,7 @@ void packet_finish(const struct packet *packet, const struct packet_view *view)
         packet->gso && packet->hook == HOOK_OUTBOUND && protocol->has_pseudo_header;
     uint32_t pseudo;
 
-    if (packet_passes_twice(packet, view)) {
-        memset(at, 0, 2);
-        return;
-    }
-    if (!packet->checksum_missing && !(segmented_next && view->protocol == PROTOCOL_UDP))
+    if (!packet->checksum_missing)
         return;
     if (view->protocol == PROTOCOL_UDP)
         covered = read16(view->l4 + 4);

@@ -152,7 +152,7 @@ static void limit_mss(const struct nat *nat, const struct packet *packet,
 /*
  * After the inbound hook: whether the kernel must give this packet, or what answers it, to the
  * outbound hook. It does so by itself for all that leaves by the external interface from a share or
- * a target. What is left are hairpins, checksums, the answers of targets to clients inside, and
+ * a target. What is left are hairpins, the answers of targets to clients inside, and
  * those of targets that no share names, which may also answer directly. An ended connection has no
  * answers that matter (ruleset_passes.c).
  */
@@ -165,7 +165,7 @@ static bool needs_outbound_hook(const struct nat *nat, const struct packet *pack
 
     if (external_has(nat, destination))
         return false; /* it would come back here for ever */
-    if (session->direction == DIRECTION_HAIRPIN || packet_passes_twice(packet, view))
+    if (session->direction == DIRECTION_HAIRPIN)
         return true;
     if (session->direction != DIRECTION_INBOUND || ended || packet->in_interface == 0)
         return false;
@@ -340,25 +340,6 @@ static bool translate_transit(struct nat *nat, struct packet *packet, struct pac
 }
 
 /*
- * The second pass of a packet that passes twice because of its checksum: the inverse of its tuple
- * belongs to a session.
- */
-static bool complete_checksum(struct nat *nat, struct packet *packet, struct packet_view *view,
-                              uint64_t now)
-{
-    struct tuple answer = tuple_inverse(&view->tuple);
-    enum role from;
-
-    if (!packet->gso || view->protocol != PROTOCOL_UDP ||
-        review_find(nat, &answer, now, &from) == INDEX_NONE)
-        return false;
-    packet_finish(packet, view);
-    packet->transit = false;
-    packet->verdict = VERDICT_REWRITTEN;
-    return true;
-}
-
-/*
  * What a session of an outsider gets as answer leaves with the address that the outsider called, by
  * whichever interface: its source is not private, and the path is the routes' matter.
  */
@@ -416,8 +397,7 @@ static enum drop_reason translate_outbound(struct nat *nat, struct packet *packe
         uint8_t uplink = external_uplink_at(nat, packet->out_interface);
 
         if (uplink == NAT_UPLINKS_MAX || !policy_translates(nat->policy, &view->tuple))
-            return complete_checksum(nat, packet, view, now) ? DROP_NONE
-                                                             : accept_unchanged(nat, packet);
+            return accept_unchanged(nat, packet);
         reason = open_refused(view);
         if (reason == DROP_NONE)
             reason = open_outbound(nat, uplink, view, now, &slot);

@@ -34,9 +34,9 @@
 #include <libnftnl/expr.h>
 #include <libnftnl/set.h>
 
-const char *const passes_chains[PASSES_CHAINS] = {
-    CHAIN_DIRECT,    CHAIN_REWRITTEN, CHAIN_REWRITTEN_WAN, CHAIN_TRANSIT,
-    CHAIN_TO_TARGET, CHAIN_ANSWERS,   CHAIN_FROM_WAN};
+const char *const passes_chains[PASSES_CHAINS] = {CHAIN_DIRECT,        CHAIN_REWRITTEN,
+                                                  CHAIN_REWRITTEN_WAN, CHAIN_TRANSIT,
+                                                  CHAIN_TO_TARGET,     CHAIN_ANSWERS};
 
 #define SET_TRANSIT "transit"
 #define SET_ANSWERS "answers"
@@ -49,7 +49,6 @@ const char *const passes_chains[PASSES_CHAINS] = {
 #define TRANSIT_SECONDS 30
 
 static const struct field source = FIELD_OF_IPV4(saddr), destination = FIELD_OF_IPV4(daddr),
-                          udp_checksum = FIELD_OF(NFT_PAYLOAD_TRANSPORT_HEADER, udphdr, check),
                           tcp_flags = {NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1};
 
 static void create_set(struct batch *batch, const char *name, uint32_t id)
@@ -241,20 +240,6 @@ static void put_no_longer_direct(struct batch *batch)
     rule_end(&rule);
 }
 
-/* Segmented UDP gets its checksum in the second pass (packet_passes_twice). */
-static void put_checksums(struct batch *batch, const char *chain)
-{
-    const uint16_t none = 0;
-    struct rule rule;
-
-    if (!rule_begin(&rule, batch, chain, "its checksum is computed in postrouting"))
-        return;
-    rule_match_protocol(&rule, PROTOCOL_UDP);
-    rule_match_bytes(&rule, udp_checksum, NULL, NFT_CMP_EQ, &none);
-    rule_goto(&rule, CHAIN_TRANSIT);
-    rule_end(&rule);
-}
-
 static void put_cleared(struct batch *batch, const struct ruleset_options *options,
                         const char *chain)
 {
@@ -397,15 +382,10 @@ static void put_takeovers(struct batch *batch, size_t offloaded)
 
 static void put_transit(struct batch *batch, const char *chain)
 {
-    const uint16_t none = 0;
     struct rule rule;
 
     if (!rule_begin(&rule, batch, chain, "queue: rewritten in prerouting"))
         return;
-    if (strcmp(chain, CHAIN_FROM_WAN) == 0) { /* only for its checksum; this is cheaper to see */
-        rule_match_protocol(&rule, PROTOCOL_UDP);
-        rule_match_bytes(&rule, udp_checksum, NULL, NFT_CMP_EQ, &none);
-    }
     match_tuple(&rule, false, SET_TRANSIT, ID_TRANSIT);
     rule_queue(&rule, false);
     rule_end(&rule);
@@ -442,7 +422,7 @@ static void put_from_outside(struct batch *batch)
     if (!rule_begin(&rule, batch, CHAIN_INSIDE, "from outside: no hairpin"))
         return;
     match_external(&rule);
-    rule_goto(&rule, CHAIN_FROM_WAN);
+    rule_accept(&rule);
     rule_end(&rule);
 }
 
@@ -481,10 +461,8 @@ void passes_create_rules(struct batch *batch, const struct ruleset_options *opti
     put_outsiders(batch);
     put_clients(batch, options);
     put_hairpins(batch, SET_TARGETS); /* or a client: only its port would tell */
-    put_checksums(batch, CHAIN_REWRITTEN);
     put_cleared(batch, options, CHAIN_REWRITTEN);
     put_no_longer_direct(batch);
-    put_checksums(batch, CHAIN_REWRITTEN_WAN);
     put_cleared(batch, options, CHAIN_REWRITTEN_WAN);
     put_cleared(batch, options, CHAIN_TRANSIT);
     put_to_target(batch);
@@ -495,7 +473,6 @@ void passes_create_rules(struct batch *batch, const struct ruleset_options *opti
     put_transit(batch, CHAIN_INSIDE);
     put_transit(batch, CHAIN_OUTBOUND);
     put_transit(batch, CHAIN_OWN_IN); /* a forward may lead to an address of the gateway itself */
-    put_transit(batch, CHAIN_FROM_WAN);
     put_answers(batch, options, offloaded);
 }
 

@@ -10,7 +10,7 @@
 #include "ruleset_rule.h"
 
 /* The chains without a hook that these rules are in. */
-#define PASSES_CHAINS 7
+#define PASSES_CHAINS 6
 extern const char *const passes_chains[PASSES_CHAINS];
 
 /*

@@ -31,7 +31,6 @@
 #define CHAIN_TRANSIT       "transit"
 #define CHAIN_TO_TARGET     "to_target"
 #define CHAIN_ANSWERS       "answers"
-#define CHAIN_FROM_WAN      "outside_in"
 
 struct nftnl_rule;
 struct nftnl_expr;

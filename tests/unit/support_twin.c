@@ -201,26 +201,6 @@ static enum drop_reason open_outbound(struct twin *twin, const struct header *he
     return DROP_NONE;
 }
 
-/* A packet that has its addresses already. */
-static bool only_its_checksum(struct twin *twin, struct packet *packet, const struct header *header)
-{
-    for (size_t i = 0; packet->gso && header->protocol == PROTOCOL_UDP && i < twin->talks; i++) {
-        const struct talk *talk = &twin->talk[i];
-
-        if (talk->protocol != header->protocol || !twin_same(talk->inside, header->destination) ||
-            !twin_same(talk->hairpin ? talk->far_outside : talk->seen, header->source))
-            continue;
-        if (packet->checksum_missing)
-            put16(l4_checksum_at(header->ip), naive_l4_checksum(header->ip));
-        twin_prepare_for_segmentation(packet, header);
-        packet->transit = false;
-        packet->verdict = VERDICT_REWRITTEN;
-        twin->counted = true;
-        return true;
-    }
-    return false;
-}
-
 static bool second_pass(struct twin *twin, struct packet *packet, struct header *header)
 {
     for (size_t i = 0; i < twin->talks; i++) {
@@ -262,8 +242,7 @@ static enum drop_reason outbound(struct twin *twin, struct packet *packet, struc
         if (packet->out_interface != WAN ||
             (twin_share_of(header->source.ip) == NULL &&
              twin_forward_port_of(header->protocol, header->source) == 0)) {
-            if (!only_its_checksum(twin, packet, header))
-                packet->verdict = VERDICT_ACCEPT;
+            packet->verdict = VERDICT_ACCEPT;
             return DROP_NONE;
         }
         reason = may_open(header);
@@ -486,8 +465,7 @@ static enum drop_reason inbound(struct twin *twin, struct packet *packet, struct
     twin_set_end(packet, header, false, inside);
     if (!twin_same(seen, header->source))
         twin_set_end(packet, header, true, seen);
-    packet->transit = hairpin || twin_passes_twice(packet, header) ||
-                      (from_client && expects_answers(packet, header, inside, real));
+    packet->transit = hairpin || (from_client && expects_answers(packet, header, inside, real));
     packet->verdict = VERDICT_REWRITTEN;
     return DROP_NONE;
 }

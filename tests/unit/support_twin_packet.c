@@ -155,19 +155,12 @@ uint64_t twin_covered_words(const struct header *header)
     return twin_words(header->ip + 12, 8) + twin_words(header->l4, 4);
 }
 
-bool twin_passes_twice(const struct packet *packet, const struct header *header)
-{
-    return packet->gso && packet->hook == HOOK_INBOUND && header->protocol == PROTOCOL_UDP;
-}
-
 void twin_prepare_for_segmentation(const struct packet *packet, const struct header *header)
 {
     uint8_t *at = l4_checksum_at(header->ip);
 
-    if (twin_passes_twice(packet, header))
-        put16(at, 0);
     if (packet->gso && packet->hook == HOOK_OUTBOUND && header->protocol != PROTOCOL_ICMP &&
-        (header->protocol == PROTOCOL_UDP || packet->checksum_missing))
+        packet->checksum_missing)
         put16(at, naive_pseudo_sum(header->ip));
 }
 

@@ -27,12 +27,8 @@ void twin_read_ports(struct header *header);
 void twin_set_end(const struct packet *packet, struct header *header, bool source,
                   struct spot spot);
 
-/*
- * Segmentation wants the sum of the pseudo header; a UDP packet that is still to pass the other
- * hook has no checksum.
- */
+/* Segmentation wants the sum of the pseudo header where there is no checksum yet. */
 void twin_prepare_for_segmentation(const struct packet *packet, const struct header *header);
-bool twin_passes_twice(const struct packet *packet, const struct header *header);
 
 /*
  * The parts of that: without checksums; the words that the L4 checksum covers; a checksum that goes

@@ -166,21 +166,10 @@ void packet_set_destination(const struct packet *packet, const struct packet_vie
  * Call once, after all rewriting: fills a checksum that was not ready. The kernel assumes that the
  * L4 checksum of a rewritten packet is complete. At the inbound hook it must be, because connection
  * tracking checks it next (nf_ip_checksum), also over the up to 64 KiB of a GSO packet. At the
- * outbound hook segmentation comes next. It computes TCP's checksum anyway
- * (net/ipv4/tcp_offload.c), and UDP's must be the sum of the pseudo header, to which it adds each
- * segment's bytes (net/ipv4/udp_offload.c, __udp_gso_segment).
- *
- * For a UDP GSO packet no value is right at both hooks: connection tracking would reject the sum of
- * the pseudo header, and a complete checksum that it has verified is in the place where
- * segmentation looks for csum_start (skb->csum). So such a packet leaves the inbound hook with a
- * checksum of 0, which no one verifies, and gets its sum at the outbound hook: packet_passes_twice.
+ * outbound hook segmentation comes next, which wants the sum of the pseudo header and computes the
+ * rest (net/ipv4/tcp_offload.c). UDP is queued segment by segment (queue.h), because no checksum of
+ * a UDP GSO packet is right at both hooks.
  */
 void packet_finish(const struct packet *packet, const struct packet_view *view);
-
-/*
- * True for a packet whose checksum cannot be right at both hooks: it needs packet_finish at the
- * outbound hook, too.
- */
-bool packet_passes_twice(const struct packet *packet, const struct packet_view *view);
 
 #endif
