@@ -156,6 +156,30 @@ static void print_queue(const json_t *queue)
     putchar('\n');
 }
 
+static void print_health(const json_t *health)
+{
+    const json_t *threads = json_object_get(health, "threads"), *thread;
+    char watchdog[CELL_MAX], still[CELL_MAX];
+    struct shown name;
+    size_t index;
+
+    if (health == NULL)
+        return; /* an older daemon */
+    if (json_is_true(json_object_get(health, "fine")))
+        printf("health     all %zu threads go on", json_array_size(threads));
+    else
+        printf("health     a thread stands still");
+    if (json_is_number(json_object_get(health, "watchdog")))
+        printf("; the service manager watches, for %s",
+               format_duration(member_seconds(health, "watchdog"), watchdog));
+    putchar('\n');
+    if (json_is_true(json_object_get(health, "fine")))
+        return;
+    json_array_foreach(threads, index, thread)
+        printf("           %s: %s\n", show(&name, member_text(thread, "name")),
+               format_duration(member_seconds(thread, "still"), still));
+}
+
 /* The daemon leaves out what it does not know. */
 static const char *show_if_known(struct shown *shown, const char *text)
 {
@@ -225,6 +249,7 @@ static void print_report(const json_t *status)
     print_traffic(status, "out", "out");
     json_array_foreach(json_object_get(status, "queues"), index, item) print_queue(item);
     print_kernel(status);
+    print_health(json_object_get(status, "health"));
     print_drops(status);
 }
 

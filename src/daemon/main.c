@@ -9,6 +9,7 @@
 #include "portreeve/log.h"
 #include "portreeve/report.h"
 #include "portreeve/upgrade.h"
+#include "portreeve/watchdog.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -295,6 +296,23 @@ static void upgrade(struct daemon *daemon)
     upgrade_exec();
 }
 
+/*
+ * A sign of life for the service manager, as long as every thread goes on. Otherwise the manager
+ * ends this process and starts the next; without one, a new process is made of this one. Nothing is
+ * closed before: that would wait for the thread.
+ */
+static void keep_watch(const struct daemon *daemon)
+{
+    const char *still = gateway_still_thread(daemon->gateway);
+
+    if (still == NULL)
+        watchdog_feed();
+    else if (watchdog_period_ms() > 0)
+        watchdog_trigger();
+    else
+        upgrade_restart(still);
+}
+
 /* Returns false if the daemon must stop. */
 static bool take_signal(struct daemon *daemon)
 {
@@ -318,8 +336,10 @@ static bool dispatch(struct daemon *daemon, int descriptor)
 
     if (descriptor == daemon->signals)
         return take_signal(daemon);
-    if (descriptor == daemon->timer && read(daemon->timer, &expirations, sizeof(expirations)) > 0)
+    if (descriptor == daemon->timer && read(daemon->timer, &expirations, sizeof(expirations)) > 0) {
         gateway_tick(daemon->gateway);
+        keep_watch(daemon);
+    }
     if (descriptor == gateway_addresses_descriptor(daemon->gateway))
         gateway_addresses_ready(daemon->gateway);
     if (descriptor == gateway_rules_descriptor(daemon->gateway))
@@ -377,6 +397,7 @@ int main(int argc, char **argv)
         return check_config(&daemon.options);
     handover_begin();
     upgrade_begin(argv, daemon.options.config_path);
+    watchdog_begin();
     if (start(&daemon, &error) == 0 && watch_all(&daemon, &error) == 0) {
         handover_settle();
         upgrade_settle();

@@ -35,7 +35,7 @@ static void attach(struct msghdr *message, union rights *rights, int descriptor)
 }
 
 /* One datagram to a Unix socket needs less than a dependency on libsystemd. */
-void notify_send_descriptor(const char *state, int descriptor)
+static void send_state(const char *state, int descriptor, int flags)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -57,7 +57,8 @@ void notify_send_descriptor(const char *state, int descriptor)
     if (descriptor >= 0)
         attach(&message, &rights, descriptor);
     socket_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (socket_fd < 0 || sendmsg(socket_fd, &message, MSG_NOSIGNAL) < 0)
+    if (socket_fd < 0 || (sendmsg(socket_fd, &message, MSG_NOSIGNAL | flags) < 0 &&
+                          !(flags & MSG_DONTWAIT && errno == EAGAIN)))
         log_warning("cannot send '%s' to the service manager at %s: %s", state, path,
                     strerror(errno));
     if (socket_fd >= 0)
@@ -66,5 +67,15 @@ void notify_send_descriptor(const char *state, int descriptor)
 
 void notify_send(const char *state)
 {
-    notify_send_descriptor(state, -1);
+    send_state(state, -1, 0);
+}
+
+void notify_send_if_read(const char *state)
+{
+    send_state(state, -1, MSG_DONTWAIT);
+}
+
+void notify_send_descriptor(const char *state, int descriptor)
+{
+    send_state(state, descriptor, 0);
 }

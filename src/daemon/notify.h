@@ -10,7 +10,10 @@
  */
 void notify_send(const char *state);
 
-/* The same with a copy of a descriptor ("FDSTORE=1\n..."). */
+/* The same, but it does not wait: if the manager does not read its socket, nothing is sent. */
+void notify_send_if_read(const char *state);
+
+/* As notify_send, with a copy of a descriptor ("FDSTORE=1\n..."). */
 void notify_send_descriptor(const char *state, int descriptor);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "portreeve/handover.h"
 #include "portreeve/log.h"
+#include "portreeve/watchdog.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -95,13 +96,24 @@ static int start_check(pid_t *child, int output)
     return -result;
 }
 
+/* The service manager may want signs of life meanwhile. */
+static bool ends_in_time(struct pollfd *ended)
+{
+    for (int second = 0; second < CHECK_SECONDS; second++) {
+        if (poll(ended, 1, 1000) > 0)
+            return true;
+        watchdog_feed();
+    }
+    return false;
+}
+
 /* 0, or -ETIME if it did not end in time and was killed. A pidfd (Linux 5.3) tells of the end. */
 static int wait_for(pid_t child, int *status)
 {
     struct pollfd ended = {.fd = (int)syscall(SYS_pidfd_open, child, 0), .events = POLLIN};
     int result = ended.fd < 0 ? -errno : 0;
 
-    if (result == 0 && poll(&ended, 1, CHECK_SECONDS * 1000) <= 0)
+    if (result == 0 && !ends_in_time(&ended))
         result = -ETIME;
     if (ended.fd >= 0)
         close(ended.fd);
@@ -195,6 +207,15 @@ void upgrade_exec(void)
     snprintf(reason, sizeof(reason), "cannot execute %.150s: %s", program_path, strerror(-result));
     log_error("%s", reason);
     exec_back(program, reason);
+}
+
+void upgrade_restart(const char *still)
+{
+    int result;
+
+    log_error("%s stands still: the daemon starts anew, with its sessions", still);
+    result = handover_exec_back(program, arguments);
+    log_error("cannot start anew: %s", strerror(-result));
 }
 
 void upgrade_give_back(const char *reason)

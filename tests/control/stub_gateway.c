@@ -407,6 +407,9 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     status->notice[0] = (struct notice){.name = "stub-notice",
                                         .text = "another program's rules are in the way",
                                         .since = 1000000000};
+    status->threads = 2;
+    status->thread[0] = (struct gateway_thread){"the worker of queue 0", 500, false};
+    status->thread[1] = (struct gateway_thread){"the worker of queue 1", 12250, true};
 }
 
 bool gateway_reload(struct gateway *gateway, config_report *report, config_report *warn,

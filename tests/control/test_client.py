@@ -27,6 +27,15 @@ def test_status(stub):
                      done.stdout, re.M)
     assert re.search(r"^ +not-allowed +3\b", done.stdout, re.M)
     assert "malformed" not in done.stdout
+    assert re.search(
+        r"^health +a thread stands still\n +the worker of queue 0: \S+\n"
+        r" +the worker of queue 1: 12s$", done.stdout, re.M)
+    assert stub.call("status")["health"] == {
+        "fine": False,
+        "threads": [{"name": "the worker of queue 0", "still": 0.5},
+                    {"name": "the worker of queue 1", "still": 12.25}],
+        "watchdog": None
+    }
     assert json.loads(stub.run("status", "--json").stdout)["drops"]["malformed"] == 0
 
 
@@ -315,7 +324,8 @@ EVIL = r"\u001b[31m\n\u009bx"
     ("status",
      '{"version":"EVIL","warnings":["EVIL",5],"shares":[{"name":"EVIL","source":["EVIL",1]},7],'
      '"queues":[{"error":"EVIL"},[]],"drops":{"EVIL":1,"x":"y"},"sessions":{"closed":{"EVIL":2}},'
-     '"external":{"interface":"EVIL","addresses":["EVIL"]},"kernel":[]}'),
+     '"external":{"interface":"EVIL","addresses":["EVIL"]},"kernel":[],'
+     '"health":{"fine":0,"threads":[{"name":"EVIL","still":"EVIL"},4],"watchdog":"EVIL"}}'),
     ("forwards",
      '{"forwards":[{"name":"EVIL","note":"EVIL","protocols":["EVIL"],"listen":"EVIL","to":"EVIL",'
      '"allow":'

@@ -19,7 +19,7 @@ def test_status(connection):
     assert set(status) == {
         "version", "pid", "started", "uptime", "external", "sessions", "mappings", "hosts",
         "memory", "shares", "traffic", "drops", "refusals_sent", "queues", "kernel", "offload",
-        "workers", "warnings", "notices", "upgrade_problem"
+        "workers", "warnings", "notices", "health", "upgrade_problem"
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", status["started"])
     uplink = {"interface": "wan0", "addresses": ["203.0.113.5"]}

@@ -63,8 +63,18 @@ void gateway_routes_ready(struct gateway *gateway);
 int gateway_neighbours_descriptor(const struct gateway *gateway);
 void gateway_neighbours_ready(struct gateway *gateway);
 
-/* Call it once per second: ends expired sessions and forwards, and measures rates. */
+/*
+ * Call it once per second: ends expired sessions and forwards, measures rates, and looks whether
+ * every thread goes on.
+ */
 void gateway_tick(struct gateway *gateway);
+
+/*
+ * Main thread: the name of a thread that stood still for ten seconds at the last tick; NULL: all go
+ * on. Then only a new process helps, and nothing that waits for the thread may be called before:
+ * gateway_close, for one.
+ */
+const char *gateway_still_thread(const struct gateway *gateway);
 
 /* Milliseconds since boot, suspended time included; the `now` of the translator. */
 uint64_t gateway_now(void);
@@ -135,6 +145,12 @@ struct gateway_status {
     char warning[8][256];
     struct notice notice[NOTICES_MAX];
     size_t notices;
+    struct gateway_thread {
+        const char *name;  /* valid as long as the gateway */
+        uint64_t still_ms; /* since when it has made no round, at the last tick */
+        bool is_still;     /* for ten seconds: it will go on no more */
+    } thread[CONFIG_WORKERS_MAX + 1];
+    size_t threads;
 };
 
 void gateway_read_status(struct gateway *gateway, struct gateway_status *status);

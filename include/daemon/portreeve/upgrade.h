@@ -39,6 +39,13 @@ bool upgrade_is_due(void);
 void upgrade_exec(void);
 
 /*
+ * Begins anew with the program that runs: nothing is closed, as after a crash, and the new process
+ * takes over what is kept. `still` is the name of the thread that makes it necessary. Returns only
+ * if that fails.
+ */
+void upgrade_restart(const char *still);
+
+/*
  * The start has failed, and all that was taken over is as it was: gives it back to the former
  * program. Does nothing if there is none, and returns if that fails.
  */

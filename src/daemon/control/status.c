@@ -5,6 +5,7 @@
 
 #include "json.h"
 #include "portreeve/upgrade.h"
+#include "portreeve/watchdog.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -182,13 +183,31 @@ static json_t *json_notices(const struct gateway_status *status)
     return notices;
 }
 
+static json_t *json_health(const struct gateway_status *status)
+{
+    json_t *threads = json_array();
+    bool fine = true;
+
+    for (size_t i = 0; i < status->threads; i++) {
+        const struct gateway_thread *thread = &status->thread[i];
+
+        fine = fine && !thread->is_still;
+        json_array_append_new(threads, json_pack("{s:o,s:f}", "name", json_text(thread->name),
+                                                 "still", (double)thread->still_ms / 1000));
+    }
+    return json_pack("{s:b,s:o,s:o}", "fine", fine, "threads", threads, "watchdog",
+                     watchdog_period_ms() > 0 ? json_real((double)watchdog_period_ms() / 1000)
+                                              : json_null());
+}
+
 json_t *status_json(struct gateway *gateway)
 {
     struct gateway_status status;
 
     gateway_read_status(gateway, &status);
     return json_pack(
-        "{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I,s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o}",
+        "{s:s,s:I,s:o,s:f,s:o,s:o,s:{s:I,s:I},s:I,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:o,"
+        "s:o}",
         "version", PORTREEVE_VERSION, "pid", (json_int_t)getpid(), "started",
         json_time(status.started), "uptime", (double)status.uptime_ms / 1000, "external",
         json_external(gateway, &status), "sessions", json_sessions(&status), "mappings", "live",
@@ -198,6 +217,6 @@ json_t *status_json(struct gateway *gateway)
         "refusals_sent", (json_int_t)status.nat.counters.refusals_sent, "queues",
         json_queues(&status), "kernel", json_kernel(&status), "offload", json_offload(&status),
         "workers", (json_int_t)status.workers, "warnings", json_warnings(&status), "notices",
-        json_notices(&status), "upgrade_problem",
+        json_notices(&status), "health", json_health(&status), "upgrade_problem",
         upgrade_problem() != NULL ? json_text(upgrade_problem()) : json_null());
 }

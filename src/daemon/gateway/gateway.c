@@ -5,6 +5,7 @@
 #include "collisions.h"
 #include "describe.h"
 #include "forwarding.h"
+#include "health.h"
 #include "neighbours.h"
 #include "offload.h"
 #include "policy.h"
@@ -440,6 +441,7 @@ void gateway_tick(struct gateway *gateway)
 {
     bool more = true;
 
+    gateway_check_health(gateway);
     nat_offload_look(gateway_lock(gateway));
     gateway_unlock(gateway);
     while (more) {

@@ -4,6 +4,7 @@
 #include "lock.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <time.h>
 #include <unistd.h>
@@ -63,11 +64,15 @@ void gateway_wake_offload(struct gateway *gateway)
         __atomic_store_n(&gateway->offload_is_awake, false, __ATOMIC_SEQ_CST);
 }
 
-int gateway_wait_for_orders(struct gateway *gateway)
+int gateway_wait_for_orders(struct gateway *gateway, int most_ms)
 {
+    struct pollfd orders = {.fd = gateway->orders, .events = POLLIN};
+    int ready = poll(&orders, 1, most_ms);
     uint64_t wakings;
 
-    if (read(gateway->orders, &wakings, sizeof(wakings)) < 0 && errno != EINTR)
+    if (ready < 0 && errno != EINTR)
+        return -errno;
+    if (ready > 0 && read(gateway->orders, &wakings, sizeof(wakings)) < 0 && errno != EINTR)
         return -errno;
     __atomic_store_n(&gateway->offload_is_awake, false, __ATOMIC_SEQ_CST);
     return 0;

@@ -17,6 +17,7 @@
  * flowtables.c keeps what is translated out of other programs' flowtables
  * hosts.c      whose packets are translated
  * shortage.c   what is nearly used up
+ * health.c     whether every thread goes on (pulse.c)
  * describe.c   the configuration in effect, for the log at level debug
  * lock.c       the lock, and the wake-up of the offload thread; used by all of these
  * state.c, runtime_forwards.c, reserved_ports.c   what survives the process
@@ -30,6 +31,7 @@
 #include "own_sockets.h"
 #include "portreeve/gateway.h"
 #include "portreeve/ruleset.h"
+#include "pulse.h"
 #include "shortage.h"
 
 #include <pthread.h>
@@ -128,6 +130,7 @@ struct gateway {
         bool failed;              /* the log has said that they cannot be kept out */
     } flowtables;                 /* flowtables.c */
     struct shortages shortages;
+    struct pulses pulses; /* of the threads */
 };
 
 /*
@@ -143,9 +146,9 @@ void gateway_end_step(struct gateway *gateway);
 void gateway_wake_offload(struct gateway *gateway);
 
 /*
- * The offload thread waits here. Returns 0 when there may be orders; later orders wake it again.
- * Otherwise -errno.
+ * The offload thread waits here. Returns 0 when there may be orders, and after `most_ms`
+ * milliseconds at the latest; later orders wake it again. Otherwise -errno.
  */
-int gateway_wait_for_orders(struct gateway *gateway);
+int gateway_wait_for_orders(struct gateway *gateway, int most_ms);
 
 #endif

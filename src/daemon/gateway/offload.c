@@ -30,6 +30,7 @@ struct gateway_offload {
     struct offload_outcome outcome[OFFLOAD_BATCH];
     int last_error;
     bool stop; /* atomic */
+    struct pulse *pulse;
     pthread_t thread;
 };
 
@@ -138,10 +139,11 @@ static void *run(void *argument)
     struct gateway_offload *offload = argument;
 
     while (!__atomic_load_n(&offload->stop, __ATOMIC_ACQUIRE)) {
-        if (gateway_wait_for_orders(offload->gateway) < 0)
+        if (gateway_wait_for_orders(offload->gateway, PULSE_EVERY_MS) < 0)
             break;
-        while (serve(offload))
-            continue;
+        do {
+            pulse_beat(offload->pulse);
+        } while (serve(offload));
     }
     return NULL;
 }
@@ -165,8 +167,10 @@ static int open_orders(struct gateway *gateway, struct error *error)
 
 static int start_thread(struct gateway_offload *offload, struct error *error)
 {
-    int result = thread_start(&offload->thread, run, offload);
+    int result;
 
+    offload->pulse = pulses_add(&offload->gateway->pulses, "the thread of the offload");
+    result = thread_start(&offload->thread, run, offload);
     if (result < 0)
         error_set(error, "offload: cannot start its thread: %s", strerror(-result));
     return result;

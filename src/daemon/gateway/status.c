@@ -3,6 +3,8 @@
  */
 #include "status.h"
 
+#include "health.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -190,4 +192,5 @@ void gateway_read_status(struct gateway *gateway, struct gateway_status *status)
     find_warnings(gateway, status);
     memcpy(status->notice, gateway->notices.list, sizeof(status->notice));
     status->notices = gateway->notices.count;
+    gateway_read_health(gateway, status);
 }

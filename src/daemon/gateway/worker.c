@@ -16,6 +16,7 @@
 #include <netinet/ip.h>
 #include <poll.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -30,6 +31,7 @@ struct worker {
     int stop; /* eventfd: readable when the thread must end */
     bool running;
     bool in_batch; /* atomic: it may hold packets */
+    struct pulse *pulse;
     pthread_t thread;
 };
 
@@ -99,11 +101,14 @@ static void *run(void *argument)
                              {.fd = worker->stop, .events = POLLIN}};
     int last_error = 0;
 
-    while (poll(wait, 2, -1) >= 0 || errno == EINTR) {
+    while (poll(wait, 2, PULSE_EVERY_MS) >= 0 || errno == EINTR) {
         int result;
 
+        pulse_beat(worker->pulse);
         if (wait[1].revents != 0)
             break;
+        if (wait[0].revents == 0)
+            continue; /* the time is over */
         __atomic_store_n(&worker->in_batch, true, __ATOMIC_SEQ_CST);
         result = serve_batch(worker);
         __atomic_store_n(&worker->in_batch, false, __ATOMIC_SEQ_CST);
@@ -207,8 +212,12 @@ int worker_open(struct worker **out, struct gateway *gateway, const struct queue
 
 int worker_start(struct worker *worker)
 {
-    int result = thread_start(&worker->thread, run, worker);
+    char name[sizeof(worker->pulse->name)];
+    int result;
 
+    snprintf(name, sizeof(name), "the worker of queue %u", worker->number);
+    worker->pulse = pulses_add(&worker->gateway->pulses, name);
+    result = thread_start(&worker->thread, run, worker);
     worker->running = result == 0;
     return result;
 }
