@@ -8,6 +8,7 @@
 #include "portreeve/routes.h"
 
 #include "netlink.h"
+#include "next_hops.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -63,7 +64,8 @@ int routes_open(struct routes **routes, struct error *error)
         return -ENOMEM;
     }
     result = netlink_open(&opened->notifications, NETLINK_ROUTE,
-                          RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE,
+                          RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE |
+                              1u << (RTNLGRP_NEXTHOP - 1),
                           "changes of default routes", error);
     if (result == 0)
         result = filter_notifications(opened->notifications, error);
@@ -109,9 +111,14 @@ bool routes_changed(struct routes *routes)
     }
 }
 
+/* Next hop objects of default routes: far more than anyone has. */
+#define OBJECTS_MAX 64
+
 struct reading {
     uint32_t *out;
     size_t max, count;
+    uint32_t objects[OBJECTS_MAX];
+    size_t object_count;
 };
 
 /* Keeps the list sorted; an index that is there already is not added again. */
@@ -145,6 +152,16 @@ static void add_next_hops(struct reading *reading, const struct nlattr *attribut
     }
 }
 
+static void add_object(struct reading *reading, uint32_t id)
+{
+    for (size_t i = 0; i < reading->object_count; i++) {
+        if (reading->objects[i] == id)
+            return;
+    }
+    if (reading->object_count < OBJECTS_MAX)
+        reading->objects[reading->object_count++] = id;
+}
+
 static int take_interface(const struct nlattr *attribute, void *context)
 {
     uint16_t type = mnl_attr_get_type(attribute);
@@ -153,6 +170,8 @@ static int take_interface(const struct nlattr *attribute, void *context)
         add_interface(context, mnl_attr_get_u32(attribute));
     else if (type == RTA_MULTIPATH)
         add_next_hops(context, attribute);
+    else if (type == RTA_NH_ID && mnl_attr_get_payload_len(attribute) == sizeof(uint32_t))
+        add_object(context, mnl_attr_get_u32(attribute));
     return MNL_CB_OK;
 }
 
@@ -178,8 +197,22 @@ static int dump_routes(struct routes *routes, struct reading *reading)
     request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     route = mnl_nlmsg_put_extra_header(request, sizeof(*route));
     route->rtm_family = AF_INET;
-    reading->count = 0;
+    reading->count = reading->object_count = 0;
     return netlink_ask(routes->requests, request, take_route, reading);
+}
+
+/* Those that are removed meanwhile lead nowhere any more. */
+static void add_objects(struct routes *routes, struct reading *reading)
+{
+    uint32_t interfaces[NEXT_HOPS_MAX];
+
+    for (size_t i = 0; i < reading->object_count; i++) {
+        int count =
+            next_hops_read(routes->requests, reading->objects[i], interfaces, NEXT_HOPS_MAX);
+
+        for (int j = 0; j < count; j++)
+            add_interface(reading, interfaces[j]);
+    }
 }
 
 int routes_read(struct routes *routes, uint32_t *interfaces, size_t max, struct error *error)
@@ -196,6 +229,7 @@ int routes_read(struct routes *routes, uint32_t *interfaces, size_t max, struct 
         error_set(error, "cannot read the default routes: %s", strerror(-result));
         return result;
     }
+    add_objects(routes, &reading);
     return (int)reading.count;
 }
 

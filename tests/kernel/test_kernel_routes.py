@@ -52,12 +52,29 @@ def test_every_next_hop_counts_and_each_interface_once(lab):
     assert sorted(watch(lab).line()["interfaces"]) == ["lan0", "wan0"]
 
 
-def test_next_hops_that_are_objects_count(lab):
+@pytest.fixture(params=["1", "0"])
+def tells_next_hops(lab, request):
+    """0: of a route with a next hop object the kernel tells only the object's number."""
+    lab.gw.sysctl("ipv4/nexthop_compat_mode", request.param)
+    yield
+    lab.gw.sysctl("ipv4/nexthop_compat_mode", "1")
+
+
+def test_next_hops_that_are_objects_count(lab, tells_next_hops):
     lab.gw.ip("nexthop", "add", "id", "1", "via", "192.0.2.2", "dev", "wan0")
     lab.gw.ip("nexthop", "add", "id", "2", "via", "10.0.0.2", "dev", "lan0")
     lab.gw.ip("nexthop", "add", "id", "3", "group", "1/2")
     lab.gw.ip("route", "add", "default", "nhid", "3")
     assert sorted(watch(lab).line()["interfaces"]) == ["lan0", "wan0"]
+
+
+def test_a_next_hop_object_that_changes_is_noticed(lab, tells_next_hops):
+    lab.gw.ip("nexthop", "add", "id", "1", "via", "192.0.2.2", "dev", "wan0")
+    lab.gw.ip("route", "add", "default", "nhid", "1")
+    watching = watch(lab)
+    assert watching.line()["interfaces"] == ["wan0"]
+    lab.gw.ip("nexthop", "replace", "id", "1", "via", "10.0.0.2", "dev", "lan0")
+    until(watching, "lan0")
 
 
 def test_more_interfaces_than_there_is_room_for(lab):
