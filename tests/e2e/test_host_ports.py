@@ -8,7 +8,7 @@ import pytest
 from daemon import SHARE
 from deadline import eventually
 from lab import EXTERNAL, GATEWAY_INSIDE
-from traffic import assert_refused, assert_silent, talk, tcp_pair, udp_round_trip
+from traffic import Transfer, assert_refused, assert_silent, talk, tcp_pair, udp_round_trip
 
 RESERVED = "net.ipv4.ip_local_reserved_ports"
 
@@ -51,6 +51,28 @@ def test_a_forwards_ports_are_reserved_as_long_as_it_exists(lab, start_daemon):
         daemon.stop()
     finally:
         lab.gw.sysctl(RESERVED, "")
+
+
+def test_a_port_of_the_pool_that_the_kernel_forwards_is_the_kernels(lab, start_daemon):
+    """As a published port of a container is forwarded."""
+    start_daemon()
+    lab.gw.nft("""
+table ip published {
+    chain before {
+        type nat hook prerouting priority dstnat
+        iifname wan0 tcp dport 50080 dnat to 10.0.0.3:80
+    }
+}
+""")
+    try:
+        with lab.lab2.listen(80) as listener:
+            for _ in range(5):
+                with tcp_pair(lab.out, EXTERNAL, 50080, listener) as (client, server, seen):
+                    assert seen[0] == lab.out.address
+                    talk(client, server)
+                    Transfer(server, client, 1_000_000).finish()
+    finally:
+        lab.gw.nft("delete table ip published")
 
 
 def no_room(left):

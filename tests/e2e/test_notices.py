@@ -115,6 +115,10 @@ def test_a_bridge_that_shows_its_frames_is_told(lab, daemon):
         assert "bridge br8" in text and "bridge-nf-call-iptables=0" in text
         gw.sysctl("net.bridge.bridge-nf-call-iptables", 0)
         goes(daemon, "bridge-netfilter")
+        gw.ip("link", "set", "br8", "type", "bridge", "nf_call_iptables", "1")
+        appears(daemon, "bridge-netfilter", "br8")
+        gw.ip("link", "set", "br8", "type", "bridge", "nf_call_iptables", "0")
+        goes(daemon, "bridge-netfilter")
     finally:
         gw.sysctl("net.bridge.bridge-nf-call-iptables", 0)
         gw.ip("link", "delete", "br8")

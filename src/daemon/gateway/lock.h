@@ -118,6 +118,7 @@ struct gateway {
     struct neighbours *neighbours; /* NULL: not open (yet) */
     bool neighbours_failed;
     bool guards_sources;           /* ruleset_guard_sources */
+    bool has_legacy_nat;           /* of iptables-legacy, in this namespace */
     uint64_t guard_until;          /* gateway_now; UINT64_MAX while there is such a rule */
     uint64_t neighbours_due;       /* gateway_now; then others' rules are looked at */
     bool neighbours_policy;        /* they were looked at for the active policy ... */

@@ -9,6 +9,8 @@
 #include "portreeve/neighbours.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <linux/ethtool.h>
@@ -16,6 +18,7 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -87,6 +90,34 @@ static void add_notice(struct notices *notices, const struct neighbour *neighbou
                           "or limit it to other sources");
 }
 
+/* True if the file has a line that begins with this word. */
+static bool has_line(const char *path, const char *word)
+{
+    const size_t length = strlen(word);
+    FILE *file = fopen(path, "re");
+    char line[256];
+    bool found = false;
+
+    while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL)
+        found = strncmp(line, word, length) == 0 && !isalnum((unsigned char)line[length]);
+    if (file != NULL)
+        fclose(file);
+    return found;
+}
+
+/*
+ * iptables-legacy has rules of its own, which nf_tables does not show. The list of its tables is
+ * for root's eyes only; without it, the module is a sign, although of any network namespace.
+ */
+static bool has_legacy_nat(void)
+{
+    static const char tables[] = "/proc/net/ip_tables_names";
+
+    if (access(tables, R_OK) == 0 || errno == ENOENT)
+        return has_line(tables, "nat");
+    return has_line("/proc/modules", "iptable_nat");
+}
+
 /* Nobody has had such a rule for a while. */
 static bool has_idle_guard(const struct gateway *gateway)
 {
@@ -110,7 +141,7 @@ static void look_at_rules(struct gateway *gateway)
             log_warning("%s", error.text);
     }
     free(sources);
-    if (finds.count > 0)
+    if (finds.count > 0 || gateway->has_legacy_nat)
         gateway->guard_until = UINT64_MAX;
     else if (gateway->guard_until == UINT64_MAX)
         gateway->guard_until = gateway_now() + GATEWAY_HOLD_MS;
@@ -118,20 +149,37 @@ static void look_at_rules(struct gateway *gateway)
     notices_begin(&gateway->notices, SOURCE_NAT);
     for (size_t i = 0; i < finds.count; i++)
         add_notice(&gateway->notices, &finds.list[i].neighbour, finds.list[i].interface, guarded);
+    if (gateway->has_legacy_nat && !guarded)
+        notices_add(&gateway->notices, SOURCE_NAT,
+                    "iptables-legacy has a table nat, whose rules portreeve cannot read: one that "
+                    "gives other sources takes connections of shares from it. Use iptables-nft, or "
+                    "limit such rules to other sources");
     notices_end(&gateway->notices, SOURCE_NAT);
 }
 
-static bool bridges_call_iptables(void)
+/* True if the file begins with a digit other than 0. */
+static bool is_switched_on(const char *path)
 {
-    int file = open("/proc/sys/net/bridge/bridge-nf-call-iptables", O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
     char value = '0';
     bool on;
 
-    if (file < 0) /* no br_netfilter */
+    if (file < 0)
         return false;
     on = read(file, &value, 1) == 1 && value != '0';
     close(file);
     return on;
+}
+
+#define BRIDGES_SYSCTL "/proc/sys/net/bridge/bridge-nf-call-iptables"
+
+/* It is switched on for all bridges, or for one (br_netfilter_hooks.c, br_nf_pre_routing). */
+static bool calls_iptables(const char *bridge)
+{
+    char path[64 + IF_NAMESIZE];
+
+    snprintf(path, sizeof(path), "/sys/class/net/%.15s/bridge/nf_call_iptables", bridge);
+    return is_switched_on(BRIDGES_SYSCTL) || is_switched_on(path);
 }
 
 static bool is_bridge(int socket, const char *name)
@@ -174,19 +222,22 @@ static void add_bridges(struct gateway *gateway, int socket)
         return;
     for (const struct ifaddrs *one = interfaces; one != NULL; one = one->ifa_next) {
         if (one->ifa_addr != NULL && one->ifa_addr->sa_family == AF_INET &&
-            is_bridge(socket, one->ifa_name) && has_our_hosts(gateway->active, one))
-            notices_add(&gateway->notices, BRIDGE,
-                        "bridge %s shows its frames to the ip hooks: hairpins between hosts behind "
-                        "one of its ports are lost. Set sysctl net.bridge.bridge-nf-call-iptables=0"
-                        " if nothing needs it",
-                        one->ifa_name);
+            is_bridge(socket, one->ifa_name) && calls_iptables(one->ifa_name) &&
+            has_our_hosts(gateway->active, one))
+            notices_add(
+                &gateway->notices, BRIDGE,
+                "bridge %s shows its frames to the ip hooks: hairpins between hosts behind "
+                "one of its ports are lost. Set sysctl net.bridge.bridge-nf-call-iptables=0 "
+                "(ip link set %s type bridge nf_call_iptables 0) if nothing needs it",
+                one->ifa_name, one->ifa_name);
     }
     freeifaddrs(interfaces);
 }
 
 static void look_at_bridges(struct gateway *gateway)
 {
-    int opened = bridges_call_iptables() ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+    const bool has_br_netfilter = access(BRIDGES_SYSCTL, F_OK) == 0;
+    int opened = has_br_netfilter ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
 
     notices_begin(&gateway->notices, BRIDGE);
     if (opened >= 0) {
@@ -228,8 +279,10 @@ void gateway_check_neighbours(struct gateway *gateway)
     if (begin < gateway->neighbours_due)
         return;
     if (gateway->neighbours != NULL) {
-        bool changed = neighbours_changed(gateway->neighbours);
+        bool changed = neighbours_changed(gateway->neighbours), legacy = has_legacy_nat();
 
+        changed |= legacy != gateway->has_legacy_nat;
+        gateway->has_legacy_nat = legacy;
         /* The sources decide, too: a policy or an interface may have changed. */
         if (changed || !gateway->neighbours_policy || gateway->neighbours_interface != interfaces ||
             has_idle_guard(gateway))

@@ -69,6 +69,28 @@ def test_firewalld_with_the_zone_external(lab, service, firewalld, no_leak):
         connections.all_live()
 
 
+@pytest.fixture
+def legacy_masquerade():
+    rule = ["POSTROUTING", "-o", "wan0", "-j", "MASQUERADE"]
+    process.run(["iptables-legacy", "-t", "nat", "-A", *rule], timeout=SLOW)
+    yield
+    process.run(["iptables-legacy", "-t", "nat", "-D", *rule], timeout=SLOW)
+    process.run(["modprobe", "-r", "iptable_nat"])
+
+
+def is_ours(lab, listener):
+    with tcp_pair(lab.lab1, lab.out.address, 80, listener) as (_, _, seen):
+        return 10000 <= seen[1] <= 29999
+
+
+def test_a_masquerade_rule_of_iptables_legacy(lab, service, legacy_masquerade, no_leak):
+    """nf_tables does not show it."""
+    with lab.out.listen(80) as listener:
+        eventually(lambda: is_ours(lab, listener), "the rule is kept off", 30)
+        assert all(is_ours(lab, listener) for _ in range(20))
+    check_share_and_forward(lab)
+
+
 def test_ufw(lab, service, no_leak):
     ufw("default", "deny", "routed")
     ufw("route", "allow", "in", "on", "lan0", "out", "on", "wan0")
