@@ -339,6 +339,7 @@ static bool dispatch(struct daemon *daemon, int descriptor)
     if (descriptor == daemon->timer && read(daemon->timer, &expirations, sizeof(expirations)) > 0) {
         gateway_tick(daemon->gateway);
         keep_watch(daemon);
+        log_tick();
     }
     if (descriptor == gateway_addresses_descriptor(daemon->gateway))
         gateway_addresses_ready(daemon->gateway);
@@ -413,5 +414,6 @@ int main(int argc, char **argv)
     stop(&daemon, code != EXIT_OK);
     if (code != EXIT_OK)
         upgrade_give_back(error.text);
+    log_finish();
     return code;
 }

@@ -75,6 +75,7 @@ int main(int argc, char **argv)
     do {
         poll(watched, 2, control_has_subscribers(control) ? 100 : 1000);
         control_serve(control, gateway);
+        log_tick();
     } while (!(watched[0].revents & POLLIN) || take_signal(signals, gateway));
     control_close(control);
     stub_gateway_free(gateway);

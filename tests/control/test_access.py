@@ -72,6 +72,16 @@ def test_some_connections_are_reserved_for_root(shared, gid):
     eventually(lambda: "result" in (_ask_status(shared, gid) or {}), "a free place")
 
 
+def test_a_crowd_does_not_fill_the_log(shared, gid):
+    crowd = [shared.connect(as_user=(NOBODY, gid, [])) for _ in range(28)]
+    crowd[-1].call("status")
+    for _ in range(100):
+        refused = shared.connect(as_user=(NOBODY, gid, []))
+        assert refused.read()["error"]["code"] == -32003
+        refused.close()
+    assert shared.log().count("too many connections") == 60
+
+
 def _ask_status(shared, gid):
     connection = shared.connect(as_user=(NOBODY, gid, []))
     try:

@@ -34,7 +34,8 @@ def test_status(stub):
         "fine": False,
         "threads": [{"name": "the worker of queue 0", "still": 0.5},
                     {"name": "the worker of queue 1", "still": 12.25}],
-        "watchdog": None
+        "watchdog": None,
+        "log_lines_lost": 0
     }
     assert json.loads(stub.run("status", "--json").stdout)["drops"]["malformed"] == 0
 

@@ -302,7 +302,7 @@ static void end_kill(struct job *job)
 {
     char who[PEER_TEXT_MAX];
 
-    log_notice("%s: kill %s: %llu sessions ended", peer_describe(&job->client->peer, who),
+    log_change("%s: kill %s: %llu sessions ended", peer_describe(&job->client->peer, who),
                job->described, (unsigned long long)job->count);
 }
 

@@ -166,7 +166,7 @@ static void run_reload(struct request *request)
         return;
     }
     json_decref(report.errors);
-    log_notice("%s: configuration reloaded; %u sessions ended",
+    log_change("%s: configuration reloaded; %u sessions ended",
                peer_describe(&request->client->peer, who), (unsigned)ended);
     answer_result(
         request->output, request->id,
@@ -186,7 +186,7 @@ static void run_upgrade(struct request *request)
         return;
     }
     json_decref(errors);
-    log_notice("%s: upgrade", peer_describe(&request->client->peer, who));
+    log_change("%s: upgrade", peer_describe(&request->client->peer, who));
     answer_result(request->output, request->id, json_object());
 }
 
@@ -239,7 +239,7 @@ static void run_forward_add(struct request *request)
         return;
     }
     json_decref(errors);
-    log_notice("%s: forward '%s' added: listen %s, to %s, allow %s, owner %s, note %s, expires %s; "
+    log_change("%s: forward '%s' added: listen %s, to %s, allow %s, owner %s, note %s, expires %s; "
                "%u sessions ended",
                peer_describe(&request->client->peer, who), text.name, text.listen, text.to,
                text.allow != NULL ? text.allow : "anyone", text.owner != NULL ? text.owner : "none",
@@ -270,7 +270,7 @@ static void run_forward_remove(struct request *request)
         return;
     }
     json_decref(errors);
-    log_notice("%s: forward '%s' removed; %u sessions ended",
+    log_change("%s: forward '%s' removed; %u sessions ended",
                peer_describe(&request->client->peer, who), name, (unsigned)ended);
     answer_result(request->output, request->id,
                   json_pack("{s:I}", "sessions_ended", (json_int_t)ended));

@@ -4,6 +4,7 @@
 #include "status.h"
 
 #include "json.h"
+#include "portreeve/log.h"
 #include "portreeve/upgrade.h"
 #include "portreeve/watchdog.h"
 
@@ -195,9 +196,10 @@ static json_t *json_health(const struct gateway_status *status)
         json_array_append_new(threads, json_pack("{s:o,s:f}", "name", json_text(thread->name),
                                                  "still", (double)thread->still_ms / 1000));
     }
-    return json_pack("{s:b,s:o,s:o}", "fine", fine, "threads", threads, "watchdog",
+    return json_pack("{s:b,s:o,s:o,s:I}", "fine", fine, "threads", threads, "watchdog",
                      watchdog_period_ms() > 0 ? json_real((double)watchdog_period_ms() / 1000)
-                                              : json_null());
+                                              : json_null(),
+                     "log_lines_lost", (json_int_t)log_lost());
 }
 
 json_t *status_json(struct gateway *gateway)
