@@ -81,6 +81,7 @@ def _started(lab, body, arguments=()):
     finally:
         _running.remove(started)
         started.abandon()
+        process.remove_tree(started.directory)  # the tables of a whole run are gigabytes
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ LEFT_OUT += ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*"]
 LEFT_OUT += ["/etc/kernel/postinst.d/*"]
 
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "crc32c_generic", "ext4")
-DISK_SIZE = "6G"  # sparse
+DISK_SIZE = "12G"  # sparse
 HOW = 1  # one more when an image is made in another way of the same parts
 
 INIT = """#!/bin/busybox sh

@@ -38,7 +38,9 @@ def command(wanted):
 
 
 def do(wanted, said):
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "PORTREEVE_PATIENCE": PATIENCE,
+    # Debian 13 has /tmp in memory, and little of that.
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": "/var/tmp",
+                   "PORTREEVE_PATIENCE": PATIENCE,
                    "PORTREEVE_BUILD": str(PROJECT / wanted["build"])}
     return subprocess.run(command(wanted), cwd=PROJECT, env=environment, check=False,
                           stdin=subprocess.DEVNULL, stdout=said, stderr=said).returncode
