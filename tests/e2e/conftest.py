@@ -13,6 +13,7 @@ that find out what a NAT does), own_services (the gateway's).
 
 import contextlib
 import os
+import resource
 
 import pytest
 
@@ -37,6 +38,8 @@ def pytest_sessionstart():
         pytest.exit("the end-to-end tests make network namespaces: run them as root", 2)
     if not daemons.DAEMON.exists() or not daemons.CLIENT.exists():
         pytest.exit(f"{daemons.BUILD} has no portreeved and portreeve: run make first", 2)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a thousand sockets at once
     netns.clean_up_whatever_happens()
     process.remove_leftover_files()
 

@@ -13,6 +13,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from deadline import eventually
 
 _CLONE_NEWNET = 0x40000000
@@ -64,6 +66,12 @@ def sysctl(key, value):
     path = _sysctl_path(key)
     if path.exists():
         path.write_text(f"{value}\n")
+
+
+def needs_sysctl(key):
+    """Skips a test about something that this kernel does not have, or has not loaded."""
+    if not _sysctl_path(key).exists():
+        pytest.skip(f"this kernel has no {key} now")
 
 
 def read_sysctl(key):

@@ -307,4 +307,4 @@ def test_a_reload_that_makes_an_address_one_of_the_inside_or_no_longer_is_follow
     finally:
         daemon.reload(CONFIG)
     assert uplink.used() == [EXTERNAL]
-    assert daemon.status()["warnings"] == []
+    eventually(lambda: daemon.status()["warnings"] == [], "no warning is left")

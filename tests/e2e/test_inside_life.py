@@ -61,6 +61,7 @@ def bridged(lab):
     """The lab's hosts on a bridge of the gateway itself that shows its frames to the ip hooks."""
     gw = lab.gw
     host = {}
+    netns.needs_sysctl("net.bridge.bridge-nf-call-iptables")
     gw.sysctl("net.bridge.bridge-nf-call-iptables", 1)
     gw.ip("link", "add", "br7", "type", "bridge", "stp_state", "0", "forward_delay", "0")
     gw.ip("address", "add", "172.16.7.1/24", "dev", "br7")

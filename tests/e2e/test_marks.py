@@ -71,6 +71,8 @@ def test_hairpins_do_not_hang_on_the_mark(lab, daemon, mangler):
 def test_segmented_udp_arrives_with_right_checksums(lab, daemon, mangler, wire, record, sender):
     arrives = record(lab.lab2, "eth0", "udp dst port 7")
     host = getattr(lab, sender)
+    if sender != "gw":  # Linux 6.1 sends no segments by an interface that computes no checksums
+        host.offload("eth0", True)
     with lab.lab2.udp(7) as server, host.udp() as client:
         client.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 500)
         for _ in range(3):

