@@ -6,6 +6,7 @@
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+USERSDIR   ?= $(PREFIX)/lib/sysusers.d
 BUILD      ?= build
 DESTDIR    ?=
 
@@ -55,7 +56,7 @@ needs_vm      := The virtual machines need
 $(foreach goal,$(filter unit control kernel e2e vm,$(MAKECMDGOALS)),\
     $(call say_need,$(needs_$(goal)),$(call missing,$(goal))))
 
-LIBRARIES := libmnl libnetfilter_queue libnftnl inih jansson
+LIBRARIES := libmnl libnetfilter_queue libnftnl inih jansson libcap-ng
 ifeq ($(filter clean help demo check bench uninstall lint vm,$(MAKECMDGOALS)),)
 $(call say_need,portreeve needs,$(call missing,build))
 LIB_CFLAGS  := $(shell pkg-config --cflags $(LIBRARIES))
@@ -169,10 +170,16 @@ CONF_DIR = $(DESTDIR)$(SYSCONFDIR)/portreeve
 install_page = sed '/^\.TH /s/"portreeve"/"portreeve $(VERSION)"/' doc/$(1) >$(BUILD)/$(1) \
     && install -m 644 $(BUILD)/$(1) $(MAN_DIR)/man$(subst .,,$(suffix $(1)))/
 
-install: all ## Programs, man pages, configuration, unit file
+# The unit of what is installed; its user is made at once, unless this is for a package.
+$(BUILD)/portreeved.service: systemd/portreeved.service.in
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g' $< > $@
+
+.PHONY: $(BUILD)/portreeved.service
+
+install: all $(BUILD)/portreeved.service ## Programs, man pages, configuration, unit file, user
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(CONF_DIR)
 	install -d $(MAN_DIR)/man1 $(MAN_DIR)/man5 $(MAN_DIR)/man8
-	install -d $(DOC_DIR)/examples $(DESTDIR)$(UNITDIR)
+	install -d $(DOC_DIR)/examples $(DESTDIR)$(UNITDIR) $(DESTDIR)$(USERSDIR)
 	install -m 755 $(BUILD)/portreeved $(DESTDIR)$(PREFIX)/sbin/portreeved
 	install -m 755 $(BUILD)/portreeve $(DESTDIR)$(PREFIX)/bin/portreeve
 	$(call install_page,portreeve.1)
@@ -180,9 +187,13 @@ install: all ## Programs, man pages, configuration, unit file
 	$(call install_page,portreeved.8)
 	install -m 644 doc/control-protocol.md LICENSE $(DOC_DIR)/
 	install -m 644 conf/examples/*.conf $(DOC_DIR)/examples/
-	sed 's|@PREFIX@|$(PREFIX)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g' \
-	    systemd/portreeved.service.in > $(BUILD)/portreeved.service
 	install -m 644 $(BUILD)/portreeved.service $(DESTDIR)$(UNITDIR)/portreeved.service
+	install -m 644 systemd/portreeve.sysusers.conf $(DESTDIR)$(USERSDIR)/portreeve.conf
+ifeq ($(DESTDIR),)
+	if command -v systemd-sysusers >/dev/null; then \
+	    systemd-sysusers $(USERSDIR)/portreeve.conf; \
+	else echo "make the system user 'portreeve' with a group of the same name"; fi
+endif
 	@# An edited configuration is never overwritten.
 	test -e $(CONF_DIR)/portreeve.conf || \
 	    install -m 644 conf/portreeve.conf $(CONF_DIR)/portreeve.conf
@@ -191,6 +202,7 @@ uninstall: ## Remove what install put there, except the configuration
 	rm -f $(DESTDIR)$(PREFIX)/sbin/portreeved $(DESTDIR)$(PREFIX)/bin/portreeve
 	rm -f $(MAN_DIR)/man1/portreeve.1 $(MAN_DIR)/man5/portreeve.conf.5
 	rm -f $(MAN_DIR)/man8/portreeved.8 $(DESTDIR)$(UNITDIR)/portreeved.service
+	rm -f $(DESTDIR)$(USERSDIR)/portreeve.conf
 	rm -rf $(DOC_DIR)
 
 clean: ## Remove everything that was built

@@ -13,7 +13,7 @@
 set -eu
 
 BUILD="gcc libc6-dev make pkg-config libmnl-dev libnetfilter-queue-dev libnftnl-dev libinih-dev"
-BUILD="$BUILD libjansson-dev"
+BUILD="$BUILD libjansson-dev libcap-ng-dev libseccomp-dev"
 UNIT="$BUILD check netbase"
 CONTROL="$BUILD python3 python3-pytest"
 KERNEL="$CONTROL iproute2 procps iputils-ping nftables util-linux"
@@ -66,7 +66,7 @@ is_provided() {
     case $1 in
     gcc) there_is cc ;;
     libc6-dev) [ -e /usr/include/stdio.h ] ;;
-    libmnl-dev | libnftnl-dev | libjansson-dev | libinih-dev)
+    libmnl-dev | libnftnl-dev | libjansson-dev | libinih-dev | libcap-ng-dev | libseccomp-dev)
         library=${1%-dev}
         case $1 in libjansson-dev | libinih-dev) library=${library#lib} ;; esac
         pkg-config --exists "$library" 2>/dev/null

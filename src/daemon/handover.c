@@ -17,8 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A queue for each worker, two more sockets of the gateway, the control socket, a program. */
-#define DESCRIPTORS_MAX (CONFIG_WORKERS_MAX + 4)
+/*
+ * A queue for each worker, two more sockets of the gateway, the control socket, a program, the
+ * socket of the privileged process.
+ */
+#define DESCRIPTORS_MAX (CONFIG_WORKERS_MAX + 5)
 
 #define FIRST_LISTENED 3 /* SD_LISTEN_FDS_START */
 #define LISTENED_MAX   1024
@@ -185,7 +188,8 @@ static void store(const char *name, int descriptor)
     notify_send_descriptor(state, descriptor);
 }
 
-void handover_keep(const char *name, int descriptor)
+/* Returns the copy, or -1. */
+static int keep_copy(const char *name, int descriptor)
 {
     int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, FIRST_LISTENED);
 
@@ -194,10 +198,23 @@ void handover_keep(const char *name, int descriptor)
                     copy < 0 ? strerror(errno) : "there are too many");
         if (copy >= 0)
             close(copy);
-        return;
+        return -1;
     }
     add(&kept, name, copy);
-    store(name, copy);
+    return copy;
+}
+
+void handover_keep(const char *name, int descriptor)
+{
+    int copy = keep_copy(name, descriptor);
+
+    if (copy >= 0)
+        store(name, copy);
+}
+
+void handover_keep_for_exec(const char *name, int descriptor)
+{
+    (void)keep_copy(name, descriptor);
 }
 
 /*

@@ -7,6 +7,8 @@
 #include "portreeve/gateway.h"
 #include "portreeve/handover.h"
 #include "portreeve/log.h"
+#include "portreeve/privileged.h"
+#include "portreeve/privileges.h"
 #include "portreeve/report.h"
 #include "portreeve/upgrade.h"
 #include "portreeve/watchdog.h"
@@ -35,7 +37,9 @@ enum exit_code {
 
 struct options {
     const char *config_path;
+    const char *user; /* NULL: PRIVILEGES_USER, if there is one */
     bool check_only;
+    bool prepare_only;
     bool debug;
 };
 
@@ -47,12 +51,15 @@ struct daemon {
 };
 
 static const char usage[] =
-    "usage: portreeved [-c FILE] [-t] [-d]\n"
+    "usage: portreeved [-c FILE] [-u USER] [-t] [-d]\n"
     "\n"
     "The NAT and port-forwarding daemon; runs in the foreground.\n"
     "\n"
     "  -c, --config FILE  the configuration file (default " DEFAULT_CONFIG ")\n"
+    "  -u, --user USER    the user to run as when started as root (default " PRIVILEGES_USER ",\n"
+    "                     if there is one)\n"
     "  -t, --test         check the configuration, show every error, and exit\n"
+    "      --prepare      let that user read FILE and write what it names, and exit\n"
     "  -d, --debug        log at level debug, to stderr\n"
     "  -h, --help         show this help\n"
     "  -V, --version      show the version\n"
@@ -68,15 +75,22 @@ static int parse_options(int argc, char **argv, struct options *options)
     static const struct option long_options[] = {
         {"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},
         {"debug", no_argument, NULL, 'd'},        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
+        {"version", no_argument, NULL, 'V'},      {"user", required_argument, NULL, 'u'},
+        {"prepare", no_argument, NULL, 'P'},      {NULL, 0, NULL, 0},
     };
     int option;
 
     options->config_path = DEFAULT_CONFIG;
-    while ((option = getopt_long(argc, argv, "c:tdhV", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:u:tdhV", long_options, NULL)) != -1) {
         switch (option) {
         case 'c':
             options->config_path = optarg;
+            break;
+        case 'u':
+            options->user = optarg;
+            break;
+        case 'P':
+            options->prepare_only = true;
             break;
         case 't':
             options->check_only = true;
@@ -138,6 +152,7 @@ static int check_config(const struct options *options)
 {
     struct config config;
 
+    privileged_borrow(options->config_path);
     if (!config_load(options->config_path, &config, print_line, print_warning, NULL))
         return EXIT_FAILED;
     if (!gateway_check_host(&config, options->config_path, print_line, print_warning, NULL)) {
@@ -150,6 +165,28 @@ static int check_config(const struct options *options)
            policy_share_count(config.policy), policy_forward_count(config.policy));
     config_free(&config);
     return EXIT_OK;
+}
+
+static void ignore(void *context, const char *message)
+{
+    (void)context;
+    (void)message;
+}
+
+/* Mistakes of the configuration are said by the check that follows. */
+static int prepare(const struct options *options)
+{
+    struct config config;
+    struct error error = {0};
+    int result = privileges_let_read(options->config_path, options->user, &error);
+
+    if (result == 0 && config_load(options->config_path, &config, ignore, ignore, NULL)) {
+        result = privileges_prepare(&config, options->user, &error);
+        config_free(&config);
+    }
+    if (result < 0)
+        log_warning("%s", error.text);
+    return result < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
 /* Describes the call that has just failed. */
@@ -219,7 +256,9 @@ static int start(struct daemon *daemon, struct error *error)
     if (daemon->options.debug)
         config.log = (struct log_options){LOG_LEVEL_DEBUG, LOG_TARGET_STDERR};
     log_open(&config.log);
-    result = open_loop(daemon, error);
+    result = privileges_drop(&config, daemon->options.user, error);
+    if (result == 0)
+        result = open_loop(daemon, error);
     if (result == 0)
         result = open_control(daemon, &config, error);
     if (result < 0) {
@@ -396,9 +435,12 @@ int main(int argc, char **argv)
         return code;
     if (daemon.options.check_only)
         return check_config(&daemon.options);
+    if (daemon.options.prepare_only)
+        return prepare(&daemon.options);
     handover_begin();
     upgrade_begin(argv, daemon.options.config_path);
     watchdog_begin();
+    privileged_start(daemon.options.config_path);
     if (start(&daemon, &error) == 0 && watch_all(&daemon, &error) == 0) {
         handover_settle();
         upgrade_settle();

@@ -4,6 +4,7 @@
 #include "notify.h"
 
 #include "portreeve/log.h"
+#include "rights.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -13,26 +14,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-/* A control message with one descriptor. */
-union rights {
-    struct cmsghdr header; /* for its alignment */
-    char bytes[CMSG_SPACE(sizeof(int))];
-};
-
-static void attach(struct msghdr *message, union rights *rights, int descriptor)
-{
-    struct cmsghdr *header;
-
-    memset(rights, 0, sizeof(*rights));
-    message->msg_control = rights->bytes;
-    message->msg_controllen = sizeof(rights->bytes);
-    header = CMSG_FIRSTHDR(message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(descriptor));
-    memcpy(CMSG_DATA(header), &descriptor, sizeof(descriptor));
-}
 
 /* One datagram to a Unix socket needs less than a dependency on libsystemd. */
 static void send_state(const char *state, int descriptor, int flags)
@@ -55,7 +36,7 @@ static void send_state(const char *state, int descriptor, int flags)
     if (path[0] == '@')
         address.sun_path[0] = '\0'; /* an abstract address */
     if (descriptor >= 0)
-        attach(&message, &rights, descriptor);
+        rights_attach(&message, &rights, descriptor);
     socket_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (socket_fd < 0 || (sendmsg(socket_fd, &message, MSG_NOSIGNAL | flags) < 0 &&
                           !(flags & MSG_DONTWAIT && errno == EAGAIN)))

@@ -5,6 +5,7 @@
 
 #include "portreeve/handover.h"
 #include "portreeve/log.h"
+#include "portreeve/privileged.h"
 #include "portreeve/watchdog.h"
 
 #include <errno.h>
@@ -90,7 +91,10 @@ static int start_check(pid_t *child, int output)
     posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    result = posix_spawn(child, program_path, &actions, &attributes, words, environ);
+    result = privileged_lend(&actions);
+    if (result == 0)
+        result = posix_spawn(child, program_path, &actions, &attributes, words, environ);
+    privileged_lent();
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return -result;

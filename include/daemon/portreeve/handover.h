@@ -21,11 +21,12 @@
 #include <stdint.h>
 
 /* Names of descriptors. The queues are HANDOVER_QUEUE and their number. */
-#define HANDOVER_RULES   "rules"
-#define HANDOVER_LOCK    "namespace-lock"
-#define HANDOVER_CONTROL "control"
-#define HANDOVER_QUEUE   "queue-"
-#define HANDOVER_PROGRAM "former-program" /* the file of the program that has called exec */
+#define HANDOVER_RULES      "rules"
+#define HANDOVER_LOCK       "namespace-lock"
+#define HANDOVER_CONTROL    "control"
+#define HANDOVER_QUEUE      "queue-"
+#define HANDOVER_PROGRAM    "former-program" /* the file of the program that has called exec */
+#define HANDOVER_PRIVILEGED "privileged" /* the socket of the privileged process (privileged.h) */
 
 /* Descriptors from this number up stay as they are when handover_exec fails. */
 #define HANDOVER_ABOVE 80
@@ -66,6 +67,9 @@ bool handover_forget(const char *beginning);
  * handover_exec. What an earlier run has left under the same name is forgotten.
  */
 void handover_keep(const char *name, int descriptor);
+
+/* The same, but only for handover_exec: it is of no use to another process. */
+void handover_keep_for_exec(const char *name, int descriptor);
 
 /*
  * The start is complete: closes what nobody has taken, in the store as well. Until then a failed

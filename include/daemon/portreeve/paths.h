@@ -1,5 +1,6 @@
 /*
- * paths.h - what to do about a path of the configuration that cannot be written
+ * paths.h - paths of the configuration: creating directories, and hints about what cannot be
+ * written
  */
 #ifndef PORTREEVE_PATHS_H
 #define PORTREEVE_PATHS_H
@@ -16,5 +17,8 @@ static inline const char *paths_hint(int result)
     return result == -EROFS ? "; under systemd, see portreeve.conf(5), OTHER PATHS UNDER SYSTEMD"
                             : "";
 }
+
+/* Creates the missing directories of this path, with mode 0755. Returns 0 or -errno. */
+int paths_create_directories(const char *path);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "portreeve/control_protocol.h"
+#include "portreeve/privileged.h"
 #include "reader.h"
 #include "report.h"
 
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 static const struct config defaults = {
     .hairpin_mark = 0x10000000,
@@ -55,6 +57,19 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
     return !reading.failed;
 }
 
+/* The file of the daemon, which only root may be able to read. NULL with errno. */
+static FILE *open_by_privilege(void)
+{
+    int file = privileged_open_config();
+    FILE *stream = file < 0 ? NULL : fdopen(file, "r");
+
+    if (file < 0)
+        errno = file == -ENOTCONN ? EACCES : -file;
+    else if (stream == NULL)
+        close(file);
+    return stream;
+}
+
 /* Opens the file, or reports why it cannot be opened. */
 static FILE *open_file(const char *path, config_report *report, void *context)
 {
@@ -62,8 +77,13 @@ static FILE *open_file(const char *path, config_report *report, void *context)
     struct reading reading = {.path = path};
     struct stat status;
 
+    if (stream == NULL && errno == EACCES)
+        stream = open_by_privilege();
     if (stream == NULL) {
-        config_problem(&reading, 0, "cannot be read: %s", strerror(errno));
+        config_problem(&reading, 0, "cannot be read: %s%s", strerror(errno),
+                       errno == EACCES ? "; the user that the daemon runs as must be able to read "
+                                         "it (portreeved(8), PRIVILEGES)"
+                                       : "");
     } else if (fstat(fileno(stream), &status) == 0 && S_ISDIR(status.st_mode)) {
         config_problem(&reading, 0, "is a directory; expected a file");
         fclose(stream);

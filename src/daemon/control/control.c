@@ -2,6 +2,7 @@
  * control.c - opens and closes the control socket, and serves the clients that are ready
  */
 #include "portreeve/control.h"
+#include "portreeve/acl.h"
 #include "portreeve/paths.h"
 
 #include "client.h"
@@ -88,20 +89,11 @@ static int find_group(struct control *control, const char *name, struct error *e
     return 0;
 }
 
-/* Creates the missing directories of `path`. */
 static int create_directories(const char *path, struct error *error)
 {
-    char directory[sizeof(((struct control *)NULL)->path)];
+    int result = paths_create_directories(path);
 
-    for (const char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        size_t length = (size_t)(slash - path);
-
-        memcpy(directory, path, length);
-        directory[length] = '\0';
-        if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-            return fail(error, -errno, "create the directory", directory);
-    }
-    return 0;
+    return result < 0 ? fail(error, result, "create the directory of", path) : 0;
 }
 
 /* ---- one daemon per socket ---- */
@@ -209,15 +201,34 @@ static int clear_path(const char *path, struct error *error)
 
 /* ---- the socket ---- */
 
+/*
+ * Without the right to give the socket to the group, the owner can still let the group use it. If
+ * not even that, the gateway is more important than those who look.
+ */
+static void let_group_in(const struct control *control)
+{
+    int result = acl_allow(control->path, ACL_FOR_GROUP, control->gid, 6);
+
+    if (result < 0)
+        log_warning("only root may use the control socket: its group '%s' cannot be let in (%s); "
+                    "make the daemon's user a member of the group",
+                    control->group, strerror(-result));
+}
+
 /* Before listen, because clients can connect from then on. */
 static int set_owner_and_mode(const struct control *control, struct error *error)
 {
-    bool group = control->group[0] != '\0';
+    bool group = control->group[0] != '\0', given = false;
 
-    if (group && chown(control->path, (uid_t)-1, control->gid) < 0)
-        return fail(error, -errno, "set the group of", control->path);
-    if (chmod(control->path, group ? 0660 : 0600) < 0)
+    if (group) {
+        given = chown(control->path, (uid_t)-1, control->gid) == 0;
+        if (!given && errno != EPERM)
+            return fail(error, -errno, "set the group of", control->path);
+    }
+    if (chmod(control->path, given ? 0660 : 0600) < 0)
         return fail(error, -errno, "set the mode of", control->path);
+    if (group && !given)
+        let_group_in(control);
     return 0;
 }
 

@@ -17,7 +17,7 @@ struct peer {
 /* `group`: its members may look; NULL: only root may. Returns 0, or -errno. */
 int peer_read(struct peer *peer, int socket, const gid_t *group);
 
-/* Only root may change anything. */
+/* Only root may change anything, and the user that the daemon runs as. */
 bool peer_is_root(const struct peer *peer);
 
 /*

@@ -3,6 +3,8 @@
  */
 #include "own_sockets.h"
 
+#include "portreeve/privileged.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +73,7 @@ static const char *program_of(const struct host_socket *socket)
     }
     next = (next + 1) % size;
     known[next].inode = socket->inode;
-    if (!host_ports_program(socket->inode, known[next].name))
+    if (!privileged_program(socket->inode, known[next].name))
         known[next].name[0] = '\0';
     return known[next].name;
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -65,6 +66,14 @@ static int check(int file, const char *path, struct error *error)
     return 0;
 }
 
+/* Without the privilege to open files of others, only the look at the name says whose it is. */
+static bool is_of_another(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) == 0 && status.st_uid != geteuid();
+}
+
 int state_file_open(const char *path, int flags, struct error *error)
 {
     /* O_NONBLOCK: opening a FIFO would wait for its other end. It means nothing to a file. */
@@ -73,6 +82,8 @@ int state_file_open(const char *path, int flags, struct error *error)
 
     if (file < 0 && errno == ELOOP)
         return refuse(error, path, "is a symbolic link");
+    if (file < 0 && errno == EACCES && is_of_another(path))
+        return refuse(error, path, "belongs to another user");
     if (file < 0)
         return fail(error, "open", path);
     result = check(file, path, error);
