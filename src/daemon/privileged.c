@@ -78,10 +78,13 @@ static void serve(const struct question_message *asked)
 
 static void keep_capabilities(void)
 {
+    bool may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) == 1;
+
     capng_clear(CAPNG_SELECT_ALL);
     capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE,
                   -1);
-    (void)capng_apply(CAPNG_SELECT_BOUNDS);
+    if (may_bound && capng_apply(CAPNG_SELECT_BOUNDS) < 0)
+        _exit(1);
     if (capng_apply(CAPNG_SELECT_CAPS) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         _exit(1);
 }
