@@ -48,6 +48,7 @@ struct daemon {
     struct gateway *gateway;
     struct control *control;
     int signals, timer, epoll;
+    bool is_interrupted; /* by SIGINT */
 };
 
 static const char usage[] =
@@ -363,8 +364,10 @@ static bool take_signal(struct daemon *daemon)
             reload(daemon);
         else if (info.ssi_signo == SIGUSR2)
             request_upgrade();
-        else
+        else {
+            daemon->is_interrupted = info.ssi_signo == SIGINT;
             return false;
+        }
     }
     return true;
 }
@@ -420,7 +423,8 @@ static void stop(struct daemon *daemon, bool failed)
         gateway_close(daemon->gateway, GATEWAY_RESTART);
         control_leave(daemon->control);
     } else {
-        gateway_close(daemon->gateway, GATEWAY_STOP);
+        gateway_close(daemon->gateway,
+                      failed || daemon->is_interrupted ? GATEWAY_STOP : GATEWAY_HOLD);
         control_close(daemon->control);
     }
 }

@@ -2,6 +2,7 @@
 sources, nothing else
 """
 
+import os
 import socket
 
 import pytest
@@ -95,14 +96,25 @@ def test_icmp_errors_are_related_to_their_connection(lab, daemon, firewall):
     lab.forget_path_mtu()
 
 
+# Of a segmented packet that begins a connection, nfnetlink_queue of Linux 6.1 passes one segment
+# after connection tracking (nf_ct_drop_unconfirmed). Newer kernels check before they segment.
+DROPS_FIRST_SEGMENTS = os.uname().release.startswith("6.1.")
+
+
+@pytest.mark.parametrize("begin", ["with a datagram", "with segments"])
 @pytest.mark.parametrize("direction", ["in", "out"])
-def test_segmented_udp_passes_a_stateful_firewall(lab, daemon, firewall, direction):
+def test_segmented_udp_passes_a_stateful_firewall(lab, daemon, firewall, direction, begin):
     """Many datagrams in one send (QUIC stacks do it) cross the gateway as one packet, which
     conntrack must accept.
     """
     sender, receiver, port, address = ((lab.out, lab.lab2, 7, EXTERNAL) if direction == "in"
                                        else (lab.lab1, lab.out, 9, lab.out.address))
+    if direction == "out" and begin == "with segments" and DROPS_FIRST_SEGMENTS:
+        pytest.skip("this kernel drops segments that begin a connection")
     with receiver.udp(port) as server, sender.udp() as client:
+        if begin == "with a datagram":
+            client.sendto(b"begin", (address, port))
+            assert server.recv(2000) == b"begin"
         client.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 500)
         client.sendto(bytes(5000), (address, port))
         assert [len(server.recv(2000)) for _ in range(10)] == [500] * 10

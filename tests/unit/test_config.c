@@ -105,6 +105,7 @@ START_TEST(every_key_is_understood)
         "note    = bastion, ticket NET-42 #1\n"
         "expires = 9999-12-31T18:00:00Z\n"
         "[timeouts]\nudp = 6m\ntcp-established = 3h\ntcp-transitory = 5m\nicmp = 61s\n"
+        "port-hold = 3m\naddress-hold = 11s\nstop-hold = 5s\n"
         "udp:ntp = 20s\nudp:53 = 10s\ntcp:22 = 1d\n"
         "[limits]\nsessions = 2048\nsessions-per-host = 100\nnew-sessions-per-host = 50\n"
         "[performance]\nworkers = 3\noffload = off\nqueue = 7\n"
@@ -145,6 +146,9 @@ START_TEST(every_key_is_understood)
     ck_assert_uint_eq(policy_timeouts(loaded.policy)->tcp_established, 10800);
     ck_assert_uint_eq(policy_timeouts(loaded.policy)->tcp_transitory, 300);
     ck_assert_uint_eq(policy_timeouts(loaded.policy)->icmp, 61);
+    ck_assert_uint_eq(policy_timeouts(loaded.policy)->port_hold, 180);
+    ck_assert_uint_eq(policy_timeouts(loaded.policy)->address_hold, 11);
+    ck_assert_uint_eq(policy_timeouts(loaded.policy)->stop_hold, 5);
     ck_assert_uint_eq(timeouts_of_port(policy_timeouts(loaded.policy), PROTOCOL_UDP, 123), 20);
     ck_assert_uint_eq(timeouts_of_port(policy_timeouts(loaded.policy), PROTOCOL_UDP, 53), 10);
     ck_assert_uint_eq(timeouts_of_port(policy_timeouts(loaded.policy), PROTOCOL_TCP, 22), 86400);

@@ -452,8 +452,8 @@ START_TEST(timeouts_of_ports_have_their_errors_and_floors)
         "13: icmp:8 = 3s: expected key = value", "14: udp:5:6 = 3s: expected key = value",
         "15: udp:99: expected key = value",
         "16: [timeouts] udp-53 = 10s: unknown key; expected one of udp, tcp-established, "
-        "tcp-transitory, tcp-opening, tcp-closing, port-hold, address-hold, icmp, udp:PORT, "
-        "tcp:PORT",
+        "tcp-transitory, tcp-opening, tcp-closing, port-hold, address-hold, stop-hold, icmp, "
+        "udp:PORT, tcp:PORT",
         "18: [limits] udp:53 = 10s: unknown key; it belongs in [timeouts]", NULL);
     config_must_load(MINIMAL "[timeouts]\nudp:1023 = 1s\nudp:1024 = 119s\nudp:1025 = 2m\n"
                              "tcp:22 = 2h\ntcp:23 = 3h\n");

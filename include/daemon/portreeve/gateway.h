@@ -34,9 +34,10 @@ bool gateway_check_host(const struct config *config, const char *path, config_re
  * GATEWAY_STOP removes the rules, stops the workers, closes the queues, releases the reserved
  * ports. GATEWAY_RESTART leaves the rules: the kernel goes on with what they let it do, and packets
  * wait in the queues whose sockets were kept (handover.h). GATEWAY_UPGRADE leaves the reserved
- * ports as well.
+ * ports as well. GATEWAY_HOLD leaves both for [timeouts] stop-hold, if that is set, and is a stop
+ * otherwise (hold.h).
  */
-enum gateway_end { GATEWAY_STOP, GATEWAY_RESTART, GATEWAY_UPGRADE };
+enum gateway_end { GATEWAY_STOP, GATEWAY_RESTART, GATEWAY_UPGRADE, GATEWAY_HOLD };
 
 /* NULL is fine. */
 void gateway_close(struct gateway *gateway, enum gateway_end end);

@@ -98,8 +98,9 @@ struct timeouts {
     uint32_t tcp_opening;     /* 0: as tcp_transitory (RFC 7857 section 2.1) */
     uint32_t tcp_closing;     /* likewise */
     uint32_t address_hold;    /* how long sessions wait for an external address that has gone */
-    uint32_t port_hold;       /* RFC 6888 REQ-8: 120; how long a released port rests */
-    uint32_t icmp;            /* RFC 5508 REQ-2: 60 */
+    uint32_t stop_hold; /* how long the rules stay when the daemon has ended; 0: they do not */
+    uint32_t port_hold; /* RFC 6888 REQ-8: 120; how long a released port rests */
+    uint32_t icmp;      /* RFC 5508 REQ-2: 60 */
     struct port_timeout port[PORT_TIMEOUTS_MAX];
     uint32_t port_count;
 };

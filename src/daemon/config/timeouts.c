@@ -104,6 +104,14 @@ static enum outcome take_address_hold(struct reading *reading, struct section *s
                          NULL);
 }
 
+static enum outcome take_stop_hold(struct reading *reading, struct section *section,
+                                   const char *value)
+{
+    (void)section;
+    return take_duration(reading, value, &policy_timeouts(reading->config->policy)->stop_hold, 0,
+                         NULL);
+}
+
 /* ---- single ports ---- */
 
 /* The port that the key names: a number or a service. 0 after saying what is wrong with it. */
@@ -203,6 +211,7 @@ const struct key timeout_keys[TIMEOUT_KEYS] = {
     {"tcp-closing", 0, take_tcp_closing, DURATION_EXPECTED},
     {"port-hold", 0, take_port_hold, DURATION_EXPECTED},
     {"address-hold", 0, take_address_hold, DURATION_EXPECTED},
+    {"stop-hold", 0, take_stop_hold, DURATION_EXPECTED},
     {"icmp", 0, take_icmp, DURATION_EXPECTED},
     {"udp:PORT", KEY_OF_PORT, take_udp_port, DURATION_EXPECTED},
     {"tcp:PORT", KEY_OF_PORT, take_tcp_port, DURATION_EXPECTED},

@@ -6,7 +6,7 @@
 
 #include "reading.h"
 
-#define TIMEOUT_KEYS 10
+#define TIMEOUT_KEYS 11
 
 extern const struct key timeout_keys[TIMEOUT_KEYS];
 

@@ -53,10 +53,10 @@ static void describe_timeouts(const struct policy *policy)
 
     log_debug("timeouts in seconds: udp %u, tcp-established %u, tcp-transitory %u, tcp-opening %u, "
               "tcp-closing %u (0: as tcp-transitory), icmp %u, port-hold %u, "
-              "address-hold %u",
+              "address-hold %u, stop-hold %u",
               timeouts->udp, timeouts->tcp_established, timeouts->tcp_transitory,
               timeouts->tcp_opening, timeouts->tcp_closing, timeouts->icmp, timeouts->port_hold,
-              timeouts->address_hold);
+              timeouts->address_hold, timeouts->stop_hold);
     for (uint32_t i = 0; i < timeouts->port_count; i++)
         log_debug("timeout of %s port %u: %u seconds",
                   protocol_table[protocol_index(timeouts->port[i].protocol)].name,

@@ -6,6 +6,7 @@
 #include "describe.h"
 #include "forwarding.h"
 #include "health.h"
+#include "hold.h"
 #include "neighbours.h"
 #include "offload.h"
 #include "policy.h"
@@ -24,6 +25,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -362,8 +364,16 @@ static void close_workers(struct gateway *gateway)
 
 void gateway_close(struct gateway *gateway, enum gateway_end end)
 {
+    char state_directory[PATH_MAX];
+    uint32_t hold = 0;
+
     if (gateway == NULL)
         return;
+    if (end == GATEWAY_HOLD) {
+        hold = policy_timeouts_const(gateway->active)->stop_hold;
+        memcpy(state_directory, gateway->config.state_directory, sizeof(state_directory));
+        end = hold > 0 ? GATEWAY_UPGRADE : GATEWAY_STOP;
+    }
     if (end == GATEWAY_STOP) {
         gateway_offload_fold(gateway->offload); /* the maps are removed with the rules */
         remove_rules(gateway);
@@ -386,6 +396,8 @@ void gateway_close(struct gateway *gateway, enum gateway_end end)
     pthread_mutex_destroy(&gateway->lock);
     pthread_mutex_destroy(&gateway->turn);
     free(gateway);
+    if (hold > 0)
+        hold_begin(state_directory, hold);
 }
 
 int gateway_addresses_descriptor(const struct gateway *gateway)
