@@ -56,7 +56,7 @@ needs_vm      := The virtual machines need
 $(foreach goal,$(filter unit control kernel e2e vm,$(MAKECMDGOALS)),\
     $(call say_need,$(needs_$(goal)),$(call missing,$(goal))))
 
-LIBRARIES := libmnl libnetfilter_queue libnftnl inih jansson libcap-ng
+LIBRARIES := libmnl libnetfilter_queue libnftnl inih jansson libcap-ng libseccomp
 ifeq ($(filter clean help demo check bench uninstall lint vm,$(MAKECMDGOALS)),)
 $(call say_need,portreeve needs,$(call missing,build))
 LIB_CFLAGS  := $(shell pkg-config --cflags $(LIBRARIES))

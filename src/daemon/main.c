@@ -3,6 +3,7 @@
  */
 #include "notify.h"
 #include "portreeve/addresses.h"
+#include "portreeve/confine.h"
 #include "portreeve/control.h"
 #include "portreeve/gateway.h"
 #include "portreeve/handover.h"
@@ -448,6 +449,7 @@ int main(int argc, char **argv)
     if (start(&daemon, &error) == 0 && watch_all(&daemon, &error) == 0) {
         handover_settle();
         upgrade_settle();
+        confine_thread(CONFINE_MAIN);
         log_notice("portreeved " PORTREEVE_VERSION " is ready");
         notify_send("READY=1");
         run(&daemon);

@@ -6,6 +6,7 @@
  */
 #include "portreeve/privileged.h"
 
+#include "portreeve/confine.h"
 #include "portreeve/handover.h"
 #include "portreeve/log.h"
 #include "rights.h"
@@ -105,6 +106,7 @@ __attribute__((noreturn)) static void live(int end)
     signal(SIGUSR2, SIG_IGN);
     (void)prctl(PR_SET_NAME, "portreeve-priv", 0, 0, 0);
     keep_capabilities();
+    confine_thread(CONFINE_PRIVILEGED);
     while (recv(ITS_SOCKET, &asked, sizeof(asked), 0) == (ssize_t)sizeof(asked))
         serve(&asked);
     _exit(0);

@@ -83,6 +83,47 @@ def test_every_thread_has_two_capabilities_and_gains_none(ours):
         assert set(status["Gid"].split()) == {str(USER.pw_gid)}
 
 
+SANITIZED = any(name in DAEMON.read_bytes() for name in (b"__asan_init", b"__tsan_init"))
+with_filters = pytest.mark.skipif(SANITIZED, reason="sanitizers make system calls of their own")
+
+
+def filters(pid):
+    """How many seccomp filters each thread has; 0 without the mode 2 (SECCOMP_MODE_FILTER)."""
+    return {
+        int(status["Pid"]): int(status["Seccomp_filters"]) if status["Seccomp"] == "2" else 0
+        for status in statuses(pid)
+    }
+
+
+def until_confined(pid, inherited=0):
+    """Each thread has a filter; what threads of a later start inherit is the main thread's."""
+
+    def confined():
+        found = filters(pid)
+        others = {count for thread, count in found.items() if thread != pid}
+        return len(found) >= 3 and found[pid] == 1 and others == {1 + inherited}
+
+    eventually(confined, "every thread is confined")
+
+
+@with_filters
+def test_every_thread_may_make_only_its_own_system_calls(ours):
+    """Which these are: tests/unit/test_confine.c"""
+    until_confined(ours.process.pid)
+    assert set(filters(helper_of(ours.process.pid)).values()) == {1}
+
+
+@with_filters
+def test_upgrades_do_not_pile_up_filters(fresh):
+    fresh.program = fresh.directory / "portreeved"
+    shutil.copy(DAEMON, fresh.program)
+    as_user(fresh)
+    for _ in range(3):
+        fresh.client("upgrade")
+        until_confined(fresh.process.pid, inherited=1)
+    fresh.stop()
+
+
 def test_root_without_a_user_to_become_has_no_more(lab, fresh):
     fresh.start("--user", "root")
     for status in statuses(fresh.process.pid):

@@ -5,6 +5,7 @@
 #include "offload.h"
 
 #include "lock.h"
+#include "portreeve/confine.h"
 #include "portreeve/log.h"
 #include "portreeve/offload_maps.h"
 #include "portreeve/thread.h"
@@ -138,6 +139,7 @@ static void *run(void *argument)
 {
     struct gateway_offload *offload = argument;
 
+    confine_thread(CONFINE_OFFLOAD);
     while (!__atomic_load_n(&offload->stop, __ATOMIC_ACQUIRE)) {
         if (gateway_wait_for_orders(offload->gateway, PULSE_EVERY_MS) < 0)
             break;

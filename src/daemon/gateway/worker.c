@@ -5,6 +5,7 @@
 
 #include "lock.h"
 
+#include "portreeve/confine.h"
 #include "portreeve/handover.h"
 #include "portreeve/icmp.h"
 #include "portreeve/log.h"
@@ -101,6 +102,7 @@ static void *run(void *argument)
                              {.fd = worker->stop, .events = POLLIN}};
     int last_error = 0;
 
+    confine_thread(CONFINE_WORKER);
     while (poll(wait, 2, PULSE_EVERY_MS) >= 0 || errno == EINTR) {
         int result;
 

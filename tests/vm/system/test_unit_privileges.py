@@ -36,6 +36,21 @@ def test_unit_every_thread_has_its_user_and_two_capabilities(service):
     assert all(path.stat().st_uid == user() for path in [RUN, *RUN.iterdir()])
 
 
+def test_unit_every_thread_has_a_filter_of_its_own(service):
+    """Systemd's filters come first. After an upgrade the threads inherit the main thread's."""
+    service.client("upgrade")
+    pid = service.pid()
+
+    def confined():
+        counts = {int(one["Pid"]): int(one["Seccomp_filters"]) for one in statuses(pid)}
+        main = counts.pop(pid)
+        return counts and set(counts.values()) == {main + 1}
+
+    eventually(confined, "every thread is confined")
+    said = process.run(["journalctl", "-b", "-o", "cat", "-u", service.NAME]).stdout
+    assert "may make any system call" not in said
+
+
 def test_unit_lets_the_daemon_do_all_it_does(service):
     status = service.status()
     assert not status["warnings"], status["warnings"]
