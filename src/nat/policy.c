@@ -149,11 +149,14 @@ bool policy_add_forward(struct policy *policy, const struct forward *forward)
         return false;
     added.allow = allow;
     policy->forwards[policy->forward_count++] = added;
+    policy_seen_add(&policy->seen, forward);
     return true;
 }
 
 const struct forward *policy_find_forward(const struct policy *policy, const char *name)
 {
+    if (!policy_seen_name(&policy->seen, name))
+        return NULL;
     for (size_t i = 0; i < policy->forward_count; i++) {
         if (strcmp(policy->forwards[i].name, name) == 0)
             return &policy->forwards[i];
@@ -180,6 +183,8 @@ bool policy_remove_forward(struct policy *policy, const char *name)
 const struct forward *policy_find_conflict(const struct policy *policy,
                                            const struct forward *forward)
 {
+    if (!policy_seen_ports(&policy->seen, forward))
+        return NULL;
     for (size_t i = 0; i < policy->forward_count; i++) {
         const struct forward *other = &policy->forwards[i];
 

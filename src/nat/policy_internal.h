@@ -5,6 +5,7 @@
 #ifndef PORTREEVE_POLICY_INTERNAL_H
 #define PORTREEVE_POLICY_INTERNAL_H
 
+#include "policy_seen.h"
 #include "portreeve/policy.h"
 
 #define PORT_COUNT 65536u
@@ -54,6 +55,7 @@ struct policy {
     size_t share_count, share_capacity;
     struct forward *forwards;
     size_t forward_count, forward_capacity;
+    struct policy_seen seen;                    /* of the forwards */
     struct pool excluded[PROTOCOL_PORTS_COUNT]; /* ports that the gateway's own sockets hold */
     struct pool kept[PROTOCOL_PORTS_COUNT];     /* ports that such a socket and a mapping hold */
     bool sealed;
