@@ -56,16 +56,23 @@ static bool was_offloaded(const struct session *session)
     return session->offload < OFFLOAD_LATER && session_may_be_offloaded(session);
 }
 
-static bool is_sound(const struct nat *nat, const struct session *session, uint64_t now)
+/* It may have been written as it is. */
+static bool is_sound(const struct session *session, uint64_t now)
 {
     uint32_t idle = (uint32_t)now - session->last_seen,
              age = (uint32_t)(now >> 6) - session->created;
 
-    return session_protocol(session) != 0 && is_sound_state(session) &&
-           is_sound_direction(session) && session->id > 0 && session->id < UINT64_MAX / 2 &&
+    return table_is_whole(session) && session_protocol(session) != 0 && is_sound_state(session) &&
+           is_sound_direction(session) && session->id > 0 && session->id < SESSION_ID_MAX / 2 &&
            idle <= now && age <= now >> 6 &&
-           (now - idle) >> 6 >= (now >> 6) - age && /* created before it was seen */
-           (idle < session_idle_limit(nat, session) * UINT64_C(1000) || was_offloaded(session));
+           (now - idle) >> 6 >= (now >> 6) - age; /* created before it was seen */
+}
+
+static bool has_expired(const struct nat *nat, const struct session *session, uint64_t now)
+{
+    uint32_t idle = (uint32_t)now - session->last_seen;
+
+    return idle >= session_idle_limit(nat, session) * UINT64_C(1000) && !was_offloaded(session);
 }
 
 /*
@@ -166,7 +173,8 @@ static bool meets_another(const struct nat *nat, const struct session *session)
             table_find_transit(&nat->table, &transit, &role) != INDEX_NONE);
 }
 
-static bool adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
+/* ADOPTION_REASON_COUNT: it was adopted. */
+static enum adoption_reason adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
     struct session_plan plan = {.mapping = {INDEX_NONE, INDEX_NONE},
@@ -174,11 +182,13 @@ static bool adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
                                 .share = POLICY_NONE};
     const struct address host = session_source(session, ROLE_INITIATOR).address;
 
-    if (!is_sound(nat, session, now) || meets_another(nat, session))
-        return false;
+    if (!is_sound(session, now) || meets_another(nat, session))
+        return ADOPTION_DAMAGED;
+    if (has_expired(nat, session, now))
+        return ADOPTION_EXPIRED;
     if (!adopt_sides(nat, session, &plan)) {
         drop_unused_mappings(nat, &plan, now);
-        return false;
+        return ADOPTION_NOT_ALLOWED;
     }
     session->has_host =
         session->direction != DIRECTION_INBOUND && session_age_list(session) != AGE_CLOSED &&
@@ -188,7 +198,7 @@ static bool adopt_one(struct nat *nat, uint32_t slot, uint64_t now)
     session->offload = OFFLOAD_NO;
     session_fill(nat, session, &plan);
     table_readmit(&nat->table, slot, session_due(nat, session, now));
-    return true;
+    return ADOPTION_REASON_COUNT;
 }
 
 /* As is_sound, for a lease. */
@@ -196,9 +206,9 @@ static bool is_sound_lease(const struct lease *lease, uint64_t now)
 {
     uint32_t age = (uint32_t)(now >> 6) - lease->created;
 
-    return protocol_index(lease->protocol) != PROTOCOL_COUNT && lease->internal_port != 0 &&
-           lease->external_port != 0 && age <= now >> 6 && lease->expires > now &&
-           lease->expires - now <= LONGEST_TIMEOUT * UINT64_C(1000);
+    return lease_is_whole(lease) && protocol_index(lease->protocol) != PROTOCOL_COUNT &&
+           lease->internal_port != 0 && lease->external_port != 0 && age <= now >> 6 &&
+           lease->expires > now && lease->expires - now <= LONGEST_TIMEOUT * UINT64_C(1000);
 }
 
 static void adopt_lease(struct nat *nat, struct lease *lease, uint64_t now)
@@ -229,6 +239,7 @@ static void adopt_leases(struct nat *nat, uint64_t now)
 
 uint32_t nat_adopt(struct nat *nat, uint64_t now, uint32_t *refused)
 {
+    enum adoption_reason reason;
     uint32_t adopted = 0;
 
     *refused = 0;
@@ -236,10 +247,12 @@ uint32_t nat_adopt(struct nat *nat, uint64_t now, uint32_t *refused)
     for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
         if (nat->table.session[slot].live != SLOT_CANDIDATE)
             continue;
-        if (adopt_one(nat, slot, now)) {
+        reason = adopt_one(nat, slot, now);
+        if (reason == ADOPTION_REASON_COUNT) {
             adopted++;
         } else {
             nat->table.session[slot].live = SLOT_FREE;
+            nat->counters.not_adopted[reason]++;
             (*refused)++;
         }
     }

@@ -4,16 +4,24 @@
 #include "nat_internal.h"
 #include "portreeve/nat.h"
 
-/* Sessions that a full table would evict come last, in the opposite order of eviction. */
+/*
+ * Sessions that a full table would evict come last, in the opposite order of eviction, and what is
+ * damaged after all others: nat_adopt counts it, and it takes no room from them.
+ */
 static uint32_t carry_sessions(const struct session *from, uint32_t from_sessions,
                                struct session *to, uint32_t to_sessions)
 {
-    static const enum age_list turns[] = {AGE_NONE, AGE_UNANSWERED, AGE_CLOSED};
+    static const struct {
+        enum age_list list;
+        bool is_whole;
+    } turns[] = {{AGE_NONE, true}, {AGE_UNANSWERED, true}, {AGE_CLOSED, true}, {AGE_LISTS, false}};
     uint32_t carried = 0, found = 0;
 
     for (size_t turn = 0; turn < sizeof(turns) / sizeof(turns[0]); turn++) {
         for (uint32_t slot = 0; slot < from_sessions; slot++) {
-            if (from[slot].live == SLOT_FREE || session_age_list(&from[slot]) != turns[turn])
+            if (from[slot].live == SLOT_FREE ||
+                table_is_whole(&from[slot]) != turns[turn].is_whole ||
+                (turns[turn].is_whole && session_age_list(&from[slot]) != turns[turn].list))
                 continue;
             if (found++ < to_sessions)
                 to[carried++] = from[slot];
@@ -28,7 +36,7 @@ static void carry_leases(const struct lease *from, uint32_t from_leases, struct 
     uint32_t carried = 0;
 
     for (uint32_t i = 0; i < from_leases && carried < to_leases; i++) {
-        if (from[i].live != SLOT_FREE)
+        if (from[i].live != SLOT_FREE && lease_is_whole(&from[i]))
             to[carried++] = from[i];
     }
 }

@@ -6,6 +6,7 @@
 #include "allocate.h"
 #include "mapping.h"
 #include "nat_internal.h"
+#include "seal.h"
 
 void lease_init(struct nat *nat, struct lease *room)
 {
@@ -29,6 +30,25 @@ static struct lease *find(const struct nat *nat, uint32_t mapping)
     return NULL;
 }
 
+static uint16_t seal_of(const struct lease *lease)
+{
+    uint64_t sum = seal_word(2, (uint64_t)lease->internal << 32 | lease->external);
+
+    sum = seal_word(sum, (uint64_t)lease->internal_port << 48 |
+                             (uint64_t)lease->external_port << 32 | lease->created);
+    return seal_end(seal_word(seal_word(sum, lease->protocol), lease->expires));
+}
+
+void lease_seal(struct lease *lease)
+{
+    lease->check = seal_of(lease);
+}
+
+bool lease_is_whole(const struct lease *lease)
+{
+    return lease->check == seal_of(lease);
+}
+
 bool lease_enter(struct nat *nat, uint32_t index, uint64_t expires)
 {
     struct mapping *mapping = &nat->table.mapping[index];
@@ -50,6 +70,7 @@ bool lease_enter(struct nat *nat, uint32_t index, uint64_t expires)
         nat->leases.live++;
     }
     lease->expires = expires;
+    lease_seal(lease);
     mapping->leased = true;
     if (expires < nat->leases.next_expiry)
         nat->leases.next_expiry = expires;

@@ -21,7 +21,7 @@ struct lease {
     uint16_t internal_port, external_port;
     uint8_t protocol; /* as in the IP header */
     uint8_t live;     /* enum slot_use; written last */
-    uint16_t zero;
+    uint16_t check;   /* seal.h */
     uint32_t created; /* of the mapping, in units of 64 milliseconds (stored_age) */
     uint32_t mapping; /* its slot; means nothing to another run */
     uint64_t expires; /* milliseconds */
@@ -40,6 +40,10 @@ void lease_init(struct nat *nat, struct lease *room);
 
 /* Writes the lease of a mapping that is allowed; false when there is no room. */
 bool lease_enter(struct nat *nat, uint32_t mapping, uint64_t expires);
+
+/* Gives a lease the check value (seal.h) of what it is; true when it has it. */
+void lease_seal(struct lease *lease);
+bool lease_is_whole(const struct lease *lease);
 
 /* Ends those whose time has come. */
 void lease_expire(struct nat *nat, uint64_t now);

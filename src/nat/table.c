@@ -2,6 +2,7 @@
  * table.c - sessions, their keys and their places in the index, the wheel and the age lists
  */
 #include "portreeve/offload.h"
+#include "seal.h"
 #include "table_internal.h"
 
 #include <stdlib.h>
@@ -286,6 +287,25 @@ static void unindex_session(struct table *table, uint32_t slot)
     }
 }
 
+static uint16_t seal_of(const struct session *session)
+{
+    uint64_t sum = seal_words(1, session->sent, sizeof(session->sent) / (sizeof(uint64_t)));
+
+    sum = seal_word(sum, (uint64_t)session->created << 8 | (uint64_t)session->direction << 4 |
+                             session->protocol);
+    return seal_end(seal_word(sum, session->id));
+}
+
+void table_seal(struct session *session)
+{
+    session->check = seal_of(session);
+}
+
+bool table_is_whole(const struct session *session)
+{
+    return session->check == seal_of(session);
+}
+
 void table_reverse(struct table *table, uint32_t slot)
 {
     struct session *session = &table->session[slot];
@@ -303,6 +323,7 @@ void table_reverse(struct table *table, uint32_t slot)
         session->direction = DIRECTION_INBOUND;
     else if (before.direction == DIRECTION_INBOUND)
         session->direction = DIRECTION_OUTBOUND;
+    table_seal(session);
     index_session(table, slot);
 }
 
@@ -352,9 +373,10 @@ void table_activate(struct table *table, uint32_t slot, uint32_t timeout, uint64
 {
     struct session *session = &table->session[slot];
 
-    session->id = table->next_id++;
+    session->id = table->next_id++ & SESSION_ID_MAX;
     session->created = (uint32_t)(now >> 6);
     session->last_seen = (uint32_t)now;
+    table_seal(session);
     enter(table, slot, now + timeout * UINT64_C(1000));
 }
 
@@ -381,6 +403,7 @@ void table_remove(struct table *table, uint32_t slot)
     struct session *session = &table->session[slot];
 
     __atomic_store_n(&session->live, SLOT_FREE, __ATOMIC_RELEASE);
+    session->check ^= UINT16_MAX; /* a damaged `live` does not bring it back */
     unindex_session(table, slot);
     wheel_disarm(table->wheel, slot, session->wheel_slot);
     if (session_age_list(session) != AGE_NONE)

@@ -120,8 +120,12 @@ struct session {
     struct link age_link;
     struct link filter_link; /* the sessions with the same filter key */
     uint32_t created;        /* in units of 64 milliseconds (session_age) */
-    uint64_t id;             /* from 1, never used again */
+    uint64_t id : 48;        /* from 1, never used again */
+    uint64_t check : 16;     /* seal.h */
 };
+
+/* At a million sessions a second, the ids are enough for nine years. */
+#define SESSION_ID_MAX ((UINT64_C(1) << 48) - 1)
 
 _Static_assert(sizeof(struct session) == 128, "a session is two cache lines");
 _Static_assert(offsetof(struct session, tcp) == 64, "what every packet needs is in the first");
@@ -358,6 +362,10 @@ bool table_has_spoken_to(const struct table *table, uint8_t protocol,
 uint32_t table_allocate(struct table *table);
 void table_cancel(struct table *table, uint32_t slot);
 void table_activate(struct table *table, uint32_t slot, uint32_t timeout, uint64_t now);
+
+/* Gives a session the check value (seal.h) of what it is; true when it has it. */
+void table_seal(struct session *session);
+bool table_is_whole(const struct session *session);
 
 /*
  * Adoption: table_readmit indexes and arms a candidate whose fields have been verified;

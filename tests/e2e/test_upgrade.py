@@ -13,7 +13,7 @@ from daemon import DAEMON, SHARE, Daemon
 from deadline import eventually
 from lab import EXTERNAL
 from manager import Manager
-from traffic import Stream, Transfer, tcp_pair, udp_round_trip
+from traffic import Connections, Stream, Transfer, tcp_pair, udp_round_trip
 
 CONFIG = SHARE + "[forward web]\nlisten = 8080/tcp+udp\nto = 10.0.0.2:80\n"
 
@@ -77,6 +77,24 @@ def test_ping_every_ten_milliseconds_loses_nothing(lab, installed):
         assert "300 packets transmitted, 300 received" in ping.stdout(), ping.stdout()
     finally:
         ping.stop()
+
+
+def test_twenty_upgrades_refuse_and_lose_no_connection(lab, installed):
+    """A lost SYN would be sent again after a second. What a start takes is said with -rP."""
+    with lab.out.listen(80) as outside, lab.lab1.listen(80) as inside:
+        ways = {
+            "from inside": Connections(lab.lab2, lab.out.address, 80, outside),
+            "by a forward": Connections(lab.out2, EXTERNAL, 8080, inside)
+        }
+        for _ in range(20):
+            installed.client("upgrade")
+            if isinstance(installed, Manager):
+                installed.hear()
+        results = {way: connections.finish() for way, connections in ways.items()}
+    for way, (count, failed, slowest) in results.items():
+        print(f"{way}: {count} connections, the slowest took {slowest * 1000:.1f} ms")
+        assert count > 20
+        assert failed == []
 
 
 def test_a_signal_does_the_same(lab, installed):

@@ -10,6 +10,7 @@ import select
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
@@ -203,6 +204,36 @@ class Stream:
             while missing:
                 missing.discard(struct.unpack("!I", self._receiver.recv(4))[0])
         return sorted(missing)
+
+
+class Connections:
+    """One connection after the other, each with an answer. The listener's kernel completes them."""
+
+    GAP = 0.005
+
+    def __init__(self, host, address, port, listener):
+        self._host, self._address, self._port, self._listener = host, address, port, listener
+        self._stop = threading.Event()
+        self._failed, self._seconds = [], []
+        self._thread = threading.Thread(target=self._connect, daemon=True)
+        self._thread.start()
+
+    def _connect(self):
+        while not self._stop.wait(self.GAP):
+            began = time.monotonic()
+            try:
+                with tcp_pair(self._host, self._address, self._port,
+                              self._listener) as (client, server, _):
+                    talk(client, server)
+            except OSError as error:
+                self._failed.append(error)
+            self._seconds.append(time.monotonic() - began)
+
+    def finish(self):
+        """Ends them: (how many, what failed, the seconds of the slowest)"""
+        self._stop.set()
+        self._thread.join()
+        return len(self._seconds), self._failed, max(self._seconds)
 
 
 @contextlib.contextmanager

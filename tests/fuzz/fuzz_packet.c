@@ -529,6 +529,20 @@ static void control(uint8_t kind)
     check_table();
 }
 
+/* Whoever writes into the file may also know how a slot is sealed. */
+static void seal_all(uint32_t sessions)
+{
+    struct session *session = (struct session *)(void *)memory;
+    struct lease *lease = (struct lease *)(void *)(session + sessions);
+
+    for (uint32_t i = 0; i < sessions; i++)
+        table_seal(&session[i]);
+    for (uint32_t i = 0; i < table_leases(sessions); i++)
+        lease_seal(&lease[i]);
+}
+
+#define CRASH_SEALS 4 /* a bit of its choice */
+
 /*
  * The process is gone, its memory is not, and anything may have been written there. The next run
  * may have another policy and another size of the table.
@@ -541,6 +555,8 @@ static void crash(uint8_t choice, const uint8_t *changes, size_t length)
 
     for (; length >= 3; changes += 3, length -= 3)
         memory[(changes[0] | (size_t)changes[1] << 8) % room] = changes[2];
+    if (choice & CRASH_SEALS)
+        seal_all(before_crash);
     if (policy_limits_const(policies[kind])->sessions != before_crash) {
         uint32_t after = policy_limits_const(policies[kind])->sessions;
         uint8_t *next = new_memory(after);

@@ -233,6 +233,14 @@ START_TEST(two_entries_of_one_tuple_are_one_session)
 }
 END_TEST
 
+static void seal_all(void)
+{
+    for (int i = 0; i < SESSIONS; i++) {
+        table_seal(&room.session[i]);
+        lease_seal(&room.lease[i]);
+    }
+}
+
 /* Whoever can write the file can write anything: no entry may break what must hold. */
 START_TEST(damaged_entries_do_no_harm)
 {
@@ -258,9 +266,135 @@ START_TEST(damaged_entries_do_no_harm)
             *at = (uint8_t)(chance_one_in(&chance, 2) ? *at ^ (1u << chance_below(&chance, 8))
                                                       : chance_next(&chance));
         }
+        if (round % 2 == 0)
+            seal_all();
         crash_and_restart(&gateway, policy_with_forward(NULL), 1000, &refused);
         gateway_wait(&gateway, 1000);
     }
+    gateway_stop(&gateway);
+}
+END_TEST
+
+/* What a session is, apart from how it goes on. */
+struct identity {
+    struct compact_tuple sent[2];
+    uint64_t id;
+    uint32_t created;
+    uint8_t direction, protocol;
+};
+
+static struct identity identity_of(const struct session *session)
+{
+    struct identity identity;
+
+    memset(&identity, 0, sizeof(identity));
+    memcpy(identity.sent, session->sent, sizeof(identity.sent));
+    identity.id = session->id;
+    identity.created = session->created;
+    identity.direction = session->direction;
+    identity.protocol = session->protocol;
+    return identity;
+}
+
+/* Live sessions in the slots of others. */
+static uint32_t count_strangers(const struct identity *known)
+{
+    uint32_t strangers = 0;
+
+    for (int i = 0; i < SESSIONS; i++) {
+        struct identity now = identity_of(&room.session[i]);
+
+        strangers += room.session[i].live == SLOT_LIVE && memcmp(&now, &known[i], sizeof(now)) != 0;
+    }
+    return strangers;
+}
+
+/* A check value of 16 bits lets one of 65536 damaged slots pass. */
+START_TEST(a_damaged_file_yields_no_session_that_never_existed)
+{
+    struct chance chance = chance_new();
+    struct identity known[SESSIONS];
+    uint32_t refused, damaged = 0, strangers = 0, adopted = 0;
+
+    for (int round = 0; round < 100; round++) {
+        struct gateway gateway;
+        char from[32];
+
+        first_run(&gateway);
+        for (int i = 0; i < 200; i++) {
+            snprintf(from, sizeof(from), "10.0.0.%d:%d", 2 + i % 60, 1024 + i);
+            udp_out(&gateway, from, REMOTE ":53");
+        }
+        for (int i = 0; i < SESSIONS; i++)
+            known[i] = identity_of(&room.session[i]);
+        for (int i = 0; i < SESSIONS; i += 2) { /* a bit of each second slot, or its neighbour's */
+            uint8_t *at = (uint8_t *)&room.session[i] + chance_below(&chance, 2 * 128);
+
+            *at = (uint8_t)(*at ^ 1u << chance_below(&chance, 8));
+        }
+        adopted += crash_and_restart(&gateway, policy_with_forward(NULL), 10, &refused);
+        ck_assert_uint_eq(refused, gateway.nat->counters.not_adopted[ADOPTION_DAMAGED] +
+                                       gateway.nat->counters.not_adopted[ADOPTION_EXPIRED]);
+        damaged += refused;
+        strangers += count_strangers(known);
+        gateway_stop(&gateway);
+    }
+    ck_assert_uint_gt(adopted, 10000);
+    ck_assert_uint_gt(damaged, 1000);
+    seeded(&chance, strangers <= 2);
+}
+END_TEST
+
+START_TEST(a_session_that_has_ended_does_not_come_back)
+{
+    struct gateway gateway;
+    uint32_t refused;
+
+    first_run(&gateway);
+    udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53");
+    ck_assert(nat_kill(gateway.nat, 0, room.session[0].id, gateway.now));
+    room.session[0].live = SLOT_LIVE;
+    ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 0, &refused), 0);
+    ck_assert_uint_eq(refused, 1);
+    gateway_stop(&gateway);
+}
+END_TEST
+
+START_TEST(why_a_session_is_refused_is_counted)
+{
+    struct gateway gateway;
+    uint32_t refused;
+
+    first_run(&gateway);
+    udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53");
+    tcp_in(&gateway, REMOTE ":5000", EXTERNAL ":2222", 0x02);
+    tcp_connect(&gateway, "10.0.0.5:4001", REMOTE ":80");
+    tcp_connect(&gateway, "10.0.0.5:4002", REMOTE ":80");
+    room.session[3].sent[1].source ^= 1;
+    crash_and_restart(&gateway, policy_with_forward("192.0.2.0/24"), 0, &refused);
+    ck_assert_uint_eq(refused, 2);
+    ck_assert_uint_eq(gateway.nat->counters.not_adopted[ADOPTION_NOT_ALLOWED], 1);
+    ck_assert_uint_eq(gateway.nat->counters.not_adopted[ADOPTION_DAMAGED], 1);
+    crash_and_restart(&gateway, policy_with_forward(NULL), 301000, &refused);
+    ck_assert_uint_eq(gateway.nat->counters.not_adopted[ADOPTION_EXPIRED], 1);
+    gateway_stop(&gateway);
+}
+END_TEST
+
+/* Its roles have changed since it was opened. */
+START_TEST(a_connection_that_the_other_side_has_opened_again_goes_on)
+{
+    struct gateway gateway;
+    char external[32];
+    uint32_t refused;
+
+    first_run(&gateway);
+    strcpy(external, tcp_connect(&gateway, "10.0.0.5:4001", REMOTE ":80"));
+    tcp_in(&gateway, REMOTE ":80", external, 0x04);
+    gateway_wait(&gateway, 1000);
+    ck_assert_int_eq(tcp_in(&gateway, REMOTE ":80", external, 0x02), DROP_NONE);
+    ck_assert_uint_eq(room.session[0].direction, DIRECTION_INBOUND);
+    ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 0, &refused), 1);
     gateway_stop(&gateway);
 }
 END_TEST
@@ -279,6 +413,10 @@ int main(void)
         sessions_of_an_address_that_has_gone_are_refused,
         two_entries_of_one_tuple_are_one_session,
         damaged_entries_do_no_harm,
+        a_damaged_file_yields_no_session_that_never_existed,
+        a_session_that_has_ended_does_not_come_back,
+        why_a_session_is_refused_is_counted,
+        a_connection_that_the_other_side_has_opened_again_goes_on,
     };
 
     return RUN_TESTS("adopt", tests);

@@ -18,7 +18,8 @@
  * only collect pages that exist. Memory of a file must be mapped at an address with the same
  * distance from a multiple of LARGE_PAGE as the offset in the file. If it is not possible (Linux
  * before 6.1, no free large page), nothing changes: that costs time, not correctness, and needs no
- * message. For nat_each_array, with a table that is complete and not yet in use.
+ * message. For nat_each_array. A packet that needs a page which is just then copied waits for half
+ * a millisecond, so it can be called when the workers are at work.
  */
 void large_pages_below(void *start, size_t length);
 

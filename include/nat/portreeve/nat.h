@@ -17,6 +17,14 @@
 
 #define EXTERNAL_ADDRESSES_MAX 16
 
+/* Why nat_adopt leaves out a session of an earlier run. */
+enum adoption_reason {
+    ADOPTION_EXPIRED,     /* while no daemon was there */
+    ADOPTION_NOT_ALLOWED, /* by the policy or the external addresses of now */
+    ADOPTION_DAMAGED,     /* it contradicts itself, or another session */
+    ADOPTION_REASON_COUNT,
+};
+
 /* Everything counted since the start. */
 struct nat_counters {
     uint64_t packets[2]; /* rewritten, by enum packet_hook; a hairpin packet counts at both */
@@ -27,6 +35,7 @@ struct nat_counters {
     uint64_t overloaded;    /* mappings that had to share another one's port */
     uint64_t opened;
     uint64_t adopted; /* of an earlier run; not in `opened` */
+    uint64_t not_adopted[ADOPTION_REASON_COUNT];
     uint64_t closed[CLOSE_REASON_COUNT];
 };
 
@@ -46,7 +55,8 @@ void nat_free(struct nat *nat); /* NULL is fine; the policy stays the caller's *
 /*
  * Takes over the sessions and leases that an earlier run left in `memory`, each only if it is sound
  * and the policy and the external addresses still allow it. Call once, after nat_set_external and
- * before any packet. Returns how many sessions; *refused are the others.
+ * before any packet. Returns how many sessions; *refused are the others, and why, is in the
+ * counters (not_adopted).
  */
 uint32_t nat_adopt(struct nat *nat, uint64_t now, uint32_t *refused);
 
@@ -54,7 +64,7 @@ uint32_t nat_adopt(struct nat *nat, uint64_t now, uint32_t *refused);
  * The layout of sessions and leases in memory has this number. Another layout needs another number;
  * a unit test fails until it has one.
  */
-#define NAT_MEMORY_FORMAT 3u
+#define NAT_MEMORY_FORMAT 4u
 
 /*
  * Copies the sessions and leases that an earlier run left in memory for `from_sessions` sessions

@@ -16,6 +16,7 @@
 #include "portreeve/log.h"
 #include "portreeve/routes.h"
 #include "reserved_ports.h"
+#include "review.h"
 #include "rules.h"
 #include "runtime_forwards.h"
 #include "saved_rules.h"
@@ -83,20 +84,30 @@ static int create_translator(struct gateway *gateway, struct error *error)
         error_set(error, "not enough memory for %u sessions ([limits] sessions)", sessions);
         return -ENOMEM;
     }
-    nat_each_array(gateway->nat, large_pages_below);
     return 0;
 }
 
 /* No other thread uses the table yet; the functions still need the lock to be held. */
 static void adopt_sessions(struct gateway *gateway)
 {
+    struct nat_summary summary;
     uint32_t adopted, refused;
+    const uint64_t *why;
 
     if (!gateway->has_left_sessions)
         return;
     adopted = nat_adopt(gateway->nat, gateway_now(), &refused);
     gateway_offload_recall(gateway);
-    log_notice("%u sessions of the previous run continue, %u have ended", adopted, refused);
+    nat_summarize(gateway->nat, &summary);
+    why = summary.counters.not_adopted;
+    if (refused == 0)
+        log_notice("%u sessions of the previous run continue, 0 have ended", adopted);
+    else
+        log_notice("%u sessions of the previous run continue, %u have ended: %llu expired, %llu "
+                   "are no longer allowed, %llu were damaged",
+                   adopted, refused, (unsigned long long)why[ADOPTION_EXPIRED],
+                   (unsigned long long)why[ADOPTION_NOT_ALLOWED],
+                   (unsigned long long)why[ADOPTION_DAMAGED]);
 }
 
 /*
@@ -275,6 +286,7 @@ static int start(struct gateway *gateway, struct error *error)
 {
     const char *names[CONFIG_UPLINKS_MAX];
     const size_t count = gateway->config.external_count;
+    struct policy *before = NULL;
     int result = lock_namespace(gateway, error);
 
     for (size_t i = 0; i < count; i++)
@@ -297,13 +309,16 @@ static int start(struct gateway *gateway, struct error *error)
         result = gateway_refresh_uplinks(gateway, error);
     if (result == 0) {
         adopt_sessions(gateway);
-        gateway_settle_policy(gateway);
+        before = gateway_settle_policy(gateway);
         result = start_workers(gateway, error);
     }
     if (result == 0) {
         reserved_ports_exchange(gateway->config.state_directory, gateway->active);
         result = install_rules(gateway, error);
     }
+    if (before != NULL)
+        gateway_review(gateway);
+    policy_free(before);
     if (result == 0)
         result = start_offload(gateway, error);
     if (result == 0) {
@@ -312,6 +327,7 @@ static int start(struct gateway *gateway, struct error *error)
         saved_rules_check(&gateway->notices, gateway_now(), &gateway->saved_rules_due);
         gateway_check_neighbours(gateway);
         gateway_describe(gateway);
+        nat_each_array(gateway->nat, large_pages_below);
     }
     return result;
 }

@@ -163,19 +163,18 @@ static bool apply_policy(struct gateway *gateway, struct policy *next, config_re
     return true;
 }
 
-void gateway_settle_policy(struct gateway *gateway)
+struct policy *gateway_settle_policy(struct gateway *gateway)
 {
     struct policy *next = gateway_build_policy(gateway, gateway->config.policy, NULL, NULL,
                                                report_error, NULL),
                   *before = gateway->active;
 
     if (next == NULL)
-        return;
+        return NULL;
     nat_set_policy(gateway_lock(gateway), next);
     gateway_unlock(gateway);
-    gateway_review(gateway);
     gateway->active = next;
-    policy_free(before);
+    return before;
 }
 
 static bool has_same_uplinks(const struct config *now, const struct config *next)

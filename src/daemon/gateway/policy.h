@@ -25,9 +25,10 @@ struct policy *gateway_build_roomy_policy(struct gateway *gateway, const struct 
 /*
  * At the start, when the sessions of an earlier run have been taken over and before there are
  * workers and rules: builds the policy again, because only now it is known which ports of the
- * gateway's sockets mappings have.
+ * gateway's sockets mappings have. Returns the policy before, or NULL if it stays: it is still
+ * needed for gateway_review(), which comes when the workers are at work.
  */
-void gateway_settle_policy(struct gateway *gateway);
+struct policy *gateway_settle_policy(struct gateway *gateway);
 
 /* Removes expired forwards, both run-time forwards and those of the configuration. */
 void gateway_expire_forwards(struct gateway *gateway);
