@@ -2,6 +2,7 @@
 the unit, on a real host
 """
 
+import shutil
 from pathlib import Path
 
 import host
@@ -65,7 +66,7 @@ def addition():
     DROP_IN.write_text(ADDITION)
     host.systemctl("daemon-reload")
     yield
-    DROP_IN.unlink()
+    shutil.rmtree(DROP_IN.parent)
     host.systemctl("daemon-reload")
 
 
