@@ -20,6 +20,8 @@ DESTDIR    ?=
 #? VM=bookworm     vm: on this release only; trixie is the other one
 #? SUITE=e2e       vm: these tests there; unit, control and kernel too
 #? OFFLOAD=off     e2e: by the queue alone
+#? SOAK_SECONDS=N  soak: how long; 1200 when not given
+#? SOAK_SEED=N     soak: the seed that a failure has named
 #? FUZZ_RUNS=N     fuzz: mutations for each fuzzer, 100000 when not given
 #? PREFIX=DIR      install: where to, /usr/local when not given
 #? DESTDIR=DIR     install: below this directory, for packages
@@ -251,6 +253,10 @@ kernel: $(BUILD)/tests/kernel/driver ## Tests of what we assume of the kernel (r
 e2e: all ## End-to-end tests in network namespaces (root)
 	$(PYTEST) tests/e2e
 
+soak: all ## Random traffic, restarts and faults on end, from a seed (root)
+	PORTREEVE_SOAK_SECONDS=$(or $(SOAK_SECONDS),1200) PORTREEVE_SOAK_SEED=$(SOAK_SEED) \
+	    $(PYTEST) -rP tests/e2e/test_soak.py
+
 test-programs: $(UNIT_TESTS) $(BUILD)/tests/control/stub $(BUILD)/tests/kernel/driver
 
 vm: ## Tests on stock Debian 12 and 13 in virtual machines (root)
@@ -319,5 +325,5 @@ help: ## This list
 	@echo; echo "Variables, as in make unit TEST=tcp"
 	@sed -n 's/^#? /  /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all install uninstall clean demo check unit control kernel e2e test-programs vm lint fuzz \
-        fuzz-build bench bench-build help
+.PHONY: all install uninstall clean demo check unit control kernel e2e soak test-programs vm lint \
+        fuzz fuzz-build bench bench-build help
