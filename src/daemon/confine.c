@@ -5,6 +5,7 @@
  */
 #include "portreeve/confine.h"
 
+#include "confine_files.h"
 #include "portreeve/log.h"
 
 #include <errno.h>
@@ -405,6 +406,9 @@ void confine_thread(enum confine_role role)
 
     if (SANITIZED)
         return;
+    result = confine_files_of_thread(role);
+    if (result < 0)
+        log_warning("%s may open any file: %s", who[role], strerror(-result));
     pthread_mutex_lock(&lock);
     result = role == CONFINE_MAIN ? load_for_main() : load(role);
     pthread_mutex_unlock(&lock);

@@ -48,6 +48,7 @@ struct daemon {
     struct options options;
     struct gateway *gateway;
     struct control *control;
+    struct confine_paths paths;
     int signals, timer, epoll;
     bool is_interrupted; /* by SIGINT */
 };
@@ -150,6 +151,23 @@ static void check_interface(const struct options *options, const char *name)
     addresses_close(addresses);
 }
 
+/* For an upgrade: the directories of this configuration are those of the program that runs. */
+static bool check_directories(const struct options *options, const struct config *config)
+{
+    struct confine_paths paths;
+    const char *refused;
+
+    confine_paths_set(&paths, config->state_directory, config->control_socket);
+    refused = confine_refused_directory(&paths);
+    if (refused != NULL)
+        fprintf(stderr,
+                "%s: %s: the daemon can change files only in the directories that it was started "
+                "with, and %s is another one; expected a restart instead of an upgrade\n",
+                options->config_path,
+                refused == paths.state ? "[state] directory" : "[control] socket", refused);
+    return refused == NULL;
+}
+
 static int check_config(const struct options *options)
 {
     struct config config;
@@ -157,7 +175,8 @@ static int check_config(const struct options *options)
     privileged_borrow(options->config_path);
     if (!config_load(options->config_path, &config, print_line, print_warning, NULL))
         return EXIT_FAILED;
-    if (!gateway_check_host(&config, options->config_path, print_line, print_warning, NULL)) {
+    if (!check_directories(options, &config) ||
+        !gateway_check_host(&config, options->config_path, print_line, print_warning, NULL)) {
         config_free(&config);
         return EXIT_FAILED;
     }
@@ -258,6 +277,7 @@ static int start(struct daemon *daemon, struct error *error)
     if (daemon->options.debug)
         config.log = (struct log_options){LOG_LEVEL_DEBUG, LOG_TARGET_STDERR};
     log_open(&config.log);
+    confine_paths_set(&daemon->paths, config.state_directory, config.control_socket);
     result = privileges_drop(&config, daemon->options.user, error);
     if (result == 0)
         result = open_loop(daemon, error);
@@ -449,6 +469,7 @@ int main(int argc, char **argv)
     if (start(&daemon, &error) == 0 && watch_all(&daemon, &error) == 0) {
         handover_settle();
         upgrade_settle();
+        confine_files(&daemon.paths);
         confine_thread(CONFINE_MAIN);
         log_notice("portreeved " PORTREEVE_VERSION " is ready");
         notify_send("READY=1");

@@ -4,9 +4,22 @@
  */
 #include "portreeve/paths.h"
 
+#include "portreeve/confine.h"
+
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+
+const char *paths_hint(int result)
+{
+    if (result == -EROFS)
+        return "; under systemd, see portreeve.conf(5), OTHER PATHS UNDER SYSTEMD";
+    if (result == -EACCES && confine_was_limited())
+        return "; the daemon can change the directories only that it had when it was started: "
+               "restart it";
+    return "";
+}
 
 int paths_create_directories(const char *path)
 {

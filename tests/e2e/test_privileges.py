@@ -132,6 +132,24 @@ def test_root_without_a_user_to_become_has_no_more(lab, fresh):
     fresh.stop()
 
 
+def test_root_writes_in_the_directories_that_it_was_started_with_and_nowhere_else(lab, fresh):
+    fresh.start("--user", "root")
+    if "(Landlock)" in fresh.log_so_far():
+        pytest.skip("this kernel has no Landlock")
+    state, aside = fresh.socket.parent, fresh.directory / "aside"
+    state.rename(aside)
+    state.mkdir()
+    process.run([CLIENT, "-s", aside / "control.sock", "forward", "add", *FORWARD])
+    said = "forwards.json.new: Permission denied ([state] directory); the daemon can"
+    eventually(lambda: said in fresh.log_so_far(), "the log says that the forward is not saved")
+    assert list(state.iterdir()) == []
+    state.rmdir()
+    aside.rename(state)
+    fresh.add_forward("other", "2223/tcp", "10.0.0.3:22")
+    assert "other" in (state / "forwards.json").read_text()
+    fresh.stop()
+
+
 def test_a_user_that_does_not_exist_is_refused(fresh):
     fresh.launch("--user", "no-such-user")
     assert fresh.process.wait(10) == 1

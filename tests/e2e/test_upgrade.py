@@ -141,6 +141,29 @@ def test_an_error_in_the_configuration_is_found_first(lab, installed):
     assert_goes_on(lab, installed, before)
 
 
+def test_other_directories_need_a_restart(lab, installed):
+    """The daemon can change files in the former ones only (Landlock), and so could a new program"""
+    if "(Landlock)" in installed.log_so_far():
+        pytest.skip("this kernel has no Landlock")
+    before, config = installed.status(), installed.config.read_text()
+    elsewhere = installed.directory / "elsewhere"
+    elsewhere.mkdir()
+    state = f"directory = {installed.directory}/state"
+    assert state in config
+    for changed in (config.replace(state, f"directory = {elsewhere}"),
+                    config.replace(str(installed.socket), f"{elsewhere}/control.sock")):
+        installed.config.write_text(changed)
+        done = installed.client("upgrade", check=False)
+        assert done.returncode == 1
+        assert str(elsewhere) in done.stderr and "expected a restart" in done.stderr
+    installed.config.write_text(config)
+    assert_goes_on(lab, installed, before)
+    assert installed.client("upgrade").stdout
+    installed.config.write_text(config.replace(state, f"directory = {elsewhere}"))
+    assert "expected a restart" in installed.client("upgrade", check=False).stderr
+    installed.config.write_text(config)
+
+
 # It lets no timer be created, once: the program that it is loaded into next has it no more.
 BROKEN = """
 #include <errno.h>

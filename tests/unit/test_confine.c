@@ -1,10 +1,11 @@
 /*
- * test_confine.c - which system calls fail, which end the process, and which go on, for each thread
+ * test_confine.c - what each thread may not: system calls, and files that it may not change
  *
  * Each test confines a child of its own, which makes the call and tells by its exit code.
  */
 #include "support_run.h"
 
+#include "../../src/daemon/confine_files.h"
 #include "portreeve/confine.h"
 
 #include <check.h>
@@ -18,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -209,6 +211,217 @@ START_TEST(a_filter_that_the_process_has_already_is_not_added_again)
 }
 END_TEST
 
+/* Landlock */
+
+static char root[] = "/tmp/portreeve-unit-XXXXXX";
+static char inside[64], outside[64], removed[64];
+static struct confine_paths paths;
+
+static void make_file(char path[64], const char *name)
+{
+    int file;
+
+    snprintf(path, 64, "%s/%s", root, name);
+    file = open(path, O_CREAT | O_WRONLY, 0600);
+    ck_assert_int_ge(file, 0);
+    close(file);
+}
+
+static void make_directories(void)
+{
+    char directory[64];
+
+    strcpy(root, "/tmp/portreeve-unit-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    snprintf(directory, sizeof(directory), "%s/state", root);
+    ck_assert_int_eq(mkdir(directory, 0700), 0);
+    make_file(inside, "state/inside");
+    make_file(removed, "state/removed");
+    make_file(outside, "outside");
+    confine_paths_set(&paths, directory, inside);
+}
+
+static void remove_directories(void)
+{
+    unlink(inside);
+    unlink(removed);
+    unlink(outside);
+    rmdir(paths.state);
+    rmdir(root);
+}
+
+static long write_outside(void)
+{
+    return open(outside, O_WRONLY);
+}
+
+static long read_outside(void)
+{
+    return open(outside, O_RDONLY);
+}
+
+static long create_outside(void)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "%s/new", root);
+    return open(path, O_CREAT | O_WRONLY, 0600);
+}
+
+static long remove_outside(void)
+{
+    return unlink(outside);
+}
+
+static long write_inside(void)
+{
+    return open(inside, O_WRONLY | O_TRUNC);
+}
+
+static long create_inside(void)
+{
+    return open(removed, O_CREAT | O_WRONLY, 0600);
+}
+
+static long remove_inside(void)
+{
+    return unlink(removed);
+}
+
+static long replace_inside(void)
+{
+    return rename(removed, inside);
+}
+
+static long read_a_program(void)
+{
+    return open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+}
+
+static long write_reserved_ports(void)
+{
+    return open("/proc/sys/net/ipv4/ip_local_reserved_ports", O_WRONLY);
+}
+
+static const struct {
+    const char *name;
+    call *make;
+    bool may;
+} changes[] = {
+    {"write outside", write_outside, false},   {"read outside", read_outside, true},
+    {"create outside", create_outside, false}, {"remove outside", remove_outside, false},
+    {"write inside", write_inside, true},      {"create inside", create_inside, true},
+    {"remove inside", remove_inside, true},    {"replace inside", replace_inside, true},
+};
+
+#define CHANGES (int)(sizeof(changes) / sizeof(changes[0]))
+
+static void limit_nothing(void)
+{
+}
+
+static void limit_main(void)
+{
+    confine_files(&paths);
+}
+
+static void limit_worker(void)
+{
+    ck_assert_int_eq(confine_files_of_thread(CONFINE_WORKER), 0);
+}
+
+static void limit_offload(void)
+{
+    ck_assert_int_eq(confine_files_of_thread(CONFINE_OFFLOAD), 0);
+}
+
+static int error_of(call *make, void (*limit)(void))
+{
+    pid_t child = fork();
+    int status;
+
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        limit();
+        _exit(make() >= 0 ? 0 : errno);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static bool kernel_has_landlock(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 1;
+}
+
+START_TEST(files_are_changed_in_the_daemons_directories_only)
+{
+    bool may = changes[_i].may || !kernel_has_landlock();
+
+    make_directories();
+    ck_assert_msg(error_of(changes[_i].make, limit_main) == (may ? 0 : EACCES), "%s",
+                  changes[_i].name);
+    remove_directories();
+}
+END_TEST
+
+START_TEST(a_worker_and_the_offload_thread_open_no_file_outside_of_proc)
+{
+    int refused = kernel_has_landlock() ? EACCES : 0;
+
+    make_directories();
+    ck_assert_int_eq(error_of(open_to_read, limit_worker), refused);
+    ck_assert_int_eq(error_of(write_inside, limit_worker), refused);
+    ck_assert_int_eq(error_of(open_to_read, limit_offload), 0);
+    ck_assert_int_eq(error_of(read_outside, limit_offload), refused);
+    ck_assert_int_eq(error_of(read_a_program, limit_offload), refused);
+    ck_assert_int_eq(error_of(write_inside, limit_offload), refused);
+    remove_directories();
+}
+END_TEST
+
+/* Of the program that replaces this one. 0: the directories are those that it may change. */
+static long directories_are_refused(void)
+{
+    errno = ENOTDIR;
+    return confine_refused_directory(&paths) == NULL ? 0 : -1;
+}
+
+static void limit_and_move_the_state(void)
+{
+    limit_main();
+    snprintf(paths.state, sizeof(paths.state), "%s", root);
+}
+
+static void limit_and_use_another_socket(void)
+{
+    limit_main();
+    snprintf(paths.control, sizeof(paths.control), "%s", root);
+}
+
+START_TEST(a_program_that_replaces_this_one_must_have_the_same_directories)
+{
+    int refused = kernel_has_landlock() ? ENOTDIR : 0;
+
+    make_directories();
+    ck_assert_int_eq(error_of(directories_are_refused, limit_nothing), 0);
+    ck_assert_int_eq(error_of(directories_are_refused, limit_main), 0);
+    ck_assert_int_eq(error_of(directories_are_refused, limit_and_move_the_state), refused);
+    ck_assert_int_eq(error_of(directories_are_refused, limit_and_use_another_socket), refused);
+    remove_directories();
+}
+END_TEST
+
+START_TEST(the_hosts_reserved_ports_stay_as_writable_as_they_were)
+{
+    make_directories();
+    ck_assert_int_eq(error_of(write_reserved_ports, limit_main),
+                     error_of(write_reserved_ports, limit_nothing));
+    remove_directories();
+}
+END_TEST
+
 int main(void)
 {
     const struct repeated_test tests[] = {
@@ -217,6 +430,10 @@ int main(void)
         {the_offload_thread_opens_files_to_read_only, EXPECTATIONS},
         {the_privileged_process_reads_and_ends_with_anything_else, EXPECTATIONS},
         {a_filter_that_the_process_has_already_is_not_added_again, 1},
+        {files_are_changed_in_the_daemons_directories_only, CHANGES},
+        {a_worker_and_the_offload_thread_open_no_file_outside_of_proc, 1},
+        {a_program_that_replaces_this_one_must_have_the_same_directories, 1},
+        {the_hosts_reserved_ports_stay_as_writable_as_they_were, 1},
     };
 
     if (!confine_is_built_in()) {

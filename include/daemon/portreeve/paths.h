@@ -5,18 +5,12 @@
 #ifndef PORTREEVE_PATHS_H
 #define PORTREEVE_PATHS_H
 
-#include <errno.h>
-
 /*
  * For the end of a sentence about this -errno: "" or a hint. Under systemd, the unit lets the
  * daemon write in few places, and all others look like a read-only file system
- * (ProtectSystem=strict).
+ * (ProtectSystem=strict). The limits of confine.h stay for the life of the process.
  */
-static inline const char *paths_hint(int result)
-{
-    return result == -EROFS ? "; under systemd, see portreeve.conf(5), OTHER PATHS UNDER SYSTEMD"
-                            : "";
-}
+const char *paths_hint(int result);
 
 /* Creates the missing directories of this path, with mode 0755. Returns 0 or -errno. */
 int paths_create_directories(const char *path);

@@ -66,12 +66,18 @@ static int check(int file, const char *path, struct error *error)
     return 0;
 }
 
-/* Without the privilege to open files of others, only the look at the name says whose it is. */
+/*
+ * Without the privilege to open files of others, only the look at the name says whose it is. errno
+ * stays.
+ */
 static bool is_of_another(const char *path)
 {
     struct stat status;
+    int before = errno;
+    bool found = lstat(path, &status) == 0;
 
-    return lstat(path, &status) == 0 && status.st_uid != geteuid();
+    errno = before;
+    return found && status.st_uid != geteuid();
 }
 
 int state_file_open(const char *path, int flags, struct error *error)
