@@ -21,6 +21,7 @@ static const struct option long_options[] = {
     [OPTION_FOR] = {"for", required_argument, NULL, LONG_OPTION(OPTION_FOR)},
     [OPTION_EXPIRES] = {"expires", required_argument, NULL, LONG_OPTION(OPTION_EXPIRES)},
     [OPTION_FORCE] = {"force", no_argument, NULL, LONG_OPTION(OPTION_FORCE)},
+    [OPTION_SESSIONS] = {"sessions", required_argument, NULL, LONG_OPTION(OPTION_SESSIONS)},
     /* accepted with every verb */
     {"socket", required_argument, NULL, 's'},
     {"help", no_argument, NULL, 'h'},

@@ -16,6 +16,7 @@ enum verb_option {
     OPTION_FOR,
     OPTION_EXPIRES,
     OPTION_FORCE,
+    OPTION_SESSIONS,
     OPTION_COUNT
 };
 

@@ -42,7 +42,8 @@ static const struct verb {
      "Stop it with Ctrl-C. --json: one object per line.\n", run_events},
     {"forward add", "NAME LISTEN TO [OPTION...]", 3, 3,
      OPTION_BIT(OPTION_ALLOW) | OPTION_BIT(OPTION_OWNER) | OPTION_BIT(OPTION_NOTE) |
-         OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_EXPIRES) | OPTION_BIT(OPTION_FORCE),
+         OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_EXPIRES) | OPTION_BIT(OPTION_FORCE) |
+         OPTION_BIT(OPTION_SESSIONS),
      "add a run-time forward (root)",
      "LISTEN is a port, a range or a service name, and the protocol:\n"
      "2222/tcp, 8000-8099/udp, domain/tcp+udp.\n"
@@ -54,6 +55,7 @@ static const struct verb {
      "  --note TEXT         what it is for\n"
      "  --for DURATION      the forward ends after this time: 30m, 2h, 1d12h\n"
      "  --expires TIME      the forward ends at this time (UTC): 2026-12-31T18:00:00Z\n"
+     "  --sessions NUMBER   how many sessions it may have at the same time\n"
      "  --force             also take ports that mappings have; their sessions end\n",
      run_forward_add},
     {"forward remove", "NAME", 1, 1, 0, "remove a run-time forward (root)",

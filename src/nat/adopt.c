@@ -9,6 +9,7 @@
  */
 #include "external.h"
 #include "mapping.h"
+#include "outside.h"
 #include "session.h"
 #include "session_facts.h"
 
@@ -197,6 +198,9 @@ static enum adoption_reason adopt_one(struct nat *nat, uint32_t slot, uint64_t n
     session->epoch = nat->epoch;
     session->offload = OFFLOAD_NO;
     session_fill(nat, session, &plan);
+    session->has_remote = false;
+    if (session->direction == DIRECTION_INBOUND && session_age_list(session) != AGE_CLOSED)
+        outside_enter(nat, session);
     table_readmit(&nat->table, slot, session_due(nat, session, now));
     return ADOPTION_REASON_COUNT;
 }

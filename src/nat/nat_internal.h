@@ -19,6 +19,21 @@ struct other_uplink {
     uint64_t dropped;   /* packets, for DROP_OTHER_UPLINK */
 };
 
+/* What remotes with one hash have. */
+struct remote_count {
+    uint32_t sessions;
+    compact_address latest; /* who has opened the last one */
+    uint32_t tokens; /* thousandths of a session that may be opened now, under a rate limit */
+    uint32_t filled; /* when tokens were last added, milliseconds */
+};
+
+/* Sessions that remotes have opened and that are not closed (outside.h). */
+struct outside {
+    uint32_t sessions;
+    struct remote_count *remote; /* by a hash of the address */
+    uint32_t *forward;           /* sessions, by the forward's index in the policy of now */
+};
+
 struct nat {
     struct table table;
     void *memory;                       /* of sessions and leases; NULL: the caller's */
@@ -50,6 +65,7 @@ struct nat {
     struct event_ring events;
     struct offload offload;
     struct leases leases;
+    struct outside outside;
     uint16_t next_ip_id[NAT_IP_IDS]; /* by a hash of the destination */
     uint32_t refusal_tokens;         /* refusals that may be sent now */
     uint64_t refusal_filled;         /* when tokens were last added, milliseconds */

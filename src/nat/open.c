@@ -90,13 +90,14 @@ enum drop_reason open_outbound(struct nat *nat, uint8_t uplink, const struct pac
     struct session_plan plan = {.direction = DIRECTION_OUTBOUND,
                                 .mapping = {INDEX_NONE, INDEX_NONE},
                                 .forward = {POLICY_NONE, POLICY_NONE}};
+    struct opener opener = {.forward = POLICY_NONE};
     struct external_side side;
     enum drop_reason reason;
     uint32_t in_the_way[KEYS_IN_THE_WAY];
 
-    reason = session_reserve(
-        nat, policy_is_shared(nat->policy, &sent->source.address) ? &sent->source.address : NULL,
-        now, slot);
+    if (policy_is_shared(nat->policy, &sent->source.address))
+        opener.host = &sent->source.address;
+    reason = session_reserve(nat, &opener, now, slot);
     if (reason != DROP_NONE)
         return reason;
     reason = allocate_external_side(nat, uplink, sent->protocol, &sent->source, &sent->destination,
@@ -301,6 +302,7 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
                                 .forward = {POLICY_NONE, POLICY_NONE}};
     struct external_side initiator = {.mapping = INDEX_NONE}, responder;
     struct endpoint internal;
+    struct opener opener;
     uint32_t in_the_way[KEYS_IN_THE_WAY] = {INDEX_NONE, INDEX_NONE, INDEX_NONE};
     enum drop_reason reason;
     bool may_open;
@@ -319,7 +321,10 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
     reason = find_inside(nat, sent, &sent->source, &internal, &responder);
     if (reason != DROP_NONE && !(hairpin && reason == DROP_FILTERED))
         return reason;
-    reason = session_reserve(nat, shared ? &sent->source.address : NULL, now, slot);
+    opener = (struct opener){.host = shared ? &sent->source.address : NULL,
+                             .remote = hairpin ? NULL : &sent->source.address,
+                             .forward = responder.forward};
+    reason = session_reserve(nat, &opener, now, slot);
     if (reason != DROP_NONE)
         return reason;
     reason =

@@ -10,6 +10,7 @@
 
 #include "external.h"
 #include "mapping.h"
+#include "outside.h"
 #include "session.h"
 #include "session_facts.h"
 
@@ -87,6 +88,7 @@ static bool review_session(struct nat *nat, uint32_t slot, uint64_t now)
     if (session_share(session) != POLICY_NONE)
         session_set_share(session, policy_share_of(nat->policy, &internal));
     session->epoch = nat->epoch;
+    outside_reviewed(nat, session);
     table_rearm(&nat->table, slot, session_due(nat, session, now));
     return true;
 }
@@ -116,6 +118,7 @@ void review_begin(struct nat *nat)
     nat->policy_before = nat->policy;
     nat->epoch++;
     nat->review_slot = nat->review_ended = 0;
+    outside_begin_review(nat);
 }
 
 bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended)

@@ -9,6 +9,7 @@
 #include "event_internal.h"
 #include "mapping.h"
 #include "offload_entries.h"
+#include "outside.h"
 #include "session_facts.h"
 
 /*
@@ -43,41 +44,83 @@ static enum drop_reason take_host(struct nat *nat, const struct address *host, u
     return DROP_NONE;
 }
 
-enum drop_reason session_reserve(struct nat *nat, const struct address *host, uint64_t now,
+/* Of so many of the oldest unanswered sessions, one of the outside is taken. */
+#define EVICTION_LOOKS 16
+
+static bool evict_from_outside(struct nat *nat, uint64_t now)
+{
+    uint32_t slot = table_oldest(&nat->table, AGE_UNANSWERED);
+
+    for (int looks = 0; slot != INDEX_NONE && looks < EVICTION_LOOKS; looks++) {
+        if (nat->table.session[slot].has_remote) {
+            session_close(nat, slot, CLOSE_EVICTED, now);
+            return true;
+        }
+        slot = table_younger(&nat->table, slot);
+    }
+    return false;
+}
+
+/* Where the outside has all that it may have, its unanswered sessions give way. */
+static enum drop_reason admit_remote(struct nat *nat, const struct address *remote,
+                                     uint16_t forward, uint64_t now)
+{
+    enum drop_reason reason = outside_admit(nat, remote, forward, now);
+
+    return reason == DROP_OUTSIDE_LIMIT && evict_from_outside(nat, now) ? DROP_NONE : reason;
+}
+
+/* The session counts from here on. */
+static void enter_opener(struct nat *nat, struct session *session, const struct opener *opener)
+{
+    if (opener->host != NULL) {
+        session->has_host = true;
+        session->sent[ROLE_INITIATOR].source = compact_address_of(opener->host);
+    } else if (opener->remote != NULL) {
+        session->sent[ROLE_INITIATOR].source = compact_address_of(opener->remote);
+        session->epoch = nat->epoch;
+        session_set_side(session, ROLE_RESPONDER, INDEX_NONE, opener->forward);
+        outside_enter(nat, session);
+    }
+}
+
+enum drop_reason session_reserve(struct nat *nat, const struct opener *opener, uint64_t now,
                                  uint32_t *slot)
 {
-    enum drop_reason reason = host == NULL ? DROP_NONE : take_host(nat, host, now);
+    enum drop_reason reason = DROP_NONE;
 
+    if (opener->host != NULL)
+        reason = take_host(nat, opener->host, now);
+    else if (opener->remote != NULL)
+        reason = admit_remote(nat, opener->remote, opener->forward, now);
     if (reason != DROP_NONE)
         return reason;
     *slot = table_allocate(&nat->table);
     if (*slot == INDEX_NONE && evict_one(nat, now))
         *slot = table_allocate(&nat->table);
     if (*slot == INDEX_NONE) {
-        if (host != NULL)
-            host_put(&nat->table, host_find(&nat->table, host));
+        if (opener->host != NULL)
+            host_put(&nat->table, host_find(&nat->table, opener->host));
         return DROP_TABLE_FULL;
     }
-    if (host != NULL) {
-        nat->table.session[*slot].has_host = true;
-        nat->table.session[*slot].sent[ROLE_INITIATOR].source = compact_address_of(host);
-    }
+    enter_opener(nat, &nat->table.session[*slot], opener);
     return DROP_NONE;
 }
 
-/* The session is no longer its host's. */
-static void put_host(struct nat *nat, struct session *session)
+/* The session is no longer its host's, nor a remote's. */
+static void put_opener(struct nat *nat, struct session *session)
 {
     struct address host = session_source(session, ROLE_INITIATOR).address;
 
     if (session->has_host)
         host_put(&nat->table, host_find(&nat->table, &host));
     session->has_host = false;
+    outside_leave(nat, session);
 }
 
 void session_abandon(struct nat *nat, uint32_t slot)
 {
-    put_host(nat, &nat->table.session[slot]);
+    put_opener(nat, &nat->table.session[slot]);
     table_cancel(&nat->table, slot);
 }
 
@@ -119,9 +162,16 @@ enum drop_reason session_reopen(struct nat *nat, uint32_t slot, enum role opener
 {
     struct session *session = &nat->table.session[slot];
     struct address host = session_source(session, opener).address;
-    bool counts = opener_counts(nat, session, opener);
-    enum drop_reason reason = counts ? take_host(nat, &host, now) : DROP_NONE;
+    bool counts = opener_counts(nat, session, opener),
+         is_remote =
+             !counts && session->direction ==
+                            (opener == ROLE_INITIATOR ? DIRECTION_INBOUND : DIRECTION_OUTBOUND);
+    enum drop_reason reason = DROP_NONE;
 
+    if (counts)
+        reason = take_host(nat, &host, now);
+    else if (is_remote)
+        reason = admit_remote(nat, &host, session_forward(session, (enum role) !opener), now);
     if (reason != DROP_NONE)
         return reason;
     if (opener == ROLE_RESPONDER) {
@@ -129,21 +179,25 @@ enum drop_reason session_reopen(struct nat *nat, uint32_t slot, enum role opener
         table_reverse(&nat->table, slot);
     }
     session->has_host = counts;
+    if (is_remote)
+        outside_enter(nat, session);
     return DROP_NONE;
 }
 
 /*
- * A closed session waits for late packets only, so it does not count as its host's. After an RST it
- * may continue (RFC 7857 section 2.2); then it counts again, whatever the limit.
+ * A closed session waits for late packets only, so it does not count as its opener's. After an RST
+ * it may continue (RFC 7857 section 2.2); then it counts again, whatever the limit.
  */
 static void count_by_state(struct nat *nat, struct session *session)
 {
     struct address host = session_source(session, ROLE_INITIATOR).address;
 
     if (session_age_list(session) == AGE_CLOSED)
-        put_host(nat, session);
+        put_opener(nat, session);
     else if (!session->has_host && opener_counts(nat, session, ROLE_INITIATOR))
         session->has_host = host_get(&nat->table, &host, UINT32_MAX) != INDEX_NONE;
+    else if (!session->has_remote && session->direction == DIRECTION_INBOUND)
+        outside_enter(nat, session);
 }
 
 void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uint64_t now)
@@ -156,7 +210,7 @@ void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uin
     event_publish(nat, EVENT_CLOSED, reason, slot, now);
     offload_end(nat, slot);
     nat->counters.closed[reason]++;
-    put_host(nat, session);
+    put_opener(nat, session);
     table_remove(&nat->table, slot);
     for (int role = 0; role < 2; role++) {
         if (mapping[role] == INDEX_NONE)

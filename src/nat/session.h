@@ -15,12 +15,19 @@ struct session_plan {
     uint16_t share;
 };
 
+/* Who opens a session, and so counts it as its own. */
+struct opener {
+    const struct address *host;   /* of a share; NULL: nobody's or a remote's */
+    const struct address *remote; /* NULL: it is opened from inside */
+    uint16_t forward;             /* that the remote uses, or POLICY_NONE */
+};
+
 /*
- * Makes room for, and reserves, one session; DROP_TABLE_FULL when nothing may be evicted,
- * DROP_HOST_LIMIT when `host` (may be NULL) has too many. Then either session_open or
- * session_abandon.
+ * Makes room for, and reserves, one session; DROP_TABLE_FULL when nothing may be evicted, the
+ * reasons of outside_admit or DROP_HOST_LIMIT and DROP_HOST_RATE when its opener has too many. Then
+ * either session_open or session_abandon.
  */
-enum drop_reason session_reserve(struct nat *nat, const struct address *host, uint64_t now,
+enum drop_reason session_reserve(struct nat *nat, const struct opener *opener, uint64_t now,
                                  uint32_t *slot);
 void session_abandon(struct nat *nat, uint32_t slot);
 void session_open(struct nat *nat, uint32_t slot, const struct session_plan *plan, uint64_t now);
@@ -31,8 +38,8 @@ void session_fill(struct nat *nat, struct session *session, const struct session
 /*
  * `opener` opens a new connection between the endpoints of a closed one (RFC 5382 REQ-2: any valid
  * sequence of packets). If that is the responder, the roles change, so that the handshake is
- * tracked from the side that opens it. The new connection counts as its host's: DROP_HOST_LIMIT or
- * DROP_HOST_RATE, and nothing has changed.
+ * tracked from the side that opens it. The new connection counts as its opener's, with the reasons
+ * of session_reserve, and nothing has changed.
  */
 enum drop_reason session_reopen(struct nat *nat, uint32_t slot, enum role opener, uint64_t now);
 

@@ -3,6 +3,7 @@
  */
 #include "external.h"
 #include "nat_internal.h"
+#include "outside.h"
 
 uint32_t nat_slots(const struct nat *nat)
 {
@@ -22,6 +23,9 @@ void nat_summarize(const struct nat *nat, struct nat_summary *summary)
         .mappings = nat->table.mappings_live,
         .hosts = nat->table.hosts_live,
         .leases = nat->leases.live,
+        .outside = nat->outside.sessions,
+        .outside_max = outside_limit(nat->policy),
+        .remote_max = outside_limit_of_remote(nat->policy),
         .counters = nat->counters,
         .offloaded = nat->offload.used,
         .offloaded_max = nat->offload.capacity,
@@ -43,7 +47,7 @@ size_t nat_memory(const struct nat *nat)
 {
     return sizeof(*nat) + table_memory(&nat->table) +
            nat->table.lease_capacity * sizeof(struct lease) + EVENT_RING * sizeof(struct event) +
-           EXTERNAL_ADDRESSES_MAX * PROTOCOL_COUNT * sizeof(struct port_space);
+           EXTERNAL_ADDRESSES_MAX * PROTOCOL_COUNT * sizeof(struct port_space) + outside_memory();
 }
 
 void nat_pool_use(struct nat *nat, uint16_t share, uint8_t protocol, uint64_t now, uint32_t *used,

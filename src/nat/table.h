@@ -115,7 +115,8 @@ struct session {
     uint16_t wheel_slot : 13;
     uint16_t has_host : 1; /* the initiator is one of a share's hosts and counts this session as its
                               own */
-    uint32_t side[2];      /* by role (session_mapping, session_forward) */
+    uint16_t has_remote : 1; /* the initiator is a remote, and this session counts (outside.h) */
+    uint32_t side[2];        /* by role (session_mapping, session_forward) */
     struct link wheel_link;
     struct link age_link;
     struct link filter_link; /* the sessions with the same filter key */

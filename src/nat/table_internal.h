@@ -13,6 +13,7 @@
 enum {
     NODE_MAPPING = SESSION_KEYS,
     NODE_HOST,
+    NODE_REMOTE, /* is in no index, only hashed (outside.c) */
     INDEX_NODES = 8,
 };
 
@@ -20,7 +21,7 @@ enum {
 struct table_key {
     struct compact_tuple tuple;
     uint8_t protocol;
-    uint8_t kind; /* enum session_key, KEY_INITIATOR for both tuples; NODE_MAPPING, NODE_HOST */
+    uint8_t kind; /* enum session_key, KEY_INITIATOR for both tuples; or NODE_ */
     uint16_t zero;
 };
 

@@ -114,6 +114,11 @@ static const struct policy *make_policy(int kind)
     must(policy != NULL);
     policy_limits(policy)->sessions = kind == 1 ? 16 : 24; /* only a start changes the table */
     policy_limits(policy)->sessions_per_host = kind == 1 ? 4 : 16;
+    if (kind != 1) {
+        policy_limits(policy)->sessions_from_outside = 9;
+        policy_limits(policy)->sessions_per_remote = 5;
+        policy_limits(policy)->new_sessions_per_remote = 3;
+    }
     add_share(policy, 0, 50000,
               kind == 1 ? FILTERING_ADDRESS_AND_PORT_DEPENDENT : FILTERING_ENDPOINT_INDEPENDENT);
     add_share(policy, 1, kind == 2 ? 50000 : 50008, FILTERING_ADDRESS_DEPENDENT);
@@ -284,7 +289,7 @@ static uint64_t sum(const uint64_t *numbers, size_t count)
 static void check_table(void)
 {
     uint32_t sessions_of_mapping[128] = {0}, leased = 0, live = 0, with_host = 0, of_hosts = 0,
-             listed = 0, of_age = 0;
+             listed = 0, of_age = 0, with_remote = 0;
 
     must(nat->table.mapping_capacity <= 128);
     for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
@@ -293,6 +298,7 @@ static void check_table(void)
         check_session(slot, sessions_of_mapping);
         live++;
         with_host += nat->table.session[slot].has_host;
+        with_remote += nat->table.session[slot].has_remote;
         of_age += session_age_list(&nat->table.session[slot]) != AGE_NONE;
     }
     for (uint32_t i = 0; i < nat->table.mapping_capacity; i++) {
@@ -308,6 +314,7 @@ static void check_table(void)
     }
     must(leased == nat->leases.live);
     must(live == nat->table.live && with_host == of_hosts && listed == of_age);
+    must(nat->outside.sessions == with_remote);
     must(nat->counters.opened + nat->counters.adopted -
              sum(nat->counters.closed, CLOSE_REASON_COUNT) ==
          live);

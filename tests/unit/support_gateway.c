@@ -211,6 +211,29 @@ static void check_hosts(const struct nat *nat, uint32_t sessions_with_host)
     ck_assert_uint_eq(of_hosts, sessions_with_host);
 }
 
+/* What counts for the outside is what remotes have opened; a review counts for forwards anew. */
+static void check_outside(const struct nat *nat)
+{
+    uint32_t by_remotes = 0, by_forward[4] = {0};
+
+    for (uint32_t slot = 0; slot < nat->table.capacity; slot++) {
+        const struct session *session = &nat->table.session[slot];
+        uint16_t forward = session_forward(session, ROLE_RESPONDER);
+
+        if (session->live != SLOT_LIVE)
+            continue;
+        ck_assert_int_eq(session->has_remote, session->direction == DIRECTION_INBOUND &&
+                                                  !session->has_host &&
+                                                  session_age_list(session) != AGE_CLOSED);
+        by_remotes += session->has_remote;
+        if (session->has_remote && session->epoch == nat->epoch && forward < 4)
+            by_forward[forward]++;
+    }
+    ck_assert_uint_eq(nat->outside.sessions, by_remotes);
+    for (uint16_t forward = 0; forward < 4; forward++)
+        ck_assert_uint_eq(nat->outside.forward[forward], by_forward[forward]);
+}
+
 /* Each names a mapping that says that it is leased, and no two the same one. */
 static void check_leases(const struct nat *nat, uint32_t leased)
 {
@@ -273,6 +296,7 @@ void check_invariants(const struct nat *nat)
     free(sessions);
     check_ages(nat);
     check_hosts(nat, with_host);
+    check_outside(nat);
     ck_assert_uint_eq(nat->table.live, live);
     ck_assert_uint_eq(nat->table.mappings_live, mappings);
     ck_assert_uint_eq(nat->counters.opened + nat->counters.adopted -

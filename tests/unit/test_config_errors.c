@@ -104,7 +104,8 @@ START_TEST(keys_of_a_share_are_guessed_and_sent_back_to_it)
         "6: [share lab] excempt = 192.0.2.1: unknown key; did you mean 'exempt'?",
         "8: [share lab] parity = on: this key is already set at line 7; expected it only once",
         "10: [limits] paring = soft: unknown key; expected one of sessions, sessions-per-host, "
-        "new-sessions-per-host, mappings-per-host",
+        "new-sessions-per-host, mappings-per-host, sessions-from-outside, sessions-per-remote, "
+        "new-sessions-per-remote",
         "11: [limits] pairing = soft: unknown key; it belongs in [share NAME]",
         "12: [limits] new-session-per-host = 5: unknown key; did you mean 'new-sessions-per-host'?",
         NULL);

@@ -202,6 +202,8 @@ bool nat_view_port(const struct nat *nat, uint8_t protocol, uint16_t external_po
 /* Totals, for status. */
 struct nat_summary {
     uint32_t sessions, sessions_max, mappings, hosts, leases;
+    uint32_t outside, outside_max; /* sessions that remotes have opened, without closed ones */
+    uint32_t remote_max;           /* of these, that one remote may have */
     struct nat_counters counters;
     uint32_t offloaded, offloaded_max; /* sessions that are in the kernel or on their way */
     size_t offload_memory;             /* bytes of their list, besides nat_memory */
@@ -252,6 +254,15 @@ struct nat_survey {
 
 /* Looks at up to `budget` slots of hosts. False when it has looked at all. */
 bool nat_survey_hosts(const struct nat *nat, struct nat_survey *survey, uint32_t budget);
+
+/*
+ * The remote that has opened the most of the sessions that are there. In rare cases a number stands
+ * for two remotes, and the host is the one that has opened the latest. Looks at 1 MB.
+ */
+struct nat_most nat_busiest_remote(const struct nat *nat);
+
+/* Sessions of a forward that count for its limit, by its index in the policy of now. */
+uint32_t nat_forward_use(const struct nat *nat, uint16_t forward);
 
 /* How much of a pool is taken, of the external address that has the fewest free ports. */
 struct nat_pool_level {

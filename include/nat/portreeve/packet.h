@@ -48,6 +48,10 @@ enum verdict {
     X(TABLE_FULL, "table-full", "the session table was full: [limits] sessions")                   \
     X(HOST_LIMIT, "host-limit", "over sessions-per-host or mappings-per-host")                     \
     X(HOST_RATE, "host-rate", "over new-sessions-per-host")                                        \
+    X(REMOTE_LIMIT, "remote-limit", "from outside, over sessions-per-remote")                      \
+    X(REMOTE_RATE, "remote-rate", "from outside, over new-sessions-per-remote")                    \
+    X(FORWARD_LIMIT, "forward-limit", "over the forward's own limit")                              \
+    X(OUTSIDE_LIMIT, "outside-limit", "from outside, over sessions-from-outside")                  \
     X(TUPLE_COLLISION, "tuple-collision", "its answers would be those of another session")         \
     X(NO_EXTERNAL_ADDRESS, "no-external-address", "the external interface had no usable address")  \
     X(OTHER_UPLINK, "other-uplink", "from a share, by an uplink not in 'external'")                \

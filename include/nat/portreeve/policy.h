@@ -72,7 +72,8 @@ struct forward {
     size_t allow_count;
     char owner[POLICY_TEXT_MAX];
     char note[POLICY_TEXT_MAX];
-    int64_t expires; /* seconds since the epoch, 0: never */
+    int64_t expires;   /* seconds since the epoch, 0: never */
+    uint32_t sessions; /* that it may have at one time; 0: no limit of its own */
 };
 
 /* The longest timeout, in seconds; the table's 32-bit clock has room for weeks more. */
@@ -117,7 +118,10 @@ struct limits {
     uint32_t mappings_per_host; /* external ports of one protocol or another that one internal host
                                    may hold; 0: no such limit */
     bool mappings_auto; /* one host leaves room in a pool for the others (src/nat/allocate.c) */
-    uint32_t new_sessions_per_host; /* a second, that one internal host may open; 0: no limit */
+    uint32_t new_sessions_per_host;   /* a second, that one internal host may open; 0: no limit */
+    uint32_t sessions_per_remote;     /* that one outside address has opened; 0: no limit */
+    uint32_t new_sessions_per_remote; /* a second; 0: no limit */
+    uint32_t sessions_from_outside;   /* of all outside addresses together; 0: no limit */
 };
 
 /*

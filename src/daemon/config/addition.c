@@ -15,9 +15,10 @@ static void take_texts(struct reading *reading, struct section *section,
                        const struct forward_text *text)
 {
     const char *const values[FORWARD_KEYS] = {
-        [FORWARD_LISTEN] = text->listen, [FORWARD_TO] = text->to,
-        [FORWARD_ALLOW] = text->allow,   [FORWARD_OWNER] = text->owner,
-        [FORWARD_NOTE] = text->note,     [FORWARD_EXPIRES] = text->expires,
+        [FORWARD_LISTEN] = text->listen,     [FORWARD_TO] = text->to,
+        [FORWARD_ALLOW] = text->allow,       [FORWARD_OWNER] = text->owner,
+        [FORWARD_NOTE] = text->note,         [FORWARD_EXPIRES] = text->expires,
+        [FORWARD_SESSIONS] = text->sessions,
     };
 
     for (size_t i = 0; i < FORWARD_KEYS; i++) {

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PER_REMOTE_MIN 4096u
+
 #define PORT_COUNT    65536u /* port 0 included */
 #define QUEUE_NUMBERS (UINT16_MAX + 1u)
 
@@ -70,10 +72,24 @@ static void check_missing(struct reading *reading)
                        "[forward NAME] section");
 }
 
+/*
+ * What remotes may have. A quarter of the table stays for the inside. An eighth for one remote is
+ * 32768 in a table of the default size, more than the 28232 ports that a Linux host has for
+ * connections to one server, as a proxy makes them; in a small table it is what such a proxy needs.
+ */
+static void resolve_auto(struct limits *limits)
+{
+    uint32_t eighth = limits->sessions / 8;
+
+    if (limits->sessions_from_outside == LIMIT_AUTO)
+        limits->sessions_from_outside = limits->sessions - limits->sessions / 4;
+    if (limits->sessions_per_remote == LIMIT_AUTO)
+        limits->sessions_per_remote = eighth > PER_REMOTE_MIN ? eighth : PER_REMOTE_MIN;
+}
+
 static void check_limits(struct reading *reading, const struct section *section)
 {
     struct limits *limits = policy_limits(reading->config->policy);
-
     if (limits->sessions_per_host <= limits->sessions)
         return;
     if (section->key_line[LIMIT_PER_HOST] == 0)
@@ -536,6 +552,7 @@ bool config_check(struct reading *reading)
     if ((section = next_of(reading, SECTION_GATEWAY, &at)) != NULL)
         check_untranslated(reading, section);
     at = 0;
+    resolve_auto(policy_limits(reading->config->policy));
     if ((section = next_of(reading, SECTION_LIMITS, &at)) != NULL)
         check_limits(reading, section);
     at = 0;

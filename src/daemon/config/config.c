@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "check.h"
+#include "keys.h"
 #include "portreeve/control_protocol.h"
 #include "portreeve/privileged.h"
 #include "reader.h"
@@ -42,6 +43,8 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
         report(context, "not enough memory");
         return false;
     }
+    policy_limits(config->policy)->sessions_from_outside = LIMIT_AUTO;
+    policy_limits(config->policy)->sessions_per_remote = LIMIT_AUTO;
     config_read_lines(&reading);
     if (ferror(stream))
         config_problem(&reading, 0, "cannot be read: %s", strerror(errno));

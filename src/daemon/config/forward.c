@@ -145,6 +145,18 @@ static enum outcome take_expires(struct reading *reading, struct section *sectio
     return VALUE_TAKEN;
 }
 
+static enum outcome take_sessions(struct reading *reading, struct section *section,
+                                  const char *value)
+{
+    uint64_t number;
+
+    (void)reading;
+    if (!text_parse_number(value, 1, SESSIONS_MAX, &number))
+        return VALUE_WRONG;
+    section->forward.sessions = (uint32_t)number;
+    return VALUE_TAKEN;
+}
+
 const struct key forward_keys[FORWARD_KEYS] = {
     [FORWARD_LISTEN] = {"listen", KEY_REQUIRED, take_listen,
                         "a port, a range or a service name, and the protocol, as in 2222/tcp, "
@@ -155,4 +167,6 @@ const struct key forward_keys[FORWARD_KEYS] = {
     [FORWARD_OWNER] = {"owner", 0, take_owner, "a text"},
     [FORWARD_NOTE] = {"note", 0, take_note, "a text"},
     [FORWARD_EXPIRES] = {"expires", 0, take_expires, "a time in UTC, as in 2026-12-31T18:00:00Z"},
+    [FORWARD_SESSIONS] = {"sessions", 0, take_sessions,
+                          "a number from 1 to " AS_TEXT(SESSIONS_MAX)},
 };

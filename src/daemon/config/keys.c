@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define SESSIONS_MIN      1024
-#define SESSIONS_MAX      16777216
 #define NEW_SESSIONS_MAX  1000000
 #define OFFLOAD_AFTER_MAX 1000000
 
@@ -208,16 +207,57 @@ static enum outcome take_sessions_per_host(struct reading *reading, struct secti
     return VALUE_TAKEN;
 }
 
-static enum outcome take_new_sessions_per_host(struct reading *reading, struct section *section,
-                                               const char *value)
+/* "off" or a number of new sessions per second. */
+static enum outcome take_rate(const char *value, uint32_t *rate)
 {
     uint64_t number = 0;
 
-    (void)section;
     if (strcmp(value, "off") != 0 && !text_parse_number(value, 1, NEW_SESSIONS_MAX, &number))
         return VALUE_WRONG;
-    policy_limits(reading->config->policy)->new_sessions_per_host = (uint32_t)number;
+    *rate = (uint32_t)number;
     return VALUE_TAKEN;
+}
+
+static enum outcome take_new_sessions_per_host(struct reading *reading, struct section *section,
+                                               const char *value)
+{
+    (void)section;
+    return take_rate(value, &policy_limits(reading->config->policy)->new_sessions_per_host);
+}
+
+static enum outcome take_new_sessions_per_remote(struct reading *reading, struct section *section,
+                                                 const char *value)
+{
+    (void)section;
+    return take_rate(value, &policy_limits(reading->config->policy)->new_sessions_per_remote);
+}
+
+/* "auto" (config_check knows the size of the table), "off" or a number. */
+static enum outcome take_part_of_table(const char *value, uint32_t *limit)
+{
+    uint64_t number = 0;
+
+    if (strcmp(value, "auto") == 0)
+        number = LIMIT_AUTO;
+    else if (strcmp(value, "off") != 0 && !text_parse_number(value, 1, SESSIONS_MAX, &number))
+        return VALUE_WRONG;
+    *limit = (uint32_t)number;
+    return VALUE_TAKEN;
+}
+
+static enum outcome take_sessions_from_outside(struct reading *reading, struct section *section,
+                                               const char *value)
+{
+    (void)section;
+    return take_part_of_table(value,
+                              &policy_limits(reading->config->policy)->sessions_from_outside);
+}
+
+static enum outcome take_sessions_per_remote(struct reading *reading, struct section *section,
+                                             const char *value)
+{
+    (void)section;
+    return take_part_of_table(value, &policy_limits(reading->config->policy)->sessions_per_remote);
 }
 
 static enum outcome take_mappings_per_host(struct reading *reading, struct section *section,
@@ -245,6 +285,12 @@ static const struct key limit_keys[] = {
                             "off or a number from 1 to " AS_TEXT(NEW_SESSIONS_MAX)},
     [LIMIT_MAPPINGS] = {"mappings-per-host", 0, take_mappings_per_host,
                         "auto, off or a number from 1 to " AS_TEXT(SESSIONS_MAX)},
+    [LIMIT_OUTSIDE] = {"sessions-from-outside", 0, take_sessions_from_outside,
+                       "auto, off or a number from 1 to " AS_TEXT(SESSIONS_MAX)},
+    [LIMIT_PER_REMOTE] = {"sessions-per-remote", 0, take_sessions_per_remote,
+                          "auto, off or a number from 1 to " AS_TEXT(SESSIONS_MAX)},
+    [LIMIT_NEW_PER_REMOTE] = {"new-sessions-per-remote", 0, take_new_sessions_per_remote,
+                              "off or a number from 1 to " AS_TEXT(NEW_SESSIONS_MAX)},
 };
 
 /* ---- [performance] ---- */

@@ -34,7 +34,18 @@ enum {
     SHARE_CLOSED,
     SHARE_KEYS
 };
-enum { LIMIT_SESSIONS, LIMIT_PER_HOST, LIMIT_NEW_PER_HOST, LIMIT_MAPPINGS };
+enum {
+    LIMIT_SESSIONS,
+    LIMIT_PER_HOST,
+    LIMIT_NEW_PER_HOST,
+    LIMIT_MAPPINGS,
+    LIMIT_OUTSIDE,
+    LIMIT_PER_REMOTE,
+    LIMIT_NEW_PER_REMOTE
+};
+
+/* Until the size of the table is known. */
+#define LIMIT_AUTO UINT32_MAX
 enum { PERFORMANCE_WORKERS, PERFORMANCE_OFFLOAD, PERFORMANCE_OFFLOAD_AFTER, PERFORMANCE_QUEUE };
 
 /* By enum section_id. The kind of a section points into it. */

@@ -15,6 +15,9 @@
 /* The number of elements of an array. */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Of the table, and so of every limit on sessions. */
+#define SESSIONS_MAX 16777216
+
 /* Limits that messages show: with MSS_MIN 536, AS_TEXT(MSS_MIN) is "536". */
 #define AS_TEXT(macro)   AS_TEXT_2(macro)
 #define AS_TEXT_2(value) #value

@@ -224,7 +224,8 @@ static void run_forward_add(struct request *request)
                                 .to = text_parameter(request, "to"),
                                 .allow = text_parameter(request, "allow"),
                                 .owner = text_parameter(request, "owner"),
-                                .note = text_parameter(request, "note")};
+                                .note = text_parameter(request, "note"),
+                                .sessions = text_parameter(request, "sessions")};
     char expires[TIME_TEXT_MAX], who[PEER_TEXT_MAX];
     json_t *errors, *warnings;
     uint32_t ended = 0;
@@ -239,12 +240,13 @@ static void run_forward_add(struct request *request)
         return;
     }
     json_decref(errors);
-    log_change("%s: forward '%s' added: listen %s, to %s, allow %s, owner %s, note %s, expires %s; "
-               "%u sessions ended",
+    log_change("%s: forward '%s' added: listen %s, to %s, allow %s, owner %s, note %s, expires %s, "
+               "sessions %s; %u sessions ended",
                peer_describe(&request->client->peer, who), text.name, text.listen, text.to,
                text.allow != NULL ? text.allow : "anyone", text.owner != NULL ? text.owner : "none",
                text.note != NULL ? text.note : "none",
-               text.expires != NULL ? text.expires : "never", (unsigned)ended);
+               text.expires != NULL ? text.expires : "never",
+               text.sessions != NULL ? text.sessions : "any number", (unsigned)ended);
     warnings = json_array();
     gateway_report_forward(request->gateway, text.name, collect, warnings);
     answer_result(request->output, request->id,
@@ -292,7 +294,8 @@ static const struct method methods[] = {
       {"note", PARAMETER_TEXT},
       {"expires", PARAMETER_TEXT},
       {"for", PARAMETER_TEXT},
-      {"force", PARAMETER_FLAG}},
+      {"force", PARAMETER_FLAG},
+      {"sessions", PARAMETER_TEXT}},
      run_forward_add},
     {"forward.remove", true, {{"name", PARAMETER_TEXT}}, run_forward_remove},
     {"kill", true, {{"filter", PARAMETER_FILTER}, {"all", PARAMETER_FLAG}}, run_kill},

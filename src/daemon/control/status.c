@@ -43,10 +43,12 @@ static json_t *json_sessions(const struct gateway_status *status)
     for (int reason = CLOSE_NONE + 1; reason < CLOSE_REASON_COUNT; reason++)
         json_object_set_new(closed, close_reason_name((enum close_reason)reason),
                             json_integer((json_int_t)status->nat.counters.closed[reason]));
-    return json_pack("{s:I,s:I,s:I,s:I,s:o}", "live", (json_int_t)status->nat.sessions, "limit",
-                     (json_int_t)status->nat.sessions_max, "opened",
-                     (json_int_t)status->nat.counters.opened, "adopted",
-                     (json_int_t)status->nat.counters.adopted, "closed", closed);
+    return json_pack(
+        "{s:I,s:I,s:I,s:I,s:o,s:{s:I,s:I,s:I}}", "live", (json_int_t)status->nat.sessions, "limit",
+        (json_int_t)status->nat.sessions_max, "opened", (json_int_t)status->nat.counters.opened,
+        "adopted", (json_int_t)status->nat.counters.adopted, "closed", closed, "from_outside",
+        "live", (json_int_t)status->nat.outside, "limit", (json_int_t)status->nat.outside_max,
+        "limit_of_one", (json_int_t)status->nat.remote_max);
 }
 
 /* Counting the ports of a pool takes microseconds, so the lock is released between shares. */

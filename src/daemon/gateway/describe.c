@@ -42,9 +42,12 @@ static void describe_settings(const struct gateway *gateway)
               config->hairpin_mark, config->queue, config->queue + gateway->worker_count - 1u,
               offload[config->offload], config->offload_after);
     log_debug("limits: sessions %u, sessions-per-host %u, mappings-per-host %u%s, "
-              "new-sessions-per-host %u (0: off)",
+              "new-sessions-per-host %u, sessions-from-outside %u, sessions-per-remote %u, "
+              "new-sessions-per-remote %u (0: off)",
               limits->sessions, limits->sessions_per_host, limits->mappings_per_host,
-              limits->mappings_auto ? " (auto)" : "", limits->new_sessions_per_host);
+              limits->mappings_auto ? " (auto)" : "", limits->new_sessions_per_host,
+              limits->sessions_from_outside, limits->sessions_per_remote,
+              limits->new_sessions_per_remote);
 }
 
 static void describe_timeouts(const struct policy *policy)

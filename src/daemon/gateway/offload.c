@@ -27,6 +27,7 @@ struct gateway_offload {
     struct gateway *gateway;
     pthread_mutex_t lock; /* covers maps, orders, outcomes */
     struct offload_maps *maps;
+    uint16_t first_queue; /* a reload, which cannot change it, writes the settings meanwhile */
     struct offload_order order[OFFLOAD_BATCH];
     struct offload_outcome outcome[OFFLOAD_BATCH];
     int last_error;
@@ -77,10 +78,8 @@ static bool is_overfull(uint16_t number)
 }
 
 /* The kernel is asked for its counters only while packets wait. */
-static enum offload_moment moment_now(const struct gateway *gateway)
+static enum offload_moment moment_now(const struct gateway *gateway, uint16_t first)
 {
-    uint16_t first = gateway->config.queue;
-
     if (is_calm(gateway))
         return OFFLOAD_CALM;
     for (uint16_t i = 0; i < gateway->worker_count; i++) {
@@ -94,7 +93,7 @@ static enum offload_moment moment_now(const struct gateway *gateway)
 /* Carries out one batch of orders; returns how many. Needs this module's lock. */
 static size_t carry_out(struct gateway_offload *offload)
 {
-    enum offload_moment moment = moment_now(offload->gateway);
+    enum offload_moment moment = moment_now(offload->gateway, offload->first_queue);
     uint64_t now = gateway_now();
     struct nat *nat = gateway_lock(offload->gateway);
     size_t count;
@@ -202,6 +201,7 @@ int gateway_offload_open(struct gateway_offload **out, struct gateway *gateway, 
         return -ENOMEM;
     }
     offload->gateway = gateway;
+    offload->first_queue = gateway->config.queue;
     pthread_mutex_init(&offload->lock, NULL);
     result = open_orders(gateway, error);
     if (result == 0)

@@ -60,6 +60,14 @@ static json_t *expires_text(const struct forward *forward)
     return json_string(text_format_time(forward->expires, text));
 }
 
+static json_t *sessions_text(const struct forward *forward)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%u", (unsigned)forward->sessions);
+    return json_string(text);
+}
+
 /*
  * NULL without memory: a forward that is saved only in part would be another forward, possibly open
  * to anyone.
@@ -78,7 +86,9 @@ static json_t *to_json(const struct forward *forward)
         (forward->note[0] != '\0' &&
          json_object_set_new(object, "note", json_string(forward->note)) < 0) ||
         (forward->expires != 0 &&
-         json_object_set_new(object, "expires", expires_text(forward)) < 0)) {
+         json_object_set_new(object, "expires", expires_text(forward)) < 0) ||
+        (forward->sessions != 0 &&
+         json_object_set_new(object, "sessions", sessions_text(forward)) < 0)) {
         json_decref(object);
         return NULL;
     }
@@ -141,6 +151,7 @@ static void load_one(struct policy *saved, const struct policy *configured, cons
         .owner = text_of(object, "owner"),
         .note = text_of(object, "note"),
         .expires = text_of(object, "expires"),
+        .sessions = text_of(object, "sessions"),
     };
     size_t count = policy_forward_count(saved);
     char name[POLICY_NAME_MAX];

@@ -10,6 +10,7 @@
 #include "portreeve/text.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define HIGH_PERCENT 80
 #define LOW_PERCENT  70
@@ -206,6 +207,84 @@ static void note_host(const struct shortage *shortage, struct notices *notices, 
                     what, key);
 }
 
+/* ---- what the outside may have ---- */
+
+/* Who holds most is asked only if it can matter: that is a look at a megabyte. */
+static void check_outside(struct shortages *shortages, struct gateway *gateway, uint64_t now)
+{
+    struct nat *nat = gateway_lock(gateway);
+    struct nat_most remote = {.count = 0}, all;
+    struct nat_summary summary;
+
+    nat_summarize(nat, &summary);
+    if (reaches(summary.outside, summary.remote_max, LOW_PERCENT) ||
+        reaches(summary.outside, summary.outside_max, LOW_PERCENT))
+        remote = nat_busiest_remote(nat);
+    gateway_unlock(gateway);
+    all = (struct nat_most){remote.host, summary.outside};
+    check_host(&shortages->remote, &remote, summary.remote_max, now);
+    check_host(&shortages->outside, &all, summary.outside_max, now);
+}
+
+static void note_outside(const struct shortages *shortages, struct notices *notices)
+{
+    const struct shortage *remote = &shortages->remote, *outside = &shortages->outside;
+    char text[ADDRESS_TEXT_MAX];
+
+    notices_begin(notices, "outside-near-limit");
+    if (remote->is_high)
+        notices_add(notices, "outside-near-limit",
+                    "%s outside has %u of the %u sessions that one remote may have: [limits] "
+                    "sessions-per-remote",
+                    text_format_address(&remote->most.host, text), remote->used, remote->size);
+    if (outside->is_high)
+        notices_add(notices, "outside-near-limit",
+                    "remotes have %u of the %u sessions that the outside may have: [limits] "
+                    "sessions-from-outside; %s has the most",
+                    outside->used, outside->size, text_format_address(&outside->most.host, text));
+    notices_end(notices, "outside-near-limit");
+}
+
+/* The forward that is nearest to its limit. */
+static void check_forwards(struct shortages *shortages, struct gateway *gateway, uint64_t now)
+{
+    const struct policy *policy = gateway_policy(gateway);
+    const struct forward *fullest = NULL;
+    struct nat_most most = {.count = 0};
+
+    for (uint16_t i = 0; i < policy_forward_count(policy); i++) {
+        const struct forward *forward = policy_forward(policy, i);
+        uint32_t used;
+
+        if (forward->sessions == 0)
+            continue;
+        used = nat_forward_use(gateway_lock(gateway), i);
+        gateway_unlock(gateway);
+        if (fullest == NULL ||
+            (uint64_t)used * fullest->sessions > (uint64_t)most.count * forward->sessions) {
+            fullest = forward;
+            most.count = used;
+        }
+    }
+    if (fullest != NULL && strcmp(fullest->name, shortages->forward_name) != 0) {
+        shortages->forward.is_high = false;
+        snprintf(shortages->forward_name, sizeof(shortages->forward_name), "%s", fullest->name);
+    }
+    check_host(&shortages->forward, &most, fullest != NULL ? fullest->sessions : 0, now);
+}
+
+static void note_forward(const struct shortages *shortages, struct notices *notices)
+{
+    const struct shortage *forward = &shortages->forward;
+
+    if (!forward->is_high)
+        notices_clear(notices, "forward-near-limit");
+    else
+        notices_set(notices, "forward-near-limit",
+                    "forward '%s' has %u of the %u sessions that it may have",
+                    shortages->forward_name, forward->used, forward->size);
+}
+
 void shortages_check(struct shortages *shortages, struct gateway *gateway, struct notices *notices,
                      uint64_t now)
 {
@@ -221,4 +300,8 @@ void shortages_check(struct shortages *shortages, struct gateway *gateway, struc
     note_host(&shortages->host_sessions, notices, "sessions", "sessions-per-host");
     note_host(&shortages->host_mappings, notices, "external ports", "mappings-per-host");
     notices_end(notices, "host-near-limit");
+    check_outside(shortages, gateway, now);
+    note_outside(shortages, notices);
+    check_forwards(shortages, gateway, now);
+    note_forward(shortages, notices);
 }

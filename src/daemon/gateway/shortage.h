@@ -18,7 +18,8 @@ struct shortage {
 
 struct shortages {
     struct shortage pool[POLICY_SHARES_MAX][PROTOCOL_COUNT];
-    struct shortage table, host_sessions, host_mappings;
+    struct shortage table, host_sessions, host_mappings, remote, outside, forward;
+    char forward_name[POLICY_NAME_MAX]; /* that `forward` is about */
 };
 
 /*

@@ -1,0 +1,143 @@
+/*
+ * outside.c - what the outside may have: sessions that remotes have opened
+ */
+#include "outside.h"
+
+#include "table_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define REMOTE_COUNTERS 16384
+#define PER_REMOTE_MIN  4096
+
+#define FORWARD_COUNTERS (POLICY_NONE + 1u) /* the last is of sessions by none: never read */
+
+bool outside_init(struct nat *nat)
+{
+    nat->outside.remote = calloc(REMOTE_COUNTERS, sizeof(*nat->outside.remote));
+    nat->outside.forward = calloc(FORWARD_COUNTERS, sizeof(*nat->outside.forward));
+    return nat->outside.remote != NULL && nat->outside.forward != NULL;
+}
+
+void outside_fini(struct nat *nat)
+{
+    free(nat->outside.remote);
+    free(nat->outside.forward);
+}
+
+size_t outside_memory(void)
+{
+    return REMOTE_COUNTERS * sizeof(struct remote_count) + FORWARD_COUNTERS * sizeof(uint32_t);
+}
+
+/* Limits of 0 are none: the table has no more. */
+uint32_t outside_limit(const struct policy *policy)
+{
+    const struct limits *limits = policy_limits_const(policy);
+
+    return limits->sessions_from_outside > 0 ? limits->sessions_from_outside : limits->sessions;
+}
+
+uint32_t outside_limit_of_remote(const struct policy *policy)
+{
+    const struct limits *limits = policy_limits_const(policy);
+
+    return limits->sessions_per_remote > 0 ? limits->sessions_per_remote : limits->sessions;
+}
+
+static struct remote_count *count_of(const struct nat *nat, compact_address remote)
+{
+    const struct table_key key = {{remote, 0, 0, 0}, 0, NODE_REMOTE, 0};
+
+    return &nat->outside.remote[table_hash(&nat->table, &key) % REMOTE_COUNTERS];
+}
+
+/* As host_take_token, for a remote. */
+static bool take_token(struct remote_count *count, uint32_t rate, uint64_t now)
+{
+    uint32_t passed = (uint32_t)now - count->filled;
+    uint64_t full = rate * UINT64_C(1000), tokens = count->tokens + (uint64_t)passed * rate;
+
+    count->tokens = (uint32_t)(tokens < full ? tokens : full);
+    count->filled = (uint32_t)now;
+    if (count->tokens < 1000)
+        return false;
+    count->tokens -= 1000;
+    return true;
+}
+
+enum drop_reason outside_admit(struct nat *nat, const struct address *remote, uint16_t forward,
+                               uint64_t now)
+{
+    const struct limits *limits = policy_limits_const(nat->policy);
+    struct remote_count *count = count_of(nat, compact_address_of(remote));
+    uint32_t most = forward == POLICY_NONE ? 0 : policy_forward(nat->policy, forward)->sessions;
+
+    if (limits->sessions_per_remote > 0 && count->sessions >= limits->sessions_per_remote)
+        return DROP_REMOTE_LIMIT;
+    if (most > 0 && nat->outside.forward[forward] >= most)
+        return DROP_FORWARD_LIMIT;
+    if (limits->new_sessions_per_remote > 0 &&
+        !take_token(count, limits->new_sessions_per_remote, now))
+        return DROP_REMOTE_RATE;
+    if (limits->sessions_from_outside > 0 && nat->outside.sessions >= limits->sessions_from_outside)
+        return DROP_OUTSIDE_LIMIT;
+    return DROP_NONE;
+}
+
+/* POLICY_NONE: it is not by a forward, or of a policy before this one. */
+static uint16_t counted_forward(const struct nat *nat, const struct session *session)
+{
+    return session->epoch == nat->epoch ? session_forward(session, ROLE_RESPONDER) : POLICY_NONE;
+}
+
+void outside_enter(struct nat *nat, struct session *session)
+{
+    struct remote_count *count = count_of(nat, session->sent[ROLE_INITIATOR].source);
+
+    session->has_remote = true;
+    count->sessions++;
+    count->latest = session->sent[ROLE_INITIATOR].source;
+    nat->outside.sessions++;
+    nat->outside.forward[counted_forward(nat, session)]++;
+}
+
+void outside_leave(struct nat *nat, struct session *session)
+{
+    if (!session->has_remote)
+        return;
+    session->has_remote = false;
+    count_of(nat, session->sent[ROLE_INITIATOR].source)->sessions--;
+    nat->outside.sessions--;
+    nat->outside.forward[counted_forward(nat, session)]--;
+}
+
+void outside_begin_review(struct nat *nat)
+{
+    memset(nat->outside.forward, 0, FORWARD_COUNTERS * sizeof(*nat->outside.forward));
+}
+
+void outside_reviewed(struct nat *nat, const struct session *session)
+{
+    if (session->has_remote)
+        nat->outside.forward[session_forward(session, ROLE_RESPONDER)]++;
+}
+
+struct nat_most nat_busiest_remote(const struct nat *nat)
+{
+    struct nat_most most = {.count = 0};
+
+    for (size_t i = 0; i < REMOTE_COUNTERS; i++) {
+        const struct remote_count *count = &nat->outside.remote[i];
+
+        if (count->sessions > most.count)
+            most = (struct nat_most){compact_address_expand(count->latest), count->sessions};
+    }
+    return most;
+}
+
+uint32_t nat_forward_use(const struct nat *nat, uint16_t forward)
+{
+    return nat->outside.forward[forward];
+}

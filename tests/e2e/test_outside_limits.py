@@ -1,0 +1,132 @@
+"""One address outside, or many, that take all they can: the others do not notice"""
+
+import contextlib
+import socket
+
+import pytest
+
+from daemon import SHARE
+from deadline import eventually
+from lab import EXTERNAL
+from programs import ping
+from traffic import assert_unanswered, talk, tcp_pair, udp_round_trip
+
+CONFIG = SHARE + """
+[forward web]
+listen = 8080/tcp
+to = 10.0.0.2:80
+
+[forward narrow]
+listen = 8081/tcp
+to = 10.0.0.2:80
+sessions = 5
+
+[limits]
+sessions = 1024
+sessions-per-host = 512
+sessions-per-remote = 200
+"""
+
+
+def notices(daemon, name):
+    return [one["text"] for one in daemon.status()["notices"] if one["name"] == name]
+
+
+def try_in_vain(host, port):
+    with host.socket(socket.SOCK_STREAM) as client:
+        assert_unanswered(client, (EXTERNAL, port))
+
+
+@pytest.fixture
+def web(lab):
+    with lab.lab1.listen(80) as listener:
+        yield listener
+
+
+@pytest.fixture
+def greedy(daemon, web):
+    """Opens connections, and keeps them: greedy(host, how_many, port)."""
+    with contextlib.ExitStack() as stack:
+
+        def take(host, count, port=8080):
+            for _ in range(count):
+                stack.enter_context(host.connect(EXTERNAL, port))
+                stack.enter_context(web.accept()[0])
+
+        yield take
+    daemon.until_no_session("direction=inbound", "state=established", seconds=20)
+
+
+def assert_others_do_not_notice(lab, web):
+    """The inside, pings, and another client of the same forward."""
+    with lab.out.listen(80) as listener, lab.out.udp(7) as server, lab.lab2.udp() as client:
+        with tcp_pair(lab.lab2, lab.out.address, 80, listener) as (one, other, _):
+            talk(one, other)
+        udp_round_trip(client, server, lab.out.address)
+    ping(lab.lab1, lab.out.address, "-c", "3", "-i", "0.1")
+    with tcp_pair(lab.far, EXTERNAL, 8080, web) as (one, other, _):
+        talk(one, other)
+
+
+def test_one_address_that_takes_all_it_can_is_not_noticed_by_others(lab, daemon, web, greedy):
+    greedy(lab.out2, 200)
+    with daemon.dropping("remote-limit"):
+        try_in_vain(lab.out2, 8080)
+    assert_others_do_not_notice(lab, web)
+    assert daemon.status()["sessions"]["from_outside"] == {
+        "live": 200,
+        "limit": 768,
+        "limit_of_one": 200
+    }
+    eventually(
+        lambda: notices(daemon, "outside-near-limit") == [
+            f"{lab.out2.address} outside has 200 of the 200 sessions that one remote may have: "
+            "[limits] sessions-per-remote"
+        ], "it is noticed")
+
+
+def test_all_addresses_together_leave_room_for_the_inside(lab, daemon, web, greedy):
+    body = CONFIG.replace("sessions-per-remote = 200", "sessions-from-outside = 100")
+    daemon.reload(body)
+    for host in (lab.out, lab.out2):
+        greedy(host, 50)
+    with daemon.dropping("outside-limit"):
+        try_in_vain(lab.far, 8080)
+    with lab.out.listen(80) as listener:
+        with tcp_pair(lab.lab2, lab.out.address, 80, listener) as (one, other, _):
+            talk(one, other)
+    daemon.reload(CONFIG)
+
+
+def test_a_forward_has_a_limit_of_its_own(lab, daemon, web, greedy):
+    greedy(lab.out2, 5, 8081)
+    with daemon.dropping("forward-limit"):
+        try_in_vain(lab.out, 8081)
+    assert_others_do_not_notice(lab, web)
+    eventually(
+        lambda: notices(daemon, "forward-near-limit") ==
+        ["forward 'narrow' has 5 of the 5 sessions that it may have"], "it is noticed")
+
+
+def test_a_run_time_forward_may_have_one_and_keeps_it(lab, daemon, web, greedy):
+    daemon.add_forward("guest", "8082/tcp", "10.0.0.2:80", "--sessions", "1")
+    try:
+        daemon.kill()
+        daemon.start()
+        greedy(lab.out2, 1, 8082)
+        with daemon.dropping("forward-limit"):
+            try_in_vain(lab.out, 8082)
+    finally:
+        daemon.remove_forward("guest")
+
+
+def test_the_sessions_of_a_forward_count_after_a_restart_and_a_reload(lab, daemon, web, greedy):
+    greedy(lab.out2, 5, 8081)
+    daemon.kill()
+    daemon.start()
+    with daemon.dropping("forward-limit"):
+        try_in_vain(lab.out, 8081)
+    daemon.reload(CONFIG + "\n[forward other]\nlisten = 8090/tcp\nto = 10.0.0.2:80\n")
+    with daemon.dropping("forward-limit"):
+        try_in_vain(lab.out, 8081)
+    daemon.reload(CONFIG)
