@@ -39,4 +39,4 @@ make "$jobs" bench-build
 /usr/bin/python3 tests/bench/smoke.py
 
 echo "== Debian 12 and 13 in virtual machines"
-make vm TEST='(restrictions and not upgrade) or stop_gives or reload_of_nftables or boot'
+make vm TEST='(restrictions and not upgrade) or restart_loses or stop_gives or nftables or boot'
