@@ -13,6 +13,7 @@ DESTDIR    ?=
 #? CC=clang        another compiler
 #? BUILD=DIR       where what is built goes; build when not given
 #? SANITIZE=LIST   address,undefined or thread; give it a BUILD of its own
+#? COVERAGE=1      count the lines that run (gcc); `make coverage` uses it
 #? WERROR=1        warnings are errors, as in CI
 #? V=1             show the commands
 #? TEST=NAME       unit: a program, tcp, or tests of it by a word, tcp:wrap;
@@ -41,6 +42,10 @@ CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-r
 LDFLAGS += -fsanitize=$(SANITIZE)
 else
 HARDEN  += -D_FORTIFY_SOURCE=2
+endif
+ifneq ($(COVERAGE),)
+CFLAGS  := -O1 -g --coverage
+LDFLAGS += --coverage
 endif
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DPORTREEVE_VERSION='"$(VERSION)"' $(INCLUDE) $(WARN) \
              $(HARDEN) $(CFLAGS) $(LIB_CFLAGS)
@@ -124,7 +129,7 @@ $(BUILD)/portreeve: $(CTL_OBJECTS) $(BUILD)/libnat.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CTL_LIBS)
 
 # Sums over 64 KiB packets are worth vector instructions: three times as fast as with -O2.
-ifeq ($(SANITIZE),)
+ifeq ($(SANITIZE)$(COVERAGE),)
 $(BUILD)/src/nat/checksum.o: CFLAGS += -O3
 # A lookup compares the fifteen entries of a line at once.
 $(BUILD)/src/nat/index.o: CFLAGS += -O3
@@ -142,7 +147,7 @@ PURE := abort aligned_alloc bcmp calloc free getservby.* gmtime_r inet_(ntop|pto
         __errno_location \
         __ctype_.* __assert_fail __popcountdi2 timegm _GLOBAL_OFFSET_TABLE_
 $(BUILD)/libnat-is-pure: $(BUILD)/libnat.a
-ifeq ($(SANITIZE),)
+ifeq ($(SANITIZE)$(COVERAGE),)
 	@nm --undefined-only --no-sort $< | awk '$$1 == "U" {print $$2}' | sort -u > $@.needs; \
 	nm --defined-only $< | awk 'NF == 3 {print $$3}' | sort -u > $@.has; \
 	impure=$$(comm -23 $@.needs $@.has | grep -vxE '$(subst $() ,|,$(strip $(PURE)))'); \
@@ -235,6 +240,14 @@ check: ## Install what the tests need, and run them all (root)
 unit: $(UNIT_TESTS) $(if $(TEST),,all) ## Unit tests, side by side; TEST=tcp one program
 	@PORTREEVE_TEST='$(word 2,$(subst :, ,$(TEST)))' tests/unit/run.sh $(UNIT_TESTS)
 
+# Less of src/nat than this, in percent of its lines, is a failure.
+COVERAGE_LEAST := 95
+
+coverage: ## Which lines the unit tests run: at least 95 % of src/nat (gcc)
+	@find build-coverage -name '*.gcda' -delete 2>/dev/null; true
+	$(MAKE) $(JOBS) unit BUILD=build-coverage COVERAGE=1
+	@/usr/bin/python3 tests/coverage.py build-coverage $(COVERAGE_LEAST)
+
 PYTEST = PORTREEVE_BUILD=$(abspath $(BUILD)) PORTREEVE_OFFLOAD=$(or $(OFFLOAD),on) \
          /usr/bin/python3 -m pytest -q $(if $(TEST),-k '$(TEST)')
 
@@ -325,5 +338,5 @@ help: ## This list
 	@echo; echo "Variables, as in make unit TEST=tcp"
 	@sed -n 's/^#? /  /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all install uninstall clean demo check unit control kernel e2e soak test-programs vm lint \
-        fuzz fuzz-build bench bench-build help
+.PHONY: all install uninstall clean demo check unit coverage control kernel e2e soak test-programs \
+        vm lint fuzz fuzz-build bench bench-build help

@@ -14,6 +14,9 @@ LINT_TOOLS=1 tests/lint.sh
 echo "== clang"
 make "$jobs" CC=clang BUILD=build-clang all
 
+echo "== lines of the core that the unit tests run"
+make coverage
+
 echo "== the core under valgrind"
 tests=
 for test in checksum endpoint hash icmp index mss offload packet ports table tcp text \

@@ -241,6 +241,27 @@ static void seal_all(void)
     }
 }
 
+/* Only TCP shares a port between two mappings. */
+START_TEST(two_udp_entries_of_one_external_port_are_one_session)
+{
+    struct gateway gateway;
+    uint32_t refused;
+    char external[32];
+
+    first_run(&gateway);
+    strcpy(external, udp_out(&gateway, "10.0.0.5:4000", REMOTE ":53"));
+    udp_out(&gateway, "10.0.0.6:4000", "192.0.2.1:53");
+    room.session[1].sent[ROLE_RESPONDER].destination_port =
+        room.session[0].sent[ROLE_RESPONDER].destination_port;
+    table_seal(&room.session[1]);
+    ck_assert_uint_eq(crash_and_restart(&gateway, policy_with_forward(NULL), 0, &refused), 1);
+    ck_assert_uint_eq(refused, 1);
+    ck_assert_int_eq(udp_in(&gateway, REMOTE ":53", external), DROP_NONE);
+    ck_assert_int_eq(udp_in(&gateway, "192.0.2.1:53", external), DROP_FILTERED);
+    gateway_stop(&gateway);
+}
+END_TEST
+
 /* Whoever can write the file can write anything: no entry may break what must hold. */
 START_TEST(damaged_entries_do_no_harm)
 {
@@ -412,6 +433,7 @@ int main(void)
         sessions_that_the_policy_no_longer_allows_are_refused,
         sessions_of_an_address_that_has_gone_are_refused,
         two_entries_of_one_tuple_are_one_session,
+        two_udp_entries_of_one_external_port_are_one_session,
         damaged_entries_do_no_harm,
         a_damaged_file_yields_no_session_that_never_existed,
         a_session_that_has_ended_does_not_come_back,

@@ -425,14 +425,6 @@ START_TEST(a_timeout_below_the_rfcs_floor_is_a_warning)
 }
 END_TEST
 
-START_TEST(the_default_quota_follows_a_small_table)
-{
-    config_must_load(MINIMAL "[limits]\nsessions = 1024\n");
-    ck_assert_uint_eq(policy_limits(loaded.policy)->sessions_per_host, 1024);
-    config_free(&loaded);
-}
-END_TEST
-
 START_TEST(a_line_may_have_197_bytes_without_its_comment)
 {
     char text[1024] = MINIMAL "[forward web]\nlisten = 80/tcp\nto = 10.0.0.2:80\n  note = ";
@@ -573,7 +565,6 @@ int main(void)
         {the_default_pool_makes_room_for_the_pools_and_forwards_of_the_file, 1},
         {an_expired_forward_is_left_out_with_a_warning, 1},
         {a_timeout_below_the_rfcs_floor_is_a_warning, 1},
-        {the_default_quota_follows_a_small_table, 1},
         {a_line_may_have_197_bytes_without_its_comment, 1},
         {a_continued_line_may_be_as_long_as_any_other, 1},
         {a_long_name_is_kept_whole, 1},

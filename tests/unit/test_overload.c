@@ -328,6 +328,24 @@ START_TEST(a_shared_port_without_owner_admits_nobody_new_and_is_shared_no_more)
 }
 END_TEST
 
+START_TEST(a_shared_port_whose_owner_has_ended_is_shown_with_who_is_left)
+{
+    struct mapping_view view;
+    char owner[32], other[32];
+
+    start(1, FILTERING_ADDRESS_DEPENDENT, false);
+    call(owner, "10.0.0.5:1", REMOTE ":443");
+    call(other, "10.0.0.6:1", OTHER ":443");
+    ck_assert(nat_view_port(gateway.nat, PROTOCOL_TCP, port_of(owner), gateway.now, &view));
+    ck_assert_str_eq(endpoint_text(&view.internal), "10.0.0.5:1");
+    finish("10.0.0.5:1", REMOTE ":443", owner);
+    gateway_wait(&gateway, 241000);
+    ck_assert(nat_view_port(gateway.nat, PROTOCOL_TCP, port_of(owner), gateway.now, &view));
+    ck_assert_str_eq(endpoint_text(&view.internal), "10.0.0.6:1");
+    gateway_stop(&gateway);
+}
+END_TEST
+
 START_TEST(rfc5382_req1_a_mapping_on_a_shared_port_is_endpoint_independent_too)
 {
     char owner[32], other[32];
@@ -518,6 +536,7 @@ int main(void)
         rfc7857_3_a_closed_connection_on_a_shared_port_gives_way,
         a_shared_port_whose_connections_have_all_closed_is_used_anew,
         a_shared_port_without_owner_admits_nobody_new_and_is_shared_no_more,
+        a_shared_port_whose_owner_has_ended_is_shown_with_who_is_left,
         rfc5382_req1_a_mapping_on_a_shared_port_is_endpoint_independent_too,
         rfc7857_3_no_two_live_sessions_have_the_same_answers,
         rfc6888_req13_2000_connections_a_second_to_one_server_are_all_served,

@@ -321,6 +321,43 @@ START_TEST(a_time_that_does_not_exist_is_refused)
 }
 END_TEST
 
+START_TEST(a_time_is_written_in_utc_and_reads_back)
+{
+    char buffer[TIME_TEXT_MAX];
+    int64_t seconds;
+
+    ck_assert_str_eq(text_format_time(0, buffer), "1970-01-01T00:00:00Z");
+    ck_assert_str_eq(text_format_time(1798740000, buffer), "2026-12-31T18:00:00Z");
+    ck_assert(text_parse_time(buffer, &seconds));
+    ck_assert_int_eq(seconds, 1798740000);
+    ck_assert_str_eq(text_format_time(253402300799, buffer), "9999-12-31T23:59:59Z");
+}
+END_TEST
+
+START_TEST(a_time_whose_year_has_not_four_digits_is_a_question_mark)
+{
+    char buffer[TIME_TEXT_MAX];
+
+    ck_assert_str_eq(text_format_time(253402300800, buffer), "?");
+    ck_assert_str_eq(text_format_time(-1, buffer), "?");
+    ck_assert_str_eq(text_format_time(INT64_MAX, buffer), "?");
+}
+END_TEST
+
+START_TEST(the_protocols_of_a_forward_read_back)
+{
+    static const char *const written[] = {"tcp", "udp", "tcp+udp"};
+    char buffer[PROTOCOLS_TEXT_MAX];
+    uint8_t protocols;
+
+    for (int i = 0; i < COUNT(written); i++) {
+        ck_assert(text_parse_protocols(written[i], &protocols));
+        ck_assert_str_eq(text_format_protocols(protocols, buffer), written[i]);
+    }
+    ck_assert_str_eq(text_format_protocols(0, buffer), "");
+}
+END_TEST
+
 START_TEST(printable_characters_are_utf8_without_controls)
 {
     static const struct {
@@ -374,6 +411,9 @@ int main(void)
         {every_duration_reads_back, 1},
         {a_time_is_the_one_that_the_c_library_knows, 1},
         {a_time_that_does_not_exist_is_refused, COUNT(bad_times)},
+        {a_time_is_written_in_utc_and_reads_back, 1},
+        {a_time_whose_year_has_not_four_digits_is_a_question_mark, 1},
+        {the_protocols_of_a_forward_read_back, 1},
         {printable_characters_are_utf8_without_controls, 1},
     };
 

@@ -75,16 +75,18 @@ static void check_missing(struct reading *reading)
 /*
  * What remotes may have. A quarter of the table stays for the inside. An eighth for one remote is
  * 32768 in a table of the default size, more than the 28232 ports that a Linux host has for
- * connections to one server, as a proxy makes them; in a small table it is what such a proxy needs.
+ * connections to one server, as a proxy makes them. In a small table it is what such a proxy needs,
+ * but never more than half of what all remotes have.
  */
 static void resolve_auto(struct limits *limits)
 {
-    uint32_t eighth = limits->sessions / 8;
+    uint32_t eighth = limits->sessions / 8, half = limits->sessions / 4 + limits->sessions / 8,
+             least = half < PER_REMOTE_MIN ? half : PER_REMOTE_MIN;
 
     if (limits->sessions_from_outside == LIMIT_AUTO)
         limits->sessions_from_outside = limits->sessions - limits->sessions / 4;
     if (limits->sessions_per_remote == LIMIT_AUTO)
-        limits->sessions_per_remote = eighth > PER_REMOTE_MIN ? eighth : PER_REMOTE_MIN;
+        limits->sessions_per_remote = eighth > least ? eighth : least;
 }
 
 static void check_limits(struct reading *reading, const struct section *section)
