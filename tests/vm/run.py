@@ -56,7 +56,11 @@ def try_release(release, options):
         project.pack(made, {"suite": options.suite, "chosen": options.chosen,
                             "offload": options.offload}, archive)
         print(f"vm: starting {release} ({options.suite})", flush=True)
-        code = machine.run(made, archive, directory, options.minutes * 60)
+        try:
+            code = machine.run(made, archive, directory, options.minutes * 60)
+        except machine.EmulatorFault as fault:
+            print(f"vm: {fault}\nvm: a fault of the emulator: once more", flush=True)
+            code = machine.run(made, archive, directory, options.minutes * 60)
     print(f"vm: {release} took {time.monotonic() - begin:.0f} s and returned {code}", flush=True)
     return code
 
