@@ -40,6 +40,7 @@ static uint32_t host_find_or_add(struct table *table, const struct address *addr
     table->host[index] = (struct host){.address = compact};
     index_add(&table->index, host_hash(table, compact), index * INDEX_NODES + NODE_HOST);
     table->hosts_live++;
+    table_host_came(table, index);
     return index;
 }
 
@@ -53,6 +54,7 @@ static void host_drop_if_unused(struct table *table, uint32_t index)
     host->tokens = table->free_host;
     table->free_host = index;
     table->hosts_live--;
+    table_host_gone(table, index);
 }
 
 uint32_t host_get(struct table *table, const struct address *address, uint32_t limit)

@@ -4,6 +4,7 @@
 #include "lease.h"
 
 #include "allocate.h"
+#include "census.h"
 #include "mapping.h"
 #include "nat_internal.h"
 #include "seal.h"
@@ -68,6 +69,7 @@ bool lease_enter(struct nat *nat, uint32_t index, uint64_t expires)
             .mapping = index,
         };
         nat->leases.live++;
+        census_lease(&nat->table, index, CENSUS_MORE);
     }
     lease->expires = expires;
     lease_seal(lease);
@@ -82,6 +84,7 @@ static void end(struct nat *nat, struct lease *lease, uint64_t now)
 {
     __atomic_store_n(&lease->live, SLOT_FREE, __ATOMIC_RELEASE);
     nat->leases.live--;
+    census_lease(&nat->table, lease->mapping, CENSUS_LESS);
     nat->table.mapping[lease->mapping].leased = false;
     mapping_release_unused(nat, lease->mapping, true, now);
 }

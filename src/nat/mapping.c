@@ -7,6 +7,7 @@
  */
 #include "mapping.h"
 
+#include "census.h"
 #include "external.h"
 #include "table_internal.h"
 
@@ -53,6 +54,7 @@ uint32_t mapping_add(struct table *table, const struct mapping *mapping)
     table->mapping[index] = *mapping;
     index_add(&table->index, hash_of(table, mapping), index * INDEX_NODES + NODE_MAPPING);
     table->mappings_live++;
+    census_mapping(table, index, CENSUS_MORE);
     return index;
 }
 
@@ -60,6 +62,7 @@ void mapping_remove(struct table *table, uint32_t index)
 {
     struct mapping *mapping = &table->mapping[index];
 
+    census_mapping(table, index, CENSUS_LESS);
     index_remove(&table->index, hash_of(table, mapping), index * INDEX_NODES + NODE_MAPPING);
     *mapping = (struct mapping){0};
     mapping->sharers = table->free_mapping;

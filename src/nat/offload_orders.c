@@ -237,10 +237,25 @@ void nat_offload_fold(struct nat *nat, enum packet_hook hook, const struct tuple
         fold(nat, entry, hook, packets, bytes, now);
 }
 
+uint32_t nat_offload_in_kernel(const struct nat *nat, uint32_t *at, uint32_t budget)
+{
+    const struct offload *offload = &nat->offload;
+    uint32_t count = 0;
+
+    for (; budget > 0 && *at < offload->capacity; budget--)
+        count += offload->entry[(*at)++].state >= ENTRY_LIVE;
+    if (*at >= offload->capacity)
+        *at = UINT32_MAX;
+    return count;
+}
+
 void nat_offload_forget(struct nat *nat)
 {
     struct offload *offload = &nat->offload;
+    uint32_t at = 0;
 
+    while (at != UINT32_MAX)
+        offload->counters.removed += nat_offload_in_kernel(nat, &at, UINT32_MAX);
     for (uint32_t i = 0; i < offload->capacity; i++) {
         if (offload->entry[i].session != INDEX_NONE)
             nat->table.session[offload->entry[i].session].offload = OFFLOAD_NO;

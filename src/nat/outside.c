@@ -3,6 +3,7 @@
  */
 #include "outside.h"
 
+#include "census.h"
 #include "table_internal.h"
 
 #include <stdlib.h>
@@ -101,6 +102,7 @@ void outside_enter(struct nat *nat, struct session *session)
     count->latest = session->sent[ROLE_INITIATOR].source;
     nat->outside.sessions++;
     nat->outside.forward[counted_forward(nat, session)]++;
+    census_remote(&nat->table, session, CENSUS_MORE);
 }
 
 void outside_leave(struct nat *nat, struct session *session)
@@ -111,6 +113,7 @@ void outside_leave(struct nat *nat, struct session *session)
     count_of(nat, session->sent[ROLE_INITIATOR].source)->sessions--;
     nat->outside.sessions--;
     nat->outside.forward[counted_forward(nat, session)]--;
+    census_remote(&nat->table, session, CENSUS_LESS);
 }
 
 void outside_begin_review(struct nat *nat)
@@ -135,6 +138,17 @@ struct nat_most nat_busiest_remote(const struct nat *nat)
             most = (struct nat_most){compact_address_expand(count->latest), count->sessions};
     }
     return most;
+}
+
+bool outside_adds_up(const struct nat *nat)
+{
+    uint32_t of_remotes = 0, of_forwards = 0;
+
+    for (size_t i = 0; i < REMOTE_COUNTERS; i++)
+        of_remotes += nat->outside.remote[i].sessions;
+    for (size_t i = 0; i < policy_forward_count(nat->policy); i++)
+        of_forwards += nat->outside.forward[i];
+    return of_remotes == nat->outside.sessions && of_forwards <= of_remotes;
 }
 
 uint32_t nat_forward_use(const struct nat *nat, uint16_t forward)

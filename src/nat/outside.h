@@ -44,6 +44,9 @@ void outside_leave(struct nat *nat, struct session *session);
 void outside_begin_review(struct nat *nat);
 void outside_reviewed(struct nat *nat, const struct session *session);
 
+/* The counters of remotes and of forwards give what all of them together have, or no more. */
+bool outside_adds_up(const struct nat *nat);
+
 /* How many sessions the outside may have. */
 uint32_t outside_limit(const struct policy *policy);
 uint32_t outside_limit_of_remote(const struct policy *policy);

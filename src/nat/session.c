@@ -6,6 +6,7 @@
  */
 #include "session.h"
 
+#include "census.h"
 #include "event_internal.h"
 #include "mapping.h"
 #include "offload_entries.h"
@@ -112,8 +113,10 @@ static void put_opener(struct nat *nat, struct session *session)
 {
     struct address host = session_source(session, ROLE_INITIATOR).address;
 
-    if (session->has_host)
+    if (session->has_host) {
+        census_host(&nat->table, session, CENSUS_LESS);
         host_put(&nat->table, host_find(&nat->table, &host));
+    }
     session->has_host = false;
     outside_leave(nat, session);
 }
@@ -179,9 +182,21 @@ enum drop_reason session_reopen(struct nat *nat, uint32_t slot, enum role opener
         table_reverse(&nat->table, slot);
     }
     session->has_host = counts;
+    if (counts)
+        census_host(&nat->table, session, CENSUS_MORE);
     if (is_remote)
         outside_enter(nat, session);
     return DROP_NONE;
+}
+
+/* Counts a live session as its host's, whatever the limit. */
+static void enter_host(struct nat *nat, struct session *session)
+{
+    struct address host = session_source(session, ROLE_INITIATOR).address;
+
+    session->has_host = host_get(&nat->table, &host, UINT32_MAX) != INDEX_NONE;
+    if (session->has_host)
+        census_host(&nat->table, session, CENSUS_MORE);
 }
 
 /*
@@ -190,12 +205,10 @@ enum drop_reason session_reopen(struct nat *nat, uint32_t slot, enum role opener
  */
 static void count_by_state(struct nat *nat, struct session *session)
 {
-    struct address host = session_source(session, ROLE_INITIATOR).address;
-
     if (session_age_list(session) == AGE_CLOSED)
         put_opener(nat, session);
     else if (!session->has_host && opener_counts(nat, session, ROLE_INITIATOR))
-        session->has_host = host_get(&nat->table, &host, UINT32_MAX) != INDEX_NONE;
+        enter_host(nat, session);
     else if (!session->has_remote && session->direction == DIRECTION_INBOUND)
         outside_enter(nat, session);
 }

@@ -1,6 +1,7 @@
 /*
  * table.c - sessions, their keys and their places in the index, the wheel and the age lists
  */
+#include "census.h"
 #include "portreeve/offload.h"
 #include "seal.h"
 #include "table_internal.h"
@@ -28,8 +29,10 @@ static void chain_free_slots(struct table *table)
     for (uint32_t i = 0; i < table->capacity; i++) {
         uint32_t next = i + 1 < table->capacity ? i + 1 : INDEX_NONE;
 
-        if (table->session[i].live != SLOT_FREE)
+        if (table->session[i].live != SLOT_FREE) {
             table->session[i].live = SLOT_CANDIDATE;
+            table->has_candidates = true;
+        }
         table->session[i].wheel_link.next = next;
     }
     for (uint32_t i = 0; i < table->mapping_capacity; i++)
@@ -367,6 +370,7 @@ static void enter(struct table *table, uint32_t slot, uint64_t due_ms)
     table->live++;
     __atomic_store_n(&session->live, SLOT_LIVE,
                      __ATOMIC_RELEASE); /* last: a crash before leaves a free slot */
+    census_session(table, slot, CENSUS_MORE);
 }
 
 void table_activate(struct table *table, uint32_t slot, uint32_t timeout, uint64_t now)
@@ -392,6 +396,7 @@ void table_readmit(struct table *table, uint32_t slot, uint64_t due_ms)
 void table_end_adoption(struct table *table)
 {
     table->free_session = INDEX_NONE;
+    table->has_candidates = false;
     for (uint32_t slot = table->capacity; slot-- > 0;) {
         if (table->session[slot].live != SLOT_LIVE)
             table_cancel(table, slot);
@@ -402,6 +407,7 @@ void table_remove(struct table *table, uint32_t slot)
 {
     struct session *session = &table->session[slot];
 
+    census_session(table, slot, CENSUS_LESS);
     __atomic_store_n(&session->live, SLOT_FREE, __ATOMIC_RELEASE);
     session->check ^= UINT16_MAX; /* a damaged `live` does not bring it back */
     unindex_session(table, slot);
@@ -460,4 +466,66 @@ uint32_t table_oldest(const struct table *table, enum age_list list)
 uint32_t table_younger(const struct table *table, uint32_t slot)
 {
     return list_next(age_links(table), slot);
+}
+
+/* Consistency (check.c) */
+
+/* The slot that the index has under this key of the session. */
+static uint32_t indexed(const struct table *table, uint32_t slot, enum session_key which)
+{
+    struct table_key key;
+    uint32_t node;
+
+    if (!session_key(&table->session[slot], which, &key))
+        return slot; /* it has no such key */
+    node = find_node(table, &key);
+    return node == INDEX_NONE ? INDEX_NONE : node / INDEX_NODES;
+}
+
+static bool is_filtered(const struct table *table, uint32_t slot)
+{
+    const struct session *session = &table->session[slot];
+    const struct link *link = &session->filter_link;
+    struct table_key key;
+
+    if (!session_key(session, KEY_FILTER, &key))
+        return true;
+    return link->previous == INDEX_NONE
+               ? indexed(table, slot, KEY_FILTER) == slot
+               : link->previous < table->capacity &&
+                     table->session[link->previous].live == SLOT_LIVE &&
+                     table->session[link->previous].filter_link.next == slot;
+}
+
+/* The next free slot is in the table, and free; before the adoption it may be a candidate. */
+static bool is_free(const struct table *table, uint32_t slot)
+{
+    uint32_t next = table->session[slot].wheel_link.next;
+
+    return table->has_candidates ||
+           (table->session[slot].live == SLOT_FREE &&
+            (next == INDEX_NONE ||
+             (next < table->capacity && table->session[next].live == SLOT_FREE)));
+}
+
+unsigned table_wrongs(const struct table *table, uint32_t slot)
+{
+    const struct session *session = &table->session[slot];
+    enum age_list age = session_age_list(session);
+    unsigned wrong = 0;
+
+    if (session->live != SLOT_LIVE)
+        return is_free(table, slot) ? 0 : TABLE_NOT_FREE;
+    for (int which = 0; which < SESSION_KEYS; which++) {
+        if (which != KEY_FILTER && indexed(table, slot, (enum session_key)which) != slot)
+            wrong |= TABLE_NOT_INDEXED;
+    }
+    if (!is_filtered(table, slot))
+        wrong |= TABLE_NOT_FILTERED;
+    if (!list_holds(&table->wheel->slot[session->wheel_slot], wheel_links(table), table->capacity,
+                    slot))
+        wrong |= TABLE_NOT_ARMED;
+    if (age != AGE_NONE && !list_holds(&table->age[age], age_links(table), table->capacity, slot))
+        wrong |= TABLE_NOT_IN_AGE_LIST;
+    return wrong;
 }

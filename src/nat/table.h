@@ -304,6 +304,7 @@ struct table {
     uint32_t mapping_capacity; /* one for every session, and one for every lease */
     uint32_t host_capacity;
     uint32_t live, mappings_live, hosts_live;
+    bool has_candidates; /* nothing has been adopted yet */
     uint64_t next_id;
     struct session *session;
     struct mapping *mapping;
@@ -313,6 +314,7 @@ struct table {
         free_host; /* chained by wheel_link.next, sharers, tokens */
     struct list age[AGE_LISTS];
     struct wheel *wheel;
+    struct census *census; /* NULL: nobody counts (census.h) */
 };
 
 /*
@@ -396,6 +398,18 @@ void table_set_state(struct table *table, uint32_t slot, enum session_state stat
  */
 void table_rearm(struct table *table, uint32_t slot, uint64_t due_ms);
 void table_arm(struct table *table, uint32_t slot, uint64_t due_ms);
+
+/*
+ * What is wrong with the places of a live session: a bit for each. Of a free slot: TABLE_NOT_FREE.
+ */
+enum table_wrong {
+    TABLE_NOT_INDEXED = 1,  /* by a tuple or its transit key */
+    TABLE_NOT_FILTERED = 2, /* by its filter key */
+    TABLE_NOT_ARMED = 4,    /* in the wheel */
+    TABLE_NOT_IN_AGE_LIST = 8,
+    TABLE_NOT_FREE = 16,
+};
+unsigned table_wrongs(const struct table *table, uint32_t slot);
 
 /* The oldest session of an age list, and the one after `slot` in it. INDEX_NONE at the end. */
 uint32_t table_oldest(const struct table *table, enum age_list list);

@@ -56,6 +56,18 @@ uint32_t list_next(struct links links, uint32_t index)
     return link_of(links, index)->next;
 }
 
+bool list_holds(const struct list *list, struct links links, uint32_t count, uint32_t index)
+{
+    const struct link *link = link_of(links, index);
+    bool before = link->previous == INDEX_NONE
+                      ? list->head == index
+                      : link->previous < count && link_of(links, link->previous)->next == index;
+
+    return before && (link->next == INDEX_NONE
+                          ? list->tail == index
+                          : link->next < count && link_of(links, link->next)->previous == index);
+}
+
 void wheel_init(struct wheel *wheel, struct links links, uint64_t now_seconds)
 {
     for (size_t i = 0; i < WHEEL_SLOTS; i++)

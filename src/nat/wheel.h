@@ -40,6 +40,12 @@ void list_remove(struct list *list, struct links links, uint32_t index);
 uint32_t list_next(struct links links, uint32_t index);
 
 /*
+ * True when both neighbours of element `index`, or the ends of the list, name it. `count` elements
+ * exist.
+ */
+bool list_holds(const struct list *list, struct links links, uint32_t count, uint32_t index);
+
+/*
  * For lists that are known by one of their elements alone: puts `index` behind the element
  * `previous`.
  */

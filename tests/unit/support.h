@@ -9,6 +9,7 @@
 #define PORTREEVE_TEST_SUPPORT_H
 
 #include "nat_internal.h"
+#include "portreeve/check.h"
 #include "support_run.h"
 
 /* Interfaces of the test gateway. */
@@ -161,7 +162,10 @@ enum drop_reason hairpin(struct gateway *gateway, struct sample *sample);
 bool find_view(const struct gateway *gateway, const char *internal, const char *remote,
                struct session_view *view);
 
-/* What must hold between any two packets. */
-void check_invariants(const struct nat *nat);
+/* A whole check (portreeve/check.h), in steps of `budget` looks. */
+void run_check(struct nat *nat, uint32_t budget, struct nat_check_report *report);
+
+/* What must hold between any two packets. Nothing is checked while a check runs. */
+void check_invariants(struct nat *nat);
 
 #endif

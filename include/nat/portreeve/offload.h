@@ -133,6 +133,12 @@ void nat_offload_fold(struct nat *nat, enum packet_hook hook, const struct tuple
                       uint64_t packets, uint64_t bytes, uint64_t now);
 
 /*
+ * Of `budget` entries from *at on, how many sessions the kernel's maps have. *at moves on; it is
+ * UINT32_MAX after the last entry. Exact over several calls while no orders are taken or reported.
+ */
+uint32_t nat_offload_in_kernel(const struct nat *nat, uint32_t *at, uint32_t budget);
+
+/*
  * At the start, after nat_adopt and before the first packet: the maps that an earlier run left have
  * counted packets with this tuple, so the session's timer starts again. An adopted session that no
  * map has counted ends at the next nat_tick if it has expired.
