@@ -31,7 +31,10 @@ int routes_descriptor(const struct routes *routes);
 
 /*
  * Reads all waiting notifications. True if there were any, or if some were lost. The kernel does
- * not say which routes go with a link that goes down, so a change of a link counts.
+ * not say which routes go with a link that goes down, so a change of a link counts. It tells of a
+ * link or an address before it removes their routes (__dev_notify_flags, __inet_del_ifa), and since
+ * Linux 6.9 a dump does not wait for that (inet_dump_fib without the RTNL lock). So after a change
+ * read twice: at once, and a moment later.
  */
 bool routes_changed(struct routes *routes);
 

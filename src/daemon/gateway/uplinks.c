@@ -106,9 +106,9 @@ void gateway_routes_ready(struct gateway *gateway)
 {
     if (!routes_changed(gateway->routes))
         return;
-    gateway->routes_are_stale = true;
     if (gateway_now() >= gateway->routes_due)
         refresh_or_log(gateway);
+    gateway->routes_are_stale = true; /* routes.h: the change may not be complete */
 }
 
 /* An interface that no packet was kept from needs no one's attention. */
