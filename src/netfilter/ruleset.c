@@ -14,6 +14,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@
 #include <libnftnl/common.h>
 
 #define QUEUE_NUMBERS (UINT16_MAX + 1u)
+#define LOOK_AGAIN_MS 10
+#define HELPER_TRIES  50
 
 struct ruleset {
     struct table_socket *socket;
@@ -74,18 +77,29 @@ static int change_helper(struct ruleset *ruleset, bool on, struct error *error)
 
 /*
  * The end of a netlink socket makes the kernel finish what removed rules still use
- * (nft_rcv_nl_event: nf_tables_trans_destroy_flush_work), so the helper is free only now.
+ * (nft_rcv_nl_event: nf_tables_trans_destroy_flush_work), so the helper is free only now, or a
+ * moment later: on a busy machine the kernel's own worker may have begun with it, and not be done.
  */
-void ruleset_close(struct ruleset *ruleset)
+static void remove_helper(struct ruleset *ruleset)
 {
     struct error ignored;
 
+    for (int tries = 0; tries < HELPER_TRIES && ruleset->has_helper; tries++) {
+        if (change_helper(ruleset, false, &ignored) == -EBUSY)
+            poll(NULL, 0, LOOK_AGAIN_MS);
+        else
+            return;
+    }
+}
+
+void ruleset_close(struct ruleset *ruleset)
+{
     if (ruleset == NULL)
         return;
     ruleset_watch_close(ruleset->watch);
     table_socket_close(ruleset->socket);
-    if (ruleset->is_removed && ruleset->has_helper)
-        (void)change_helper(ruleset, false, &ignored);
+    if (ruleset->is_removed)
+        remove_helper(ruleset);
     free(ruleset);
 }
 
