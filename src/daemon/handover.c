@@ -18,10 +18,10 @@
 #include <unistd.h>
 
 /*
- * A queue for each worker, two more sockets of the gateway, the control socket, a program, the
- * socket of the privileged process.
+ * A queue for each worker and for newcomers, two more sockets of the gateway, the control socket, a
+ * program, the socket of the privileged process.
  */
-#define DESCRIPTORS_MAX (CONFIG_WORKERS_MAX + 5)
+#define DESCRIPTORS_MAX (CONFIG_WORKERS_MAX + 6)
 
 #define FIRST_LISTENED 3 /* SD_LISTEN_FDS_START */
 #define LISTENED_MAX   1024
@@ -237,6 +237,12 @@ static void wait_for_store(void)
     close(ends[0]);
 }
 
+/* What was taken and is of no use (the queue could not be opened) is not kept. */
+static bool is_in_use(const struct held *held)
+{
+    return held->taken && find(&kept, held->name.text) != NULL;
+}
+
 bool handover_forget(const char *beginning)
 {
     bool any = false;
@@ -244,7 +250,7 @@ bool handover_forget(const char *beginning)
     for (size_t i = left.count; i-- > 0;) {
         const struct held held = left.held[i];
 
-        if (held.taken || strncmp(held.name.text, beginning, strlen(beginning)) != 0)
+        if (is_in_use(&held) || strncmp(held.name.text, beginning, strlen(beginning)) != 0)
             continue;
         forget_in_store(held.name.text);
         drop(&left, held.name.text);

@@ -220,6 +220,11 @@ bool queue_is_bound_to(uint16_t number, int descriptor)
            owner == address.nl_pid;
 }
 
+static bool has_two_numbers(const struct queue *queue)
+{
+    return queue->udp_number != queue->number;
+}
+
 /* Without an acknowledgement, which would be behind the packets that wait. */
 static int bind_also(struct queue *queue, uint16_t number)
 {
@@ -243,7 +248,7 @@ static int take_over(struct queue *queue, int descriptor, struct error *error)
     if (queue->socket == NULL) {
         result = -errno;
         close(descriptor);
-    } else if (!queue_is_bound_to(queue->udp_number, descriptor)) {
+    } else if (has_two_numbers(queue) && !queue_is_bound_to(queue->udp_number, descriptor)) {
         result = bind_also(queue, queue->udp_number);
     }
     if (result < 0)
@@ -252,16 +257,18 @@ static int take_over(struct queue *queue, int descriptor, struct error *error)
     return result;
 }
 
-static int bind_both(struct queue *queue, struct error *error)
+static int bind_all(struct queue *queue, struct error *error)
 {
     int result = queue_bind(queue, error);
 
-    return result < 0 ? result : bind_number(queue, queue->udp_number, error);
+    if (result == 0 && has_two_numbers(queue))
+        result = bind_number(queue, queue->udp_number, error);
+    return result;
 }
 
 static int open_bound(struct queue *queue, uint32_t length, int descriptor, struct error *error)
 {
-    int result = descriptor >= 0 ? take_over(queue, descriptor, error) : bind_both(queue, error);
+    int result = descriptor >= 0 ? take_over(queue, descriptor, error) : bind_all(queue, error);
 
     if (result < 0)
         return result;
@@ -272,11 +279,11 @@ static int open_bound(struct queue *queue, uint32_t length, int descriptor, stru
                   queue->number);
         return result;
     }
-    if (result == 0)
+    if (result == 0 && has_two_numbers(queue))
         result = configure(queue, queue->udp_number, length, 0);
     if (result == 0)
         result = start_copying(queue, queue->number);
-    if (result == 0)
+    if (result == 0 && has_two_numbers(queue))
         result = start_copying(queue, queue->udp_number);
     if (result < 0)
         error_set(error, "cannot configure queues %u and %u: %s", queue->number, queue->udp_number,

@@ -7,6 +7,7 @@
 #include "netlink.h"
 #include "offload_internal.h"
 #include "ruleset_flowtables.h"
+#include "ruleset_rule.h"
 #include "ruleset_watch.h"
 #include "table_socket.h"
 
@@ -29,6 +30,8 @@ struct ruleset {
     struct table_socket *socket;
     struct ruleset_watch *watch; /* NULL: nobody else can change the table */
     struct ruleset_plan plan;
+    uint16_t first_queue;
+    uint32_t new_per_remote;            /* of the rules that are installed */
     bool guards_sources;                /* ruleset_guard_sources */
     enum ruleset_flowtables flowtables; /* the installed table has these rules */
     bool has_helper;                    /* that they use */
@@ -173,7 +176,7 @@ static bool may_be_new_chains(const struct batch *batch, const struct batch_outc
 static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
                       const struct batch_outcome *outcome)
 {
-    bool queue = false, defrag = false, sockets = false, sources = false;
+    bool queue = false, defrag = false, sockets = false, sources = false, rates = false;
 
     for (size_t i = 0; i < outcome->count; i++) {
         const struct nlmsghdr *message = batch_find(batch, outcome->failures[i].sequence);
@@ -195,11 +198,17 @@ static bool next_plan(struct ruleset_plan *plan, const struct batch *batch,
             sockets = true;
         else if (batch_rule_has(message, "fib"))
             sources = true;
+        else if (plan->rates && batch_rule_has(message, "dynset") &&
+                 strcmp(batch_rule_chain(message), CHAIN_NEWCOMERS) == 0)
+            rates = true;
         else
             queue = true;
     }
-    if ((queue && plan->queue == QUEUE_TARGET) || (!queue && !defrag && !sockets && !sources))
+    if ((queue && plan->queue == QUEUE_TARGET) ||
+        (!queue && !defrag && !sockets && !sources && !rates))
         return false;
+    if (rates)
+        plan->rates = false;
     if (sockets)
         plan->sockets = false;
     if (sources)
@@ -281,7 +290,7 @@ static int install(struct ruleset *ruleset, struct ruleset_plan *plan, bool keep
               options->offload_sessions);
     result = sets_fill(&batch, keep_chains ? ruleset->socket : NULL, contents, error);
     if (result == 0) {
-        rules_create(&batch, options, contents->uplink_count, *plan);
+        rules_create(&batch, options, contents, *plan);
         if (left != FLOWTABLES_IGNORED)
             flowtables_create_rules(&batch, left == FLOWTABLES_CLOSED);
         result = commit(ruleset, &batch, &outcome);
@@ -344,6 +353,7 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
                                 .defrag = DEFRAG_TPROXY,
                                 .sockets = true,
                                 .sources = true,
+                                .rates = true,
                                 .offload = options->offload_sessions > 0,
                                 .table_flags = wanted_flags(options->life)};
     const enum ruleset_flowtables before = ruleset->flowtables;
@@ -357,8 +367,11 @@ int ruleset_install(struct ruleset *ruleset, const struct ruleset_options *optio
     do {
         result = try_plan(ruleset, &plan, options, contents, error);
     } while (result == 1);
-    if (result == 0)
+    if (result == 0) {
         ruleset->plan = plan;
+        ruleset->first_queue = options->first_queue;
+        ruleset->new_per_remote = contents->new_per_remote;
+    }
     if (result == 0 && ruleset->guards_sources) /* its rule has gone with the others */
         result = ruleset_guard_sources(ruleset, true, error);
     /* the table has been replaced; the caller asks what has become of it */
@@ -424,9 +437,16 @@ int ruleset_update(struct ruleset *ruleset, const struct ruleset_contents *conte
     if (result < 0)
         return result;
     result = sets_fill(&batch, ruleset->socket, contents, error);
+    if (result < 0) {
+        batch_free(&batch);
+        return result;
+    }
+    if (contents->new_per_remote != ruleset->new_per_remote)
+        newcomers_change_limit(&batch, ruleset->first_queue, contents->new_per_remote,
+                               ruleset->plan);
+    result = finish(ruleset, &batch, "cannot update the nf_tables rules", error);
     if (result == 0)
-        return finish(ruleset, &batch, "cannot update the nf_tables rules", error);
-    batch_free(&batch);
+        ruleset->new_per_remote = contents->new_per_remote;
     return result;
 }
 

@@ -27,6 +27,7 @@ struct ruleset_plan {
     enum defrag_method defrag;
     bool sockets; /* connected sockets of the gateway first */
     bool sources; /* forged sources are told from those of a one-armed gateway's inside */
+    bool rates;   /* of newcomers are limited before the queue */
     bool offload;
     uint32_t table_flags; /* TABLE_OWNER, TABLE_PERSIST; 0: every program may change the table */
 };
@@ -140,6 +141,7 @@ enum {
     ID_ANSWERS,
     ID_DIRECT,
     ID_OVERSIZE_MAPS, /* + enum packet_hook */
+    ID_SYN_RATES = ID_OVERSIZE_MAPS + 2,
 };
 
 const char *set_name(enum set_id id);
@@ -150,8 +152,9 @@ const char *set_name(enum set_id id);
  */
 struct nftnl_set *set_begin(const char *name);
 
-/* Removes a set or map of our table by its name. */
+/* Removes a set or map of our table by its name, or all its elements. */
 void set_put_removal(struct batch *batch, const char *name);
+void set_put_clearing(struct batch *batch, const char *name);
 
 /* Creates the sets for so many uplinks, and fills those that never change. */
 void sets_create(struct batch *batch, size_t uplinks);
@@ -179,8 +182,8 @@ void rules_create_chains(struct batch *batch, uint32_t table_flags);
  * (nf_tables_updtable).
  */
 void rules_empty_chains(struct batch *batch, uint32_t table_flags);
-void rules_create(struct batch *batch, const struct ruleset_options *options, size_t uplinks,
-                  struct ruleset_plan plan);
+void rules_create(struct batch *batch, const struct ruleset_options *options,
+                  const struct ruleset_contents *contents, struct ruleset_plan plan);
 
 /* Creates the chain that keeps others' nat chains off the sources of shares, with its rule or not.
  */

@@ -328,6 +328,8 @@ int offload_count_hits(const struct nlmsghdr *message, void *context)
         sum->forged += hits.packets;
     else if (hits.drops && chain != NULL && strcmp(chain, CHAIN_OUTSIDERS) == 0)
         sum->refused += hits.packets;
+    if (hits.drops && chain != NULL && strcmp(chain, CHAIN_NEWCOMERS) == 0)
+        sum->limited += hits.packets;
     if (chain != NULL && strcmp(chain, CHAIN_NO_HELPER) == 0)
         sum->closed += hits.packets;
     for (int hook = 0; hits.map != NULL && hits.rewrites && hook < 2; hook++) {

@@ -48,8 +48,7 @@ const char *const passes_chains[PASSES_CHAINS] = {CHAIN_DIRECT,        CHAIN_REW
 /* Another program's queue may hold a packet between prerouting and postrouting for a while. */
 #define TRANSIT_SECONDS 30
 
-static const struct field source = FIELD_OF_IPV4(saddr), destination = FIELD_OF_IPV4(daddr),
-                          tcp_flags = {NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1};
+static const struct field source = FIELD_OF_IPV4(saddr), destination = FIELD_OF_IPV4(daddr);
 
 static void create_set(struct batch *batch, const char *name, uint32_t id)
 {
@@ -145,12 +144,6 @@ static void clear_mark(struct rule *rule, uint32_t bit)
     nftnl_expr_set_u32(meta, NFTNL_EXPR_META_SREG, NFT_REG_1);
 }
 
-static void match_tcp_flags(struct rule *rule, uint8_t mask, uint32_t operation, uint8_t flags)
-{
-    rule_match_protocol(rule, PROTOCOL_TCP);
-    rule_match_bytes(rule, tcp_flags, &mask, operation, &flags);
-}
-
 /* Prerouting: what the daemon has rewritten comes by again. */
 
 static void put_rewritten(struct batch *batch, const struct ruleset_options *options,
@@ -189,11 +182,11 @@ static void put_clients(struct batch *batch, const struct ruleset_options *optio
     struct rule rule;
 
     if (rule_begin(&rule, batch, CHAIN_REWRITTEN, "remember where its answers go: SYN, FIN, RST")) {
-        match_tcp_flags(&rule, syn_fin_rst, NFT_CMP_NEQ, 0);
+        rule_match_tcp_flags(&rule, syn_fin_rst, NFT_CMP_NEQ, 0);
         expect_answers(&rule, SET_ANSWERS, ID_ANSWERS, options->answers.transitory);
     }
     if (rule_begin(&rule, batch, CHAIN_REWRITTEN, "remember where its answers go: TCP")) {
-        match_tcp_flags(&rule, syn_fin_rst, NFT_CMP_EQ, 0);
+        rule_match_tcp_flags(&rule, syn_fin_rst, NFT_CMP_EQ, 0);
         expect_answers(&rule, SET_ANSWERS, ID_ANSWERS, options->answers.established);
     }
     if (rule_begin(&rule, batch, CHAIN_REWRITTEN, "remember where its answers go: UDP")) {
@@ -278,7 +271,7 @@ static void put_segments(struct batch *batch)
 
     if (!rule_begin(&rule, batch, CHAIN_TO_TARGET, "opens no connection"))
         return;
-    match_tcp_flags(&rule, TCP_SYN | TCP_ACK, NFT_CMP_NEQ, TCP_SYN);
+    rule_match_tcp_flags(&rule, TCP_SYN | TCP_ACK, NFT_CMP_NEQ, TCP_SYN);
     rule_accept(&rule);
     rule_end(&rule);
 }
@@ -298,7 +291,7 @@ static void put_known_as_direct(struct batch *batch, uint32_t seconds)
     if (!rule_begin(&rule, batch, CHAIN_TO_TARGET, "of a connection that is known as direct"))
         return;
     match_direct_host(&rule, PROTOCOL_INDEX_TCP);
-    match_tcp_flags(&rule, TCP_SYN | TCP_ACK, NFT_CMP_NEQ, TCP_SYN);
+    rule_match_tcp_flags(&rule, TCP_SYN | TCP_ACK, NFT_CMP_NEQ, TCP_SYN);
     match_tuple(&rule, true, SET_DIRECT, ID_DIRECT);
     enter(&rule, SET_DIRECT, ID_DIRECT, seconds);
     rule_accept(&rule);

@@ -218,6 +218,14 @@ void rule_match_bytes(struct rule *rule, struct field field, const void *mask, u
     rule_compare(rule, NFT_REG_3, operation, data, field.length);
 }
 
+void rule_match_tcp_flags(struct rule *rule, uint8_t mask, uint32_t operation, uint8_t flags)
+{
+    const struct field field = {NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1};
+
+    rule_match_protocol(rule, PROTOCOL_TCP);
+    rule_match_bytes(rule, field, &mask, operation, &flags);
+}
+
 /* One load per field: the kernel is faster for up to four bytes (nft_payload_fast_eval). */
 void rule_load_tuple(struct rule *rule, bool reversed)
 {

@@ -24,6 +24,7 @@
 #define CHAIN_GUARD     "guard"
 #define CHAIN_QUEUE     "to_queue"
 #define CHAIN_BYPASS    "to_queue_bypass"
+#define CHAIN_NEWCOMERS "newcomers"
 /* ruleset_passes.c */
 #define CHAIN_DIRECT        "direct"
 #define CHAIN_REWRITTEN     "rewritten"
@@ -104,6 +105,8 @@ void rule_match_field(struct rule *rule, struct field field, enum set_id set);
  */
 void rule_match_bytes(struct rule *rule, struct field field, const void *mask, uint32_t operation,
                       const void *data);
+/* The same for the flags of a TCP header, and that it is one. */
+void rule_match_tcp_flags(struct rule *rule, uint8_t mask, uint32_t operation, uint8_t flags);
 
 /*
  * Counts the packet and sends it to the queues: the end of a rule. With `bypass` it passes when no
@@ -113,6 +116,13 @@ void rule_queue(struct rule *rule, bool bypass);
 /* The chains that rule_queue sends packets to. */
 void queue_create_rules(struct batch *batch, const struct ruleset_options *options,
                         enum queue_method method);
+
+/* Counts the packet and sends it to one of `count` queues: the end of a rule. */
+struct queue_numbers {
+    uint16_t first, count;
+};
+void rule_queue_to(struct rule *rule, enum queue_method method, struct queue_numbers numbers,
+                   bool bypass);
 
 /* Counts and accepts the packet: the end of a rule. */
 void rule_accept(struct rule *rule);
@@ -132,6 +142,15 @@ void rule_load_tuple(struct rule *rule, bool reversed);
 
 /* The rules of closed shares, behind those that recognize rewritten packets (ruleset_closed.c). */
 void rules_create_closed(struct batch *batch);
+
+/* Newcomers: first packets of TCP connections from outside (ruleset_newcomers.c). The rule of the
+ * chain of inbound packets, and the rules and the set of their own chain. */
+void newcomers_create_set(struct batch *batch);
+void newcomers_create_rules(struct batch *batch, uint16_t first_queue, uint32_t most_per_second,
+                            struct ruleset_plan plan);
+/* The rules of their chain anew, with another limit. */
+void newcomers_change_limit(struct batch *batch, uint16_t first_queue, uint32_t most_per_second,
+                            struct ruleset_plan plan);
 
 /* The rules of connected sockets, for the chain of inbound packets (ruleset_sockets.c). */
 void rules_create_sockets(struct batch *batch);

@@ -335,6 +335,8 @@ static void put_chains(struct batch *batch)
         put_chain(batch, passes_chains[i], -1, 0);
     passes_create_sets(batch);
     oversize_create_maps(batch);
+    newcomers_create_set(batch);
+    put_chain(batch, CHAIN_NEWCOMERS, -1, 0);
     put_chain(batch, CHAIN_OWN_OUT, NF_INET_LOCAL_OUT, -300);
     put_chain(batch, CHAIN_OWN_IN, NF_INET_LOCAL_IN, 300);
     put_chain(batch, CHAIN_QUEUE, -1, 0);
@@ -369,9 +371,11 @@ void rules_empty_chains(struct batch *batch, uint32_t table_flags)
     chain_put_clearing(batch, NULL);
 }
 
-void rules_create(struct batch *batch, const struct ruleset_options *options, size_t uplinks,
-                  struct ruleset_plan plan)
+void rules_create(struct batch *batch, const struct ruleset_options *options,
+                  const struct ruleset_contents *contents, struct ruleset_plan plan)
 {
+    const size_t uplinks = contents->uplink_count;
+
     put_defrag(batch, plan.defrag);
     queue_create_rules(batch, options, plan.queue);
     put_others(batch);
@@ -391,6 +395,7 @@ void rules_create(struct batch *batch, const struct ruleset_options *options, si
         rules_create_sockets(batch);
     if (plan.sources)
         put_source_checks(batch);
+    newcomers_create_rules(batch, options->first_queue, contents->new_per_remote, plan);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)
         put_published(batch, CHAIN_INBOUND, p);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++)

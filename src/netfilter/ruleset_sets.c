@@ -315,7 +315,7 @@ int sets_fill(struct batch *batch, struct table_socket *socket,
     return filling.result;
 }
 
-void set_put_removal(struct batch *batch, const char *name)
+static void put_about(struct batch *batch, uint16_t type, const char *name)
 {
     struct nftnl_set *set = set_begin(name);
 
@@ -324,8 +324,22 @@ void set_put_removal(struct batch *batch, const char *name)
         return;
     }
     nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_IPV4);
-    nftnl_set_nlmsg_build_payload(batch_message(batch, NFT_MSG_DELSET, 0), set);
+    if (type == NFT_MSG_DELSET)
+        nftnl_set_nlmsg_build_payload(batch_message(batch, type, 0), set);
+    else
+        nftnl_set_elems_nlmsg_build_payload(batch_message(batch, type, 0), set);
     nftnl_set_free(set);
+}
+
+void set_put_removal(struct batch *batch, const char *name)
+{
+    put_about(batch, NFT_MSG_DELSET, name);
+}
+
+/* Without a list of elements it means all of them (nf_tables_delsetelem). */
+void set_put_clearing(struct batch *batch, const char *name)
+{
+    put_about(batch, NFT_MSG_DELSETELEM, name);
 }
 
 void sets_create(struct batch *batch, size_t uplinks)

@@ -137,7 +137,7 @@ def forward(name, ports, target_port=None):
 FORWARDS = "\n".join(
     (forward("bulk", BULK_PORT), forward("answer", ANSWER_PORT), forward("count", COUNT_PORT)))
 
-LIMITS = "sessions = 262144\nsessions-per-host = 262144"
+LIMITS = "sessions = 262144\nsessions-per-host = 262144\nnew-sessions-per-remote = off"
 
 
 class Portreeve(Contender):

@@ -22,6 +22,10 @@ listen = 8081/tcp
 to = 10.0.0.2:80
 sessions = 5
 
+[forward silent]
+listen = 8083/tcp
+to = 10.0.0.2:81
+
 [limits]
 sessions = 1024
 sessions-per-host = 512
@@ -100,6 +104,34 @@ def test_all_addresses_together_leave_room_for_the_inside(lab, daemon, web, gree
         with tcp_pair(lab.lab2, lab.out.address, 80, listener) as (one, other, _):
             talk(one, other)
     daemon.reload(CONFIG)
+
+
+def begin_many(host, count):
+    """So many first packets at once, to a port where nobody listens."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            client = stack.enter_context(host.socket(socket.SOCK_STREAM))
+            client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                client.connect((EXTERNAL, 8083))
+
+
+def test_one_address_that_begins_too_many_is_stopped_before_the_queue(lab, daemon, web):
+    limit = "\nnew-sessions-per-remote = "
+    daemon.reload(CONFIG.rstrip() + limit + "1\n")
+    with daemon.dropping("remote-rate", 25):
+        begin_many(lab.out2, 50)
+    assert_others_do_not_notice(lab, web)
+    daemon.reload(CONFIG.rstrip() + limit + "off\n")
+    with tcp_pair(lab.out2, EXTERNAL, 8080, web) as (one, other, _):
+        talk(one, other)
+    daemon.reload(CONFIG)
+
+
+def test_the_status_shows_the_queue_of_newcomers_last(daemon):
+    numbers = [queue["number"] for queue in daemon.status()["queues"]]
+    assert numbers[-1] == numbers[0] + 32768
+    assert len(numbers) == 2 * daemon.status()["workers"] + 1
 
 
 def test_a_forward_has_a_limit_of_its_own(lab, daemon, web, greedy):

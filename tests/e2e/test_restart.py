@@ -183,6 +183,9 @@ def test_when_the_service_is_stopped_the_kernel_cleans_up(lab):
         assert service.status()["sessions"]["live"] == 0
 
 
+NEWCOMERS = 32768  # how far the queue of newcomers is from the first one
+
+
 def queue_names(service):
     return [name for name in service.names() if name.startswith("queue-")]
 
@@ -194,25 +197,30 @@ def test_another_number_of_workers(lab, service):
         for count in (2, 4, 1, 2):
             service.write(workers.format(count))
             service.restart()
-            assert queue_names(service) == [f"queue-{number}" for number in range(count)]
+            assert queue_names(service) == [
+                f"queue-{number}" for number in (*range(count), NEWCOMERS)
+            ]
             assert udp_round_trip(client, server, lab.out.address) == seen
             with lab.lab2.udp() as other:
                 udp_round_trip(other, server, lab.out.address)
 
 
-@pytest.mark.parametrize("first", [10, 1, 16384, 16383])
+@pytest.mark.parametrize("first", [10, 1, 16384, 16383, 32767, 32768, 32767, 0])
 def test_other_numbers_of_the_queues(lab, service, first):
     """Also those that were for UDP before."""
     service.write(CONFIG + f"[performance]\nqueue = {first}\nworkers = 2\n")
     service.restart()
-    assert queue_names(service) == [f"queue-{first}", f"queue-{first + 1}"]
+    numbers = (first, first + 1, (first + NEWCOMERS) % 65536)
+    assert queue_names(service) == sorted(f"queue-{number}" for number in numbers)
     with lab.out.udp(7) as server, lab.lab1.udp() as client:
         udp_round_trip(client, server, lab.out.address)
 
 
 def test_restarts_do_not_fill_the_store(lab, service, begin_again):
     before = service.names()
-    assert before == ["control", "namespace-lock", "queue-0", "queue-1", "rules"]
+    assert before == [
+        "control", "namespace-lock", "queue-0", "queue-1", f"queue-{NEWCOMERS}", "rules"
+    ]
     for _ in range(3):
         begin_again(service)
     assert service.names() == before
@@ -263,7 +271,9 @@ def test_descriptors_that_are_not_what_their_names_say_are_no_obstacle(lab):
         with lab.out.udp(7) as server, lab.lab1.udp() as client:
             udp_round_trip(client, server, lab.out.address)
         service.restart()
-        assert service.names() == ["control", "namespace-lock", "queue-0", "queue-1", "rules"]
+        assert service.names() == [
+            "control", "namespace-lock", "queue-0", "queue-1", f"queue-{NEWCOMERS}", "rules"
+        ]
         service.stop()
     finally:
         service.abandon()

@@ -125,32 +125,50 @@ static void shrink_buffer(const struct queue *queue, const struct arguments *arg
         setsockopt(queue_descriptor(queue), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
-/* Serves the queue until the test ends the program. */
-int verb_queue(const struct arguments *arguments)
+enum { EVERYTHING_ELSE, NEWCOMERS, QUEUES };
+
+/* newcomers=0: nobody serves the queue of newcomers. */
+static int open_queues(struct queue **queues, const struct arguments *arguments,
+                       struct error *error)
 {
     const uint16_t number = (uint16_t)argument_number(arguments, "number", 0);
-    const struct queue_options options = {
+    struct queue_options options = {
         .number = number,
         .udp_number = (uint16_t)argument_number(arguments, "udp-number", queue_first_udp(number)),
         .descriptor = -1,
         .hairpin_mark = (uint32_t)argument_number(arguments, "mark", 0x10000),
         .length = (uint32_t)argument_number(arguments, "length", 4096),
     };
+    int code = queue_open(&queues[EVERYTHING_ELSE], &options, error);
+
+    if (code < 0 || !argument_number(arguments, "newcomers", 1))
+        return code;
+    options.number = options.udp_number = queue_of_newcomers(number);
+    return queue_open(&queues[NEWCOMERS], &options, error);
+}
+
+/* Serves the queues until the test ends the program. */
+int verb_queue(const struct arguments *arguments)
+{
     const struct orders orders = read_orders(arguments);
-    struct queue *queue = NULL;
+    struct queue *queues[QUEUES] = {NULL};
+    struct pollfd readable[QUEUES] = {{.fd = -1}, {.fd = -1}};
     struct error error = {0};
-    int code = queue_open(&queue, &options, &error);
-    struct pollfd readable = {.events = POLLIN};
+    int code = open_queues(queues, arguments, &error);
 
     tell_result(code, &error);
     if (code == 0)
-        shrink_buffer(queue, arguments);
-    while (code == 0) {
-        readable.fd = queue_descriptor(queue);
-        if (poll(&readable, 1, -1) > 0)
-            code = handle_batch(queue, &orders);
+        shrink_buffer(queues[EVERYTHING_ELSE], arguments);
+    for (int i = 0; i < QUEUES && queues[i] != NULL && code == 0; i++)
+        readable[i] = (struct pollfd){.fd = queue_descriptor(queues[i]), .events = POLLIN};
+    while (code == 0 && poll(readable, QUEUES, -1) > 0) {
+        for (int i = 0; i < QUEUES && code == 0; i++) {
+            if (readable[i].revents != 0)
+                code = handle_batch(queues[i], &orders);
+        }
     }
-    queue_close(queue);
+    for (int i = 0; i < QUEUES; i++)
+        queue_close(queues[i]);
     return 1;
 }
 

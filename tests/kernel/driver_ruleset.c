@@ -84,6 +84,7 @@ static struct ruleset_contents read_contents(const struct arguments *arguments)
     contents.other_uplink_count = *contents.other_uplinks > 0;
     contents.closed = closed_ranges(arguments, &contents.closed_count);
     contents.exempt = argument_prefixes(arguments, "exempt", &contents.exempt_count);
+    contents.new_per_remote = (uint32_t)argument_number(arguments, "per-remote", 0);
     for (enum protocol_index p = 0; p < PROTOCOL_PORTS_COUNT; p++) {
         char bound[16];
 
@@ -151,19 +152,27 @@ int verb_ruleset(const struct arguments *arguments)
     return tell_result(code, &error);
 }
 
-/* Tells changes of others, and updates when the test writes a line, until the test ends us. */
-static void hold(struct ruleset *ruleset, const struct ruleset_contents *contents)
+/*
+ * Tells changes of others, and updates when the test writes a line, until the test ends us. A
+ * number in it is another limit of newcomers.
+ */
+static void hold(struct ruleset *ruleset, struct ruleset_contents *contents)
 {
     struct pollfd readable[] = {{.fd = ruleset_watch_descriptor(ruleset), .events = POLLIN},
                                 {.fd = STDIN_FILENO, .events = POLLIN}};
     struct error error = {0};
     char line[16];
+    ssize_t length;
 
     while (poll(readable, 2, -1) > 0) {
         if (readable[0].revents != 0)
             printf("{\"changed\": %s}\n", ruleset_was_changed(ruleset) ? "true" : "false");
-        if (readable[1].revents != 0 && read(STDIN_FILENO, line, sizeof(line)) > 0)
+        if (readable[1].revents != 0 && (length = read(STDIN_FILENO, line, sizeof(line) - 1)) > 0) {
+            line[length] = '\0';
+            if (line[0] != '\n')
+                contents->new_per_remote = (uint32_t)strtoul(line, NULL, 10);
             printf("{\"updated\": %d}\n", ruleset_update(ruleset, contents, &error));
+        }
         fflush(stdout);
     }
 }
@@ -172,7 +181,7 @@ static void hold(struct ruleset *ruleset, const struct ruleset_contents *content
 int verb_ruleset_held(const struct arguments *arguments)
 {
     const struct ruleset_options options = read_options(arguments);
-    const struct ruleset_contents contents = read_contents(arguments);
+    struct ruleset_contents contents = read_contents(arguments);
     struct ruleset *ruleset = NULL;
     struct error error = {0};
     int code = ruleset_open(&ruleset, -1, &error);
@@ -233,7 +242,7 @@ int verb_rule_bytes(const struct arguments *arguments)
     rules_create_chains(&batch, 0);
     sets_create(&batch, contents.uplink_count);
     code = sets_fill(&batch, NULL, &contents, &error);
-    rules_create(&batch, &options, contents.uplink_count, plan);
+    rules_create(&batch, &options, &contents, plan);
     batch_end(&batch);
     printf("{\"rules\": [");
     for (uint32_t sequence = 1, told = 0; sequence < batch.last_sequence; sequence++) {

@@ -139,8 +139,8 @@ class Driver:
     def silent(self):
         return self.lines.empty()
 
-    def release(self):
-        self.process.stdin.write("\n")
+    def release(self, word=""):
+        self.process.stdin.write(f"{word}\n")
         self.process.stdin.flush()
 
     def stop(self):

@@ -288,7 +288,7 @@ static const struct {
     {"[limits]", "new-sessions-per-host = 1000001", "expected off or a number from 1 to 1000000"},
     {"[limits]", "new-sessions-per-host = 10/s", "expected off or a number from 1 to 1000000"},
     {"[limits]", "new-sessions-per-host = on", "expected off or a number from 1 to 1000000"},
-    {"[limits]", "new-sessions-per-remote = 0", "expected off or a number from 1 to 1000000"},
+    {"[limits]", "new-sessions-per-remote = 0", "expected auto, off or a number from 1 to 1000000"},
     {"[limits]", "sessions-per-remote = 0", "expected auto, off or a number from 1 to 16777216"},
     {"[limits]", "sessions-from-outside = all",
      "expected auto, off or a number from 1 to 16777216"},

@@ -18,15 +18,18 @@ static void assert_limits_of_the_outside(const char *text, uint32_t all, uint32_
 
 START_TEST(what_the_outside_may_have_follows_the_table)
 {
-    assert_limits_of_the_outside(MINIMAL, 196608, 32768, 0);
-    assert_limits_of_the_outside(MINIMAL "[limits]\nsessions = 16384\n", 12288, 4096, 0);
-    assert_limits_of_the_outside(MINIMAL "[limits]\nsessions = 1024\n", 768, 384, 0);
+    assert_limits_of_the_outside(MINIMAL, 196608, 32768, 4000);
+    assert_limits_of_the_outside(MINIMAL "[limits]\nsessions = 16384\n", 12288, 4096, 4000);
+    assert_limits_of_the_outside(MINIMAL "[limits]\nsessions = 1024\n", 768, 384, 4000);
     assert_limits_of_the_outside(MINIMAL "[limits]\nsessions-from-outside = auto\n"
-                                         "sessions-per-remote = off\n",
+                                         "sessions-per-remote = off\n"
+                                         "new-sessions-per-remote = off\n",
                                  196608, 0, 0);
     assert_limits_of_the_outside(MINIMAL "[limits]\nsessions-from-outside = off\n"
                                          "sessions-per-remote = 7\nnew-sessions-per-remote = 9\n",
                                  0, 7, 9);
+    assert_limits_of_the_outside(MINIMAL "[limits]\nnew-sessions-per-remote = auto\n", 196608,
+                                 32768, 4000);
 }
 END_TEST
 

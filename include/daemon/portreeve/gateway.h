@@ -134,8 +134,9 @@ struct gateway_status {
     struct gateway_queue {
         uint16_t number;
         struct queue_statistics statistics;
-        int error;                   /* 0, or -errno of reading its statistics */
-    } queue[2 * CONFIG_WORKERS_MAX]; /* those for UDP last */
+        int error; /* 0, or -errno of reading its statistics */
+    } queue[2 * CONFIG_WORKERS_MAX +
+            1]; /* those for UDP behind the others, that of newcomers last */
     uint16_t queue_count;
     const char *queue_expression, *defrag_expression;
     bool asks_sockets;           /* connections of the gateway come before mappings and forwards */

@@ -57,8 +57,9 @@ bool handover_has_store(void);
 int handover_take(const char *name);
 
 /*
- * Closes what an earlier run has left under names with this beginning and nobody has taken, in the
- * store as well: it is in the way, because the configuration has changed. False if there is none.
+ * Closes what an earlier run has left under names with this beginning and nobody has taken and
+ * kept, in the store as well: it is in the way, because the configuration has changed. False if
+ * there is none.
  */
 bool handover_forget(const char *beginning);
 

@@ -12,6 +12,9 @@
  * to a device that segments UDP by itself, with the checksum of its first segment, and the receiver
  * drops it (skb_gso_ok() in udp4_ufo_fragment). For TCP every kernel repairs the checksum
  * (tcp4_gso_segment).
+ *
+ * The queue for newcomers has one number of its own: first packets of TCP connections from outside
+ * wait there, so that a flood of them keeps nothing else waiting.
  */
 #ifndef PORTREEVE_QUEUE_H
 #define PORTREEVE_QUEUE_H
@@ -34,9 +37,15 @@ static inline uint16_t queue_first_udp(uint16_t first)
                                                  : first - QUEUE_UDP_DISTANCE);
 }
 
+/* The number for newcomers: as far from those for UDP. */
+static inline uint16_t queue_of_newcomers(uint16_t first)
+{
+    return (uint16_t)(first + 2 * QUEUE_UDP_DISTANCE);
+}
+
 struct queue_options {
     uint16_t number;       /* for everything but UDP: bulk packets arrive as a whole */
-    uint16_t udp_number;   /* for UDP, segmented by the kernel */
+    uint16_t udp_number;   /* for UDP, segmented by the kernel; `number` again: there is only one */
     uint32_t hairpin_mark; /* the bit that tells the rules about packet.transit */
     uint32_t length;       /* packets that may wait in the kernel */
     int descriptor;        /* the socket of an earlier run that has bound this queue; -1: none */
@@ -51,7 +60,7 @@ struct queue;
 bool queue_is_bound_to(uint16_t number, int descriptor);
 
 /*
- * Binds both numbers in the caller's network namespace, or takes over a socket that has bound them,
+ * Binds its numbers in the caller's network namespace, or takes over a socket that has bound them,
  * with the packets that wait there (queue_is_bound_to must hold for the first number; the
  * descriptor is closed on failure). What an earlier run has read and not answered goes through the
  * hook again, so that it comes once more. The settings: copy whole packets, GSO for the first

@@ -157,6 +157,11 @@ struct ruleset_contents {
     size_t closed_count;
     const struct prefix *exempt;
     size_t exempt_count;
+    /*
+     * TCP connections that one outside address may begin per second; 0: no limit. A kernel without
+     * nft_limit has none.
+     */
+    uint32_t new_per_remote;
     struct {
         const struct port_range *ranges;
         size_t count;
@@ -265,6 +270,7 @@ struct ruleset_hits {
     uint64_t forged;  /* packets from an inside address that is reached another way */
     uint64_t dropped; /* packets to an external interface that was not known yet */
     uint64_t closed;  /* packets of connections beside a flowtable (FLOWTABLES_CLOSED) */
+    uint64_t limited; /* first packets over ruleset_contents.new_per_remote */
 };
 
 int ruleset_read_hits(struct ruleset *ruleset, struct ruleset_hits *hits);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define PER_REMOTE_MIN 4096u
+#define NEW_PER_REMOTE 4000u
 
 #define PORT_COUNT    65536u /* port 0 included */
 #define QUEUE_NUMBERS (UINT16_MAX + 1u)
@@ -77,6 +78,9 @@ static void check_missing(struct reading *reading)
  * 32768 in a table of the default size, more than the 28232 ports that a Linux host has for
  * connections to one server, as a proxy makes them. In a small table it is what such a proxy needs,
  * but never more than half of what all remotes have.
+ *
+ * 4000 connections per second are what a reverse proxy makes that never uses one twice, or a page's
+ * worth for a hundred people behind one address. A host that floods sends a hundred times as many.
  */
 static void resolve_auto(struct limits *limits)
 {
@@ -87,6 +91,8 @@ static void resolve_auto(struct limits *limits)
         limits->sessions_from_outside = limits->sessions - limits->sessions / 4;
     if (limits->sessions_per_remote == LIMIT_AUTO)
         limits->sessions_per_remote = eighth > least ? eighth : least;
+    if (limits->new_sessions_per_remote == LIMIT_AUTO)
+        limits->new_sessions_per_remote = NEW_PER_REMOTE;
 }
 
 static void check_limits(struct reading *reading, const struct section *section)

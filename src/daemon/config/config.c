@@ -45,6 +45,7 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
     }
     policy_limits(config->policy)->sessions_from_outside = LIMIT_AUTO;
     policy_limits(config->policy)->sessions_per_remote = LIMIT_AUTO;
+    policy_limits(config->policy)->new_sessions_per_remote = LIMIT_AUTO;
     config_read_lines(&reading);
     if (ferror(stream))
         config_problem(&reading, 0, "cannot be read: %s", strerror(errno));

@@ -228,8 +228,13 @@ static enum outcome take_new_sessions_per_host(struct reading *reading, struct s
 static enum outcome take_new_sessions_per_remote(struct reading *reading, struct section *section,
                                                  const char *value)
 {
+    uint32_t *rate = &policy_limits(reading->config->policy)->new_sessions_per_remote;
+
     (void)section;
-    return take_rate(value, &policy_limits(reading->config->policy)->new_sessions_per_remote);
+    if (strcmp(value, "auto") != 0)
+        return take_rate(value, rate);
+    *rate = LIMIT_AUTO;
+    return VALUE_TAKEN;
 }
 
 /* "auto" (config_check knows the size of the table), "off" or a number. */
@@ -290,7 +295,7 @@ static const struct key limit_keys[] = {
     [LIMIT_PER_REMOTE] = {"sessions-per-remote", 0, take_sessions_per_remote,
                           "auto, off or a number from 1 to " AS_TEXT(SESSIONS_MAX)},
     [LIMIT_NEW_PER_REMOTE] = {"new-sessions-per-remote", 0, take_new_sessions_per_remote,
-                              "off or a number from 1 to " AS_TEXT(NEW_SESSIONS_MAX)},
+                              "auto, off or a number from 1 to " AS_TEXT(NEW_SESSIONS_MAX)},
 };
 
 /* ---- [performance] ---- */

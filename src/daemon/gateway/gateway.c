@@ -128,41 +128,53 @@ static uint16_t worker_count(const struct config *config)
     return (uint16_t)(processors / 2 < CONFIG_WORKERS_MAX ? processors / 2 : CONFIG_WORKERS_MAX);
 }
 
+static int open_worker(struct gateway *gateway, struct worker **worker,
+                       const struct queue_options *options, struct error *error)
+{
+    int result = worker_open(worker, gateway, options, error);
+
+    if (result == 0)
+        log_debug("queue %u: bound, for at most %u waiting packets", options->number,
+                  options->length);
+    return result;
+}
+
 static int open_workers(struct gateway *gateway, struct error *error)
 {
     const struct config *config = &gateway->config;
     uint16_t count = worker_count(config);
+    struct queue_options options = {
+        .hairpin_mark = config->hairpin_mark, .length = GATEWAY_QUEUE_LENGTH, .descriptor = -1};
+    int result = 0;
 
-    for (uint16_t i = 0; i < count; i++) {
-        struct queue_options options = {.number = (uint16_t)(config->queue + i),
-                                        .udp_number =
-                                            (uint16_t)(queue_first_udp(config->queue) + i),
-                                        .hairpin_mark = config->hairpin_mark,
-                                        .length = GATEWAY_QUEUE_LENGTH,
-                                        .descriptor = -1};
-        int result = worker_open(&gateway->worker[i], gateway, &options, error);
-
-        if (result < 0)
-            return result;
-        log_debug("queue %u: bound, for at most %u waiting packets", options.number,
-                  options.length);
-        gateway->worker_count++;
+    for (uint16_t i = 0; i < count && result == 0; i++) {
+        options.number = (uint16_t)(config->queue + i);
+        options.udp_number = (uint16_t)(queue_first_udp(config->queue) + i);
+        result = open_worker(gateway, &gateway->worker[i], &options, error);
+        if (result == 0)
+            gateway->worker_count++;
     }
-    return 0;
+    if (result < 0)
+        return result;
+    options.number = options.udp_number = queue_of_newcomers(config->queue);
+    options.length = GATEWAY_NEWCOMERS_LENGTH;
+    return open_worker(gateway, &gateway->newcomers, &options, error);
 }
 
 static int start_workers(struct gateway *gateway, struct error *error)
 {
-    for (uint16_t i = 0; i < gateway->worker_count; i++) {
-        int result = worker_start(gateway->worker[i]);
+    int result = 0;
 
-        if (result < 0) {
-            error_set(error, "cannot start a worker thread: %s", strerror(-result));
-            return result;
-        }
-    }
-    log_debug("worker threads started: %u", gateway->worker_count);
-    return 0;
+    for (uint16_t i = 0; i < gateway->worker_count && result == 0; i++)
+        result = worker_start(gateway->worker[i]);
+    if (result == 0)
+        result = worker_start(gateway->newcomers);
+    if (result < 0)
+        error_set(error, "cannot start a worker thread: %s", strerror(-result));
+    else
+        log_debug("worker threads started: %u, and one for new connections from outside",
+                  gateway->worker_count);
+    return result;
 }
 
 /* Where the rules drop forged sources, the translator need not distrust one-armed gateways. */
@@ -247,9 +259,11 @@ static int start_offload(struct gateway *gateway, struct error *error)
  */
 static int lock_namespace(struct gateway *gateway, struct error *error)
 {
+    const uint16_t first = gateway->config.queue;
     int result = 0;
 
-    if (gateway->config.queue + worker_count(&gateway->config) > QUEUE_LOCK)
+    if (first + worker_count(&gateway->config) > QUEUE_LOCK ||
+        queue_of_newcomers(first) == QUEUE_LOCK)
         return 0;
     gateway->namespace_lock = handover_take(HANDOVER_LOCK);
     if (gateway->namespace_lock >= 0 && !queue_is_bound_to(QUEUE_LOCK, gateway->namespace_lock)) {
@@ -257,6 +271,8 @@ static int lock_namespace(struct gateway *gateway, struct error *error)
         gateway->namespace_lock = -1;
     }
     if (gateway->namespace_lock < 0)
+        result = queue_lock_namespace(&gateway->namespace_lock, error);
+    if (result == -EBUSY && handover_forget(HANDOVER_QUEUE)) /* it was one of its queues */
         result = queue_lock_namespace(&gateway->namespace_lock, error);
     if (result == 0)
         handover_keep(HANDOVER_LOCK, gateway->namespace_lock);
@@ -375,6 +391,8 @@ static void close_workers(struct gateway *gateway)
     for (uint16_t i = 0; i < gateway->worker_count; i++)
         worker_close(gateway->worker[i]);
     gateway->worker_count = 0;
+    worker_close(gateway->newcomers);
+    gateway->newcomers = NULL;
     gateway_offload_resume(gateway->offload, false);
 }
 

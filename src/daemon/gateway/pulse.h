@@ -24,8 +24,8 @@
 #define PULSE_LOOK_MS  2000
 #define PULSE_LIMIT_MS 10000
 
-/* The workers, and the offload thread. */
-#define PULSES_MAX (CONFIG_WORKERS_MAX + 1)
+/* The workers, that of newcomers, and the offload thread. */
+#define PULSES_MAX (CONFIG_WORKERS_MAX + 2)
 
 /* Of one thread. `beats` is written for each batch of packets: those of two threads share no cache
    line. */

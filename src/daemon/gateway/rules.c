@@ -151,6 +151,8 @@ int gateway_write_rules(struct gateway *gateway, const struct policy *policy, bo
     struct contents contents = {0};
     int result = -ENOMEM;
 
+    contents.view.new_per_remote = policy_limits_const(policy)->new_sessions_per_remote;
+
     fill_answers(&options, policy_timeouts_const(policy));
     if (!contents_fill(&contents, gateway, policy))
         error_set(error, "not enough memory for the rules");

@@ -38,6 +38,7 @@ void gateway_begin_hits(struct gateway *gateway)
     gateway->former_hits.forged += gateway->hits.forged;
     gateway->former_hits.closed += gateway->hits.closed;
     gateway->former_hits.refused += gateway->hits.refused;
+    gateway->former_hits.limited += gateway->hits.limited;
     gateway->hits = (struct ruleset_hits){0};
 }
 
@@ -133,6 +134,8 @@ static void add_hits(struct gateway *gateway, struct gateway_status *status)
         gateway->former_hits.closed + gateway->hits.closed;
     status->nat.counters.dropped[DROP_CLOSED_SHARE] +=
         gateway->former_hits.refused + gateway->hits.refused;
+    status->nat.counters.dropped[DROP_REMOTE_RATE] +=
+        gateway->former_hits.limited + gateway->hits.limited;
     for (int hook = 0; hook < 2; hook++) {
         status->offload_packets[hook] = offloaded_packets(gateway, hook);
         status->offload_bytes[hook] = offloaded_bytes(gateway, hook);
@@ -141,19 +144,24 @@ static void add_hits(struct gateway *gateway, struct gateway_status *status)
     }
 }
 
-/* Each worker has two queue numbers (queue.h). */
+static void read_queue(uint16_t number, struct gateway_status *status)
+{
+    struct gateway_queue *queue = &status->queue[status->queue_count++];
+
+    queue->number = number;
+    queue->error = queue_read_statistics(number, &queue->statistics);
+}
+
+/* Each worker has two queue numbers, that of newcomers has one (queue.h). */
 static void read_queues(const struct gateway *gateway, struct gateway_status *status)
 {
-    const uint16_t first[] = {gateway->config.queue, queue_first_udp(gateway->config.queue)};
+    const uint16_t first = gateway->config.queue;
 
-    for (int udp = 0; udp < 2; udp++) {
-        for (uint16_t i = 0; i < gateway->worker_count; i++) {
-            struct gateway_queue *queue = &status->queue[status->queue_count++];
-
-            queue->number = (uint16_t)(first[udp] + i);
-            queue->error = queue_read_statistics(queue->number, &queue->statistics);
-        }
-    }
+    for (uint16_t i = 0; i < gateway->worker_count; i++)
+        read_queue((uint16_t)(first + i), status);
+    for (uint16_t i = 0; i < gateway->worker_count; i++)
+        read_queue((uint16_t)(queue_first_udp(first) + i), status);
+    read_queue(queue_of_newcomers(first), status);
 }
 
 /* What rests is not the gateway's now. */

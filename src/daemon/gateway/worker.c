@@ -152,6 +152,16 @@ static int open_icmp(struct worker *worker, struct error *error)
     return result;
 }
 
+/*
+ * Another queue of the earlier run may have had one of our numbers, or its lock may have.
+ */
+static bool forget_others(uint16_t number)
+{
+    bool any = handover_forget(HANDOVER_QUEUE);
+
+    return (number == QUEUE_LOCK && handover_forget(HANDOVER_LOCK)) || any;
+}
+
 /* With the socket and the waiting packets of an earlier run, if it has left them to us. */
 static int open_queue(struct worker *worker, const struct queue_options *wanted,
                       struct error *error)
@@ -168,8 +178,7 @@ static int open_queue(struct worker *worker, const struct queue_options *wanted,
         options.descriptor = -1;
     }
     result = queue_open(&worker->queue, &options, error);
-    /* another queue of the earlier run may have had one of our numbers */
-    if (result == -EBUSY && handover_forget(HANDOVER_QUEUE)) {
+    if (result == -EBUSY && forget_others(options.number)) {
         options.descriptor = -1;
         result = queue_open(&worker->queue, &options, error);
     }
