@@ -64,7 +64,7 @@ $(foreach goal,$(filter unit control kernel e2e vm,$(MAKECMDGOALS)),\
     $(call say_need,$(needs_$(goal)),$(call missing,$(goal))))
 
 LIBRARIES := libmnl libnetfilter_queue libnftnl inih jansson libcap-ng libseccomp
-ifeq ($(filter clean help demo check bench uninstall lint vm,$(MAKECMDGOALS)),)
+ifeq ($(filter clean help demo check bench attack uninstall lint vm,$(MAKECMDGOALS)),)
 $(call say_need,portreeve needs,$(call missing,build))
 LIB_CFLAGS  := $(shell pkg-config --cflags $(LIBRARIES))
 DAEMON_LIBS := $(shell pkg-config --libs $(LIBRARIES)) -pthread
@@ -313,9 +313,11 @@ fuzz-build: $(addprefix $(BUILD)/tests/fuzz/,$(FUZZERS)) ## Only build the fuzze
 
 # The benchmark's programs; those of its measures that portreeve's own modules are part of link
 # them.
-BENCH_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(filter-out %/support.c,$(wildcard tests/bench/*.c)))
+BENCH_SHARED   := tests/bench/support.c tests/bench/frames.c
+BENCH_PROGRAMS := $(filter-out $(BENCH_SHARED:%.c=$(BUILD)/%), \
+                               $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c)))
 
-$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/support.o \
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BENCH_SHARED:%.c=$(BUILD)/%.o) \
                         $(NETFILTER_OBJECTS) $(BUILD)/libnat.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lm
@@ -330,6 +332,15 @@ bench: ## Beside the kernel's NAT and proxies (root)
 	$(MAKE) $(JOBS) bench-build
 	PORTREEVE_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py $(BENCH_KNOBS)
 
+# What attack takes, in the same way.
+ATTACK_NAMES := ROUNDS DURATION RATE ATTACKS CONTENDERS OUTPUT
+ATTACK_KNOBS  = $(foreach knob,$(ATTACK_NAMES),$(if $($(knob)),$(knob)='$($(knob))'))
+
+attack: ## Under attack, beside the kernel's NAT (root)
+	tests/install-deps.sh build bench
+	$(MAKE) $(JOBS) bench-build
+	PORTREEVE_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/attack.py $(ATTACK_KNOBS)
+
 bench-build: all $(BENCH_PROGRAMS) ## Only build the benchmark's programs
 
 help: ## This list
@@ -339,4 +350,4 @@ help: ## This list
 	@sed -n 's/^#? /  /p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: all install uninstall clean demo check unit coverage control kernel e2e soak test-programs \
-        vm lint fuzz fuzz-build bench bench-build help
+        vm lint fuzz fuzz-build bench attack bench-build help

@@ -18,10 +18,10 @@
 #include <unistd.h>
 
 /*
- * A queue for each worker and for newcomers, two more sockets of the gateway, the control socket, a
- * program, the socket of the privileged process.
+ * A queue for each worker, two for newcomers, two more sockets of the gateway, the control socket,
+ * a program, the socket of the privileged process.
  */
-#define DESCRIPTORS_MAX (CONFIG_WORKERS_MAX + 6)
+#define DESCRIPTORS_MAX (CONFIG_WORKERS_MAX + 7)
 
 #define FIRST_LISTENED 3 /* SD_LISTEN_FDS_START */
 #define LISTENED_MAX   1024

@@ -1,8 +1,9 @@
 /*
- * ruleset_newcomers.c - first packets of TCP connections from outside to published ports
+ * ruleset_newcomers.c - first packets of TCP connections: from outside to published ports, and of
+ * shares
  *
- * Anyone outside can send as many of them as the line carries. So they have a queue and a thread of
- * their own, and a flood of them keeps nothing else waiting. And what one address sends above
+ * Anyone can send as many of them as the line carries. So they have queues and threads of their
+ * own, and a flood of them keeps nothing else waiting. And what one address outside sends above
  * `new-sessions-per-remote` is dropped here already, for a fraction of what a packet costs that
  * goes through a queue. The translator has the same limit, for UDP, and for sessions that begin in
  * another way.
@@ -118,11 +119,25 @@ static void put_limit(struct batch *batch, uint32_t most_per_second)
 
 static void put_queue(struct batch *batch, uint16_t first_queue, enum queue_method method)
 {
-    const struct queue_numbers numbers = {queue_of_newcomers(first_queue), 1};
+    const struct queue_numbers numbers = {queue_of_newcomers(first_queue, NEWCOMERS_OUTSIDE), 1};
     struct rule rule;
 
     if (!rule_begin(&rule, batch, CHAIN_NEWCOMERS, "queue: new connections from outside"))
         return;
+    rule_queue_to(&rule, method, numbers, false);
+    rule_end(&rule);
+}
+
+void newcomers_create_inside_rule(struct batch *batch, uint16_t first_queue,
+                                  enum queue_method method)
+{
+    const struct queue_numbers numbers = {queue_of_newcomers(first_queue, NEWCOMERS_INSIDE), 1};
+    struct rule rule;
+
+    if (!rule_begin(&rule, batch, CHAIN_OUTBOUND, "queue: new connections of a share"))
+        return;
+    rule_match_tcp_flags(&rule, FLAGS_OF_BEGINNING, NFT_CMP_EQ, TCP_SYN);
+    rule_match_field(&rule, source, SET_SOURCES);
     rule_queue_to(&rule, method, numbers, false);
     rule_end(&rule);
 }

@@ -143,8 +143,13 @@ void rule_load_tuple(struct rule *rule, bool reversed);
 /* The rules of closed shares, behind those that recognize rewritten packets (ruleset_closed.c). */
 void rules_create_closed(struct batch *batch);
 
-/* Newcomers: first packets of TCP connections from outside (ruleset_newcomers.c). The rule of the
- * chain of inbound packets, and the rules and the set of their own chain. */
+/*
+ * Newcomers: first packets of TCP connections (ruleset_newcomers.c). Those from outside: the rule
+ * of the chain of inbound packets, and the rules and the set of their own chain. Those of shares: a
+ * rule of the chain of outbound packets, in front of that for all they send.
+ */
+void newcomers_create_inside_rule(struct batch *batch, uint16_t first_queue,
+                                  enum queue_method method);
 void newcomers_create_set(struct batch *batch);
 void newcomers_create_rules(struct batch *batch, uint16_t first_queue, uint32_t most_per_second,
                             struct ruleset_plan plan);

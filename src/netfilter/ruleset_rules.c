@@ -402,6 +402,7 @@ void rules_create(struct batch *batch, const struct ruleset_options *options,
         put_published(batch, CHAIN_OWN_OUT, p);
     put_own_answers(batch);
     put_inbound_icmp(batch);
+    newcomers_create_inside_rule(batch, options->first_queue, plan.queue);
     put_sources(batch);
     passes_create_direct_rule(batch);
     put_targets(batch);

@@ -1,9 +1,11 @@
 /*
  * connect_load.c - new TCP connections per second: connect, ask, read the answer, close, and again
  *
- *     connect_load ADDRESS PORT SECONDS PARALLEL SOURCE...
+ *     connect_load [--paced RATE] ADDRESS PORT SECONDS PARALLEL SOURCE...
  *
- * PARALLEL connections are under way at any time, from the SOURCE addresses in turn. The client
+ * PARALLEL connections are under way at any time, from the SOURCE addresses in turn. With --paced,
+ * RATE begin per second instead, PARALLEL at most are under way, and one that has failed counts
+ * among the times, with the time until it failed. The client
  * closes first, in an orderly way (no RST), so TIME_WAIT is the client's: net.ipv4.tcp_tw_reuse and
  * several sources keep it from running out of ports. A connection that has no answer after
  * ANSWER_WITHIN has failed.
@@ -13,6 +15,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -36,6 +39,7 @@ static struct sockaddr_in *sources;
 static size_t source_count, next_source;
 static int epoll;
 static uint64_t done, failed[FAILURES];
+static uint64_t rate; /* 0: not paced */
 static struct samples times;
 
 static void fail(int code)
@@ -74,14 +78,16 @@ static void begin(struct connection *connection)
 
 static void end(struct connection *connection, int code)
 {
-    if (code == 0) {
+    if (code == 0)
         done++;
-        samples_add(&times, now_ns() - connection->began);
-    } else {
+    else
         fail(code);
-    }
+    if (code == 0 || rate > 0)
+        samples_add(&times, now_ns() - connection->began);
     close(connection->descriptor);
-    begin(connection);
+    connection->descriptor = -1;
+    if (rate == 0)
+        begin(connection);
 }
 
 static int pending_error(const struct connection *connection)
@@ -124,22 +130,48 @@ static void end_overdue(struct connection *connections, size_t count)
     uint64_t now = now_ns();
 
     for (size_t i = 0; i < count; i++) {
-        if (connections[i].descriptor < 0)
+        if (connections[i].descriptor < 0 && rate == 0)
             begin(&connections[i]);
-        else if (now - connections[i].began > ANSWER_WITHIN)
+        else if (connections[i].descriptor >= 0 && now - connections[i].began > ANSWER_WITHIN)
             end(&connections[i], ETIMEDOUT);
     }
+}
+
+/* Begins what is due, as far as there is room. Returns when the next one is due. */
+static uint64_t keep_pace(struct connection *connections, size_t count, uint64_t due)
+{
+    for (size_t i = 0; i < count && due <= now_ns(); i++) {
+        if (connections[i].descriptor >= 0)
+            continue;
+        begin(&connections[i]);
+        due += SECOND / rate;
+    }
+    return due;
+}
+
+static int until_due(uint64_t due)
+{
+    uint64_t now = now_ns(), left = due > now ? (due - now) / (SECOND / 1000) : 0;
+
+    return left < LOOK_EVERY ? (int)left : LOOK_EVERY;
 }
 
 static void work(struct connection *connections, size_t count, uint64_t until)
 {
     struct epoll_event events[PARALLEL_MAX];
-    uint64_t looked = now_ns();
+    uint64_t looked = now_ns(), due = looked;
 
-    for (size_t i = 0; i < count; i++)
-        begin(&connections[i]);
+    for (size_t i = 0; i < count; i++) {
+        connections[i].descriptor = -1;
+        if (rate == 0)
+            begin(&connections[i]);
+    }
     while (!stopped && now_ns() < until) {
-        int ready = epoll_wait(epoll, events, PARALLEL_MAX, LOOK_EVERY);
+        int ready;
+
+        if (rate > 0)
+            due = keep_pace(connections, count, due);
+        ready = epoll_wait(epoll, events, PARALLEL_MAX, rate > 0 ? until_due(due) : LOOK_EVERY);
 
         for (int i = 0; i < ready; i++)
             advance(events[i].data.ptr, events[i].events);
@@ -172,8 +204,13 @@ int main(int argc, char **argv)
     uint64_t began, seconds;
     size_t parallel;
 
+    if (argc > 2 && strcmp(argv[1], "--paced") == 0) {
+        rate = argument_number(argv[2], 1, 1000000);
+        argc -= 2;
+        argv += 2;
+    }
     if (argc < 6)
-        die("usage: connect_load ADDRESS PORT SECONDS PARALLEL SOURCE...");
+        die("usage: connect_load [--paced RATE] ADDRESS PORT SECONDS PARALLEL SOURCE...");
     target = socket_address(argv[1], (uint16_t)argument_number(argv[2], 1, 65535));
     seconds = argument_seconds(argv[3]);
     parallel = argument_number(argv[4], 1, PARALLEL_MAX);

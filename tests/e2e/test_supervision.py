@@ -17,7 +17,7 @@ from manager import Manager
 from traffic import udp_round_trip
 
 CONFIG = SHARE + "[forward web]\nlisten = 8080/tcp+udp\nto = 10.0.0.2:80\n"
-THREADS = 4 if OFFLOAD == "on" else 3  # two workers, and that of newcomers
+THREADS = 5 if OFFLOAD == "on" else 4  # two workers, and two of newcomers
 PERIOD = 30  # seconds, of the service manager's watchdog
 
 # ptrace(2)

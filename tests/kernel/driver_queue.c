@@ -125,9 +125,9 @@ static void shrink_buffer(const struct queue *queue, const struct arguments *arg
         setsockopt(queue_descriptor(queue), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
-enum { EVERYTHING_ELSE, NEWCOMERS, QUEUES };
+#define QUEUES (1 + NEWCOMERS_KINDS)
 
-/* newcomers=0: nobody serves the queue of newcomers. */
+/* Everything else first, then newcomers. newcomers=0: nobody serves these. */
 static int open_queues(struct queue **queues, const struct arguments *arguments,
                        struct error *error)
 {
@@ -139,12 +139,15 @@ static int open_queues(struct queue **queues, const struct arguments *arguments,
         .hairpin_mark = (uint32_t)argument_number(arguments, "mark", 0x10000),
         .length = (uint32_t)argument_number(arguments, "length", 4096),
     };
-    int code = queue_open(&queues[EVERYTHING_ELSE], &options, error);
+    int code = queue_open(&queues[0], &options, error);
 
-    if (code < 0 || !argument_number(arguments, "newcomers", 1))
-        return code;
-    options.number = options.udp_number = queue_of_newcomers(number);
-    return queue_open(&queues[NEWCOMERS], &options, error);
+    for (int kind = 0; kind < NEWCOMERS_KINDS && code == 0; kind++) {
+        if (!argument_number(arguments, "newcomers", 1))
+            break;
+        options.number = options.udp_number = queue_of_newcomers(number, (enum newcomers)kind);
+        code = queue_open(&queues[1 + kind], &options, error);
+    }
+    return code;
 }
 
 /* Serves the queues until the test ends the program. */
@@ -152,13 +155,13 @@ int verb_queue(const struct arguments *arguments)
 {
     const struct orders orders = read_orders(arguments);
     struct queue *queues[QUEUES] = {NULL};
-    struct pollfd readable[QUEUES] = {{.fd = -1}, {.fd = -1}};
+    struct pollfd readable[QUEUES] = {{.fd = -1}, {.fd = -1}, {.fd = -1}};
     struct error error = {0};
     int code = open_queues(queues, arguments, &error);
 
     tell_result(code, &error);
     if (code == 0)
-        shrink_buffer(queues[EVERYTHING_ELSE], arguments);
+        shrink_buffer(queues[0], arguments);
     for (int i = 0; i < QUEUES && queues[i] != NULL && code == 0; i++)
         readable[i] = (struct pollfd){.fd = queue_descriptor(queues[i]), .events = POLLIN};
     while (code == 0 && poll(readable, QUEUES, -1) > 0) {

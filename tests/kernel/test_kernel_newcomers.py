@@ -1,4 +1,4 @@
-"""First packets of TCP connections from outside: a queue of their own, and a limit before it."""
+"""First packets of TCP connections: queues of their own, and a limit before that of the outside."""
 
 import contextlib
 import json
@@ -92,6 +92,27 @@ def test_what_a_share_sends_is_no_newcomer(lab, server):
     begin(lab.outside, MANY, "10.1.0.9")
     assert queued(lab) == dropped(lab) == 0
     assert before["dropped_full"] == lab.statistics(0)["dropped_full"]
+
+
+def test_new_connections_of_a_share_wait_apart(lab):
+    """Nobody serves that queue: it is as good as one that is always full."""
+    contents = [word for word in CONTENTS if not word.startswith("sources")]
+    lab.ruleset("install", *contents, "sources=10.0.0.0/24")
+    serve = lab.serve()
+    with lab.outside.socket(socket.SOCK_STREAM, ("192.0.2.2", 80), listen=True) as listener:
+        with lab.inside.socket(socket.SOCK_STREAM) as client:
+            client.connect(("192.0.2.2", 80))
+            accepted = listener.accept()[0]
+            serve.stop()
+            lab.serve("newcomers=0")
+            with lab.inside.socket(socket.SOCK_STREAM) as other:
+                other.settimeout(1.5)  # a second try, too
+                with pytest.raises(TimeoutError):
+                    other.connect(("192.0.2.2", 80))
+            for one, two in (client, accepted), (accepted, client):
+                one.sendall(b"established")
+                assert two.recv(64) == b"established"
+            accepted.close()
 
 
 def test_one_address_begins_no_more_than_its_limit(lab, server):

@@ -292,7 +292,7 @@ def test_the_gateway_talks_to_its_own_external_address(lab):
 
 def test_balanced_queues_share_the_packets(lab):
     lab.ruleset(*BOTH_WAYS, "queue=2", "queues=2")
-    serving = [lab.serve("number=2"), lab.serve("number=3")]
+    serving = [lab.serve("number=2"), lab.serve("number=3", "newcomers=0")]
     server, client = lab.inside.socket(bind=("10.0.0.2", PORT)), lab.outside.socket()
     for last in range(2, 40):
         lab.outside.ip("address", "add", f"192.0.2.{last + 100}/24", "dev", "eth0")

@@ -131,12 +131,12 @@ struct gateway_status {
     uint64_t packet_rate[2]; /* per second, over the last ten seconds, by enum packet_hook */
     uint64_t byte_rate[2];
     uint16_t workers;
+    /* Those for UDP are behind the others, those of newcomers last. */
     struct gateway_queue {
         uint16_t number;
         struct queue_statistics statistics;
         int error; /* 0, or -errno of reading its statistics */
-    } queue[2 * CONFIG_WORKERS_MAX +
-            1]; /* those for UDP behind the others, that of newcomers last */
+    } queue[2 * CONFIG_WORKERS_MAX + NEWCOMERS_KINDS];
     uint16_t queue_count;
     const char *queue_expression, *defrag_expression;
     bool asks_sockets;           /* connections of the gateway come before mappings and forwards */
@@ -151,7 +151,7 @@ struct gateway_status {
         const char *name;  /* valid as long as the gateway */
         uint64_t still_ms; /* since when it has made no round, at the last tick */
         bool is_still;     /* for ten seconds: it will go on no more */
-    } thread[CONFIG_WORKERS_MAX + 1];
+    } thread[CONFIG_WORKERS_MAX + NEWCOMERS_KINDS + 1];
     size_t threads;
 };
 

@@ -13,8 +13,9 @@
  * drops it (skb_gso_ok() in udp4_ufo_fragment). For TCP every kernel repairs the checksum
  * (tcp4_gso_segment).
  *
- * The queue for newcomers has one number of its own: first packets of TCP connections from outside
- * wait there, so that a flood of them keeps nothing else waiting.
+ * The two queues of newcomers have one number each: first packets of TCP connections wait there,
+ * those from outside in one, those of shares in the other, so that a flood of them keeps nothing
+ * else waiting.
  */
 #ifndef PORTREEVE_QUEUE_H
 #define PORTREEVE_QUEUE_H
@@ -37,10 +38,12 @@ static inline uint16_t queue_first_udp(uint16_t first)
                                                  : first - QUEUE_UDP_DISTANCE);
 }
 
-/* The number for newcomers: as far from those for UDP. */
-static inline uint16_t queue_of_newcomers(uint16_t first)
+enum newcomers { NEWCOMERS_OUTSIDE, NEWCOMERS_INSIDE, NEWCOMERS_KINDS };
+
+/* The numbers of newcomers: as far from those for UDP. */
+static inline uint16_t queue_of_newcomers(uint16_t first, enum newcomers kind)
 {
-    return (uint16_t)(first + 2 * QUEUE_UDP_DISTANCE);
+    return (uint16_t)(first + 2 * QUEUE_UDP_DISTANCE + (unsigned)kind);
 }
 
 struct queue_options {

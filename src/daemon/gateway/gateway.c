@@ -154,11 +154,13 @@ static int open_workers(struct gateway *gateway, struct error *error)
         if (result == 0)
             gateway->worker_count++;
     }
-    if (result < 0)
-        return result;
-    options.number = options.udp_number = queue_of_newcomers(config->queue);
     options.length = GATEWAY_NEWCOMERS_LENGTH;
-    return open_worker(gateway, &gateway->newcomers, &options, error);
+    for (int kind = 0; kind < NEWCOMERS_KINDS && result == 0; kind++) {
+        options.number = options.udp_number =
+            queue_of_newcomers(config->queue, (enum newcomers)kind);
+        result = open_worker(gateway, &gateway->newcomers[kind], &options, error);
+    }
+    return result;
 }
 
 static int start_workers(struct gateway *gateway, struct error *error)
@@ -167,13 +169,13 @@ static int start_workers(struct gateway *gateway, struct error *error)
 
     for (uint16_t i = 0; i < gateway->worker_count && result == 0; i++)
         result = worker_start(gateway->worker[i]);
-    if (result == 0)
-        result = worker_start(gateway->newcomers);
+    for (int kind = 0; kind < NEWCOMERS_KINDS && result == 0; kind++)
+        result = worker_start(gateway->newcomers[kind]);
     if (result < 0)
         error_set(error, "cannot start a worker thread: %s", strerror(-result));
     else
-        log_debug("worker threads started: %u, and one for new connections from outside",
-                  gateway->worker_count);
+        log_debug("worker threads started: %u, and %d for new connections", gateway->worker_count,
+                  NEWCOMERS_KINDS);
     return result;
 }
 
@@ -263,7 +265,8 @@ static int lock_namespace(struct gateway *gateway, struct error *error)
     int result = 0;
 
     if (first + worker_count(&gateway->config) > QUEUE_LOCK ||
-        queue_of_newcomers(first) == QUEUE_LOCK)
+        queue_of_newcomers(first, NEWCOMERS_OUTSIDE) == QUEUE_LOCK ||
+        queue_of_newcomers(first, NEWCOMERS_INSIDE) == QUEUE_LOCK)
         return 0;
     gateway->namespace_lock = handover_take(HANDOVER_LOCK);
     if (gateway->namespace_lock >= 0 && !queue_is_bound_to(QUEUE_LOCK, gateway->namespace_lock)) {
@@ -391,8 +394,10 @@ static void close_workers(struct gateway *gateway)
     for (uint16_t i = 0; i < gateway->worker_count; i++)
         worker_close(gateway->worker[i]);
     gateway->worker_count = 0;
-    worker_close(gateway->newcomers);
-    gateway->newcomers = NULL;
+    for (int kind = 0; kind < NEWCOMERS_KINDS; kind++) {
+        worker_close(gateway->newcomers[kind]);
+        gateway->newcomers[kind] = NULL;
+    }
     gateway_offload_resume(gateway->offload, false);
 }
 

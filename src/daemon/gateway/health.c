@@ -5,6 +5,10 @@
 
 #define NAME "thread-stalled"
 
+_Static_assert(sizeof(((struct gateway_status *)0)->thread) ==
+                   PULSES_MAX * sizeof(struct gateway_thread),
+               "the status has room for every thread");
+
 void gateway_check_health(struct gateway *gateway)
 {
     notices_begin(&gateway->notices, NAME);

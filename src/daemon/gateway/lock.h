@@ -45,7 +45,7 @@
  * Of newcomers, fewer: when more come than the worker can take, the queue is full all the time, and
  * its length is only how long each of them waits.
  */
-#define GATEWAY_NEWCOMERS_LENGTH 1024
+#define GATEWAY_NEWCOMERS_LENGTH 512
 
 /* Sessions that a walk through the table visits before it releases the lock. */
 #define GATEWAY_BUDGET 128
@@ -109,7 +109,7 @@ struct gateway {
     size_t other_uplink_count;
     struct worker *worker[CONFIG_WORKERS_MAX];
     uint16_t worker_count;
-    struct worker *newcomers;                        /* first packets of connections from outside */
+    struct worker *newcomers[NEWCOMERS_KINDS];
     struct address external[EXTERNAL_ADDRESSES_MAX]; /* in use, of all uplinks */
     size_t external_count;
     struct uplink_usage uplink[CONFIG_UPLINKS_MAX]; /* whose they are */

@@ -15,6 +15,7 @@
 #define PORTREEVE_PULSE_H
 
 #include "portreeve/config.h"
+#include "portreeve/queue.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,8 +25,8 @@
 #define PULSE_LOOK_MS  2000
 #define PULSE_LIMIT_MS 10000
 
-/* The workers, that of newcomers, and the offload thread. */
-#define PULSES_MAX (CONFIG_WORKERS_MAX + 2)
+/* The workers, those of newcomers, and the offload thread. */
+#define PULSES_MAX (CONFIG_WORKERS_MAX + NEWCOMERS_KINDS + 1)
 
 /* Of one thread. `beats` is written for each batch of packets: those of two threads share no cache
    line. */

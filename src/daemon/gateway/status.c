@@ -152,7 +152,7 @@ static void read_queue(uint16_t number, struct gateway_status *status)
     queue->error = queue_read_statistics(number, &queue->statistics);
 }
 
-/* Each worker has two queue numbers, that of newcomers has one (queue.h). */
+/* Each worker has two queue numbers, those of newcomers have one (queue.h). */
 static void read_queues(const struct gateway *gateway, struct gateway_status *status)
 {
     const uint16_t first = gateway->config.queue;
@@ -161,7 +161,8 @@ static void read_queues(const struct gateway *gateway, struct gateway_status *st
         read_queue((uint16_t)(first + i), status);
     for (uint16_t i = 0; i < gateway->worker_count; i++)
         read_queue((uint16_t)(queue_first_udp(first) + i), status);
-    read_queue(queue_of_newcomers(first), status);
+    for (int kind = 0; kind < NEWCOMERS_KINDS; kind++)
+        read_queue(queue_of_newcomers(first, (enum newcomers)kind), status);
 }
 
 /* What rests is not the gateway's now. */
