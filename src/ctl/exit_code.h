@@ -8,7 +8,7 @@
 
 #define EXIT_CODES(X)                                                                              \
     X(DONE, 0, "success")                                                                          \
-    X(REFUSED, 1, "refused, or nothing matched")                                                   \
+    X(REFUSED, 1, "refused, nothing matched, or something is wrong")                               \
     X(USAGE, 2, "wrong usage")                                                                     \
     X(UNREACHABLE, 3, "daemon not reachable")                                                      \
     X(NOT_PERMITTED, 4, "not permitted")

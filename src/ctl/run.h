@@ -16,6 +16,7 @@ int run_forwards(const struct options *options);
 int run_forward_add(const struct options *options);
 int run_forward_remove(const struct options *options);
 int run_events(const struct options *options);
+int run_check(const struct options *options);
 int run_kill(const struct options *options);
 int run_reload(const struct options *options);
 int run_upgrade(const struct options *options);

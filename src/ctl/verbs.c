@@ -40,6 +40,9 @@ static const struct verb {
     {"events", "[FILTER...] [--json]", 0, INT_MAX, OPTION_BIT(OPTION_JSON),
      "sessions as they open, are established and close",
      "Stop it with Ctrl-C. --json: one object per line.\n", run_events},
+    {"check", "[--json]", 0, 0, OPTION_BIT(OPTION_JSON),
+     "whether the translation table of the running daemon adds up",
+     "Exit status 1 if something does not.\n", run_check},
     {"forward add", "NAME LISTEN TO [OPTION...]", 3, 3,
      OPTION_BIT(OPTION_ALLOW) | OPTION_BIT(OPTION_OWNER) | OPTION_BIT(OPTION_NOTE) |
          OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_EXPIRES) | OPTION_BIT(OPTION_FORCE) |

@@ -345,29 +345,56 @@ static void list_element(void *context, const struct element *element)
     listing->each(listing->context, listing->hook, &tuple, element->packets, element->bytes);
 }
 
-int offload_maps_list(struct offload_maps *maps, offload_listed *each, void *context)
+/* Elements of one map; a change disturbs a listing, which ends with -EINTR. */
+static int list_map(struct offload_maps *maps, enum packet_hook hook, const struct reading *reading)
 {
     char buffer[NETLINK_REQUEST] __attribute__((aligned(8)));
+    struct nlmsghdr *request = question(buffer, NLM_F_DUMP);
+
+    mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, RULESET_TABLE);
+    mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, offload_map_name(hook));
+    return table_socket_ask(maps->socket, request, read_elements, (void *)reading);
+}
+
+/* An element that was listed twice is folded twice, but counts once. */
+int offload_maps_list(struct offload_maps *maps, offload_listed *each, void *context)
+{
     int result = 0;
 
     for (int hook = 0; result == 0 && hook < 2; hook++) {
         struct listing listing = {each, context, (enum packet_hook)hook};
-        struct reading reading = {list_element, &listing};
+        const struct reading reading = {list_element, &listing};
 
-        /*
-         * A change disturbs a listing. An element that was listed twice is folded twice, but counts
-         * once.
-         */
         for (int tries = 0; tries < NETLINK_DUMP_TRIES; tries++) {
-            struct nlmsghdr *request = question(buffer, NLM_F_DUMP);
-
-            mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, RULESET_TABLE);
-            mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET,
-                              offload_map_name((enum packet_hook)hook));
-            result = table_socket_ask(maps->socket, request, read_elements, &reading);
+            result = list_map(maps, (enum packet_hook)hook, &reading);
             if (result != -EINTR)
                 break;
         }
     }
     return result == -EINTR ? 0 : result;
+}
+
+static void count_element(void *context, const struct element *element)
+{
+    uint32_t *count = context;
+
+    (void)element;
+    (*count)++;
+}
+
+int offload_maps_count(struct offload_maps *maps, uint32_t counts[2])
+{
+    int result = 0;
+
+    for (int hook = 0; result == 0 && hook < 2; hook++) {
+        const struct reading reading = {count_element, &counts[hook]};
+
+        for (int tries = 0; tries < NETLINK_DUMP_TRIES; tries++) {
+            counts[hook] = 0;
+            result = list_map(maps, (enum packet_hook)hook, &reading);
+            if (result != -EINTR)
+                break;
+        }
+    }
+    return result;
 }

@@ -12,6 +12,7 @@
 #include "nat_internal.h"
 #include "portreeve/text.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -332,6 +333,12 @@ bool stub_gateway_is_locked(const struct gateway *gateway)
     return gateway->locked;
 }
 
+void stub_gateway_damage(struct gateway *gateway)
+{
+    gateway->nat->table.mappings_live++;
+    gateway->nat->counters.opened += 3;
+}
+
 /* ---- gateway.h ---- */
 
 uint64_t gateway_now(void)
@@ -372,6 +379,12 @@ void gateway_fold_offloaded(struct gateway *gateway)
 void gateway_flush_offloaded(struct gateway *gateway)
 {
     gateway_fold_offloaded(gateway);
+}
+
+int gateway_check_kernel(struct gateway *gateway)
+{
+    gateway_fold_offloaded(gateway);
+    return -ENOENT;
 }
 
 const struct config *gateway_config(const struct gateway *gateway)

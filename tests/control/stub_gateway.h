@@ -22,6 +22,9 @@ bool stub_gateway_is_locked(const struct gateway *gateway);
 /* Opens `count` more outbound UDP sessions, from hosts of 10.1.0.0/16. */
 void stub_gateway_open_sessions(struct gateway *gateway, uint32_t count);
 
+/* Two numbers of the table no longer add up. */
+void stub_gateway_damage(struct gateway *gateway);
+
 /* Opens and ends a session `count` times: two events each time. */
 void stub_gateway_churn(struct gateway *gateway, uint32_t count);
 

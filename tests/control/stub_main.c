@@ -3,7 +3,7 @@
  * [CONFIG]]
  *
  * SIGUSR1 opens one more session, SIGUSR2 publishes more events than the ring holds, SIGHUP opens
- * 20000 sessions; SIGTERM ends the program.
+ * 20000 sessions, SIGALRM damages the table; SIGTERM ends the program.
  */
 #include "nat_internal.h"
 #include "portreeve/control.h"
@@ -24,6 +24,7 @@ static int open_signals(void)
     sigaddset(&signals, SIGUSR1);
     sigaddset(&signals, SIGUSR2);
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGALRM);
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -45,6 +46,9 @@ static bool take_signal(int signals, struct gateway *gateway)
         return true;
     case SIGHUP:
         stub_gateway_open_sessions(gateway, 20000);
+        return true;
+    case SIGALRM:
+        stub_gateway_damage(gateway);
         return true;
     default:
         return false;

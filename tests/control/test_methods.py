@@ -1,7 +1,10 @@
 """The answers of the methods, and what they change"""
 
+import json
 import re
 import signal
+
+from conftest import eventually
 
 SESSION = {
     "id", "protocol", "state", "direction", "internal", "external", "interface", "remote", "share",
@@ -98,6 +101,72 @@ def test_mappings(connection):
     assert set(dns) == {"protocol", "internal", "external", "interface", "share", "sessions", "age"}
     assert dns["internal"] == {"address": "10.0.0.7", "port": 5353}
     assert (dns["share"], dns["sessions"], dns["interface"]) == ("lab", 2, "wan0")
+
+
+SEEN = {"sessions", "mappings", "hosts", "leases", "ports", "offloaded"}
+
+
+def test_check(stub, connection):
+    result = connection.call("check")
+    assert (result["adds_up"], result["kernel"], result["faults"]) == (True, False, [])
+    assert set(result["seen"]) == SEEN
+    assert result["seen"]["sessions"] == 8 == len(connection.call("sessions"))
+    assert result["seen"]["mappings"] == len(connection.call("mappings"))
+    stub.signal(signal.SIGALRM)
+    eventually(lambda: not connection.call("check")["adds_up"], "the damage")
+    faults = {fault["check"]: fault for fault in connection.call("check")["faults"]}
+    assert set(faults) == {"totals", "counters"}
+    assert faults["totals"]["count"] == 1
+    assert faults["totals"]["text"] == ("totals (sessions, mappings, hosts, leases) are not what "
+                                        "was counted")
+
+
+def both_check(stub):
+    """Two clients whose requests are there when the daemon looks."""
+    clients = stub.connect(), stub.connect()
+    for client in clients:
+        client.call("kill", filter=["id=99999"])  # they are served
+    stub.signal(signal.SIGSTOP)
+    for client in clients:
+        client.request("check")
+    return clients
+
+
+def test_a_second_check_is_refused_until_the_first_ends(stub):
+    clients = both_check(stub)
+    stub.signal(signal.SIGCONT)
+    answers = [client.answer()[1] for client in clients]
+    [refusal] = [answer["error"] for answer in answers if "error" in answer]
+    [result] = [answer["result"] for answer in answers if "result" in answer]
+    assert refusal["code"] == -32002 and "ask again" in refusal["message"]
+    assert result["adds_up"] is True
+    assert stub.call("check")["adds_up"] is True
+
+
+def test_a_client_that_leaves_ends_its_check(stub, connection):
+    for client in both_check(stub):
+        client.close()
+    stub.signal(signal.SIGCONT)
+
+    def is_checked():
+        connection.request("check")
+        return "result" in connection.answer()[1]
+
+    eventually(is_checked, "another check")
+
+
+def test_the_client_tells_what_does_not_add_up(stub):
+    done = stub.run("check")
+    assert done.returncode == 0
+    assert re.fullmatch(r"everything adds up: 8 sessions, \d mappings, \d hosts, \d ports\n",
+                        done.stdout)
+    stub.signal(signal.SIGALRM)
+    eventually(lambda: stub.run("check").returncode == 1, "the damage")
+    done = stub.run("check")
+    assert "WRONG  1 totals (sessions" in done.stdout and "(totals; the first: " in done.stdout
+    assert json.loads(stub.run("check", "--json").stdout)["adds_up"] is False
+    assert stub.run("check", "--json").returncode == 1
+    assert "the translation table does not add up: 1 totals" in stub.log()
 
 
 def test_forwards(connection):

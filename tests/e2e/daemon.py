@@ -128,16 +128,23 @@ class Daemon:
         if not any(charge.gateway is gateway and charge.end is None for charge in charges):
             charges.append(Charge(gateway))
 
-    def stop(self):
-        """An orderly stop, which leaves nothing behind."""
+    def stop(self, answers=True):
+        """An orderly stop, which leaves nothing behind. `answers`: it can still be asked."""
         if self.process is None or not self.process.running:
             return
+        if answers:
+            self._assert_sound()
         self.tell_to_leave(signal.SIGTERM)
         code = self.process.wait(STOP_SECONDS)
         self.collect_log()
         assert code == 0, f"portreeved returned {code} after SIGTERM\n{self.log}"
         assert not tables(self.lab), "a table of portreeve is left after SIGTERM"
         assert self.lab.gw.read_sysctl("net.ipv4.ip_local_reserved_ports") == self._reserved
+
+    def _assert_sound(self):
+        """Whatever a test has done, the table adds up. A test may have taken the socket away."""
+        asked = self.client("check", "--json", check=False)
+        assert asked.returncode != 1, asked.stdout + asked.stderr
 
     def tell_to_leave(self, signal_number):
         """From here on its rules may be gone at any moment, and others' late packets leave as they
@@ -223,6 +230,10 @@ class Daemon:
 
     def status(self):
         return json.loads(self.client("status", "--json").stdout)
+
+    def check(self):
+        """What the daemon finds when it looks through its whole table."""
+        return json.loads(self.client("check", "--json", check=False).stdout)
 
     def drops(self, reason):
         """How many packets were dropped for this reason."""

@@ -297,6 +297,7 @@ class Soak:
         answered(self._client, self._server, self.lab.out.address)
         answered(self._asker, self._target, EXTERNAL)
         eventually(self._adds_up, "the counters add up")
+        assert not self.daemon.check()["faults"]
         assert self._status()["health"]["fine"]
 
     def _adds_up(self):

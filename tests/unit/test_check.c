@@ -298,6 +298,42 @@ START_TEST(each_damage_is_found_and_named)
 }
 END_TEST
 
+/* The kernel has one session, as both counters say; the maps have other numbers of elements. */
+static const struct {
+    const char *what;
+    uint32_t in_kernel, elements[2];
+    bool maps, counters; /* found wrong */
+} kernels[] = {
+    {"as it should be", 1, {1, 1}, false, false},
+    {"an element too many", 1, {2, 1}, true, false},
+    {"an element is missing", 1, {1, 0}, true, false},
+    {"an entry too many", 2, {2, 2}, false, true},
+    {"an entry is missing", 0, {0, 0}, false, true},
+};
+
+START_TEST(the_maps_of_the_kernel_are_compared)
+{
+    struct nat_check_report report;
+    struct nat_check *memory;
+
+    set_up();
+    ck_assert(nat_offload_init(gateway.nat, 4, 1));
+    gateway.nat->offload.counters = (struct offload_counters){.added = 3, .removed = 2};
+    memory = calloc(1, nat_check_memory(gateway.nat));
+    ck_assert(nat_check_begin(gateway.nat, memory));
+    while (nat_check_step(gateway.nat, 100))
+        ;
+    nat_check_kernel(gateway.nat, kernels[_i].in_kernel, kernels[_i].elements);
+    nat_check_end(gateway.nat, &report);
+    free(memory);
+    ck_assert_msg((report.wrong[NAT_CHECK_KERNEL_MAPS] > 0) == kernels[_i].maps, "%s",
+                  kernels[_i].what);
+    ck_assert_msg((report.wrong[NAT_CHECK_OFFLOAD_COUNTERS] > 0) == kernels[_i].counters, "%s",
+                  kernels[_i].what);
+    gateway_stop(&gateway);
+}
+END_TEST
+
 /* Sessions, mappings and hosts come and go between any two steps. */
 
 static void lease(const char *from, uint64_t for_ms)
@@ -406,6 +442,7 @@ int main(void)
         {a_translator_that_adds_up_is_found_to, 1},
         {only_one_check_runs_at_a_time, 1},
         {each_damage_is_found_and_named, (int)(sizeof(damages) / sizeof(damages[0]))},
+        {the_maps_of_the_kernel_are_compared, (int)(sizeof(kernels) / sizeof(kernels[0]))},
         {what_changes_during_the_check_is_no_contradiction, 1},
     };
 

@@ -498,9 +498,13 @@ END_TEST
 
 START_TEST(maps_that_were_emptied_are_filled_again_by_who_earns_it)
 {
+    const struct offload_counters *counters;
+
     start_offloaded_tcp();
     nat_offload_forget(gateway.nat);
     ck_assert(!session().offloaded);
+    counters = &gateway.nat->offload.counters;
+    ck_assert_uint_eq(counters->added - counters->removed, 0); /* the kernel has none */
     no_orders();
     segment(true, TCP_ACK, 1001, 1001);
     add();

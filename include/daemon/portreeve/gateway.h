@@ -103,6 +103,12 @@ void gateway_unlock_and_order(struct gateway *gateway);
 void gateway_fold_offloaded(struct gateway *gateway);
 void gateway_flush_offloaded(struct gateway *gateway);
 
+/*
+ * Main thread only: gives a complete check of the translator (nat_check_step has returned false)
+ * what the kernel's maps of offloaded sessions have. 0, or -errno: -ENOENT where there are none.
+ */
+int gateway_check_kernel(struct gateway *gateway);
+
 /* Main thread only, no lock needed. */
 const struct config *gateway_config(const struct gateway *gateway);
 const struct policy *gateway_policy(const struct gateway *gateway);

@@ -43,6 +43,12 @@ int offload_maps_execute(struct offload_maps *maps, const struct offload_order *
 typedef void offload_listed(void *context, enum packet_hook hook, const struct tuple *tuple,
                             uint64_t packets, uint64_t bytes);
 
+/*
+ * How many elements each map has, by enum packet_hook: exact, if nobody changes them meanwhile.
+ * Returns 0 or -errno (-ENOENT: there are no maps).
+ */
+int offload_maps_count(struct offload_maps *maps, uint32_t counts[2]);
+
 /* Lists both maps. Returns 0 or -errno (-ENOENT: there are no maps). */
 int offload_maps_list(struct offload_maps *maps, offload_listed *each, void *context);
 

@@ -10,6 +10,7 @@
 
 #include "answer.h"
 #include "json.h"
+#include "portreeve/check.h"
 #include "portreeve/log.h"
 #include "stream.h"
 
@@ -31,6 +32,9 @@ struct job {
     size_t forward;          /* the next forward to list */
     /* of kill: */
     char described[JOB_DESCRIBED_MAX];
+    /* of check: */
+    struct gateway *gateway;
+    struct nat_check *check; /* begun */
 };
 
 struct job_kind {
@@ -316,4 +320,113 @@ void job_begin_kill(struct request *request, const struct filter *filter, const 
     job->filter = *filter;
     snprintf(job->described, sizeof(job->described), "%s", described);
     gateway_fold_offloaded(request->gateway); /* so that the last event has all counters */
+}
+
+/* ---- check ---- */
+
+/* Slots that a step looks at while it holds the lock: as many sessions, but more is looked up. */
+#define CHECK_SLICE 64
+
+static json_t *json_check(const struct nat_check_report *report, bool kernel)
+{
+    json_t *faults = json_array();
+
+    for (int i = 0; i < NAT_CHECK_COUNT; i++) {
+        const enum nat_check_name name = (enum nat_check_name)i;
+
+        if (report->wrong[i] > 0)
+            json_array_append_new(
+                faults, json_pack("{s:s,s:I,s:s,s:I}", "check", nat_check_name(name), "count",
+                                  (json_int_t)report->wrong[i], "text", nat_check_meaning(name),
+                                  "first", (json_int_t)report->first[i]));
+    }
+    return json_pack("{s:b,s:{s:I,s:I,s:I,s:I,s:I,s:I},s:b,s:o}", "adds_up",
+                     json_array_size(faults) == 0, "seen", "sessions", (json_int_t)report->sessions,
+                     "mappings", (json_int_t)report->mappings, "hosts", (json_int_t)report->hosts,
+                     "leases", (json_int_t)report->leases, "ports", (json_int_t)report->ports,
+                     "offloaded", (json_int_t)report->offloaded, "kernel", kernel, "faults",
+                     faults);
+}
+
+static void log_faults(const struct nat_check_report *report)
+{
+    for (int i = 0; i < NAT_CHECK_COUNT; i++) {
+        if (report->wrong[i] > 0)
+            log_error("the translation table does not add up: %llu %s (%s)",
+                      (unsigned long long)report->wrong[i],
+                      nat_check_meaning((enum nat_check_name)i),
+                      nat_check_name((enum nat_check_name)i));
+    }
+}
+
+/* Ends the check; `report` may be NULL. */
+static void finish_check(struct job *job, struct nat_check_report *report)
+{
+    if (job->check == NULL)
+        return;
+    nat_check_end(gateway_lock(job->gateway), report);
+    gateway_unlock(job->gateway);
+    free(job->check);
+    job->check = NULL;
+}
+
+static void end_check(struct job *job)
+{
+    finish_check(job, NULL);
+}
+
+static bool step_check(struct job *job, struct gateway *gateway)
+{
+    bool more = nat_check_step(gateway_lock(gateway), CHECK_SLICE), kernel;
+    struct nat_check_report report;
+
+    gateway_unlock(gateway);
+    if (more)
+        return false;
+    kernel = gateway_check_kernel(gateway) == 0;
+    finish_check(job, &report);
+    log_faults(&report);
+    answer_result(job->output, job->id, json_check(&report, kernel));
+    return true;
+}
+
+/* False if there is another check. */
+static bool begin_check(struct job *job, struct nat_check *memory)
+{
+    bool begun = nat_check_begin(gateway_lock(job->gateway), memory);
+
+    gateway_unlock(job->gateway);
+    if (begun)
+        job->check = memory;
+    return begun;
+}
+
+static void give_up_job(struct job *job)
+{
+    job->client->job = NULL;
+    job_end(job);
+}
+
+void job_begin_check(struct request *request)
+{
+    static const struct job_kind kind = {step_check, end_check};
+    struct job *job = job_begin(request, &kind);
+    struct nat_check *memory;
+    size_t size;
+
+    if (job == NULL)
+        return;
+    job->gateway = request->gateway;
+    size = nat_check_memory(gateway_lock(request->gateway));
+    gateway_unlock(request->gateway);
+    memory = calloc(1, size);
+    if (memory == NULL) {
+        answer_result(request->output, request->id, NULL);
+        give_up_job(job);
+    } else if (!begin_check(job, memory)) {
+        answer_refusal(request->output, request->id, CONTROL_ERROR_REFUSED, NULL,
+                       "another client is checking the table: ask again when that is done");
+        free(memory);
+        give_up_job(job);
+    }
 }

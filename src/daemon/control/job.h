@@ -12,6 +12,8 @@
 void job_begin_sessions(struct request *request, const struct filter *filter);
 void job_begin_mappings(struct request *request);
 void job_begin_forwards(struct request *request);
+/* Refused while there is another one. */
+void job_begin_check(struct request *request);
 void job_begin_kill(struct request *request, const struct filter *filter, const char *described);
 /* Works on one slice; frees the job when it is done. */
 void job_step(struct client *client, struct gateway *gateway);

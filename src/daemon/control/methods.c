@@ -94,6 +94,11 @@ static void run_forwards(struct request *request)
     job_begin_forwards(request);
 }
 
+static void run_check(struct request *request)
+{
+    job_begin_check(request);
+}
+
 static void run_events(struct request *request)
 {
     struct filter filter;
@@ -284,6 +289,7 @@ static const struct method methods[] = {
     {"mappings", false, {{0}}, run_mappings},
     {"forwards", false, {{0}}, run_forwards},
     {"events", false, {{"filter", PARAMETER_FILTER}}, run_events},
+    {"check", false, {{0}}, run_check},
     {"forward.add",
      true,
      {{"name", PARAMETER_TEXT},

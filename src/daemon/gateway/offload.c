@@ -5,6 +5,7 @@
 #include "offload.h"
 
 #include "lock.h"
+#include "portreeve/check.h"
 #include "portreeve/confine.h"
 #include "portreeve/log.h"
 #include "portreeve/offload_maps.h"
@@ -286,6 +287,36 @@ void gateway_offload_fold(struct gateway_offload *offload)
     pthread_mutex_unlock(&offload->lock);
     if (result < 0 && result != -ENOENT)
         log_error("offload: cannot list the kernel's maps: %s", strerror(-result));
+}
+
+/* Nothing enters or leaves the maps meanwhile. Needs this module's lock. */
+static uint32_t count_entries(struct gateway *gateway)
+{
+    uint32_t at = 0, count = 0;
+
+    while (at != UINT32_MAX) {
+        count += nat_offload_in_kernel(gateway_lock(gateway), &at, GATEWAY_BUDGET * 8);
+        gateway_unlock(gateway);
+    }
+    return count;
+}
+
+int gateway_offload_check(struct gateway_offload *offload)
+{
+    uint32_t elements[2], entries;
+    int result;
+
+    if (offload == NULL)
+        return -ENOENT;
+    pthread_mutex_lock(&offload->lock);
+    result = offload_maps_count(offload->maps, elements);
+    if (result == 0) {
+        entries = count_entries(offload->gateway);
+        nat_check_kernel(gateway_lock(offload->gateway), entries, elements);
+        gateway_unlock(offload->gateway);
+    }
+    pthread_mutex_unlock(&offload->lock);
+    return result;
 }
 
 void gateway_offload_recall(struct gateway *gateway)

@@ -27,6 +27,12 @@ void gateway_offload_close(struct gateway_offload *offload);
 /* Adds what the kernel has counted to the sessions. NULL is fine, as for the next functions. */
 void gateway_offload_fold(struct gateway_offload *offload);
 
+/*
+ * Gives a complete check of the translator (check.h) what the kernel's maps have. 0, or -errno:
+ * -ENOENT where nothing is offloaded.
+ */
+int gateway_offload_check(struct gateway_offload *offload);
+
 /* When it returns, the kernel's maps contain no session that has ended. */
 void gateway_offload_flush(struct gateway_offload *offload);
 

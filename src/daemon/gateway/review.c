@@ -10,6 +10,11 @@ void gateway_fold_offloaded(struct gateway *gateway)
     gateway_offload_fold(gateway->offload);
 }
 
+int gateway_check_kernel(struct gateway *gateway)
+{
+    return gateway_offload_check(gateway->offload);
+}
+
 void gateway_flush_offloaded(struct gateway *gateway)
 {
     gateway_offload_flush(gateway->offload);
