@@ -6,7 +6,8 @@
 
 /*
  * Sends `state` ("READY=1", "RELOADING=1\nMONOTONIC_USEC=...", "STOPPING=1") to $NOTIFY_SOCKET.
- * Does nothing if it is not set. An error does not affect the daemon's work, so it is only logged.
+ * Does nothing if it is not set. An error does not affect the daemon's work, so it is only logged;
+ * a manager that does not read is waited for, but not for long.
  */
 void notify_send(const char *state);
 

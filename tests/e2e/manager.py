@@ -5,6 +5,7 @@ It takes descriptors that the daemon sends (FDSTORE=1), passes them to the next 
 """
 
 import array
+import contextlib
 import os
 import signal
 import socket
@@ -71,6 +72,14 @@ class Manager(Daemon):
     def hear(self):
         while self._take():
             pass
+
+    def fill_notifications(self):
+        """As if it had read nothing for long."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler, \
+                contextlib.suppress(BlockingIOError):
+            filler.setblocking(False)
+            while True:
+                filler.sendto(b"STATUS=", str(self._path))
 
     def _keep(self, name, descriptor):
         """The same description is kept once, as systemd does it."""

@@ -96,6 +96,20 @@ def test_the_manager_gets_signs_of_life_as_long_as_the_daemon_runs(watched):
     assert watched.status()["health"]["fine"] is True
 
 
+def test_a_manager_that_does_not_read_holds_nothing_up(watched):
+    """Each reload tells it two things."""
+    watched.fill_notifications()
+    for _ in range(10):
+        watched.hang_up(CONFIG)
+    eventually(lambda: "manager at" in watched.log_so_far(), "the daemon says so")
+    assert "notify.sock: it does not read" in watched.log_so_far()
+    assert watched.status()["health"]["fine"]
+    watched.hear()
+    before = len(watched.states)
+    watched.hang_up(CONFIG)
+    eventually(lambda: watched.hear() or len(watched.states) > before, "it is told again")
+
+
 @pytest.mark.parametrize("which", [0, -1], ids=["a worker", "the last thread"])
 def test_a_manager_hears_of_a_thread_that_stands_still(lab, watched, which):
     with lab.out.udp(7) as server, lab.lab1.udp() as client:
