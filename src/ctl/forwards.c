@@ -143,7 +143,8 @@ int run_forward_add(const struct options *options)
         !set_text(params, "note", options->value[OPTION_NOTE]) ||
         !set_text(params, "for", options->value[OPTION_FOR]) ||
         !set_text(params, "expires", options->value[OPTION_EXPIRES]) ||
-        !set_text(params, "sessions", options->value[OPTION_SESSIONS])) {
+        !set_text(params, "sessions", options->value[OPTION_SESSIONS]) ||
+        !set_text(params, "new_sessions", options->value[OPTION_NEW_SESSIONS])) {
         json_decref(params);
         return EXIT_USAGE;
     }

@@ -22,6 +22,8 @@ static const struct option long_options[] = {
     [OPTION_EXPIRES] = {"expires", required_argument, NULL, LONG_OPTION(OPTION_EXPIRES)},
     [OPTION_FORCE] = {"force", no_argument, NULL, LONG_OPTION(OPTION_FORCE)},
     [OPTION_SESSIONS] = {"sessions", required_argument, NULL, LONG_OPTION(OPTION_SESSIONS)},
+    [OPTION_NEW_SESSIONS] = {"new-sessions", required_argument, NULL,
+                             LONG_OPTION(OPTION_NEW_SESSIONS)},
     /* accepted with every verb */
     {"socket", required_argument, NULL, 's'},
     {"help", no_argument, NULL, 'h'},

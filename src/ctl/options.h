@@ -17,6 +17,7 @@ enum verb_option {
     OPTION_EXPIRES,
     OPTION_FORCE,
     OPTION_SESSIONS,
+    OPTION_NEW_SESSIONS,
     OPTION_COUNT
 };
 

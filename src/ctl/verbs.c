@@ -46,20 +46,21 @@ static const struct verb {
     {"forward add", "NAME LISTEN TO [OPTION...]", 3, 3,
      OPTION_BIT(OPTION_ALLOW) | OPTION_BIT(OPTION_OWNER) | OPTION_BIT(OPTION_NOTE) |
          OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_EXPIRES) | OPTION_BIT(OPTION_FORCE) |
-         OPTION_BIT(OPTION_SESSIONS),
+         OPTION_BIT(OPTION_SESSIONS) | OPTION_BIT(OPTION_NEW_SESSIONS),
      "add a run-time forward (root)",
      "LISTEN is a port, a range or a service name, and the protocol:\n"
      "2222/tcp, 8000-8099/udp, domain/tcp+udp.\n"
      "TO is the internal address and port: 10.0.0.22:22. For a range, the next ports\n"
      "follow one to one.\n"
      "\n"
-     "  --allow PREFIX,...  who may connect (default: anyone)\n"
-     "  --owner TEXT        whose forward it is\n"
-     "  --note TEXT         what it is for\n"
-     "  --for DURATION      the forward ends after this time: 30m, 2h, 1d12h\n"
-     "  --expires TIME      the forward ends at this time (UTC): 2026-12-31T18:00:00Z\n"
-     "  --sessions NUMBER   how many sessions it may have at the same time\n"
-     "  --force             also take ports that mappings have; their sessions end\n",
+     "  --allow PREFIX,...     who may connect (default: anyone)\n"
+     "  --owner TEXT           whose forward it is\n"
+     "  --note TEXT            what it is for\n"
+     "  --for DURATION         the forward ends after this time: 30m, 2h, 1d12h\n"
+     "  --expires TIME         it ends at this time (UTC): 2026-12-31T18:00:00Z\n"
+     "  --sessions NUMBER      how many sessions it may have at the same time\n"
+     "  --new-sessions NUMBER  how many it may open per second\n"
+     "  --force                also take ports that mappings have; their sessions end\n",
      run_forward_add},
     {"forward remove", "NAME", 1, 1, 0, "remove a run-time forward (root)",
      "Its sessions end. To remove a forward of the configuration, delete it in the\n"

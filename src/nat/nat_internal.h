@@ -23,8 +23,7 @@ struct other_uplink {
 struct remote_count {
     uint32_t sessions;
     compact_address latest; /* who has opened the last one */
-    uint32_t tokens; /* thousandths of a session that may be opened now, under a rate limit */
-    uint32_t filled; /* when tokens were last added, milliseconds */
+    struct rate_bucket bucket;
 };
 
 /* Sessions that remotes have opened and that are not closed (outside.h). */

@@ -54,18 +54,42 @@ static struct remote_count *count_of(const struct nat *nat, compact_address remo
     return &nat->outside.remote[table_hash(&nat->table, &key) % REMOTE_COUNTERS];
 }
 
-/* As host_take_token, for a remote. */
-static bool take_token(struct remote_count *count, uint32_t rate, uint64_t now)
+/* As host_take_token, but it takes none. A rate of 0 is no limit. */
+static bool has_token(struct rate_bucket *bucket, uint32_t rate, uint64_t now)
 {
-    uint32_t passed = (uint32_t)now - count->filled;
-    uint64_t full = rate * UINT64_C(1000), tokens = count->tokens + (uint64_t)passed * rate;
+    uint32_t passed = (uint32_t)now - bucket->filled;
+    uint64_t full = rate * UINT64_C(1000), tokens = bucket->tokens + (uint64_t)passed * rate;
 
-    count->tokens = (uint32_t)(tokens < full ? tokens : full);
-    count->filled = (uint32_t)now;
-    if (count->tokens < 1000)
-        return false;
-    count->tokens -= 1000;
-    return true;
+    bucket->tokens = (uint32_t)(tokens < full ? tokens : full);
+    bucket->filled = (uint32_t)now;
+    return rate == 0 || bucket->tokens >= 1000;
+}
+
+static void take_token(struct rate_bucket *bucket, uint32_t rate)
+{
+    if (rate > 0)
+        bucket->tokens -= 1000;
+}
+
+/* What one limit refuses costs no token of another. */
+static enum drop_reason admit_rate(const struct nat *nat, struct remote_count *count,
+                                   uint16_t forward, uint64_t now)
+{
+    const uint32_t of_remote = policy_limits_const(nat->policy)->new_sessions_per_remote;
+    uint32_t of_forward = 0;
+    struct rate_bucket none = {0}, *bucket = &none;
+
+    if (forward != POLICY_NONE) {
+        of_forward = policy_forward(nat->policy, forward)->new_sessions;
+        bucket = policy_forward_bucket(nat->policy, forward);
+    }
+    if (!has_token(&count->bucket, of_remote, now))
+        return DROP_REMOTE_RATE;
+    if (!has_token(bucket, of_forward, now))
+        return DROP_FORWARD_RATE;
+    take_token(&count->bucket, of_remote);
+    take_token(bucket, of_forward);
+    return DROP_NONE;
 }
 
 enum drop_reason outside_admit(struct nat *nat, const struct address *remote, uint16_t forward,
@@ -74,17 +98,17 @@ enum drop_reason outside_admit(struct nat *nat, const struct address *remote, ui
     const struct limits *limits = policy_limits_const(nat->policy);
     struct remote_count *count = count_of(nat, compact_address_of(remote));
     uint32_t most = forward == POLICY_NONE ? 0 : policy_forward(nat->policy, forward)->sessions;
+    enum drop_reason reason;
 
     if (limits->sessions_per_remote > 0 && count->sessions >= limits->sessions_per_remote)
         return DROP_REMOTE_LIMIT;
     if (most > 0 && nat->outside.forward[forward] >= most)
         return DROP_FORWARD_LIMIT;
-    if (limits->new_sessions_per_remote > 0 &&
-        !take_token(count, limits->new_sessions_per_remote, now))
-        return DROP_REMOTE_RATE;
-    if (limits->sessions_from_outside > 0 && nat->outside.sessions >= limits->sessions_from_outside)
-        return DROP_OUTSIDE_LIMIT;
-    return DROP_NONE;
+    reason = admit_rate(nat, count, forward, now);
+    if (reason == DROP_NONE && limits->sessions_from_outside > 0 &&
+        nat->outside.sessions >= limits->sessions_from_outside)
+        reason = DROP_OUTSIDE_LIMIT;
+    return reason;
 }
 
 /* POLICY_NONE: it is not by a forward, or of a policy before this one. */

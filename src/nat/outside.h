@@ -2,8 +2,8 @@
  * outside.h - what the outside may have: sessions that remotes have opened
  *
  * One outside address must not take the table, nor all of them together: `sessions-per-remote`,
- * `new-sessions-per-remote`, `sessions-from-outside`, and `sessions` of a forward. As with hosts,
- * closed sessions do not count.
+ * `new-sessions-per-remote`, `sessions-from-outside`, and of a forward `sessions` and
+ * `new-sessions`. As with hosts, closed sessions do not count.
  *
  * Remotes are counted in a fixed number of counters, by a hash with the table's secret. Two remotes
  * that share a counter share its limits: that is one of 16384 pairs, and nobody outside can know
@@ -24,8 +24,9 @@ size_t outside_memory(void);
 
 /*
  * May this remote open one more session by `forward` (POLICY_NONE: to a mapping)?
- * DROP_REMOTE_LIMIT, DROP_FORWARD_LIMIT, DROP_REMOTE_RATE; and DROP_OUTSIDE_LIMIT when nothing else
- * is in the way than the sessions of all remotes: then one of these may give way.
+ * DROP_REMOTE_LIMIT, DROP_FORWARD_LIMIT, DROP_REMOTE_RATE, DROP_FORWARD_RATE; and
+ * DROP_OUTSIDE_LIMIT when nothing else is in the way than the sessions of all remotes: then one of
+ * these may give way.
  */
 enum drop_reason outside_admit(struct nat *nat, const struct address *remote, uint16_t forward,
                                uint64_t now);

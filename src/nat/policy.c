@@ -297,6 +297,12 @@ const struct forward *policy_forward(const struct policy *policy, size_t index)
     return &policy->forwards[index];
 }
 
+struct rate_bucket *policy_forward_bucket(const struct policy *policy, size_t index)
+{
+    assert(index < policy->forward_count);
+    return &policy->tables.buckets[index];
+}
+
 const char *filtering_name(enum filtering filtering)
 {
     switch (filtering) {

@@ -46,6 +46,7 @@ struct policy_tables {
     struct source_entry *sources;
     size_t source_count;
     struct target_table targets[PROTOCOL_PORTS_COUNT];
+    struct rate_bucket *buckets; /* by the forward's index */
 };
 
 struct policy {

@@ -60,6 +60,12 @@ static bool build_listen(struct policy *policy)
     return true;
 }
 
+static bool build_buckets(struct policy *policy)
+{
+    policy->tables.buckets = calloc(policy->forward_count + 1, sizeof(*policy->tables.buckets));
+    return policy->tables.buckets != NULL;
+}
+
 static int compare_sources(const void *left, const void *right)
 {
     const struct source_entry *one = left, *other = right;
@@ -277,7 +283,7 @@ static bool build_pools(struct policy *policy)
 
 bool policy_tables_build(struct policy *policy)
 {
-    bool complete = build_listen(policy) && build_sources(policy);
+    bool complete = build_listen(policy) && build_buckets(policy) && build_sources(policy);
 
     for (enum protocol_index p = 0; complete && p < PROTOCOL_PORTS_COUNT; p++)
         complete = build_targets(policy, p);
@@ -289,6 +295,7 @@ void policy_tables_free(struct policy_tables *tables)
     free(tables->listen);
     free(tables->pools);
     free(tables->sources);
+    free(tables->buckets);
     for (size_t p = 0; p < PROTOCOL_PORTS_COUNT; p++)
         free(tables->targets[p].entries);
     memset(tables, 0, sizeof(*tables));

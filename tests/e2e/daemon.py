@@ -231,6 +231,9 @@ class Daemon:
     def status(self):
         return json.loads(self.client("status", "--json").stdout)
 
+    def forwards(self):
+        return json.loads(self.client("forwards", "--json").stdout)
+
     def check(self):
         """What the daemon finds when it looks through its whole table."""
         return json.loads(self.client("check", "--json", check=False).stdout)

@@ -26,6 +26,11 @@ sessions = 5
 listen = 8083/tcp
 to = 10.0.0.2:81
 
+[forward slow]
+listen = 8084/tcp
+to = 10.0.0.2:81
+new-sessions = 1
+
 [limits]
 sessions = 1024
 sessions-per-host = 512
@@ -143,11 +148,25 @@ def test_a_forward_has_a_limit_of_its_own(lab, daemon, web, greedy):
                   r"forward 'narrow' has \d of the 5 sessions that it may have")
 
 
+def test_a_forward_has_a_rate_of_its_own(lab, daemon, web):
+    [slow] = [one for one in daemon.forwards() if one["name"] == "slow"]
+    assert slow["rate"] == 1 and "limit" not in slow
+    with contextlib.ExitStack() as stack, daemon.dropping("forward-rate"):
+        for host in (lab.out, lab.out2) * 4:
+            client = stack.enter_context(host.socket(socket.SOCK_STREAM))
+            client.setblocking(False)
+            client.connect_ex((EXTERNAL, 8084))
+    assert_others_do_not_notice(lab, web)
+
+
 def test_a_run_time_forward_may_have_one_and_keeps_it(lab, daemon, web, greedy):
-    daemon.add_forward("guest", "8082/tcp", "10.0.0.2:80", "--sessions", "1")
+    daemon.add_forward("guest", "8082/tcp", "10.0.0.2:80", "--sessions", "1",
+                       "--new-sessions", "1000")
     try:
         daemon.kill()
         daemon.start()
+        [guest] = [one for one in daemon.forwards() if one["name"] == "guest"]
+        assert (guest["limit"], guest["rate"]) == (1, 1000)
         greedy(lab.out2, 1, 8082)
         with daemon.dropping("forward-limit"):
             try_in_vain(lab.out, 8082)

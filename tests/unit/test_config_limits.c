@@ -35,8 +35,10 @@ END_TEST
 
 START_TEST(a_forward_may_have_a_limit)
 {
-    config_must_load(MINIMAL "[forward web]\nlisten = 80/tcp\nto = 10.0.0.2:80\nsessions = 12\n");
+    config_must_load(MINIMAL "[forward web]\nlisten = 80/tcp\nto = 10.0.0.2:80\nsessions = 12\n"
+                             "new-sessions = 34\n");
     ck_assert_uint_eq(policy_find_forward(loaded.policy, "web")->sessions, 12);
+    ck_assert_uint_eq(policy_find_forward(loaded.policy, "web")->new_sessions, 34);
     config_free(&loaded);
 }
 END_TEST

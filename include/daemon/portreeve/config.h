@@ -88,7 +88,7 @@ void config_free(struct config *config);
  * the same messages apply. NULL for a key that is not given. `expires` is a time (RFC 3339).
  */
 struct forward_text {
-    const char *name, *listen, *to, *allow, *owner, *note, *expires, *sessions;
+    const char *name, *listen, *to, *allow, *owner, *note, *expires, *sessions, *new_sessions;
 };
 /*
  * Adds the forward to the (unsealed) policy, or reports errors and returns false. Messages name the

@@ -51,6 +51,7 @@ enum verdict {
     X(REMOTE_LIMIT, "remote-limit", "from outside, over sessions-per-remote")                      \
     X(REMOTE_RATE, "remote-rate", "from outside, over new-sessions-per-remote")                    \
     X(FORWARD_LIMIT, "forward-limit", "over the forward's own limit")                              \
+    X(FORWARD_RATE, "forward-rate", "over the forward's own new-sessions")                         \
     X(OUTSIDE_LIMIT, "outside-limit", "from outside, over sessions-from-outside")                  \
     X(TUPLE_COLLISION, "tuple-collision", "its answers would be those of another session")         \
     X(NO_EXTERNAL_ADDRESS, "no-external-address", "the external interface had no usable address")  \

@@ -72,8 +72,9 @@ struct forward {
     size_t allow_count;
     char owner[POLICY_TEXT_MAX];
     char note[POLICY_TEXT_MAX];
-    int64_t expires;   /* seconds since the epoch, 0: never */
-    uint32_t sessions; /* that it may have at one time; 0: no limit of its own */
+    int64_t expires;       /* seconds since the epoch, 0: never */
+    uint32_t sessions;     /* that it may have at one time; 0: no limit of its own */
+    uint32_t new_sessions; /* a second, of all remotes; 0: no limit of its own */
 };
 
 /* The longest timeout, in seconds; the table's 32-bit clock has room for weeks more. */
@@ -191,6 +192,18 @@ size_t policy_forward_count(const struct policy *policy);
 const struct forward *policy_forward(const struct policy *policy, size_t index);
 
 /* The rest needs a sealed policy. */
+
+/* What a rate limit still permits. */
+struct rate_bucket {
+    uint32_t tokens; /* thousandths of a session that may be opened now */
+    uint32_t filled; /* when tokens were last added, milliseconds */
+};
+
+/*
+ * The only part of a sealed policy that changes: what is left of a forward's `new_sessions`. The
+ * translator with this policy uses it, and begins with a full one after each change of the policy.
+ */
+struct rate_bucket *policy_forward_bucket(const struct policy *policy, size_t index);
 
 /* The share that `internal` belongs to (the longest prefix wins), or POLICY_NONE. */
 uint16_t policy_share_of(const struct policy *policy, const struct address *internal);

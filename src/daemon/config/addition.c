@@ -18,7 +18,7 @@ static void take_texts(struct reading *reading, struct section *section,
         [FORWARD_LISTEN] = text->listen,     [FORWARD_TO] = text->to,
         [FORWARD_ALLOW] = text->allow,       [FORWARD_OWNER] = text->owner,
         [FORWARD_NOTE] = text->note,         [FORWARD_EXPIRES] = text->expires,
-        [FORWARD_SESSIONS] = text->sessions,
+        [FORWARD_SESSIONS] = text->sessions, [FORWARD_NEW_SESSIONS] = text->new_sessions,
     };
 
     for (size_t i = 0; i < FORWARD_KEYS; i++) {

@@ -157,6 +157,18 @@ static enum outcome take_sessions(struct reading *reading, struct section *secti
     return VALUE_TAKEN;
 }
 
+static enum outcome take_new_sessions(struct reading *reading, struct section *section,
+                                      const char *value)
+{
+    uint64_t number;
+
+    (void)reading;
+    if (!text_parse_number(value, 1, NEW_SESSIONS_MAX, &number))
+        return VALUE_WRONG;
+    section->forward.new_sessions = (uint32_t)number;
+    return VALUE_TAKEN;
+}
+
 const struct key forward_keys[FORWARD_KEYS] = {
     [FORWARD_LISTEN] = {"listen", KEY_REQUIRED, take_listen,
                         "a port, a range or a service name, and the protocol, as in 2222/tcp, "
@@ -169,4 +181,6 @@ const struct key forward_keys[FORWARD_KEYS] = {
     [FORWARD_EXPIRES] = {"expires", 0, take_expires, "a time in UTC, as in 2026-12-31T18:00:00Z"},
     [FORWARD_SESSIONS] = {"sessions", 0, take_sessions,
                           "a number from 1 to " AS_TEXT(SESSIONS_MAX)},
+    [FORWARD_NEW_SESSIONS] = {"new-sessions", 0, take_new_sessions,
+                              "a number per second, from 1 to " AS_TEXT(NEW_SESSIONS_MAX)},
 };

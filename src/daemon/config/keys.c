@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define SESSIONS_MIN      1024
-#define NEW_SESSIONS_MAX  1000000
 #define OFFLOAD_AFTER_MAX 1000000
 
 /* ---- [share NAME] ---- */

@@ -16,7 +16,8 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Of the table, and so of every limit on sessions. */
-#define SESSIONS_MAX 16777216
+#define SESSIONS_MAX     16777216
+#define NEW_SESSIONS_MAX 1000000 /* a second */
 
 /* Limits that messages show: with MSS_MIN 536, AS_TEXT(MSS_MIN) is "536". */
 #define AS_TEXT(macro)   AS_TEXT_2(macro)

@@ -101,7 +101,7 @@ json_t *json_forward(const struct forward *forward, uint64_t sessions)
 {
     char to[ENDPOINT_TEXT_MAX];
 
-    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:b,s:I,s:o*}", "name",
+    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:b,s:I,s:o*,s:o*}", "name",
                      json_text(forward->name), "protocols", json_protocols(forward->protocols),
                      "listen", json_port_range(&forward->listen), "to",
                      text_format_endpoint(&forward->target[0], to), "allow",
@@ -109,5 +109,6 @@ json_t *json_forward(const struct forward *forward, uint64_t sessions)
                      json_text_or_null(forward->owner), "note", json_text_or_null(forward->note),
                      "expires", forward->expires != 0 ? json_time(forward->expires) : json_null(),
                      "runtime", (int)forward->runtime, "sessions", (json_int_t)sessions, "limit",
-                     forward->sessions != 0 ? json_integer(forward->sessions) : NULL);
+                     forward->sessions != 0 ? json_integer(forward->sessions) : NULL, "rate",
+                     forward->new_sessions != 0 ? json_integer(forward->new_sessions) : NULL);
 }

@@ -26,7 +26,7 @@ struct parameter {
     enum parameter_type type;
 };
 
-#define PARAMETERS_MAX 10
+#define PARAMETERS_MAX 12
 
 struct method {
     const char *name;

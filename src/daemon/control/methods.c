@@ -230,7 +230,8 @@ static void run_forward_add(struct request *request)
                                 .allow = text_parameter(request, "allow"),
                                 .owner = text_parameter(request, "owner"),
                                 .note = text_parameter(request, "note"),
-                                .sessions = text_parameter(request, "sessions")};
+                                .sessions = text_parameter(request, "sessions"),
+                                .new_sessions = text_parameter(request, "new_sessions")};
     char expires[TIME_TEXT_MAX], who[PEER_TEXT_MAX];
     json_t *errors, *warnings;
     uint32_t ended = 0;
@@ -246,12 +247,13 @@ static void run_forward_add(struct request *request)
     }
     json_decref(errors);
     log_change("%s: forward '%s' added: listen %s, to %s, allow %s, owner %s, note %s, expires %s, "
-               "sessions %s; %u sessions ended",
+               "sessions %s, new sessions a second %s; %u sessions ended",
                peer_describe(&request->client->peer, who), text.name, text.listen, text.to,
                text.allow != NULL ? text.allow : "anyone", text.owner != NULL ? text.owner : "none",
                text.note != NULL ? text.note : "none",
                text.expires != NULL ? text.expires : "never",
-               text.sessions != NULL ? text.sessions : "any number", (unsigned)ended);
+               text.sessions != NULL ? text.sessions : "any number",
+               text.new_sessions != NULL ? text.new_sessions : "any number", (unsigned)ended);
     warnings = json_array();
     gateway_report_forward(request->gateway, text.name, collect, warnings);
     answer_result(request->output, request->id,
@@ -301,7 +303,8 @@ static const struct method methods[] = {
       {"expires", PARAMETER_TEXT},
       {"for", PARAMETER_TEXT},
       {"force", PARAMETER_FLAG},
-      {"sessions", PARAMETER_TEXT}},
+      {"sessions", PARAMETER_TEXT},
+      {"new_sessions", PARAMETER_TEXT}},
      run_forward_add},
     {"forward.remove", true, {{"name", PARAMETER_TEXT}}, run_forward_remove},
     {"kill", true, {{"filter", PARAMETER_FILTER}, {"all", PARAMETER_FLAG}}, run_kill},

@@ -60,11 +60,11 @@ static json_t *expires_text(const struct forward *forward)
     return json_string(text_format_time(forward->expires, text));
 }
 
-static json_t *sessions_text(const struct forward *forward)
+static json_t *number_text(uint32_t number)
 {
     char text[16];
 
-    snprintf(text, sizeof(text), "%u", (unsigned)forward->sessions);
+    snprintf(text, sizeof(text), "%u", (unsigned)number);
     return json_string(text);
 }
 
@@ -88,7 +88,9 @@ static json_t *to_json(const struct forward *forward)
         (forward->expires != 0 &&
          json_object_set_new(object, "expires", expires_text(forward)) < 0) ||
         (forward->sessions != 0 &&
-         json_object_set_new(object, "sessions", sessions_text(forward)) < 0)) {
+         json_object_set_new(object, "sessions", number_text(forward->sessions)) < 0) ||
+        (forward->new_sessions != 0 &&
+         json_object_set_new(object, "new_sessions", number_text(forward->new_sessions)) < 0)) {
         json_decref(object);
         return NULL;
     }
@@ -152,6 +154,7 @@ static void load_one(struct policy *saved, const struct policy *configured, cons
         .note = text_of(object, "note"),
         .expires = text_of(object, "expires"),
         .sessions = text_of(object, "sessions"),
+        .new_sessions = text_of(object, "new_sessions"),
     };
     size_t count = policy_forward_count(saved);
     char name[POLICY_NAME_MAX];
