@@ -309,6 +309,9 @@ run-fuzz_%:
 	@said=$$(build-asan/tests/fuzz/fuzz_$* -r $(FUZZ_RUNS) 1 tests/fuzz/corpus/$* 2>&1); code=$$?; \
 	printf '%s\n%s\n' "fuzz_$*" "$$said"; exit $$code
 
+prove: ## No packet leads out of its bytes, by Frama-C (doc/proof.md); LENGTHS="76 100"
+	@tests/proof/run.sh $(LENGTHS)
+
 fuzz-build: $(addprefix $(BUILD)/tests/fuzz/,$(FUZZERS)) ## Only build the fuzzers
 
 # The benchmark's programs; those of its measures that portreeve's own modules are part of link
@@ -350,4 +353,4 @@ help: ## This list
 	@sed -n 's/^#? /  /p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: all install uninstall clean demo check unit coverage control kernel e2e soak test-programs \
-        vm lint fuzz fuzz-build bench attack bench-build help
+        vm lint fuzz fuzz-build prove bench attack bench-build help

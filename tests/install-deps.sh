@@ -2,7 +2,7 @@
 # Installs what is missing to build, to run the demo, the tests or the benchmark, on Debian and
 # Ubuntu.
 #
-#   tests/install-deps.sh build | unit | control | kernel | demo | e2e | vm | more | bench ...
+#   tests/install-deps.sh GROUP ...      build unit control kernel demo e2e vm more prove bench
 #   tests/install-deps.sh --missing GROUP ...
 #   tests/install-deps.sh --packages GROUP ...
 #
@@ -22,12 +22,13 @@ E2E="$DEMO nftables tcpdump traceroute util-linux nginx-light iperf3 coturn stun
 E2E="$E2E python3-pytest python3-scapy unbound bind9"
 VM="make cpio debian-archive-keyring e2fsprogs git mmdebstrap python3 qemu-system-x86 util-linux"
 MORE="$E2E clang clang-format clangd cppcheck mandoc python3-pyflakes shellcheck valgrind"
+PROVE="frama-c-base"
 BENCH="$BUILD netbase iproute2 procps python3 nftables conntrack iperf3 haproxy rinetd socat"
 BENCH="$BENCH gnuplot-nox"
 
 usage() {
     echo "usage: tests/install-deps.sh [--missing | --packages] GROUP ..." >&2
-    echo "groups: build unit control kernel demo e2e vm more bench" >&2
+    echo "groups: build unit control kernel demo e2e vm more prove bench" >&2
     exit 2
 }
 
@@ -41,6 +42,7 @@ packages_of() {
     e2e) echo "$E2E" ;;
     vm) echo "$VM" ;;
     more) echo "$MORE" ;;
+    prove) echo "$PROVE" ;;
     bench) echo "$BENCH" ;;
     *) return 1 ;;
     esac
@@ -88,6 +90,7 @@ is_provided() {
     debian-archive-keyring) [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ;;
     e2fsprogs) there_is mke2fs ;;
     qemu-system-x86) there_is qemu-system-x86_64 ;;
+    frama-c-base) there_is frama-c ;;
     gnuplot-nox) there_is gnuplot ;;
     *) there_is "$1" ;;
     esac

@@ -70,20 +70,20 @@ static struct address read_address(const uint8_t *at)
 }
 
 /* Source routes (RFC 791 section 3.1: LSRR 131, SSRR 137), and lengths that leave the header. */
-static enum drop_reason check_options(const uint8_t *option, size_t length)
+static enum drop_reason check_options(const uint8_t *options, size_t length)
 {
-    while (length > 0 && option[0] != 0) {
-        size_t size = 1;
+    size_t at = 0;
 
-        if (option[0] == 131 || option[0] == 137)
+    while (at < length && options[at] != 0) {
+        if (options[at] == 131 || options[at] == 137)
             return DROP_SOURCE_ROUTE;
-        if (option[0] != 1) {
-            if (length < 2 || option[1] < 2 || option[1] > length)
-                return DROP_MALFORMED;
-            size = option[1];
+        if (options[at] == 1) {
+            at++;
+            continue;
         }
-        option += size;
-        length -= size;
+        if (length - at < 2 || options[at + 1] < 2 || options[at + 1] > length - at)
+            return DROP_MALFORMED;
+        at += options[at + 1];
     }
     return DROP_NONE;
 }
@@ -103,10 +103,11 @@ static enum drop_reason parse_tcp(struct packet_view *view)
 
 static enum drop_reason parse_udp(struct packet_view *view)
 {
-    if (view->l4_length < UDP_HEADER || read16(view->l4 + 4) < UDP_HEADER ||
-        read16(view->l4 + 4) > view->l4_length)
+    if (view->l4_length < UDP_HEADER)
         return DROP_MALFORMED;
-    return DROP_NONE;
+    view->covered = read16(view->l4 + 4);
+    return view->covered < UDP_HEADER || view->covered > view->l4_length ? DROP_MALFORMED
+                                                                         : DROP_NONE;
 }
 
 static bool icmp_is_request(uint8_t type)
@@ -206,6 +207,7 @@ enum drop_reason packet_parse(const struct packet *packet, struct packet_view *v
     view->protocol = ip[9];
     view->l4 = ip + view->ip_header_length;
     view->l4_length = (uint16_t)(view->total_length - view->ip_header_length);
+    view->covered = view->l4_length;
     packet_read_addresses(ip, &view->tuple);
     reason = check_options(ip + IP_HEADER, (size_t)view->ip_header_length - IP_HEADER);
     if (reason != DROP_NONE)
@@ -299,22 +301,21 @@ void packet_finish(const struct packet *packet, const struct packet_view *view)
 {
     const struct protocol *protocol = protocol_of(view->protocol);
     uint8_t *at = view->l4 + protocol->checksum_offset;
-    uint16_t covered = view->l4_length, sum = 0;
+    uint16_t sum = 0;
     bool segmented_next =
         packet->gso && packet->hook == HOOK_OUTBOUND && protocol->has_pseudo_header;
     uint32_t pseudo;
 
     if (!packet->checksum_missing)
         return;
-    if (view->protocol == PROTOCOL_UDP)
-        covered = read16(view->l4 + 4);
-    pseudo =
-        protocol->has_pseudo_header ? checksum_pseudo_ipv4(view->ip, view->protocol, covered) : 0;
+    pseudo = protocol->has_pseudo_header
+                 ? checksum_pseudo_ipv4(view->ip, view->protocol, view->covered)
+                 : 0;
     memset(at, 0, 2);
     if (segmented_next) {
         sum = checksum_fold(pseudo);
     } else {
-        sum = (uint16_t)~checksum_fold(checksum_add(pseudo, view->l4, covered));
+        sum = (uint16_t)~checksum_fold(checksum_add(pseudo, view->l4, view->covered));
         if (protocol->may_lack_checksum && sum == 0)
             sum = 0xffff;
     }

@@ -165,7 +165,9 @@ uint8_t *tcp_option(uint8_t *tcp, uint8_t kind, uint8_t size)
             at++;
             continue;
         }
-        if (at + 1 >= header_length || tcp[at + 1] < 2 || at + tcp[at + 1] > header_length)
+        /* What follows is shown for each place of an option by itself: doc/proof.md. */
+        //@ split at;
+        if (header_length - at < 2 || tcp[at + 1] < 2 || tcp[at + 1] > header_length - at)
             return NULL;
         if (tcp[at] == kind)
             return tcp[at + 1] == size ? tcp + at + 2 : NULL;

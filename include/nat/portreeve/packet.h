@@ -109,6 +109,7 @@ struct packet_view {
     uint16_t ip_header_length;
     uint16_t total_length; /* IP total length; of a GSO packet: the length of the whole packet */
     uint16_t l4_length;
+    uint16_t covered; /* by the L4 checksum: l4_length, or what UDP's own length says */
     uint8_t protocol;
     uint8_t tcp_flags; /* of TCP: the flag byte */
     uint8_t icmp_type; /* of ICMP */
