@@ -74,12 +74,21 @@ class Manager(Daemon):
             pass
 
     def fill_notifications(self):
-        """As if it had read nothing for long."""
+        """As if it had read nothing for long. A filler's own buffer may be full first
+        (net.unix.max_dgram_qlen, which systemd sets to 512): then the next one goes on.
+        """
+        while self._fill_by_one():
+            pass
+
+    def _fill_by_one(self):
+        sent = 0
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler, \
                 contextlib.suppress(BlockingIOError):
             filler.setblocking(False)
             while True:
                 filler.sendto(b"STATUS=", str(self._path))
+                sent += 1
+        return sent
 
     def _keep(self, name, descriptor):
         """The same description is kept once, as systemd does it."""

@@ -37,11 +37,9 @@ def test_the_table_and_the_kernels_maps_add_up(lab, start_daemon):
 def test_it_adds_up_while_sessions_come_and_go(lab, start_daemon):
     daemon = start_daemon(CONFIG)
     with lab.lab1.listen(80) as listener:
-        connections = Connections(lab.out, EXTERNAL, 8080, listener)
-        try:
+        with Connections(lab.out, EXTERNAL, 8080, listener) as connections:
             eventually(lambda: checked(daemon)["sessions"] > 50, "50 connections have come", 20)
-        finally:
-            _, failed, _ = connections.finish()
+        _, failed, _ = connections.results()
     assert not failed
     assert checked(daemon)["sessions"] > 50
 

@@ -86,12 +86,13 @@ def test_twenty_upgrades_refuse_and_lose_no_connection(lab, installed):
             "from inside": Connections(lab.lab2, lab.out.address, 80, outside),
             "by a forward": Connections(lab.out2, EXTERNAL, 8080, inside)
         }
-        for _ in range(20):
-            installed.client("upgrade")
-            if isinstance(installed, Manager):
-                installed.hear()
-        results = {way: connections.finish() for way, connections in ways.items()}
-    for way, (count, failed, slowest) in results.items():
+        with ways["from inside"], ways["by a forward"]:
+            for _ in range(20):
+                installed.client("upgrade")
+                if isinstance(installed, Manager):
+                    installed.hear()
+    for way, connections in ways.items():
+        count, failed, slowest = connections.results()
         print(f"{way}: {count} connections, the slowest took {slowest * 1000:.1f} ms")
         assert count > 20
         assert failed == []

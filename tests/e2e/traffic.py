@@ -207,7 +207,9 @@ class Stream:
 
 
 class Connections:
-    """One connection after the other, each with an answer. The listener's kernel completes them."""
+    """One connection after the other, each with an answer, until the end of a `with`. The
+    listener's kernel completes them.
+    """
 
     GAP = 0.005
 
@@ -216,7 +218,14 @@ class Connections:
         self._stop = threading.Event()
         self._failed, self._seconds = [], []
         self._thread = threading.Thread(target=self._connect, daemon=True)
+
+    def __enter__(self):
         self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
 
     def _connect(self):
         while not self._stop.wait(self.GAP):
@@ -225,15 +234,13 @@ class Connections:
                 with tcp_pair(self._host, self._address, self._port,
                               self._listener) as (client, server, _):
                     talk(client, server)
-            except OSError as error:
+            except (OSError, AssertionError) as error:
                 self._failed.append(error)
             self._seconds.append(time.monotonic() - began)
 
-    def finish(self):
-        """Ends them: (how many, what failed, the seconds of the slowest)"""
-        self._stop.set()
-        self._thread.join()
-        return len(self._seconds), self._failed, max(self._seconds)
+    def results(self):
+        """After the end: (how many, what failed, the seconds of the slowest)"""
+        return len(self._seconds), self._failed, max(self._seconds, default=0)
 
 
 @contextlib.contextmanager
