@@ -2,6 +2,7 @@
  * offload_orders.c - orders about offloaded sessions for the code that talks to the kernel, and
  * their results (offload.h)
  */
+#include "forward_count.h"
 #include "offload_entries.h"
 #include "session.h"
 #include "session_facts.h"
@@ -177,6 +178,7 @@ static void fold(struct nat *nat, struct offload_entry *entry, enum packet_hook 
     if (new_packets == 0)
         return;
     session_count(session, from, new_packets, new_bytes);
+    forward_count_bytes(nat, session, from, new_bytes, now);
     if (session->state == STATE_UNANSWERED && from == ROLE_RESPONDER)
         session_change_state(nat, entry->session, STATE_ANSWERED, now);
     if (session_protocol(session) == PROTOCOL_TCP)

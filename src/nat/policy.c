@@ -303,6 +303,12 @@ struct rate_bucket *policy_forward_bucket(const struct policy *policy, size_t in
     return &policy->tables.buckets[index];
 }
 
+struct forward_use *policy_forward_use(const struct policy *policy, size_t index)
+{
+    assert(index < policy->forward_count);
+    return &policy->tables.uses[index];
+}
+
 const char *filtering_name(enum filtering filtering)
 {
     switch (filtering) {

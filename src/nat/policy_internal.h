@@ -6,6 +6,7 @@
 #define PORTREEVE_POLICY_INTERNAL_H
 
 #include "policy_seen.h"
+#include "portreeve/forward_use.h"
 #include "portreeve/policy.h"
 
 #define PORT_COUNT 65536u
@@ -47,6 +48,7 @@ struct policy_tables {
     size_t source_count;
     struct target_table targets[PROTOCOL_PORTS_COUNT];
     struct rate_bucket *buckets; /* by the forward's index */
+    struct forward_use *uses;    /* by the forward's index */
 };
 
 struct policy {

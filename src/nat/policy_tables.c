@@ -63,7 +63,8 @@ static bool build_listen(struct policy *policy)
 static bool build_buckets(struct policy *policy)
 {
     policy->tables.buckets = calloc(policy->forward_count + 1, sizeof(*policy->tables.buckets));
-    return policy->tables.buckets != NULL;
+    policy->tables.uses = calloc(policy->forward_count + 1, sizeof(*policy->tables.uses));
+    return policy->tables.buckets != NULL && policy->tables.uses != NULL;
 }
 
 static int compare_sources(const void *left, const void *right)
@@ -296,6 +297,7 @@ void policy_tables_free(struct policy_tables *tables)
     free(tables->pools);
     free(tables->sources);
     free(tables->buckets);
+    free(tables->uses);
     for (size_t p = 0; p < PROTOCOL_PORTS_COUNT; p++)
         free(tables->targets[p].entries);
     memset(tables, 0, sizeof(*tables));

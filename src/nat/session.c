@@ -8,6 +8,7 @@
 
 #include "census.h"
 #include "event_internal.h"
+#include "forward_count.h"
 #include "mapping.h"
 #include "offload_entries.h"
 #include "outside.h"
@@ -148,6 +149,7 @@ void session_open(struct nat *nat, uint32_t slot, const struct session_plan *pla
     session->state = plan->tuple[0].protocol == PROTOCOL_TCP ? STATE_OPENING : STATE_UNANSWERED;
     table_activate(&nat->table, slot, session_idle_limit(nat, session), now);
     nat->counters.opened++;
+    forward_count_opened(nat, plan->forward[ROLE_RESPONDER]);
     event_publish(nat, EVENT_OPENED, CLOSE_NONE, slot, now);
 }
 

@@ -13,6 +13,7 @@
  * with a private source.
  */
 #include "external.h"
+#include "forward_count.h"
 #include "ip_id.h"
 #include "mss.h"
 #include "offload_entries.h"
@@ -105,6 +106,7 @@ static void note_packet(struct nat *nat, uint32_t slot, const struct packet_view
     enum session_state state = (enum session_state)session->state, next = state;
 
     session_count(session, from, 1, view->total_length);
+    forward_count_bytes(nat, session, from, view->total_length, now);
     if (reset_waits(nat, slot, view, from))
         return;
     if (view->protocol == PROTOCOL_TCP && tcp_may_open(view->tcp_flags))
@@ -482,6 +484,8 @@ static void translate(struct nat *nat, struct packet *packet, struct packet_view
         return;
     packet->verdict = VERDICT_DROP;
     nat->counters.dropped[packet->reason]++;
+    if (parsed == DROP_NONE && !view->is_icmp_error)
+        forward_count_refused(nat, packet, &view->tuple);
     packet->send_refusal = should_send_refusal(nat, packet, view, now);
     nat->counters.refusals_sent += packet->send_refusal;
 }

@@ -10,6 +10,7 @@
 #include "stub_gateway.h"
 
 #include "nat_internal.h"
+#include "portreeve/register.h"
 #include "portreeve/text.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ struct gateway {
     struct nat *nat;
     struct config config;
     struct policy *active;
+    struct forward_register *ports;
     const char *config_path;
     uint64_t started;
     uint32_t next_bulk;
@@ -278,7 +280,8 @@ static bool fill_policy(struct policy *policy, uint32_t capacity)
 }
 
 /* Seals `next` and makes it the active policy. */
-static bool apply(struct gateway *gateway, struct policy *next, uint32_t *sessions_ended)
+static bool apply(struct gateway *gateway, struct policy *next, const char *who,
+                  uint32_t *sessions_ended)
 {
     struct policy *before = gateway->active;
 
@@ -287,6 +290,8 @@ static bool apply(struct gateway *gateway, struct policy *next, uint32_t *sessio
     nat_set_policy(gateway->nat, next);
     nat_review(gateway->nat, gateway_now(), 0, sessions_ended);
     gateway->active = next;
+    register_collect(gateway->ports, gateway, before);
+    register_follow(gateway->ports, next, time(NULL), who);
     policy_free(before);
     return true;
 }
@@ -305,6 +310,10 @@ struct gateway *stub_gateway_new(const char *config_path, uint32_t capacity)
     gateway->active = policy_new();
     if (!fill_policy(gateway->active, capacity) || !policy_seal(gateway->active))
         abort();
+    gateway->ports = register_new();
+    if (gateway->ports == NULL)
+        abort();
+    register_follow(gateway->ports, gateway->active, time(NULL), NULL);
     strcpy(gateway->config.external[0], "wan0");
     gateway->config.external_count = 1;
     gateway->config_path = config_path;
@@ -325,6 +334,7 @@ void stub_gateway_free(struct gateway *gateway)
 {
     nat_free(gateway->nat);
     policy_free(gateway->active);
+    register_free(gateway->ports);
     free(gateway);
 }
 
@@ -387,6 +397,18 @@ int gateway_check_kernel(struct gateway *gateway)
     return -ENOENT;
 }
 
+const struct forward_register *gateway_read_register(struct gateway *gateway)
+{
+    gateway_fold_offloaded(gateway);
+    register_collect(gateway->ports, gateway, gateway->active);
+    return gateway->ports;
+}
+
+const char *gateway_config_path(const struct gateway *gateway)
+{
+    return gateway->config_path != NULL ? gateway->config_path : "portreeve.conf";
+}
+
 const struct config *gateway_config(const struct gateway *gateway)
 {
     return &gateway->config;
@@ -438,7 +460,7 @@ bool gateway_reload(struct gateway *gateway, config_report *report, config_repor
     }
     if (!config_load(gateway->config_path, &config, report, warn, context))
         return false;
-    applied = apply(gateway, policy_copy(config.policy), sessions_ended);
+    applied = apply(gateway, policy_copy(config.policy), NULL, sessions_ended);
     config_free(&config);
     return applied;
 }
@@ -457,7 +479,7 @@ bool gateway_add_forward(struct gateway *gateway, const struct forward_text *tex
         policy_free(next);
         return false;
     }
-    return apply(gateway, next, sessions_ended);
+    return apply(gateway, next, text->by, sessions_ended);
 }
 
 void gateway_report_forward(struct gateway *gateway, const char *name, config_report *report,
@@ -477,5 +499,5 @@ bool gateway_remove_forward(struct gateway *gateway, const char *name, config_re
         policy_free(next);
         return false;
     }
-    return apply(gateway, next, sessions_ended);
+    return apply(gateway, next, NULL, sessions_ended);
 }

@@ -1,6 +1,7 @@
 """The answers of the methods, and what they change"""
 
 import json
+import os
 import re
 import signal
 
@@ -170,7 +171,10 @@ def test_the_client_tells_what_does_not_add_up(stub):
 
 
 def test_forwards(connection):
-    bastion, web, dns = connection.call("forwards")["forwards"]
+    forwards = connection.call("forwards")["forwards"]
+    bastion, web, dns = (dict(forward) for forward in forwards)
+    for forward in (bastion, web, dns):
+        del forward["use"], forward["added"], forward["changed"]
     assert bastion == {
         "name": "bastion-ssh",
         "protocols": ["tcp"],
@@ -196,6 +200,58 @@ def test_forwards(connection):
         "sessions": 1
     }
     assert dns["protocols"] == ["tcp", "udp"] and dns["sessions"] == 0
+
+
+def test_the_use_of_forwards(stub, connection):
+    bastion, web, dns = connection.call("forwards")["forwards"]
+    session = one(connection.call("sessions", filter=["forward=bastion-ssh"]))
+    assert bastion["use"]["opened"] == 1
+    assert bastion["use"]["bytes"] == session["bytes"]
+    assert bastion["use"]["refused"] == {}
+    assert bastion["use"]["first_used"] <= bastion["use"]["last_used"] <= bastion["use"]["since"]
+    assert web["use"]["opened"] == 1  # a hairpin
+    assert dns["use"] == {
+        "opened": 0,
+        "refused": {},
+        "bytes": {
+            "out": 0,
+            "in": 0
+        },
+        "first_used": None,
+        "last_used": None,
+        "since": dns["added"]["at"]
+    }
+    assert bastion["added"] == {
+        "by": None,
+        "at": bastion["use"]["since"],
+        "file": None,
+        "line": None
+    }
+    assert connection.call("forwards")["forwards"][0]["use"] == bastion["use"]
+
+
+def test_who_added_a_forward(stub, connection):
+    connection.call("forward.add", name="extra", listen="9000/tcp", to="10.0.0.9:9000")
+    extra = connection.call("forwards")["forwards"][-1]
+    assert extra["added"]["by"] == f"user {os.getuid()} (process {os.getpid()})"
+    assert extra["added"]["file"] is None and extra["changed"] is None
+    assert extra["use"]["opened"] == 0
+    connection.call("forward.remove", name="extra")
+    assert [forward["use"]["opened"]
+            for forward in connection.call("forwards")["forwards"]] == [1, 1, 0]
+
+
+def test_a_reload_keeps_the_use_and_says_where_a_forward_is(stub, connection):
+    head = "[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\n"
+    stub.config.write_text(head + "[forward bastion-ssh]\nlisten = 2222/tcp\nto = 10.0.0.22:22\n")
+    connection.call("reload")
+    forward = one(connection.call("forwards")["forwards"])
+    assert forward["use"]["opened"] == 1
+    assert forward["added"]["file"] == str(stub.config) and forward["added"]["line"] == 5
+    assert forward["changed"]["by"] is None  # it has lost its owner, for one
+    stub.config.write_text(head)
+    connection.call("reload")
+    assert connection.call("forwards")["forwards"] == []
 
 
 def test_kill(stub, connection):
@@ -227,6 +283,8 @@ def test_forward_add_and_remove(stub, connection):
     assert added["name"] == "new" and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
                                                    added["expires"])
     new = connection.call("forwards")["forwards"][-1]
+    for member in ("use", "added", "changed"):
+        del new[member]
     assert new == {
         "name": "new",
         "protocols": ["tcp", "udp"],

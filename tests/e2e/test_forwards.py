@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from daemon import SHARE
+from deadline import eventually
 from lab import EXTERNAL
 from programs import Nginx, curl, iperf3, iperf3_server
 from traffic import Transfer, assert_silent, random_bytes, talk, tcp_pair, udp_round_trip
@@ -214,3 +215,23 @@ def test_many_connections_at_once(lab, daemon):
         for client in clients:
             with client, servers[client.getsockname()] as server:
                 talk(client, server)
+
+
+def test_the_use_of_a_forward_is_that_of_its_sessions(lab, daemon):
+
+    def use(name):
+        return {forward["name"]: forward["use"] for forward in daemon.forwards()}[name]
+
+    with lab.lab1.udp(7007) as server, lab.out.udp() as client:
+        for _ in range(40):  # more than it takes to be offloaded
+            udp_round_trip(client, server, EXTERNAL, b"x" * 100, port=7)
+        session = daemon.session("forward=echo")
+        found = use("echo")
+        assert found["opened"] == 1 and found["refused"] == {}
+        assert found["bytes"] == session["bytes"]
+        assert found["bytes"] == {"out": 40 * 128, "in": 40 * 128}
+        assert found["since"] <= found["first_used"] <= found["last_used"]
+    with lab.out2.udp() as stranger:
+        stranger.sendto(b"let me in", (EXTERNAL, 2222))
+        eventually(lambda: use("guarded")["refused"] == {"not-allowed": 1}, "the refusal")
+    assert use("guarded")["opened"] == 0 and use("guarded")["last_used"] is None

@@ -89,6 +89,7 @@ void config_free(struct config *config);
  */
 struct forward_text {
     const char *name, *listen, *to, *allow, *owner, *note, *expires, *sessions, *new_sessions;
+    const char *by; /* who asks, for the register of open ports; no key */
 };
 /*
  * Adds the forward to the (unsealed) policy, or reports errors and returns false. Messages name the

@@ -109,7 +109,15 @@ void gateway_flush_offloaded(struct gateway *gateway);
  */
 int gateway_check_kernel(struct gateway *gateway);
 
+/*
+ * Main thread only: the register of open ports (register.h), up to date with what has been counted
+ * until now, also by the kernel.
+ */
+struct forward_register;
+const struct forward_register *gateway_read_register(struct gateway *gateway);
+
 /* Main thread only, no lock needed. */
+const char *gateway_config_path(const struct gateway *gateway);
 const struct config *gateway_config(const struct gateway *gateway);
 const struct policy *gateway_policy(const struct gateway *gateway);
 

@@ -75,6 +75,7 @@ struct forward {
     int64_t expires;       /* seconds since the epoch, 0: never */
     uint32_t sessions;     /* that it may have at one time; 0: no limit of its own */
     uint32_t new_sessions; /* a second, of all remotes; 0: no limit of its own */
+    uint32_t line;         /* of the configuration file; 0: of none */
 };
 
 /* The longest timeout, in seconds; the table's 32-bit clock has room for weeks more. */
@@ -200,8 +201,9 @@ struct rate_bucket {
 };
 
 /*
- * The only part of a sealed policy that changes: what is left of a forward's `new_sessions`. The
- * translator with this policy uses it, and begins with a full one after each change of the policy.
+ * With forward_use.h, the only part of a sealed policy that changes: what is left of a forward's
+ * `new_sessions`. The translator with this policy uses it, and begins with a full one after each
+ * change of the policy.
  */
 struct rate_bucket *policy_forward_bucket(const struct policy *policy, size_t index);
 

@@ -533,6 +533,7 @@ static bool fill_policy(struct reading *reading)
     at = 0;
     while ((section = next_of(reading, SECTION_FORWARD, &at)) != NULL) {
         memcpy(section->forward.name, section->name, sizeof(section->forward.name));
+        section->forward.line = section->line;
         if (!section->expired && !policy_add_forward(policy, &section->forward))
             return false;
     }

@@ -27,9 +27,10 @@ struct job {
     uint32_t slot;  /* beginning of the next slice */
     uint64_t count; /* sessions or mappings listed, sessions ended */
     /* of forwards: */
-    json_t *sessions;        /* name of a forward -> number of its sessions */
-    struct policy *snapshot; /* what is listed: the policy at the end of the walk */
-    size_t forward;          /* the next forward to list */
+    json_t *sessions;                     /* name of a forward -> number of its sessions */
+    struct policy *snapshot;              /* what is listed: the policy at the end of the walk */
+    size_t forward;                       /* the next forward to list */
+    const struct forward_register *ports; /* the gateway's */
     /* of kill: */
     char described[JOB_DESCRIBED_MAX];
     /* of check: */
@@ -211,11 +212,12 @@ static void begin_list(struct job *job)
     output_write(job->output, list, strlen(list));
 }
 
-static void write_forward(struct job *job)
+static void write_forward(struct job *job, const struct gateway *gateway)
 {
     const struct forward *forward = policy_forward(job->snapshot, job->forward);
     json_t *json = json_forward(
-        forward, (uint64_t)json_integer_value(json_object_get(job->sessions, forward->name)));
+        forward, (uint64_t)json_integer_value(json_object_get(job->sessions, forward->name)),
+        register_find(job->ports, forward->name), gateway_config_path(gateway));
 
     if (job->forward++ > 0)
         output_write(job->output, ",", 1);
@@ -233,6 +235,7 @@ static bool step_forwards(struct job *job, struct gateway *gateway)
             count_forwards(job, job->client->control->view, count);
             return false;
         }
+        job->ports = gateway_read_register(gateway);
         job->snapshot = policy_copy(gateway_policy(gateway));
         if (job->snapshot == NULL) {
             answer_result(job->output, job->id, NULL);
@@ -242,7 +245,7 @@ static bool step_forwards(struct job *job, struct gateway *gateway)
         return false;
     }
     for (int n = 0; n < CONTROL_SLICE && job->forward < policy_forward_count(job->snapshot); n++)
-        write_forward(job);
+        write_forward(job, gateway);
     if (job->forward < policy_forward_count(job->snapshot))
         return false;
     output_write(job->output, tail, strlen(tail));

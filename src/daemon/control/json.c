@@ -97,11 +97,59 @@ static json_t *json_protocols(uint8_t protocols)
     return array;
 }
 
-json_t *json_forward(const struct forward *forward, uint64_t sessions)
+static json_t *json_time_or_null(uint64_t seconds)
+{
+    return seconds == 0 ? json_null() : json_time((int64_t)seconds);
+}
+
+/* Only the reasons that there were. */
+static json_t *json_refused(const uint64_t refused[DROP_REASON_COUNT])
+{
+    json_t *object = json_object();
+
+    for (int reason = 0; reason < DROP_REASON_COUNT; reason++) {
+        if (refused[reason] > 0)
+            json_object_set_new(object, drop_reason_name((enum drop_reason)reason),
+                                json_integer((json_int_t)refused[reason]));
+    }
+    return object;
+}
+
+static json_t *json_use(const struct register_entry *entry)
+{
+    const struct forward_use *use = &entry->use;
+
+    return json_pack("{s:I,s:o,s:o,s:o,s:o,s:o}", "opened", (json_int_t)use->opened, "refused",
+                     json_refused(use->refused), "bytes",
+                     json_both_ways(use->bytes_out, use->bytes_in), "first_used",
+                     json_time_or_null(use->first_used), "last_used",
+                     json_time_or_null(use->last_used), "since", json_time(entry->since));
+}
+
+static json_t *json_added(const struct forward *forward, const struct register_entry *entry,
+                          const char *path)
+{
+    const bool is_in_file = forward->line > 0;
+
+    return json_pack("{s:o,s:o,s:o,s:o}", "by", json_text_or_null(entry->added_by), "at",
+                     json_time(entry->added), "file", is_in_file ? json_text(path) : json_null(),
+                     "line", is_in_file ? json_integer(forward->line) : json_null());
+}
+
+static json_t *json_changed(const struct register_entry *entry)
+{
+    if (entry->changed == 0)
+        return json_null();
+    return json_pack("{s:o,s:o}", "by", json_text_or_null(entry->changed_by), "at",
+                     json_time(entry->changed));
+}
+
+json_t *json_forward(const struct forward *forward, uint64_t sessions,
+                     const struct register_entry *entry, const char *path)
 {
     char to[ENDPOINT_TEXT_MAX];
 
-    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:b,s:I,s:o*,s:o*}", "name",
+    return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:b,s:I,s:o*,s:o*,s:o,s:o,s:o}", "name",
                      json_text(forward->name), "protocols", json_protocols(forward->protocols),
                      "listen", json_port_range(&forward->listen), "to",
                      text_format_endpoint(&forward->target[0], to), "allow",
@@ -110,5 +158,8 @@ json_t *json_forward(const struct forward *forward, uint64_t sessions)
                      "expires", forward->expires != 0 ? json_time(forward->expires) : json_null(),
                      "runtime", (int)forward->runtime, "sessions", (json_int_t)sessions, "limit",
                      forward->sessions != 0 ? json_integer(forward->sessions) : NULL, "rate",
-                     forward->new_sessions != 0 ? json_integer(forward->new_sessions) : NULL);
+                     forward->new_sessions != 0 ? json_integer(forward->new_sessions) : NULL, "use",
+                     entry != NULL ? json_use(entry) : json_null(), "added",
+                     entry != NULL ? json_added(forward, entry, path) : json_null(), "changed",
+                     entry != NULL ? json_changed(entry) : json_null());
 }

@@ -5,6 +5,7 @@
 #define PORTREEVE_CONTROL_JSON_H
 
 #include "portreeve/nat.h"
+#include "portreeve/register.h"
 
 #include <jansson.h>
 
@@ -17,6 +18,8 @@ json_t *json_port_range(const struct port_range *range); /* "8000-8099" or "2222
 json_t *json_time(int64_t seconds);                      /* RFC 3339, UTC */
 json_t *json_both_ways(uint64_t out, uint64_t in);
 json_t *json_mapping(const struct mapping_view *mapping, const char *share, const char *interface);
-json_t *json_forward(const struct forward *forward, uint64_t sessions);
+/* `entry`: of the register; NULL: its members are null. `path`: the configuration's. */
+json_t *json_forward(const struct forward *forward, uint64_t sessions,
+                     const struct register_entry *entry, const char *path);
 
 #endif

@@ -236,6 +236,7 @@ static void run_forward_add(struct request *request)
     json_t *errors, *warnings;
     uint32_t ended = 0;
 
+    text.by = peer_describe(&request->client->peer, who);
     if (!expiry_parameter(request, expires, &text.expires))
         return;
     errors = json_array();

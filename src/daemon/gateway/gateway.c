@@ -14,6 +14,7 @@
 #include "portreeve/handover.h"
 #include "portreeve/large_pages.h"
 #include "portreeve/log.h"
+#include "portreeve/register.h"
 #include "portreeve/routes.h"
 #include "reserved_ports.h"
 #include "review.h"
@@ -329,6 +330,7 @@ static int start(struct gateway *gateway, struct error *error)
     if (result == 0) {
         adopt_sessions(gateway);
         before = gateway_settle_policy(gateway);
+        register_follow(gateway->ports, gateway->active, time(NULL), NULL);
         result = start_workers(gateway, error);
     }
     if (result == 0) {
@@ -355,9 +357,12 @@ int gateway_open(struct gateway **out, const char *config_path, struct config *c
                  struct error *error)
 {
     struct gateway *gateway = calloc(1, sizeof(*gateway));
+    struct forward_register *ports = register_new();
     int result;
 
-    if (gateway == NULL) {
+    if (gateway == NULL || ports == NULL) {
+        free(gateway);
+        register_free(ports);
         config_free(config);
         error_set(error, "not enough memory");
         return -ENOMEM;
@@ -365,6 +370,7 @@ int gateway_open(struct gateway **out, const char *config_path, struct config *c
     pthread_mutex_init(&gateway->lock, NULL);
     pthread_mutex_init(&gateway->turn, NULL);
     gateway->config = *config;
+    gateway->ports = ports;
     gateway->namespace_lock = gateway->orders = -1;
     snprintf(gateway->config_path, sizeof(gateway->config_path), "%s", config_path);
     gateway->started = time(NULL);
@@ -430,6 +436,7 @@ void gateway_close(struct gateway *gateway, enum gateway_end end)
     nat_free(gateway->nat);
     state_close(gateway->state);
     policy_free(gateway->active);
+    register_free(gateway->ports);
     own_sockets_free(&gateway->own_sockets);
     config_free(&gateway->config);
     pthread_mutex_destroy(&gateway->lock);

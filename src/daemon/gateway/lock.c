@@ -97,6 +97,11 @@ void gateway_end_step(struct gateway *gateway)
     sched_yield();
 }
 
+const char *gateway_config_path(const struct gateway *gateway)
+{
+    return gateway->config_path;
+}
+
 const struct config *gateway_config(const struct gateway *gateway)
 {
     return &gateway->config;

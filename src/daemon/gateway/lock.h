@@ -84,6 +84,7 @@ struct gateway {
     struct config config; /* as the file says; config.policy is not sealed */
     /* sealed: the configuration and the run-time forwards, without what has expired */
     struct policy *active;
+    struct forward_register *ports; /* of the active policy */
     char config_path[PATH_MAX];
     struct state *state;    /* where the sessions are stored */
     bool has_left_sessions; /* by an earlier run, to be adopted */

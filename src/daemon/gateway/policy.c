@@ -10,6 +10,7 @@
 #include "collisions.h"
 #include "describe.h"
 #include "portreeve/log.h"
+#include "portreeve/register.h"
 #include "portreeve/report.h"
 #include "reserved_ports.h"
 #include "review.h"
@@ -137,10 +138,11 @@ struct policy *gateway_build_roomy_policy(struct gateway *gateway, const struct 
 
 /*
  * Makes `next` the active policy, in the kernel's rules and in the translator. On false, errors
- * were reported, nothing has changed and `next` is freed.
+ * were reported, nothing has changed and `next` is freed. `who` asks for it; NULL: the
+ * configuration.
  */
-static bool apply_policy(struct gateway *gateway, struct policy *next, config_report *report,
-                         void *context, uint32_t *sessions_ended)
+static bool apply_policy(struct gateway *gateway, struct policy *next, const char *who,
+                         config_report *report, void *context, uint32_t *sessions_ended)
 {
     struct policy *before = gateway->active;
     struct error error = {0};
@@ -154,6 +156,8 @@ static bool apply_policy(struct gateway *gateway, struct policy *next, config_re
     gateway_unlock(gateway);
     *sessions_ended = gateway_review(gateway);
     gateway->active = next;
+    register_collect(gateway->ports, gateway, before);
+    register_follow(gateway->ports, next, time(NULL), who);
     gateway->neighbours_policy = false;
     policy_free(before);
     reserved_ports_exchange(gateway->config.state_directory, next);
@@ -259,7 +263,7 @@ bool gateway_reload(struct gateway *gateway, config_report *report, config_repor
         policy = gateway_build_roomy_policy(gateway, &next, NULL, report, context);
     if (policy != NULL)
         warn_of_held(gateway, policy, warn, context);
-    if (policy == NULL || !apply_policy(gateway, policy, report, context, sessions_ended)) {
+    if (policy == NULL || !apply_policy(gateway, policy, NULL, report, context, sessions_ended)) {
         config_free(&next);
         return false;
     }
@@ -282,7 +286,7 @@ bool gateway_add_forward(struct gateway *gateway, const struct forward_text *tex
         policy_free(next);
         return false;
     }
-    return next != NULL && apply_policy(gateway, next, report, context, sessions_ended);
+    return next != NULL && apply_policy(gateway, next, text->by, report, context, sessions_ended);
 }
 
 void gateway_report_forward(struct gateway *gateway, const char *name, config_report *report,
@@ -308,7 +312,7 @@ bool gateway_remove_forward(struct gateway *gateway, const char *name, config_re
         return false;
     }
     next = gateway_build_policy(gateway, gateway->config.policy, NULL, name, report, context);
-    return next != NULL && apply_policy(gateway, next, report, context, sessions_ended);
+    return next != NULL && apply_policy(gateway, next, NULL, report, context, sessions_ended);
 }
 
 void gateway_expire_forwards(struct gateway *gateway)
@@ -328,7 +332,7 @@ void gateway_expire_forwards(struct gateway *gateway)
     if (!any)
         return;
     next = gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, report_error, NULL);
-    if (next != NULL && apply_policy(gateway, next, report_error, NULL, &ended) && ended > 0)
+    if (next != NULL && apply_policy(gateway, next, NULL, report_error, NULL, &ended) && ended > 0)
         log_notice("%u sessions of expired forwards ended", ended);
 }
 
@@ -342,8 +346,15 @@ void gateway_follow_sockets(struct gateway *gateway)
         next =
             gateway_build_policy(gateway, gateway->config.policy, NULL, NULL, report_error, NULL);
         if (next != NULL)
-            apply_policy(gateway, next, report_error, NULL, &ended);
+            apply_policy(gateway, next, NULL, report_error, NULL, &ended);
     } else if (gateway->look_due != due) {
         collisions_note(gateway);
     }
+}
+
+const struct forward_register *gateway_read_register(struct gateway *gateway)
+{
+    gateway_fold_offloaded(gateway);
+    register_collect(gateway->ports, gateway, gateway->active);
+    return gateway->ports;
 }
