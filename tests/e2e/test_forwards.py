@@ -222,16 +222,24 @@ def test_the_use_of_a_forward_is_that_of_its_sessions(lab, daemon):
     def use(name):
         return {forward["name"]: forward["use"] for forward in daemon.forwards()}[name]
 
+    def refused(name):
+        return use(name)["refused"].get("not-allowed", 0)
+
+    before = use("echo")
     with lab.lab1.udp(7007) as server, lab.out.udp() as client:
         for _ in range(40):  # more than it takes to be offloaded
             udp_round_trip(client, server, EXTERNAL, b"x" * 100, port=7)
-        session = daemon.session("forward=echo")
-        found = use("echo")
-        assert found["opened"] == 1 and found["refused"] == {}
-        assert found["bytes"] == session["bytes"]
-        assert found["bytes"] == {"out": 40 * 128, "in": 40 * 128}
-        assert found["since"] <= found["first_used"] <= found["last_used"]
+        after = use("echo")
+        bytes_of_it = {way: after["bytes"][way] - before["bytes"][way] for way in ("in", "out")}
+        assert after["opened"] == before["opened"] + 1
+        assert bytes_of_it == {"out": 40 * 128, "in": 40 * 128}
+        found = daemon.sessions("forward=echo", f"remote=:{client.getsockname()[1]}")
+        assert [session["bytes"] for session in found] == [bytes_of_it]
+        assert after["since"] <= after["first_used"] <= after["last_used"]
+    before = use("guarded")
     with lab.out2.udp() as stranger:
         stranger.sendto(b"let me in", (EXTERNAL, 2222))
-        eventually(lambda: use("guarded")["refused"] == {"not-allowed": 1}, "the refusal")
-    assert use("guarded")["opened"] == 0 and use("guarded")["last_used"] is None
+        eventually(lambda: use("guarded")["refused"] != before["refused"], "the refusal")
+    after = use("guarded")
+    assert refused("guarded") == before["refused"].get("not-allowed", 0) + 1
+    assert {**after, "refused": {}} == {**before, "refused": {}}
