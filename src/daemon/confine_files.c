@@ -138,24 +138,29 @@ int confine_files_of_thread(enum confine_role role)
 /* The main thread */
 
 void confine_paths_set(struct confine_paths *paths, const char *state_directory,
-                       const char *control_socket)
+                       const char *lasting_directory, const char *control_socket)
 {
     char *end;
 
     snprintf(paths->state, sizeof(paths->state), "%s", state_directory);
+    snprintf(paths->lasting, sizeof(paths->lasting), "%s", lasting_directory);
     snprintf(paths->control, sizeof(paths->control), "%s", control_socket);
     end = strrchr(paths->control, '/');
     if (end != NULL)
         end[end == paths->control ? 1 : 0] = '\0';
 }
 
-static bool name_directory(const char *path, char text[64])
+/* Of a directory, and of all of them. */
+#define NAME_SIZE 64
+#define LIST_SIZE (3 * NAME_SIZE)
+
+static bool name_directory(const char *path, char text[NAME_SIZE])
 {
     struct stat status;
 
     if (stat(path, &status) < 0)
         return false;
-    snprintf(text, 64, "%llx:%llx", (unsigned long long)status.st_dev,
+    snprintf(text, NAME_SIZE, "%llx:%llx", (unsigned long long)status.st_dev,
              (unsigned long long)status.st_ino);
     return true;
 }
@@ -167,7 +172,7 @@ bool confine_was_limited(void)
 
 static bool is_listed(const char *list, const char *path)
 {
-    char name[64], listed[129];
+    char name[NAME_SIZE], listed[LIST_SIZE];
 
     if (!name_directory(path, name))
         return false;
@@ -187,6 +192,8 @@ const char *confine_refused_directory(const struct confine_paths *paths)
         return NULL;
     if (!is_listed(list, paths->state))
         return paths->state;
+    if (!is_listed(list, paths->lasting))
+        return paths->lasting;
     return is_listed(list, paths->control) ? NULL : paths->control;
 }
 
@@ -194,18 +201,20 @@ static int limit_main(const struct confine_paths *paths)
 {
     const struct rule rules[] = {
         {paths->state, CHANGE},
+        {paths->lasting, CHANGE},
         {paths->control, CHANGE},
         {RESERVED_PORTS, WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE},
         {"/dev/null", WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE},
         {NULL, 0},
     };
-    char state[64], control[64], list[129];
+    char state[NAME_SIZE], lasting[NAME_SIZE], control[NAME_SIZE], list[LIST_SIZE];
     int result;
 
-    if (!name_directory(paths->state, state) || !name_directory(paths->control, control))
+    if (!name_directory(paths->state, state) || !name_directory(paths->lasting, lasting) ||
+        !name_directory(paths->control, control))
         return -errno;
     result = limit(CHANGE, rules);
-    snprintf(list, sizeof(list), "%s %s", state, control);
+    snprintf(list, sizeof(list), "%s %s %s", state, lasting, control);
     if (result == 0 && setenv(LIMITED_VARIABLE, list, 1) < 0)
         result = -errno;
     return result;

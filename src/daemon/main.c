@@ -157,14 +157,18 @@ static bool check_directories(const struct options *options, const struct config
     struct confine_paths paths;
     const char *refused;
 
-    confine_paths_set(&paths, config->state_directory, config->control_socket);
+    confine_paths_set(&paths, config->state_directory, config->lasting_directory,
+                      config->control_socket);
     refused = confine_refused_directory(&paths);
     if (refused != NULL)
         fprintf(stderr,
                 "%s: %s: the daemon can change files only in the directories that it was started "
                 "with, and %s is another one; expected a restart instead of an upgrade\n",
                 options->config_path,
-                refused == paths.state ? "[state] directory" : "[control] socket", refused);
+                refused == paths.state     ? "[state] directory"
+                : refused == paths.lasting ? "[state] lasting-directory"
+                                           : "[control] socket",
+                refused);
     return refused == NULL;
 }
 
@@ -277,7 +281,8 @@ static int start(struct daemon *daemon, struct error *error)
     if (daemon->options.debug)
         config.log = (struct log_options){LOG_LEVEL_DEBUG, LOG_TARGET_STDERR};
     log_open(&config.log);
-    confine_paths_set(&daemon->paths, config.state_directory, config.control_socket);
+    confine_paths_set(&daemon->paths, config.state_directory, config.lasting_directory,
+                      config.control_socket);
     result = privileges_drop(&config, daemon->options.user, error);
     if (result == 0)
         result = open_loop(daemon, error);

@@ -22,6 +22,9 @@ static const char *const our_files[] = {
     "forwards.json",
     "forwards.json.new",
     "forwards.json.unreadable",
+    "register.json",
+    "register.json.new",
+    "register.json.unreadable",
     "reserved-ports",
     "reserved-ports.new",
 };
@@ -147,7 +150,7 @@ static void control_directory(const struct config *config,
         end[end == directory ? 1 : 0] = '\0';
 }
 
-static int create_both(const struct config *config, struct error *error)
+static int create_all(const struct config *config, struct error *error)
 {
     int result = paths_create_directories(config->control_socket);
 
@@ -156,6 +159,8 @@ static int create_both(const struct config *config, struct error *error)
         return fail(error, "create the directory of", config->control_socket);
     if (mkdir(config->state_directory, 0755) < 0 && errno != EEXIST)
         return fail(error, "create", config->state_directory);
+    if (mkdir(config->lasting_directory, 0755) < 0 && errno != EEXIST)
+        return fail(error, "create", config->lasting_directory);
     return 0;
 }
 
@@ -167,17 +172,21 @@ static int check_access(const struct account *account, const char *directory, st
     return result < 0 ? fail(error, "write to", directory) : 0;
 }
 
-static int give_both(const struct config *config, const char *control,
-                     const struct account *account, struct error *error)
+static int give_all(const struct config *config, const char *control, const struct account *account,
+                    struct error *error)
 {
-    int result = create_both(config, error);
+    int result = create_all(config, error);
 
     if (result == 0)
         result = give(config, config->state_directory, 0, account->user, error);
     if (result == 0)
+        result = give(config, config->lasting_directory, 0, account->user, error);
+    if (result == 0)
         result = give(config, control, 0, account->user, error);
     if (result == 0)
         result = check_access(account, config->state_directory, error);
+    if (result == 0)
+        result = check_access(account, config->lasting_directory, error);
     return result < 0 ? result : check_access(account, control, error);
 }
 
@@ -187,7 +196,7 @@ int ownership_give(const struct config *config, const struct account *account, s
     int result;
 
     control_directory(config, control);
-    result = give_both(config, control, account, error);
+    result = give_all(config, control, account, error);
     if (result < 0)
         ownership_take_back(config, account);
     return result;
@@ -200,5 +209,6 @@ void ownership_take_back(const struct config *config, const struct account *acco
 
     control_directory(config, control);
     (void)give(config, config->state_directory, account->user, 0, &error);
+    (void)give(config, config->lasting_directory, account->user, 0, &error);
     (void)give(config, control, account->user, 0, &error);
 }

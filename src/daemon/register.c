@@ -16,6 +16,7 @@ struct forward_register {
     void *by_name;                 /* tsearch(3): struct register_entry, owned by `entry` */
     struct register_entry **entry; /* in the order of the policy; owned */
     size_t count;
+    bool changed;
 };
 
 static int compare_names(const void *left, const void *right)
@@ -67,6 +68,51 @@ const struct register_entry *register_find(const struct forward_register *ports,
     return find(ports, name);
 }
 
+size_t register_count(const struct forward_register *ports)
+{
+    return ports->count;
+}
+
+const struct register_entry *register_at(const struct forward_register *ports, size_t index)
+{
+    return ports->entry[index];
+}
+
+bool register_take_changed(struct forward_register *ports)
+{
+    bool changed = ports->changed;
+
+    ports->changed = false;
+    return changed;
+}
+
+void register_set_changed(struct forward_register *ports)
+{
+    ports->changed = true;
+}
+
+bool register_restore(struct forward_register *ports, const struct register_entry *entry)
+{
+    struct register_entry **grown, *copy;
+
+    if (find(ports, entry->name) != NULL)
+        return false;
+    grown = reallocarray(ports->entry, ports->count + 1, sizeof(struct register_entry *));
+    if (grown == NULL)
+        return false;
+    ports->entry = grown;
+    copy = malloc(sizeof(*copy));
+    if (copy == NULL)
+        return false;
+    *copy = *entry;
+    if (tsearch(copy, &ports->by_name, compare_names) == NULL) {
+        free(copy);
+        return false;
+    }
+    ports->entry[ports->count++] = copy;
+    return true;
+}
+
 /* ---- following the policy ---- */
 
 /* FNV-1a: it only has to tell a forward from what it was before. */
@@ -106,7 +152,7 @@ static uint64_t sum_of(const struct forward *forward)
     add_number(&sum, (uint64_t)forward->expires);
     add_number(&sum, forward->sessions);
     add_number(&sum, forward->new_sessions);
-    return sum;
+    return sum >> 1; /* a number of JSON has a sign */
 }
 
 static void set_who(char out[REGISTER_WHO_MAX], const char *who)
@@ -172,7 +218,7 @@ void register_follow(struct forward_register *ports, const struct policy *policy
     }
     free_left(ports->entry, ports->count, &tree);
     tdestroy(ports->by_name, keep_node);
-    *ports = (struct forward_register){tree, entry, kept};
+    *ports = (struct forward_register){tree, entry, kept, true};
 }
 
 /* ---- counting ---- */
@@ -199,6 +245,15 @@ static void add(struct forward_use *total, const struct forward_use *more, uint6
         total->first_used = date_of(more->first_used, now_ms, now);
 }
 
+static bool is_empty(const struct forward_use *use)
+{
+    bool empty = use->opened == 0 && use->last_used == 0;
+
+    for (int reason = 0; empty && reason < DROP_REASON_COUNT; reason++)
+        empty = use->refused[reason] == 0;
+    return empty;
+}
+
 void register_collect(struct forward_register *ports, struct gateway *gateway,
                       const struct policy *policy)
 {
@@ -215,6 +270,7 @@ void register_collect(struct forward_register *ports, struct gateway *gateway,
         for (size_t i = 0; i < some; i++) {
             struct register_entry *entry = find(ports, policy_forward(policy, from + i)->name);
 
+            ports->changed = ports->changed || !is_empty(&slice[i]);
             if (entry != NULL)
                 add(&entry->use, &slice[i], gateway_now());
         }

@@ -9,6 +9,7 @@ import pytest
 import process
 from daemon import SHARE, Daemon
 from deadline import eventually
+from lab import EXTERNAL
 
 
 @pytest.fixture
@@ -150,4 +151,36 @@ def test_a_full_disk_is_said_and_loses_nothing(small_disk):
     daemon.start()
     listed = daemon.client("forwards").stdout
     assert all(name in listed for name in ("first", "second", "third"))
+    daemon.stop()
+
+
+def test_what_must_outlive_a_reboot_is_in_a_directory_of_its_own(fresh):
+    """A reboot empties [state] directory, and nothing else."""
+    daemon, state = fresh
+    lasting = daemon.directory / "lasting"
+    daemon.write(SHARE + f"[forward web]\nlisten = 8080/udp\nto = 10.0.0.2:80\n"
+                 f"allow = 192.0.2.1\n[state]\nlasting-directory = {lasting}\n")
+    daemon.start()
+    daemon.add_forward("guest", "2222/tcp", "10.0.0.3:22", "--note", "for the guest")
+    with daemon.lab.out.udp() as stranger:
+        stranger.sendto(b"let me in", (EXTERNAL, 8080))
+        eventually(lambda: daemon.forwards()[0]["use"]["refused"], "the refusal")
+    before = daemon.forwards()
+    daemon.stop()
+    shutil.rmtree(state)
+    daemon.start()
+    assert daemon.forwards() == before
+    assert [one["name"] for one in before] == ["web", "guest"]
+    assert before[0]["use"]["refused"] == {"not-allowed": 1}
+    assert before[1]["added"]["by"].startswith("user 0 (process ")
+    assert (lasting / "register.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_register_that_is_broken_is_set_aside(fresh):
+    daemon, state = fresh
+    (state / "register.json").write_text('{"version": 1, "ports": [')
+    (state / "register.json").chmod(0o600)
+    daemon.start()
+    assert (state / "register.json.unreadable").read_text() == '{"version": 1, "ports": ['
+    assert "cannot read the register of open ports" in daemon.log_so_far()
     daemon.stop()

@@ -48,6 +48,7 @@ START_TEST(two_sections_are_enough_and_the_rest_has_defaults)
     ck_assert_str_eq(loaded.control_socket, "/run/portreeve/control.sock");
     ck_assert_str_eq(loaded.control_group, "portreeve");
     ck_assert_str_eq(loaded.state_directory, "/run/portreeve");
+    ck_assert_str_eq(loaded.lasting_directory, "/var/lib/portreeve");
     ck_assert_int_eq(loaded.log.level, LOG_LEVEL_INFO);
     ck_assert_int_eq(loaded.log.target, LOG_TARGET_AUTO);
     ck_assert_uint_eq(policy_share_count(loaded.policy), 1);
@@ -162,6 +163,7 @@ START_TEST(every_key_is_understood)
     ck_assert_str_eq(loaded.control_socket, "/tmp/c.sock");
     ck_assert_str_eq(loaded.control_group, "");
     ck_assert_str_eq(loaded.state_directory, "/tmp/state");
+    ck_assert_str_eq(loaded.lasting_directory, "/tmp/state");
     ck_assert_int_eq(loaded.log.level, LOG_LEVEL_DEBUG);
     ck_assert_int_eq(loaded.log.target, LOG_TARGET_SYSLOG);
     config_free(&loaded);

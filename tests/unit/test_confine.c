@@ -238,7 +238,7 @@ static void make_directories(void)
     make_file(inside, "state/inside");
     make_file(removed, "state/removed");
     make_file(outside, "outside");
-    confine_paths_set(&paths, directory, inside);
+    confine_paths_set(&paths, directory, directory, inside);
 }
 
 static void remove_directories(void)

@@ -56,6 +56,7 @@ struct config {
     char control_socket[108];
     char control_group[33]; /* empty: root only */
     char state_directory[PATH_MAX];
+    char lasting_directory[PATH_MAX]; /* of what outlives a reboot; may be the same */
     struct log_options log;
     struct policy *policy; /* unsealed; owned */
 };

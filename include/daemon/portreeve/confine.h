@@ -32,18 +32,19 @@ enum confine_role {
  */
 void confine_thread(enum confine_role role);
 
-/* Where the daemon keeps files: of the state, and of the control socket. */
+/* Where the daemon keeps files: of the state, and of the control socket. Two may be the same. */
 struct confine_paths {
     char state[PATH_MAX];
+    char lasting[PATH_MAX];
     char control[PATH_MAX];
 };
 
 void confine_paths_set(struct confine_paths *paths, const char *state_directory,
-                       const char *control_socket);
+                       const char *lasting_directory, const char *control_socket);
 
 /*
  * The calling thread, which is the main one, can from now on change, create and remove files in
- * these two directories only, and write net.ipv4.ip_local_reserved_ports. The directories must
+ * these directories only, and write net.ipv4.ip_local_reserved_ports. The directories must
  * exist. A program that replaces this one keeps these limits. Nothing happens on a kernel without
  * Landlock (5.13).
  */

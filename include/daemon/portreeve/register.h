@@ -44,6 +44,20 @@ void register_follow(struct forward_register *ports, const struct policy *policy
 void register_collect(struct forward_register *ports, struct gateway *gateway,
                       const struct policy *policy);
 
+/* The entries, in the order of the forwards. */
+size_t register_count(const struct forward_register *ports);
+const struct register_entry *register_at(const struct forward_register *ports, size_t index);
+
+/*
+ * Adds a copy of an entry of an earlier run, before the first register_follow. False without memory
+ * or if there is one of that name.
+ */
+bool register_restore(struct forward_register *ports, const struct register_entry *entry);
+
+/* True if anything has changed since the last call. */
+bool register_take_changed(struct forward_register *ports);
+void register_set_changed(struct forward_register *ports);
+
 /* NULL if there is none. Valid until the next register_follow. */
 const struct register_entry *register_find(const struct forward_register *ports, const char *name);
 

@@ -18,18 +18,32 @@
 #include <time.h>
 #include <unistd.h>
 
+#define STATE_DIRECTORY_DEFAULT   "/run/portreeve"
+#define LASTING_DIRECTORY_DEFAULT "/var/lib/portreeve"
+
 static const struct config defaults = {
     .hairpin_mark = 0x10000000,
     .offload_after = 16,
     .control_socket = CONTROL_SOCKET_DEFAULT,
     .control_group = "portreeve",
-    .state_directory = "/run/portreeve",
+    .state_directory = STATE_DIRECTORY_DEFAULT,
     .log = {LOG_LEVEL_INFO, LOG_TARGET_AUTO},
 };
 
 static void keep_node(void *node)
 {
     (void)node; /* reading->sections owns it */
+}
+
+/* Who keeps all state in a directory of their own expects nothing elsewhere. */
+static void settle_lasting_directory(struct config *config)
+{
+    if (config->lasting_directory[0] != '\0')
+        return;
+    if (strcmp(config->state_directory, STATE_DIRECTORY_DEFAULT) == 0)
+        strcpy(config->lasting_directory, LASTING_DIRECTORY_DEFAULT);
+    else
+        strcpy(config->lasting_directory, config->state_directory);
 }
 
 bool config_load_stream(FILE *stream, const char *path, int64_t now, struct config *config,
@@ -51,6 +65,7 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
         config_problem(&reading, 0, "cannot be read: %s", strerror(errno));
     else if (!reading.stop)
         config_check(&reading);
+    settle_lasting_directory(config);
     config_report_all(&reading, report, warn, context);
     tdestroy(reading.section_tree, keep_node);
     for (size_t i = 0; i < reading.section_count; i++)

@@ -387,6 +387,16 @@ static enum outcome take_directory(struct reading *reading, struct section *sect
                             sizeof(config->state_directory));
 }
 
+static enum outcome take_lasting_directory(struct reading *reading, struct section *section,
+                                           const char *value)
+{
+    struct config *config = reading->config;
+
+    (void)section;
+    return config_take_path(reading, value, config->lasting_directory,
+                            sizeof(config->lasting_directory));
+}
+
 static enum outcome take_level(struct reading *reading, struct section *section, const char *value)
 {
     static const char *const words[] = {
@@ -427,6 +437,7 @@ static const struct key control_keys[] = {
 
 static const struct key state_keys[] = {
     {"directory", 0, take_directory, "an absolute path, as in /run/portreeve"},
+    {"lasting-directory", 0, take_lasting_directory, "an absolute path, as in /var/lib/portreeve"},
 };
 
 static const struct key log_keys[] = {

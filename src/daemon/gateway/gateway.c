@@ -16,12 +16,14 @@
 #include "portreeve/log.h"
 #include "portreeve/register.h"
 #include "portreeve/routes.h"
+#include "register_file.h"
 #include "reserved_ports.h"
 #include "review.h"
 #include "rules.h"
 #include "runtime_forwards.h"
 #include "saved_rules.h"
 #include "state.h"
+#include "state_file.h"
 #include "status.h"
 #include "uplinks.h"
 #include "worker.h"
@@ -58,10 +60,12 @@ static int create_translator(struct gateway *gateway, struct error *error)
     uint8_t secret[32];
     uint32_t sessions;
     bool is_fresh;
-    int result;
+    int result = state_directory_prepare(gateway->config.lasting_directory, error);
 
+    if (result < 0)
+        return result;
     gateway->active = saved =
-        runtime_forwards_load(gateway->config.state_directory, gateway->config.policy);
+        runtime_forwards_load(gateway->config.lasting_directory, gateway->config.policy);
     gateway->active =
         gateway_build_roomy_policy(gateway, &gateway->config, NULL, keep_first, &first);
     policy_free(saved);
@@ -330,6 +334,7 @@ static int start(struct gateway *gateway, struct error *error)
     if (result == 0) {
         adopt_sessions(gateway);
         before = gateway_settle_policy(gateway);
+        register_file_load(gateway->config.lasting_directory, gateway->ports);
         register_follow(gateway->ports, gateway->active, time(NULL), NULL);
         result = start_workers(gateway, error);
     }
@@ -419,11 +424,12 @@ void gateway_close(struct gateway *gateway, enum gateway_end end)
         memcpy(state_directory, gateway->config.state_directory, sizeof(state_directory));
         end = hold > 0 ? GATEWAY_UPGRADE : GATEWAY_STOP;
     }
-    if (end == GATEWAY_STOP) {
-        gateway_offload_fold(gateway->offload); /* the maps are removed with the rules */
+    gateway_offload_fold(gateway->offload); /* the maps may be removed with the rules */
+    if (end == GATEWAY_STOP)
         remove_rules(gateway);
-    }
     close_workers(gateway);
+    if (gateway->rules_installed) /* otherwise the start has failed, and nothing was counted */
+        gateway_save_register(gateway);
     gateway_offload_close(gateway->offload);
     ruleset_close(gateway->ruleset);
     if (gateway->state != NULL && end != GATEWAY_UPGRADE) /* without a state they are another's */
@@ -500,6 +506,8 @@ void gateway_tick(struct gateway *gateway)
     bool more = true;
 
     gateway_check_health(gateway);
+    if (gateway_now() >= gateway->register_due)
+        gateway_save_register(gateway);
     nat_offload_look(gateway_lock(gateway));
     gateway_unlock(gateway);
     while (more) {

@@ -85,6 +85,7 @@ struct gateway {
     /* sealed: the configuration and the run-time forwards, without what has expired */
     struct policy *active;
     struct forward_register *ports; /* of the active policy */
+    uint64_t register_due;          /* gateway_now; then it is written */
     char config_path[PATH_MAX];
     struct state *state;    /* where the sessions are stored */
     bool has_left_sessions; /* by an earlier run, to be adopted */

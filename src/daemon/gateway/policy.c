@@ -12,6 +12,7 @@
 #include "portreeve/log.h"
 #include "portreeve/register.h"
 #include "portreeve/report.h"
+#include "register_file.h"
 #include "reserved_ports.h"
 #include "review.h"
 #include "rules.h"
@@ -21,6 +22,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+/* What a crash can lose of the use of open ports. */
+#define REGISTER_INTERVAL_MS UINT64_C(60000)
 
 static bool has_expired(const struct forward *forward)
 {
@@ -162,8 +166,9 @@ static bool apply_policy(struct gateway *gateway, struct policy *next, const cha
     policy_free(before);
     reserved_ports_exchange(gateway->config.state_directory, next);
     collisions_note(gateway);
-    if (runtime_forwards_save(gateway->config.state_directory, next, &error) < 0)
+    if (runtime_forwards_save(gateway->config.lasting_directory, next, &error) < 0)
         log_warning("%s", error.text);
+    gateway_save_register(gateway);
     return true;
 }
 
@@ -207,6 +212,7 @@ static bool needs_no_restart(const struct config *now, const struct config *next
         {"[control] socket", strcmp(now->control_socket, next->control_socket) != 0},
         {"[control] group", strcmp(now->control_group, next->control_group) != 0},
         {"[state] directory", strcmp(now->state_directory, next->state_directory) != 0},
+        {"[state] lasting-directory", strcmp(now->lasting_directory, next->lasting_directory) != 0},
         {"[limits] sessions",
          policy_limits_const(now->policy)->sessions != policy_limits_const(next->policy)->sessions},
     };
@@ -357,4 +363,14 @@ const struct forward_register *gateway_read_register(struct gateway *gateway)
     gateway_fold_offloaded(gateway);
     register_collect(gateway->ports, gateway, gateway->active);
     return gateway->ports;
+}
+
+void gateway_save_register(struct gateway *gateway)
+{
+    struct error error = {0};
+
+    register_collect(gateway->ports, gateway, gateway->active);
+    gateway->register_due = gateway_now() + REGISTER_INTERVAL_MS;
+    if (register_file_save(gateway->config.lasting_directory, gateway->ports, &error) < 0)
+        log_warning("%s", error.text);
 }

@@ -30,6 +30,9 @@ struct policy *gateway_build_roomy_policy(struct gateway *gateway, const struct 
  */
 struct policy *gateway_settle_policy(struct gateway *gateway);
 
+/* Writes the register of open ports, if it has changed. */
+void gateway_save_register(struct gateway *gateway);
+
 /* Removes expired forwards, both run-time forwards and those of the configuration. */
 void gateway_expire_forwards(struct gateway *gateway);
 

@@ -1,9 +1,7 @@
 /*
  * runtime_forwards.h - run-time forwards, kept across restarts of the daemon
  *
- * DIRECTORY/forwards.json is replaced as a whole after each change. [state] directory is in /run by
- * default, so run-time forwards end with a reboot. What must last longer belongs in the
- * configuration.
+ * forwards.json in [state] lasting-directory is replaced as a whole after each change.
  */
 #ifndef PORTREEVE_RUNTIME_FORWARDS_H
 #define PORTREEVE_RUNTIME_FORWARDS_H
