@@ -129,6 +129,18 @@ static bool set_text(json_t *params, const char *name, const char *value)
     return false;
 }
 
+/* The options that forward add and forward set have in common. */
+static bool set_options(json_t *params, const struct options *options)
+{
+    return set_text(params, "allow", options->value[OPTION_ALLOW]) &&
+           set_text(params, "owner", options->value[OPTION_OWNER]) &&
+           set_text(params, "note", options->value[OPTION_NOTE]) &&
+           set_text(params, "for", options->value[OPTION_FOR]) &&
+           set_text(params, "expires", options->value[OPTION_EXPIRES]) &&
+           set_text(params, "sessions", options->value[OPTION_SESSIONS]) &&
+           set_text(params, "new_sessions", options->value[OPTION_NEW_SESSIONS]);
+}
+
 int run_forward_add(const struct options *options)
 {
     json_t *params = json_object(), *result;
@@ -137,14 +149,7 @@ int run_forward_add(const struct options *options)
 
     if (!set_text(params, "name", options->words[0]) ||
         !set_text(params, "listen", options->words[1]) ||
-        !set_text(params, "to", options->words[2]) ||
-        !set_text(params, "allow", options->value[OPTION_ALLOW]) ||
-        !set_text(params, "owner", options->value[OPTION_OWNER]) ||
-        !set_text(params, "note", options->value[OPTION_NOTE]) ||
-        !set_text(params, "for", options->value[OPTION_FOR]) ||
-        !set_text(params, "expires", options->value[OPTION_EXPIRES]) ||
-        !set_text(params, "sessions", options->value[OPTION_SESSIONS]) ||
-        !set_text(params, "new_sessions", options->value[OPTION_NEW_SESSIONS])) {
+        !set_text(params, "to", options->words[2]) || !set_options(params, options)) {
         json_decref(params);
         return EXIT_USAGE;
     }
@@ -159,6 +164,41 @@ int run_forward_add(const struct options *options)
     if (member_number(result, "sessions_ended") > 0)
         printf("%lld sessions ended\n", (long long)member_number(result, "sessions_ended"));
     complain_of_warnings(result);
+    json_decref(result);
+    return code;
+}
+
+/* The changed values as "note, expires"; "nothing" if all were so before. */
+static void print_changed(const char *name, const json_t *result)
+{
+    const json_t *changes = json_object_get(result, "changes"), *change;
+    const char *field, *separator = "";
+    struct shown shown;
+
+    printf("changed %s: ", name);
+    /* json_object_foreach takes no const pointer, but changes nothing */
+    json_object_foreach((json_t *)changes, field, change)
+    {
+        printf("%s%s", separator, show(&shown, field));
+        separator = ", ";
+    }
+    puts(*separator != '\0' ? "" : "nothing");
+    if (member_number(result, "sessions_ended") > 0)
+        printf("%lld sessions ended\n", (long long)member_number(result, "sessions_ended"));
+}
+
+int run_forward_set(const struct options *options)
+{
+    json_t *params = json_object(), *result;
+    int code;
+
+    if (!set_text(params, "name", options->words[0]) || !set_options(params, options)) {
+        json_decref(params);
+        return EXIT_USAGE;
+    }
+    code = rpc_ask(options, "forward.set", params, NULL, NULL, &result);
+    if (code == EXIT_DONE)
+        print_changed(options->words[0], result);
     json_decref(result);
     return code;
 }

@@ -14,6 +14,7 @@ int run_sessions(const struct options *options);
 int run_mappings(const struct options *options);
 int run_forwards(const struct options *options);
 int run_forward_add(const struct options *options);
+int run_forward_set(const struct options *options);
 int run_forward_remove(const struct options *options);
 int run_events(const struct options *options);
 int run_check(const struct options *options);

@@ -62,6 +62,15 @@ static const struct verb {
      "  --new-sessions NUMBER  how many it may open per second\n"
      "  --force                also take ports that mappings have; their sessions end\n",
      run_forward_add},
+    {"forward set", "NAME OPTION...", 1, 1,
+     OPTION_BIT(OPTION_ALLOW) | OPTION_BIT(OPTION_OWNER) | OPTION_BIT(OPTION_NOTE) |
+         OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_EXPIRES) | OPTION_BIT(OPTION_SESSIONS) |
+         OPTION_BIT(OPTION_NEW_SESSIONS),
+     "change a run-time forward (root)",
+     "The options are those of 'forward add'; what is not given stays. An empty text\n"
+     "takes a value away, as do --allow anyone and --expires never.\n"
+     "Sessions that the forward does not allow any more end.\n",
+     run_forward_set},
     {"forward remove", "NAME", 1, 1, 0, "remove a run-time forward (root)",
      "Its sessions end. To remove a forward of the configuration, delete it in the\n"
      "file, then use 'portreeve reload'.\n",
@@ -172,7 +181,8 @@ static int unknown_verb(const struct options *options)
     if (options->count == 0)
         print_usage(stderr);
     else if (strcmp(options->words[0], "forward") == 0)
-        complain("expected 'forward add' or 'forward remove'; 'portreeve forwards' lists all "
+        complain("expected 'forward add', 'forward set' or 'forward remove'; 'portreeve forwards' "
+                 "lists all "
                  "forwards");
     else
         complain("unknown verb '%s'; 'portreeve --help' lists all verbs", options->words[0]);

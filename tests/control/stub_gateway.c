@@ -489,6 +489,25 @@ void gateway_report_forward(struct gateway *gateway, const char *name, config_re
         report(context, "a listener of the gateway is hidden");
 }
 
+bool gateway_change_forward(struct gateway *gateway, const struct forward_text *text,
+                            config_report *report, void *context, uint32_t *sessions_ended)
+{
+    struct policy *next = policy_copy(gateway->active);
+    const struct forward *before = policy_find_forward(gateway->active, text->name);
+
+    if (before == NULL || !before->runtime) {
+        report(context, "there is no such run-time forward");
+        policy_free(next);
+        return false;
+    }
+    policy_remove_forward(next, text->name);
+    if (!config_change_forward(next, before, text, report, context)) {
+        policy_free(next);
+        return false;
+    }
+    return apply(gateway, next, text->by, sessions_ended);
+}
+
 bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report,
                             void *context, uint32_t *sessions_ended)
 {

@@ -149,6 +149,9 @@ def test_forward_add_and_remove(stub):
     assert re.search(r" in 1h(29|30)m ", line)
     done = stub.run("forward", "add", "other", "9000/tcp", "10.0.0.9:9000")
     assert done.returncode == 1 and "already" in done.stderr
+    done = stub.run("forward", "set", "new", "--note", "other", "--expires", "never")
+    assert done.stdout == "changed new: note, expires\n"
+    assert stub.run("forward", "set", "new", "--note", "other").stdout == "changed new: nothing\n"
     assert stub.run("forward", "remove", "new").stdout == "removed new; 0 sessions ended\n"
     assert stub.run("forward", "remove", "new").returncode == 1
     done = stub.run("forward", "add", "ssh", "22/tcp", "10.0.0.9:22")

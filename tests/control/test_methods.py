@@ -241,6 +241,55 @@ def test_who_added_a_forward(stub, connection):
             for forward in connection.call("forwards")["forwards"]] == [1, 1, 0]
 
 
+def test_forward_set(stub, connection):
+    connection.call("forward.add",
+                    name="new",
+                    listen="9000/tcp",
+                    to="10.0.0.9:9000",
+                    note="old",
+                    **{"for": "2h"})
+    changed = connection.call("forward.set",
+                              name="new",
+                              note="new",
+                              allow="192.0.2.0/24",
+                              expires="never")
+    assert changed["name"] == "new" and changed["sessions_ended"] == 0
+    assert set(changed["changes"]) == {"note", "allow", "expires"}
+    assert changed["changes"]["note"] == {"before": "old", "after": "new"}
+    assert changed["changes"]["allow"] == {"before": [], "after": ["192.0.2.0/24"]}
+    assert changed["changes"]["expires"]["after"] is None
+    who = f"user {os.getuid()} (process {os.getpid()})"
+    assert f"{who}: forward 'new' changed: allow [] -> [\"192.0.2.0/24\"], " in stub.log()
+    assert 'note "old" -> "new", expires "' in stub.log()
+    new = connection.call("forwards")["forwards"][-1]
+    assert (new["note"], new["allow"], new["expires"]) == ("new", ["192.0.2.0/24"], None)
+    assert (new["listen"], new["to"]) == ("9000", "10.0.0.9:9000")
+    assert new["changed"]["by"] == new["added"]["by"] == who
+    assert connection.call("forward.set", name="new", note="new")["changes"] == {}
+    assert set(connection.call("forward.set", name="new", note="")["changes"]) == {"note"}
+    assert connection.call("forward.set", name="new",
+                           allow="anyone")["changes"]["allow"]["after"] == []
+
+
+def test_forward_set_is_refused(stub, connection):
+    before = connection.call("forwards")["forwards"]
+    assert "at least one of" in connection.refusal("forward.set", name="web")["message"]
+    assert "no such run-time forward" in connection.refusal("forward.set", name="web",
+                                                            note="x")["message"]
+    connection.call("forward.add", name="new", listen="9000/tcp", to="10.0.0.9:9000")
+    for wrong, expected in (({
+            "allow": "10.0.0.300"
+    }, "allow"), ({
+            "expires": "2001-01-01T00:00:00Z"
+    }, "in the past"), ({
+            "for": "soon"
+    }, "expected a duration"), ({
+            "sessions": "0"
+    }, "expected a number")):
+        assert expected in connection.refusal("forward.set", name="new", **wrong)["message"]
+    assert connection.call("forwards")["forwards"][:-1] == before
+
+
 def test_a_reload_keeps_the_use_and_says_where_a_forward_is(stub, connection):
     head = "[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\n"
     stub.config.write_text(head + "[forward bastion-ssh]\nlisten = 2222/tcp\nto = 10.0.0.22:22\n")

@@ -325,6 +325,20 @@ def test_a_forward_at_run_time_outlives_a_reload(lab, daemon):
     daemon.remove_forward("kept")
 
 
+def test_a_forward_that_is_changed_ends_only_what_it_does_not_allow_now(lab, daemon):
+    daemon.add_forward("open", "2225/udp", "10.0.0.2:22")
+    with lab.lab1.udp(22) as server, lab.out.udp() as friend, lab.out2.udp() as other:
+        udp_round_trip(friend, server, EXTERNAL, port=2225)
+        udp_round_trip(other, server, EXTERNAL, port=2225)
+        done = daemon.client("forward", "set", "open", "--allow", lab.out.address, "--owner", "me")
+        assert done.stdout == "changed open: allow, owner\n1 sessions ended\n"
+        udp_round_trip(friend, server, EXTERNAL, port=2225)
+        assert daemon.session("forward=open")["packets"] == {"out": 2, "in": 2}
+    refused = daemon.client("forward", "set", "web", "--owner", "me", check=False)
+    assert refused.returncode == 1 and f"change it in {daemon.config}" in refused.stderr
+    daemon.remove_forward("open")
+
+
 @pytest.mark.parametrize("name,listen,target,says", [
     ("web", "1234/tcp", "10.0.0.2:80", "web"),
     ("overlap", "8050/tcp", "10.0.0.2:80", "range"),

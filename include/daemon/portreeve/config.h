@@ -99,4 +99,12 @@ struct forward_text {
 bool config_add_forward(struct policy *policy, const struct forward_text *text, bool runtime,
                         config_report *report, void *context);
 
+/*
+ * Adds the forward `before` with some other values: those of `text` that are not NULL, of allow,
+ * owner, note, expires, sessions and new_sessions. An empty text takes a value away, and so do the
+ * words "anyone" for allow and "never" for expires. The policy has no forward of that name.
+ */
+bool config_change_forward(struct policy *policy, const struct forward *before,
+                           const struct forward_text *text, config_report *report, void *context);
+
 #endif

@@ -192,6 +192,12 @@ bool gateway_add_forward(struct gateway *gateway, const struct forward_text *tex
  */
 void gateway_report_forward(struct gateway *gateway, const char *name, config_report *report,
                             void *context);
+/*
+ * Changes the run-time forward `text->name` (config_change_forward). Sessions that it does not
+ * allow any more end.
+ */
+bool gateway_change_forward(struct gateway *gateway, const struct forward_text *text,
+                            config_report *report, void *context, uint32_t *sessions_ended);
 bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report,
                             void *context, uint32_t *sessions_ended);
 

@@ -8,6 +8,7 @@
 #include "report.h"
 #include "value.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -50,12 +51,32 @@ static void check_against(struct reading *reading, const struct policy *policy,
             other->listen.first, other->listen.last, other->name);
 }
 
+/* Adds the forward of a complete section, unless there are errors; reports them. */
+static bool add_section(struct reading *reading, struct policy *policy, struct section *section,
+                        config_report *report, void *context)
+{
+    bool added = false;
+
+    if (!reading->failed)
+        config_check_target(reading, section);
+    if (!reading->failed)
+        check_against(reading, policy, &section->forward);
+    if (!reading->failed) {
+        added = policy_add_forward(policy, &section->forward);
+        if (!added)
+            config_problem(reading, 0, "there are too many forwards; expected at most %d",
+                           POLICY_FORWARDS_MAX);
+    }
+    config_report_all(reading, report, NULL, context);
+    config_section_free(section);
+    return added;
+}
+
 bool config_add_forward(struct policy *policy, const struct forward_text *text, bool runtime,
                         config_report *report, void *context)
 {
     struct reading reading = {.now = time(NULL)};
     struct section *section = config_section_new(&section_kinds[SECTION_FORWARD], 0);
-    bool added = false;
 
     if (section == NULL) {
         report(context, "not enough memory");
@@ -69,18 +90,78 @@ bool config_add_forward(struct policy *policy, const struct forward_text *text, 
     else
         strcpy(section->forward.name, text->name);
     take_texts(&reading, section, text);
-    if (!reading.failed)
-        config_check_target(&reading, section);
-    if (!reading.failed)
-        check_against(&reading, policy, &section->forward);
     section->forward.runtime = runtime;
-    if (!reading.failed) {
-        added = policy_add_forward(policy, &section->forward);
-        if (!added)
-            config_problem(&reading, 0, "there are too many forwards; expected at most %d",
-                           POLICY_FORWARDS_MAX);
+    return add_section(&reading, policy, section, report, context);
+}
+
+/* Takes a value away. */
+static void clear_value(struct forward *forward, size_t key)
+{
+    switch (key) {
+    case FORWARD_ALLOW:
+        free(forward->allow);
+        forward->allow = NULL;
+        forward->allow_count = 0;
+        break;
+    case FORWARD_OWNER:
+        forward->owner[0] = '\0';
+        break;
+    case FORWARD_NOTE:
+        forward->note[0] = '\0';
+        break;
+    case FORWARD_EXPIRES:
+        forward->expires = 0;
+        break;
+    case FORWARD_SESSIONS:
+        forward->sessions = 0;
+        break;
+    default:
+        forward->new_sessions = 0;
     }
-    config_report_all(&reading, report, NULL, context);
-    config_section_free(section);
-    return added;
+}
+
+static void change_texts(struct reading *reading, struct section *section,
+                         const struct forward_text *text)
+{
+    const struct {
+        size_t key;
+        const char *value, *none; /* a word for no value */
+    } changes[] = {
+        {FORWARD_ALLOW, text->allow, "anyone"}, {FORWARD_OWNER, text->owner, ""},
+        {FORWARD_NOTE, text->note, ""},         {FORWARD_EXPIRES, text->expires, "never"},
+        {FORWARD_SESSIONS, text->sessions, ""}, {FORWARD_NEW_SESSIONS, text->new_sessions, ""},
+    };
+
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        const char *value = changes[i].value;
+
+        if (value == NULL)
+            continue;
+        clear_value(&section->forward, changes[i].key);
+        if (*value != '\0' && strcmp(value, changes[i].none) != 0)
+            config_take_value(reading, section, changes[i].key, value);
+    }
+}
+
+bool config_change_forward(struct policy *policy, const struct forward *before,
+                           const struct forward_text *text, config_report *report, void *context)
+{
+    struct reading reading = {.now = time(NULL)};
+    struct section *section = config_section_new(&section_kinds[SECTION_FORWARD], 0);
+    size_t size = before->allow_count * sizeof(*before->allow);
+    struct prefix *allow = malloc(size + 1);
+
+    if (section == NULL || allow == NULL) {
+        free(allow);
+        if (section != NULL)
+            config_section_free(section);
+        report(context, "not enough memory");
+        return false;
+    }
+    if (size > 0)
+        memcpy(allow, before->allow, size);
+    section->forward = *before;
+    section->forward.allow = allow;
+    change_texts(&reading, section, text);
+    return add_section(&reading, policy, section, report, context);
 }

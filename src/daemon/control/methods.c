@@ -7,6 +7,7 @@
 #include "methods.h"
 
 #include "answer.h"
+#include "changes.h"
 #include "events.h"
 #include "job.h"
 #include "json.h"
@@ -262,26 +263,93 @@ static void run_forward_add(struct request *request)
                             "sessions_ended", (json_int_t)ended, "warnings", warnings));
 }
 
+/* False if the request was refused: it changes nothing. */
+static bool changes_anything(struct request *request, const struct forward_text *text)
+{
+    if (text->name != NULL &&
+        (text->allow != NULL || text->owner != NULL || text->note != NULL ||
+         text->expires != NULL || text->sessions != NULL || text->new_sessions != NULL))
+        return true;
+    answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
+                   "expected 'name', the forward to change, and at least one of 'allow', 'owner', "
+                   "'note', 'expires', 'for', 'sessions' and 'new_sessions'");
+    return false;
+}
+
+static void answer_changed(struct request *request, const char *name, json_t *changes,
+                           uint32_t ended)
+{
+    char who[PEER_TEXT_MAX], text[CHANGES_TEXT_MAX];
+
+    log_change("%s: forward '%s' changed: %s; %u sessions ended",
+               peer_describe(&request->client->peer, who), name, changes_text(changes, text),
+               (unsigned)ended);
+    answer_result(request->output, request->id,
+                  json_pack("{s:s,s:o?,s:I}", "name", name, "changes", changes, "sessions_ended",
+                            (json_int_t)ended));
+}
+
+/* The former policy is gone afterwards, so it is copied. */
+static void run_forward_set(struct request *request)
+{
+    struct forward_text text = {.name = text_parameter(request, "name"),
+                                .allow = text_parameter(request, "allow"),
+                                .owner = text_parameter(request, "owner"),
+                                .note = text_parameter(request, "note"),
+                                .sessions = text_parameter(request, "sessions"),
+                                .new_sessions = text_parameter(request, "new_sessions")};
+    char expires[TIME_TEXT_MAX], who[PEER_TEXT_MAX];
+    json_t *errors;
+    struct policy *before;
+    uint32_t ended = 0;
+
+    text.by = peer_describe(&request->client->peer, who);
+    if (!expiry_parameter(request, expires, &text.expires) || !changes_anything(request, &text))
+        return;
+    before = policy_copy(gateway_policy(request->gateway));
+    if (before == NULL) {
+        answer_result(request->output, request->id, NULL);
+        return;
+    }
+    errors = json_array();
+    if (gateway_change_forward(request->gateway, &text, collect, errors, &ended)) {
+        const struct policy *after = gateway_policy(request->gateway);
+
+        json_decref(errors);
+        answer_changed(request, text.name,
+                       changes_json(policy_find_forward(before, text.name),
+                                    policy_find_forward(after, text.name)),
+                       ended);
+    } else {
+        refuse_change(request, errors);
+    }
+    policy_free(before);
+}
+
 static void run_forward_remove(struct request *request)
 {
     const char *name = text_parameter(request, "name");
+    const struct forward *forward;
     json_t *errors;
     uint32_t ended = 0;
-    char who[PEER_TEXT_MAX];
+    char who[PEER_TEXT_MAX], had[CHANGES_TEXT_MAX] = "";
 
     if (name == NULL) {
         answer_refusal(request->output, request->id, CONTROL_ERROR_PARAMS, NULL,
                        "expected 'name', the forward to remove");
         return;
     }
+    forward = policy_find_forward(gateway_policy(request->gateway), name);
+    if (forward != NULL)
+        changes_describe(forward, had);
     errors = json_array();
     if (!gateway_remove_forward(request->gateway, name, collect, errors, &ended)) {
         refuse_change(request, errors);
         return;
     }
     json_decref(errors);
-    log_change("%s: forward '%s' removed; %u sessions ended",
-               peer_describe(&request->client->peer, who), name, (unsigned)ended);
+    log_change("%s: forward '%s' removed; %u sessions ended; it had %s",
+               peer_describe(&request->client->peer, who), name, (unsigned)ended, had);
     answer_result(request->output, request->id,
                   json_pack("{s:I}", "sessions_ended", (json_int_t)ended));
 }
@@ -307,6 +375,17 @@ static const struct method methods[] = {
       {"sessions", PARAMETER_TEXT},
       {"new_sessions", PARAMETER_TEXT}},
      run_forward_add},
+    {"forward.set",
+     true,
+     {{"name", PARAMETER_TEXT},
+      {"allow", PARAMETER_TEXT},
+      {"owner", PARAMETER_TEXT},
+      {"note", PARAMETER_TEXT},
+      {"expires", PARAMETER_TEXT},
+      {"for", PARAMETER_TEXT},
+      {"sessions", PARAMETER_TEXT},
+      {"new_sessions", PARAMETER_TEXT}},
+     run_forward_set},
     {"forward.remove", true, {{"name", PARAMETER_TEXT}}, run_forward_remove},
     {"kill", true, {{"filter", PARAMETER_FILTER}, {"all", PARAMETER_FLAG}}, run_kill},
     {"reload", true, {{0}}, run_reload},

@@ -100,11 +100,22 @@ static bool targets_external(const struct gateway *gateway, const struct policy 
     return false;
 }
 
+/* `before`: the forward that is changed; NULL: it is a new one. */
+static bool add_to(struct policy *next, const struct forward *before,
+                   const struct forward_text *text, config_report *report, void *context)
+{
+    if (before != NULL)
+        return config_change_forward(next, before, text, report, context);
+    return config_add_forward(next, text, true, report, context);
+}
+
 struct policy *gateway_build_policy(struct gateway *gateway, const struct policy *configured,
                                     const struct forward_text *addition, const char *removal,
                                     config_report *report, void *context)
 {
     struct policy *next = policy_copy(configured);
+    const struct forward *before =
+        removal == NULL ? NULL : policy_find_forward(gateway->active, removal);
 
     if (next == NULL) {
         report(context, "not enough memory for the policy");
@@ -112,7 +123,7 @@ struct policy *gateway_build_policy(struct gateway *gateway, const struct policy
     }
     remove_expired(next);
     if (!carry_runtime(gateway->active, next, removal, report, context) ||
-        (addition != NULL && (!config_add_forward(next, addition, true, report, context) ||
+        (addition != NULL && (!add_to(next, before, addition, report, context) ||
                               targets_external(gateway, next, addition->name, report, context)))) {
         policy_free(next);
         return NULL;
@@ -302,21 +313,41 @@ void gateway_report_forward(struct gateway *gateway, const char *name, config_re
                              gateway->external_count, "", report, context);
 }
 
-bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report,
-                            void *context, uint32_t *sessions_ended)
+/* Reports it if this is no run-time forward. `todo`: what to do in the configuration instead. */
+static bool is_runtime(const struct gateway *gateway, const char *name, const char *todo,
+                       config_report *report, void *context)
 {
-    struct policy *next;
-
     if (policy_find_forward(gateway->active, name) == NULL) {
         report_format(report, context, "there is no forward '%s'", name);
         return false;
     }
     if (policy_find_forward(gateway->config.policy, name) != NULL) {
         report_format(report, context,
-                      "forward '%s' is in the configuration: delete it in %s, then reload", name,
+                      "forward '%s' is in the configuration: %s it in %s, then reload", name, todo,
                       gateway->config_path);
         return false;
     }
+    return true;
+}
+
+bool gateway_change_forward(struct gateway *gateway, const struct forward_text *text,
+                            config_report *report, void *context, uint32_t *sessions_ended)
+{
+    struct policy *next;
+
+    if (!is_runtime(gateway, text->name, "change", report, context))
+        return false;
+    next = gateway_build_policy(gateway, gateway->config.policy, text, text->name, report, context);
+    return next != NULL && apply_policy(gateway, next, text->by, report, context, sessions_ended);
+}
+
+bool gateway_remove_forward(struct gateway *gateway, const char *name, config_report *report,
+                            void *context, uint32_t *sessions_ended)
+{
+    struct policy *next;
+
+    if (!is_runtime(gateway, name, "delete", report, context))
+        return false;
     next = gateway_build_policy(gateway, gateway->config.policy, NULL, name, report, context);
     return next != NULL && apply_policy(gateway, next, NULL, report, context, sessions_ended);
 }

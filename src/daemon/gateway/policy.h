@@ -8,7 +8,8 @@
 
 /*
  * A sealed policy: the configured one without expired forwards, plus the active run-time forwards
- * except `removal`, plus `addition` (both may be NULL). NULL after an error was reported.
+ * except `removal`, plus `addition` (both may be NULL). With both, `addition` says what is changed
+ * in the active forward `removal`. NULL after an error was reported.
  */
 struct policy *gateway_build_policy(struct gateway *gateway, const struct policy *configured,
                                     const struct forward_text *addition, const char *removal,

@@ -1,0 +1,26 @@
+/*
+ * changes.h - what is different between two versions of a forward
+ */
+#ifndef PORTREEVE_CONTROL_CHANGES_H
+#define PORTREEVE_CONTROL_CHANGES_H
+
+#include "portreeve/policy.h"
+
+#include <jansson.h>
+#include <stddef.h>
+
+/*
+ * An object with the members of `forwards` that are different, each with `before` and `after`; NULL
+ * without memory.
+ */
+json_t *changes_json(const struct forward *before, const struct forward *after);
+
+#define CHANGES_TEXT_MAX 1024
+
+/* The same for the log: `note "a" -> "b", allow [] -> ["192.0.2.0/24"]`, cut to the buffer. */
+const char *changes_text(const json_t *changes, char buffer[CHANGES_TEXT_MAX]);
+
+/* All values of a forward, for the log. */
+const char *changes_describe(const struct forward *forward, char buffer[CHANGES_TEXT_MAX]);
+
+#endif
