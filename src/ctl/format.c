@@ -46,19 +46,34 @@ char *format_amount(int64_t number, char buffer[CELL_MAX])
     return buffer;
 }
 
+static bool with_names = true;
+
+void format_set_names(bool names)
+{
+    with_names = names;
+}
+
+char *format_service(uint16_t port, const char *protocol, char buffer[CELL_MAX])
+{
+    const struct servent *known = with_names ? getservbyport(htons(port), protocol) : NULL;
+
+    snprintf(buffer, CELL_MAX, "%s%.32s", known != NULL ? " " : "",
+             known != NULL ? known->s_name : "");
+    return buffer;
+}
+
 char *format_endpoint(const json_t *endpoint, const char *protocol, bool service,
                       char buffer[CELL_MAX])
 {
     const char *address = member_text(endpoint, "address");
     int64_t port = member_number(endpoint, "port");
-    const struct servent *known = NULL;
+    char name[CELL_MAX] = "";
     bool bracketed = strchr(address, ':') != NULL;
 
     if (service && port > 0 && port <= UINT16_MAX)
-        known = getservbyport(htons((uint16_t)port), protocol);
-    snprintf(buffer, CELL_MAX, "%s%.64s%s:%lld%s%.32s", bracketed ? "[" : "", address,
-             bracketed ? "]" : "", (long long)port, known != NULL ? " " : "",
-             known != NULL ? known->s_name : "");
+        format_service((uint16_t)port, protocol, name);
+    snprintf(buffer, CELL_MAX, "%s%.64s%s:%lld%.40s", bracketed ? "[" : "", address,
+             bracketed ? "]" : "", (long long)port, name);
     return buffer;
 }
 

@@ -16,9 +16,14 @@
  */
 char *format_duration(double seconds, char buffer[CELL_MAX]); /* "4m12s", "2h4m", "3d2h" */
 char *format_amount(int64_t number, char buffer[CELL_MAX]);   /* "950", "1.2M": powers of 1000 */
+/* False: ports are shown without the names of their services from now on. */
+void format_set_names(bool names);
+
 /* With `service`, the port is followed by the name of its service. */
 char *format_endpoint(const json_t *endpoint, const char *protocol, bool service,
                       char buffer[CELL_MAX]);
+/* " https", or nothing for a port that has no name. */
+char *format_service(uint16_t port, const char *protocol, char buffer[CELL_MAX]);
 char *format_list(const json_t *array, const char *separator, char buffer[CELL_MAX]);
 
 /*

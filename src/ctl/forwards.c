@@ -11,34 +11,61 @@
 #include "table.h"
 #include "warnings.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-enum { NAME, PROTOCOL, LISTEN, TO, ALLOW, SESSIONS, EXPIRES, ORIGIN, OWNER, NOTE, COLUMN_COUNT };
+enum {
+    NAME,
+    PROTOCOL,
+    LISTEN,
+    TO,
+    ALLOW,
+    SESSIONS,
+    EXPIRES,
+    ORIGIN,
+    OPENED,
+    REFUSED,
+    IN,
+    OUT,
+    LAST_USED,
+    ADDED_BY,
+    OWNER,
+    NOTE,
+    COLUMN_COUNT
+};
 
 static const struct column columns[COLUMN_COUNT] = {
-    [NAME] = {"NAME", false, 0},       [PROTOCOL] = {"PROTO", false, 0},
-    [LISTEN] = {"LISTEN", false, 0},   [TO] = {"TO", false, 0},
-    [ALLOW] = {"ALLOW", false, 3},     [SESSIONS] = {"SESSIONS", true, 4},
-    [EXPIRES] = {"EXPIRES", false, 2}, [ORIGIN] = {"ORIGIN", false, 5},
-    [OWNER] = {"OWNER", false, 1},     [NOTE] = {"NOTE", false, 6},
+    [NAME] = {"NAME", false, 0},
+    [PROTOCOL] = {"PROTO", false, 1},
+    [LISTEN] = {"LISTEN", false, 0},
+    [TO] = {"TO", false, 0},
+    [ALLOW] = {"ALLOW", false, 0},
+    [SESSIONS] = {"SESSIONS", true, 5},
+    [EXPIRES] = {"EXPIRES", false, 3},
+    [ORIGIN] = {"ORIGIN", false, 6},
+    [OPENED] = {"OPENED", true, 8},
+    [REFUSED] = {"REFUSED", true, 9},
+    [IN] = {"IN", true, 10},
+    [OUT] = {"OUT", true, 11},
+    [LAST_USED] = {"LAST-USED", false, 4},
+    [ADDED_BY] = {"ADDED-BY", false, 12},
+    [OWNER] = {"OWNER", false, 0},
+    [NOTE] = {"NOTE", false, 7},
 };
+_Static_assert(COLUMN_COUNT <= TABLE_COLUMNS, "a row has room for the columns");
 
 /* "2222", "443 https", "8000-8099". */
 static char *format_listen(const json_t *forward, char buffer[CELL_MAX])
 {
     const char *protocol =
         json_string_value(json_array_get(json_object_get(forward, "protocols"), 0));
-    const struct servent *known = NULL;
+    char name[CELL_MAX] = "";
     struct port_range range;
 
     if (text_parse_port_range(member_text(forward, "listen"), &range) && range.first == range.last)
-        known = getservbyport(htons(range.first), protocol);
-    snprintf(buffer, CELL_MAX, "%.32s%s%.32s", member_text(forward, "listen"),
-             known != NULL ? " " : "", known != NULL ? known->s_name : "");
+        format_service(range.first, protocol, name);
+    snprintf(buffer, CELL_MAX, "%.32s%.40s", member_text(forward, "listen"), name);
     return buffer;
 }
 
@@ -66,6 +93,52 @@ static void set_key(struct row *row, const json_t *forward)
            strnlen(member_text(forward, "name"), TABLE_KEY - 2));
 }
 
+static char *format_last_use(const json_t *use, char buffer[CELL_MAX])
+{
+    char ago[CELL_MAX];
+    int64_t when;
+
+    if (!text_parse_time(member_text(use, "last_used"), &when))
+        snprintf(buffer, CELL_MAX, "never");
+    else
+        snprintf(buffer, CELL_MAX, "%s ago", format_duration((double)(time(NULL) - when), ago));
+    return buffer;
+}
+
+/* How the open port has been used; nothing from a daemon that does not count it. */
+static void set_use(const struct table *table, struct row *row, const json_t *use)
+{
+    const json_t *bytes = json_object_get(use, "bytes"), *count;
+    int64_t refused = 0;
+    const char *reason;
+    char text[CELL_MAX];
+
+    if (!json_is_object(use))
+        return;
+    /* json_object_foreach takes no const pointer, but changes nothing */
+    json_object_foreach(json_object_get(use, "refused"), reason, count) refused +=
+        json_integer_value(count);
+    table_set_number(row, OPENED, member_number(use, "opened"));
+    table_set_number(row, REFUSED, refused);
+    table_set_amount(row, IN, (double)member_number(bytes, "in"),
+                     format_amount(member_number(bytes, "in"), text));
+    table_set_amount(row, OUT, (double)member_number(bytes, "out"),
+                     format_amount(member_number(bytes, "out"), text));
+    table_set_time(table, row, LAST_USED, member_text(use, "last_used"),
+                   format_last_use(use, text));
+}
+
+/* "/etc/portreeve/portreeve.conf:12", or who has added it at run time. */
+static char *format_added(const json_t *added, char buffer[CELL_MAX])
+{
+    if (member_number(added, "line") > 0)
+        snprintf(buffer, CELL_MAX, "%.200s:%lld", member_text(added, "file"),
+                 (long long)member_number(added, "line"));
+    else
+        snprintf(buffer, CELL_MAX, "%.200s", member_text(added, "by"));
+    return buffer;
+}
+
 static void add_row(struct table *table, const json_t *forward)
 {
     const json_t *allow = json_object_get(forward, "allow");
@@ -80,7 +153,10 @@ static void add_row(struct table *table, const json_t *forward)
     table_set_cell(row, ALLOW,
                    json_array_size(allow) > 0 ? format_list(allow, ",", text) : "anyone");
     table_set_number(row, SESSIONS, member_number(forward, "sessions"));
-    table_set_cell(row, EXPIRES, format_expiry(forward, text));
+    table_set_time(table, row, EXPIRES, member_text(forward, "expires"),
+                   format_expiry(forward, text));
+    set_use(table, row, json_object_get(forward, "use"));
+    table_set_cell(row, ADDED_BY, format_added(json_object_get(forward, "added"), text));
     table_set_cell(row, ORIGIN,
                    json_is_true(json_object_get(forward, "runtime")) ? "run-time"
                                                                      : "configuration");
@@ -88,30 +164,31 @@ static void add_row(struct table *table, const json_t *forward)
     table_set_cell(row, NOTE, member_text(forward, "note"));
 }
 
-static void show_table(const json_t *forwards)
+static void show_table(struct table *table, const json_t *forwards)
 {
-    struct table table;
     const json_t *forward;
     size_t index;
 
-    table_begin(&table, columns, COLUMN_COUNT);
-    json_array_foreach(forwards, index, forward) add_row(&table, forward);
-    if (table.row_count == 0)
+    json_array_foreach(forwards, index, forward) add_row(table, forward);
+    if (table->row_count == 0)
         complain("there are no forwards");
-    table_print(&table);
-    table_end(&table);
+    table_print(table);
 }
 
 int run_forwards(const struct options *options)
 {
+    struct table table;
     json_t *result;
-    int code = rpc_ask(options, "forwards", json_object(), NULL, NULL, &result);
-    const json_t *forwards = json_object_get(result, "forwards");
+    int code;
 
-    if (code == EXIT_DONE && options_has(options, OPTION_JSON))
-        json_print(forwards);
+    if (!table_begin(&table, columns, COLUMN_COUNT, options))
+        return EXIT_USAGE;
+    code = rpc_ask(options, "forwards", json_object(), NULL, NULL, &result);
+    if (code == EXIT_DONE && table.format == TABLE_JSON)
+        json_print(json_object_get(result, "forwards"));
     else if (code == EXIT_DONE)
-        show_table(forwards);
+        show_table(&table, json_object_get(result, "forwards"));
+    table_end(&table);
     json_decref(result);
     return code;
 }

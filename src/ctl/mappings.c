@@ -44,7 +44,8 @@ static void add_row(struct table *table, const json_t *mapping)
     table_set_cell(row, INTERFACE, member_text(mapping, "interface"));
     table_set_cell(row, SHARE, member_text(mapping, "share"));
     table_set_number(row, SESSIONS, member_number(mapping, "sessions"));
-    table_set_cell(row, AGE, format_duration(member_seconds(mapping, "age"), text));
+    table_set_amount(row, AGE, member_seconds(mapping, "age"),
+                     format_duration(member_seconds(mapping, "age"), text));
 }
 
 static void take_mapping(void *context, const char *method, const json_t *mapping)
@@ -61,11 +62,13 @@ static void take_mapping(void *context, const char *method, const json_t *mappin
 
 int run_mappings(const struct options *options)
 {
-    struct listing listing = {.json = options_has(options, OPTION_JSON)};
+    struct listing listing = {.json = false};
     json_t *result;
     int code;
 
-    table_begin(&listing.table, columns, COLUMN_COUNT);
+    if (!table_begin(&listing.table, columns, COLUMN_COUNT, options))
+        return EXIT_USAGE;
+    listing.json = listing.table.format == TABLE_JSON;
     code = rpc_ask(options, "mappings", json_object(), take_mapping, &listing, &result);
     if (code == EXIT_DONE && listing.json)
         json_list_print(&listing.list);

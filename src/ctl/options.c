@@ -24,6 +24,12 @@ static const struct option long_options[] = {
     [OPTION_SESSIONS] = {"sessions", required_argument, NULL, LONG_OPTION(OPTION_SESSIONS)},
     [OPTION_NEW_SESSIONS] = {"new-sessions", required_argument, NULL,
                              LONG_OPTION(OPTION_NEW_SESSIONS)},
+    [OPTION_FORMAT] = {"format", required_argument, NULL, LONG_OPTION(OPTION_FORMAT)},
+    [OPTION_WIDE] = {"wide", no_argument, NULL, LONG_OPTION(OPTION_WIDE)},
+    [OPTION_COLUMNS] = {"columns", required_argument, NULL, LONG_OPTION(OPTION_COLUMNS)},
+    [OPTION_SORT] = {"sort", required_argument, NULL, LONG_OPTION(OPTION_SORT)},
+    [OPTION_LIMIT] = {"limit", required_argument, NULL, LONG_OPTION(OPTION_LIMIT)},
+    [OPTION_NUMERIC] = {"numeric", no_argument, NULL, LONG_OPTION(OPTION_NUMERIC)},
     /* accepted with every verb */
     {"socket", required_argument, NULL, 's'},
     {"help", no_argument, NULL, 'h'},
@@ -31,12 +37,21 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
+/* The short options of some verbs are long ones, too. */
+static int long_form(int letter)
+{
+    return letter == 'n'   ? LONG_OPTION(OPTION_NUMERIC)
+           : letter == 'o' ? LONG_OPTION(OPTION_COLUMNS)
+                           : letter;
+}
+
 bool options_parse(struct options *options, int argc, char **argv, int *code)
 {
     int letter;
 
     *options = (struct options){.socket = CONTROL_SOCKET_DEFAULT};
-    while ((letter = getopt_long(argc, argv, "s:hV", long_options, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, "s:hVno:", long_options, NULL)) != -1) {
+        letter = long_form(letter);
         switch (letter) {
         case 's':
             options->socket = optarg;

@@ -18,10 +18,22 @@ enum verb_option {
     OPTION_FORCE,
     OPTION_SESSIONS,
     OPTION_NEW_SESSIONS,
+    OPTION_FORMAT,
+    OPTION_WIDE,
+    OPTION_COLUMNS,
+    OPTION_SORT,
+    OPTION_LIMIT,
+    OPTION_NUMERIC,
     OPTION_COUNT
 };
 
 #define OPTION_BIT(option) (1u << (option))
+
+/* Of every verb that prints a table. */
+#define OPTIONS_TABLE                                                                              \
+    (OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_FORMAT) | OPTION_BIT(OPTION_WIDE) |               \
+     OPTION_BIT(OPTION_COLUMNS) | OPTION_BIT(OPTION_SORT) | OPTION_BIT(OPTION_LIMIT) |             \
+     OPTION_BIT(OPTION_NUMERIC))
 
 struct options {
     const char *socket;

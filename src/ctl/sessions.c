@@ -72,11 +72,16 @@ static void add_row(struct table *table, const json_t *session)
     table_set_cell(row, REMOTE, format_remote(session, text));
     table_set_cell(row, SHARE, member_text(session, "share"));
     table_set_cell(row, FORWARD, member_text(session, "forward"));
-    table_set_cell(row, AGE, format_duration(member_seconds(session, "age"), text));
-    table_set_cell(row, IDLE, format_duration(member_seconds(session, "idle"), text));
-    table_set_cell(row, EXPIRES, format_duration(member_seconds(session, "expires_in"), text));
-    table_set_cell(row, SENT, format_amount(member_number(bytes, "out"), text));
-    table_set_cell(row, RECEIVED, format_amount(member_number(bytes, "in"), text));
+    table_set_amount(row, AGE, member_seconds(session, "age"),
+                     format_duration(member_seconds(session, "age"), text));
+    table_set_amount(row, IDLE, member_seconds(session, "idle"),
+                     format_duration(member_seconds(session, "idle"), text));
+    table_set_amount(row, EXPIRES, member_seconds(session, "expires_in"),
+                     format_duration(member_seconds(session, "expires_in"), text));
+    table_set_amount(row, SENT, (double)member_number(bytes, "out"),
+                     format_amount(member_number(bytes, "out"), text));
+    table_set_amount(row, RECEIVED, (double)member_number(bytes, "in"),
+                     format_amount(member_number(bytes, "in"), text));
     table_set_number(row, ID, member_number(session, "id"));
 }
 
@@ -104,11 +109,13 @@ static int show_table(struct table *table, const struct options *options)
 
 int run_sessions(const struct options *options)
 {
-    struct listing listing = {.json = options_has(options, OPTION_JSON)};
+    struct listing listing = {.json = false};
     json_t *result;
     int code;
 
-    table_begin(&listing.table, columns, COLUMN_COUNT);
+    if (!table_begin(&listing.table, columns, COLUMN_COUNT, options))
+        return EXIT_USAGE;
+    listing.json = listing.table.format == TABLE_JSON;
     code = rpc_ask(options, "sessions", rpc_filter(options), take_session, &listing, &result);
     if (code == EXIT_DONE && listing.json)
         json_list_print(&listing.list);

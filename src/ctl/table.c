@@ -1,80 +1,141 @@
 /*
- * table.c - a table on standard output, with columns that fit the terminal
- *
- * If the terminal is too narrow, whole columns are left out, those with the highest rank first. If
- * this is not enough, lines are cut. Output to a file or another program has no limit, unless
- * $COLUMNS sets one.
+ * table.c - a table on standard output: its options, its rows, their order
  */
 #include "table.h"
 
+#include "format.h"
 #include "member.h"
 #include "portreeve/text.h"
 #include "say.h"
+#include "table_print.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-#include <wchar.h>
+#include <strings.h>
 
-#define GAP             2
-#define CUT_MARK        '>'
-#define RANK_MAX        TABLE_COLUMNS
-#define NUMBER_MAX      24    /* bytes of a 64-bit number as text, with the final NUL */
-#define COLUMNS_DEFAULT 80    /* of a terminal without a size */
-#define COLUMNS_MAX     10000 /* in $COLUMNS */
-#define ROWS_MIN        64
-#define PROTOCOL_KEY    3  /* bytes of the key: icmp, tcp and udp differ in them */
-#define ENDPOINT_KEY    18 /* bytes of the key: address and port */
+#define NUMBER_MAX   24 /* bytes of a 64-bit number as text, with the final NUL */
+#define NAMES_MAX    512
+#define ROWS_MIN     64
+#define PROTOCOL_KEY 3  /* bytes of the key: icmp, tcp and udp differ in them */
+#define ENDPOINT_KEY 18 /* bytes of the key: address and port */
 
-/* ---- widths ---- */
+/* ---- options ---- */
 
-/* Columns of a line; SIZE_MAX: no limit. */
-static size_t terminal_width(void)
+/* The names of all columns, for messages. */
+static const char *list_names(const struct table *table, char buffer[NAMES_MAX])
 {
-    const char *columns = getenv("COLUMNS");
-    struct winsize size;
+    size_t used = 0;
+
+    for (size_t i = 0; i < table->column_count && used < NAMES_MAX; i++)
+        used += (size_t)snprintf(buffer + used, NAMES_MAX - used, "%s%s", i > 0 ? ", " : "",
+                                 table->columns[i].title);
+    for (char *at = buffer; *at != '\0'; at++)
+        *at = *at >= 'A' && *at <= 'Z' ? (char)(*at - 'A' + 'a') : *at;
+    return buffer;
+}
+
+static bool find_column(const struct table *table, const char *option, const char *name,
+                        size_t length, size_t *column)
+{
+    char names[NAMES_MAX];
+
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (strlen(table->columns[i].title) == length &&
+            strncasecmp(table->columns[i].title, name, length) == 0) {
+            *column = i;
+            return true;
+        }
+    }
+    complain("%s: there is no column '%.*s'; expected %s", option, (int)length, name,
+             list_names(table, names));
+    return false;
+}
+
+static bool take_columns(struct table *table, const char *list)
+{
+    while (list != NULL) {
+        const char *comma = strchr(list, ',');
+        size_t length = comma != NULL ? (size_t)(comma - list) : strlen(list);
+
+        if (table->chosen_count == TABLE_COLUMNS) {
+            complain("--columns: expected at most %d columns", TABLE_COLUMNS);
+            return false;
+        }
+        if (!find_column(table, "--columns", list, length, &table->chosen[table->chosen_count]))
+            return false;
+        table->chosen_count++;
+        list = comma != NULL ? comma + 1 : NULL;
+    }
+    return true;
+}
+
+static bool take_sort(struct table *table, const char *name)
+{
+    if (name == NULL)
+        return true;
+    table->sorted = true;
+    table->backwards = *name == '-';
+    name += table->backwards;
+    return find_column(table, "--sort", name, strlen(name), &table->sort);
+}
+
+static bool take_limit(struct table *table, const char *text)
+{
     uint64_t number;
 
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        return size.ws_col;
-    if (columns != NULL && text_parse_number(columns, 1, COLUMNS_MAX, &number))
-        return (size_t)number;
-    return isatty(STDOUT_FILENO) ? COLUMNS_DEFAULT : SIZE_MAX;
-}
-
-/* Columns that the character at `text` takes on a terminal; `length` is that of its UTF-8 form. */
-static size_t character_width(const char *text, size_t length)
-{
-    mbstate_t state = {0};
-    wchar_t character;
-    int width = 1;
-
-    if (length > 1 && mbrtowc(&character, text, length, &state) == length)
-        width = wcwidth(character);
-    return width < 0 ? 1 : (size_t)width;
-}
-
-static size_t text_width(const char *text)
-{
-    size_t width = 0, length;
-
-    for (; *text != '\0'; text += length) {
-        length = text_printable(text);
-        if (length == 0)
-            length = 1; /* never: cells are printable */
-        width += character_width(text, length);
+    if (text == NULL)
+        return true;
+    if (!text_parse_number(text, 1, UINT32_MAX, &number)) {
+        complain("--limit %s: expected a number from 1", text);
+        return false;
     }
-    return width;
+    table->limit = (size_t)number;
+    return true;
+}
+
+static bool take_format(struct table *table, const struct options *options)
+{
+    static const char *const names[] = {
+        [TABLE_TEXT] = "table",        [TABLE_CSV] = "csv",   [TABLE_TSV] = "tsv",
+        [TABLE_MARKDOWN] = "markdown", [TABLE_JSON] = "json",
+    };
+    const char *name = options->value[OPTION_FORMAT];
+
+    if (options_has(options, OPTION_JSON))
+        table->format = TABLE_JSON;
+    if (name == NULL)
+        return true;
+    for (int format = TABLE_TEXT; format <= TABLE_JSON; format++) {
+        if (strcmp(name, names[format]) == 0) {
+            table->format = (enum table_format)format;
+            return true;
+        }
+    }
+    complain("--format %s: expected table, csv, tsv, markdown or json", name);
+    return false;
+}
+
+bool table_begin(struct table *table, const struct column *columns, size_t count,
+                 const struct options *options)
+{
+    *table = (struct table){.columns = columns, .column_count = count};
+    table->wide = options_has(options, OPTION_WIDE);
+    if (!take_format(table, options) || !take_columns(table, options->value[OPTION_COLUMNS]) ||
+        !take_sort(table, options->value[OPTION_SORT]) ||
+        !take_limit(table, options->value[OPTION_LIMIT]))
+        return false;
+    if (table->format == TABLE_JSON &&
+        (table->wide || table->chosen_count > 0 || table->sorted || table->limit > 0)) {
+        complain("JSON has everything, in the daemon's order; expected no option for tables");
+        return false;
+    }
+    format_set_names(!options_has(options, OPTION_NUMERIC) && table->format != TABLE_CSV &&
+                     table->format != TABLE_TSV);
+    return true;
 }
 
 /* ---- filling ---- */
-
-void table_begin(struct table *table, const struct column *columns, size_t count)
-{
-    *table = (struct table){.columns = columns, .column_count = count};
-}
 
 struct row *table_add(struct table *table)
 {
@@ -104,7 +165,27 @@ void table_set_number(struct row *row, size_t column, int64_t number)
     char text[NUMBER_MAX];
 
     snprintf(text, sizeof(text), "%lld", (long long)number);
+    table_set_amount(row, column, (double)number, text);
+}
+
+void table_set_amount(struct row *row, size_t column, double number, const char *text)
+{
     table_set_cell(row, column, text);
+    row->number[column] = number;
+    row->is_number[column] = true;
+}
+
+void table_set_time(const struct table *table, struct row *row, size_t column, const char *time,
+                    const char *text)
+{
+    const bool for_programs = table->format == TABLE_CSV || table->format == TABLE_TSV;
+    int64_t when;
+
+    table_set_cell(row, column, for_programs ? time : text);
+    if (!for_programs && text_parse_time(time, &when)) {
+        row->number[column] = (double)when; /* to sort by */
+        row->is_number[column] = true;
+    }
 }
 
 static void put_endpoint(uint8_t key[ENDPOINT_KEY], const json_t *endpoint)
@@ -130,123 +211,59 @@ void table_set_key(struct row *row, const char *protocol, const json_t *first, c
 
 /* ---- printing ---- */
 
-struct layout {
-    size_t width[TABLE_COLUMNS];
-    bool shown[TABLE_COLUMNS], empty[TABLE_COLUMNS];
-    size_t line; /* columns of the terminal for a line */
-};
-
-static size_t total_width(const struct table *table, const struct layout *layout)
+static int compare_keys(const struct row *left, const struct row *right)
 {
-    size_t total = 0;
-
-    for (size_t i = 0; i < table->column_count; i++) {
-        if (layout->shown[i])
-            total += layout->width[i] + (total > 0 ? GAP : 0);
-    }
-    return total;
-}
-
-/* The columns of rank 0, and as many others as fit, in the order of their rank. */
-static void choose_columns(const struct table *table, struct layout *layout)
-{
-    for (unsigned rank = 0; rank <= RANK_MAX; rank++) {
-        for (size_t i = 0; i < table->column_count; i++) {
-            if (table->columns[i].rank != rank || layout->empty[i])
-                continue;
-            layout->shown[i] = true;
-            if (rank > 0 && total_width(table, layout) > layout->line)
-                layout->shown[i] = false;
-        }
-    }
-}
-
-static void lay_out(const struct table *table, struct layout *layout)
-{
-    *layout = (struct layout){.line = terminal_width()};
-    for (size_t i = 0; i < table->column_count; i++) {
-        size_t widest = 0;
-
-        for (size_t row = 0; row < table->row_count; row++) {
-            size_t width =
-                table->rows[row].cell[i] != NULL ? text_width(table->rows[row].cell[i]) : 0;
-
-            widest = width > widest ? width : widest;
-        }
-        layout->empty[i] = widest == 0; /* a column without text is left out */
-        layout->width[i] =
-            widest > strlen(table->columns[i].title) ? widest : strlen(table->columns[i].title);
-    }
-    choose_columns(table, layout);
-}
-
-/* Prints at most *left columns of text. CUT_MARK replaces the rest. */
-static void put_cut(const char *text, size_t *left)
-{
-    while (*text != '\0' && *left > 0) {
-        size_t length = text_printable(text), width;
-
-        length = length > 0 ? length : 1;
-        width = character_width(text, length);
-        if (width > *left || (*left <= width && text[length] != '\0')) {
-            putchar(CUT_MARK);
-            *left = 0;
-            return;
-        }
-        fwrite(text, 1, length, stdout);
-        *left -= width;
-        text += length;
-    }
-}
-
-static void put_spaces(size_t count, size_t *left)
-{
-    for (; count > 0 && *left > 0; count--, (*left)--)
-        putchar(' ');
-}
-
-/* `row` NULL: the titles. There are no spaces at the end of a line. */
-static void print_line(const struct table *table, const struct layout *layout,
-                       const struct row *row)
-{
-    size_t left = layout->line, pending = 0;
-
-    for (size_t i = 0; i < table->column_count; i++) {
-        const char *text = row == NULL ? table->columns[i].title : row->cell[i];
-        size_t width;
-
-        if (!layout->shown[i])
-            continue;
-        text = text != NULL ? text : "";
-        width = layout->width[i] - text_width(text);
-        if (table->columns[i].right)
-            pending += width;
-        if (*text != '\0') {
-            put_spaces(pending, &left);
-            put_cut(text, &left);
-            pending = 0;
-        }
-        pending += GAP + (table->columns[i].right ? 0 : width);
-    }
-    putchar('\n');
+    return memcmp(left->key, right->key, TABLE_KEY);
 }
 
 static int compare_rows(const void *left, const void *right)
 {
-    return memcmp(((const struct row *)left)->key, ((const struct row *)right)->key, TABLE_KEY);
+    return compare_keys(left, right);
+}
+
+/* Numbers by value, text by its numbers and letters, empty cells last. */
+static int compare_cells(const struct row *left, const struct row *right, const struct table *table)
+{
+    const size_t column = table->sort;
+    const char *one = left->cell[column], *other = right->cell[column];
+    int order;
+
+    if (one == NULL || other == NULL || *one == '\0' || *other == '\0')
+        return (one == NULL || *one == '\0') - (other == NULL || *other == '\0');
+    if (left->is_number[column] && right->is_number[column])
+        order = (left->number[column] > right->number[column]) -
+                (left->number[column] < right->number[column]);
+    else
+        order = strverscmp(one, other);
+    return table->backwards ? -order : order;
+}
+
+static int compare_by_column(const void *left, const void *right, void *context)
+{
+    int order = compare_cells(left, right, context);
+
+    return order != 0 ? order : compare_keys(left, right);
 }
 
 void table_print(struct table *table)
 {
-    struct layout layout;
+    const size_t count =
+        table->limit > 0 && table->limit < table->row_count ? table->limit : table->row_count;
 
     if (table->row_count == 0)
         return;
-    qsort(table->rows, table->row_count, sizeof(struct row), compare_rows);
-    lay_out(table, &layout);
-    print_line(table, &layout, NULL);
-    for (size_t row = 0; row < table->row_count; row++)
-        print_line(table, &layout, &table->rows[row]);
+    if (table->sorted)
+        qsort_r(table->rows, table->row_count, sizeof(struct row), compare_by_column, table);
+    else
+        qsort(table->rows, table->row_count, sizeof(struct row), compare_rows);
+    if (table->format == TABLE_CSV)
+        table_print_csv(table, count);
+    else if (table->format == TABLE_TSV)
+        table_print_tsv(table, count);
+    else if (table->format == TABLE_MARKDOWN)
+        table_print_markdown(table, count);
+    else
+        table_print_text(table, count);
 }
 
 void table_end(struct table *table)

@@ -28,14 +28,14 @@ static const struct verb {
 } verbs[] = {
     {"status", "[--json]", 0, 0, OPTION_BIT(OPTION_JSON),
      "state of the gateway: warnings, sessions, pools and drops", "", run_status},
-    {"sessions", "[FILTER...] [--json]", 0, INT_MAX, OPTION_BIT(OPTION_JSON),
+    {"sessions", "[FILTER...] [--json | TABLE-OPTION...]", 0, INT_MAX, OPTIONS_TABLE,
      "the live translation table",
      "Exit status 1 if no session matches the filter (with --json: an empty array\n"
      "and status 0).\n",
      run_sessions},
-    {"mappings", "[--json]", 0, 0, OPTION_BIT(OPTION_JSON),
+    {"mappings", "[--json | TABLE-OPTION...]", 0, 0, OPTIONS_TABLE,
      "the external endpoint of each internal endpoint", "", run_mappings},
-    {"forwards", "[--json]", 0, 0, OPTION_BIT(OPTION_JSON),
+    {"forwards", "[--json | TABLE-OPTION...]", 0, 0, OPTIONS_TABLE,
      "all forwards: those in the configuration and run-time forwards", "", run_forwards},
     {"events", "[FILTER...] [--json]", 0, INT_MAX, OPTION_BIT(OPTION_JSON),
      "sessions as they open, are established and close",
@@ -120,6 +120,18 @@ static void print_filter_help(FILE *out)
     fprintf(out, "\n  share=NAME forward=NAME id=NUMBER offloaded\n");
 }
 
+static void print_table_help(FILE *out)
+{
+    fprintf(out, "TABLE-OPTION:\n"
+                 "  --wide              all columns, however narrow the terminal is\n"
+                 "  -o, --columns NAME,...\n"
+                 "                      these columns, in this order\n"
+                 "  --sort COLUMN       sort by it; -COLUMN: the other way round\n"
+                 "  --limit NUMBER      only the first rows\n"
+                 "  -n, --numeric       ports without the names of services\n"
+                 "  --format FORMAT     table, csv, tsv, markdown or json\n");
+}
+
 static void print_exit_codes(FILE *out)
 {
     fprintf(out, "Exit status:\n");
@@ -141,6 +153,8 @@ static void print_usage(FILE *out)
                  "\n");
     print_filter_help(out);
     fprintf(out, "\n");
+    print_table_help(out);
+    fprintf(out, "\n");
     print_exit_codes(out);
     fprintf(out, "\nSee portreeve(1).\n");
 }
@@ -154,6 +168,10 @@ static void print_verb_help(const struct verb *verb)
     if (strstr(verb->arguments, "FILTER") != NULL) {
         printf("\n");
         print_filter_help(stdout);
+    }
+    if (strstr(verb->arguments, "TABLE-OPTION") != NULL) {
+        printf("\n");
+        print_table_help(stdout);
     }
 }
 

@@ -1,5 +1,6 @@
 """portreeve, the client: its output and exit codes"""
 
+import csv
 import json
 import os
 import pty
@@ -126,6 +127,80 @@ def test_a_terminal_without_size_has_80_columns(stub):
     os.close(reader)
     widest = max(len(line) for line in text.decode().splitlines())
     assert 40 < widest <= 80
+
+
+def columns_of(text):
+    return text.splitlines()[0].split()
+
+
+def test_forwards_at_80_columns_has_what_matters(stub):
+    stub.call("forward.add", name="a-name-that-is-rather-long-for-a-table", listen="9000/tcp",
+              to="10.0.0.9:9000", owner="the people of the second floor, left",
+              allow="192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, 10.99.0.0/16")
+    lines = stub.run("forwards", environment={"COLUMNS": "80"}).stdout.splitlines()
+    assert lines[0].split() == ["NAME", "LISTEN", "TO", "ALLOW", "OWNER"]
+    assert max(map(len, lines)) == 80
+    assert "\u2026" in lines[-2] and "\u2026" not in lines[1]
+    assert re.fullmatch(r"\d+ more columns: --wide, or -o name,...", lines[-1])
+    wide = stub.run("forwards", "--wide", environment={"COLUMNS": "80"}).stdout
+    assert "the people of the second floor, left" in wide and "more columns" not in wide
+    assert "10.99.0.0/16" in stub.run("forwards").stdout  # no terminal
+
+
+def test_columns_are_those_that_are_asked_for(stub):
+    done = stub.run("forwards", "-o", "owner,name,last-used")
+    assert columns_of(done.stdout) == ["OWNER", "NAME", "LAST-USED"]
+    assert re.search(r"^netops +bastion-ssh +1m\d+s ago$", done.stdout, re.M)
+    assert re.search(r"^- +dns +never$", done.stdout, re.M)
+    done = stub.run("forwards", "-o", "owner,colour")
+    assert done.returncode == 2 and "no column 'colour'; expected name, proto," in done.stderr
+
+
+def test_rows_are_sorted_and_limited(stub):
+
+    def names(*words):
+        text = stub.run("forwards", "--format", "tsv", "-o", "name", *words).stdout
+        return text.split()[1:]
+
+    assert names("--sort", "name") == ["bastion-ssh", "dns", "web"]
+    assert names("--sort", "-name") == ["web", "dns", "bastion-ssh"]
+    assert names("--sort=-in", "--limit", "1") == ["bastion-ssh"]  # bytes, not their text
+    assert names("--sort", "owner")[0] == "bastion-ssh"  # no owner is last
+    lines = stub.run("sessions", "--limit", "2").stdout.splitlines()
+    assert len(lines) == 4 and lines[-1] == "2 of 8 rows"
+    for words in (("--limit", "0"), ("--sort", "colour"), ("--format", "xml"),
+                  ("--json", "--wide")):
+        assert stub.run("forwards", *words).returncode == 2
+
+
+@pytest.mark.parametrize("verb", ["sessions", "mappings", "forwards"])
+def test_rows_for_programs_have_the_same_fields(stub, verb):
+    lines = stub.run(verb, "--format", "tsv").stdout.splitlines()
+    assert len({line.count("\t") for line in lines}) == 1
+    rows = list(csv.DictReader(stub.run(verb, "--format", "csv").stdout.splitlines()))
+    assert [list(row.values()) for row in rows] == [line.split("\t") for line in lines[1:]]
+    markdown = stub.run(verb, "--format", "markdown").stdout.splitlines()
+    assert len(markdown) == len(lines) + 1
+    assert all(re.match(r"^\|.*\|$", line) for line in markdown)
+    assert stub.run(verb, "--format", "json").stdout == stub.run(verb, "--json").stdout or \
+        verb == "sessions"  # their times go on
+
+
+def test_fields_for_programs_have_no_names_and_no_units(stub):
+    rows = list(csv.DictReader(stub.run("sessions", "--format", "csv").stdout.splitlines()))
+    known = {str(one["id"]): one for one in json.loads(stub.run("sessions", "--json").stdout)}
+    for row in rows:
+        session = known.pop(row["id"])
+        assert row["sent"] == str(session["bytes"]["out"])
+        assert row["received"] == str(session["bytes"]["in"])
+        assert row["age"].isdigit() and int(row["age"]) <= session["age"]
+        assert " " not in row["internal"] + row["external"]
+    assert not known
+    rows = list(csv.DictReader(stub.run("forwards", "--format", "csv").stdout.splitlines()))
+    assert rows[1]["note"] == "bastion, ticket NET-42"
+    assert rows[1]["expires"] == "2099-12-31T18:00:00Z" and rows[0]["expires"] == ""
+    assert rows[0]["listen"] == "53"
+    assert "domain" not in stub.run("forwards", "-n").stdout
 
 
 def test_kill(stub):
