@@ -24,6 +24,7 @@ enum verb_option {
     OPTION_SORT,
     OPTION_LIMIT,
     OPTION_NUMERIC,
+    OPTION_DIFF,
     OPTION_COUNT
 };
 

@@ -78,8 +78,12 @@ static const struct verb {
     {"kill", "FILTER... | --all", 0, INT_MAX, OPTION_BIT(OPTION_ALL),
      "end the sessions that match a filter (root)", "Exit status 1 if no session matches.\n",
      run_kill},
-    {"reload", "", 0, 0, 0, "read the configuration again (root)",
-     "If it has an error, nothing changes, and every error is shown.\n", run_reload},
+    {"reload", "[--diff [--json]]", 0, 0, OPTION_BIT(OPTION_DIFF) | OPTION_BIT(OPTION_JSON),
+     "read the configuration again (root)",
+     "If it has an error, nothing changes, and every error is shown.\n"
+     "--diff: say what would be added, changed and removed, and how many sessions\n"
+     "would end; nothing changes.\n",
+     run_reload},
     {"upgrade", "", 0, 0, 0, "replace the running daemon by the installed program (root)",
      "Sessions, rules and waiting packets stay. The installed program first checks\n"
      "itself and the configuration; if it cannot start, the former one goes on.\n"

@@ -141,3 +141,20 @@ bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended)
         *ended = begun ? nat->review_ended : 0;
     return nat->policy_before != NULL;
 }
+
+uint32_t nat_count_ending(const struct nat *nat, const struct policy *next, uint32_t from,
+                          uint32_t count)
+{
+    const uint32_t capacity = nat->table.capacity;
+    struct nat asked = *nat; /* the same table, and another policy */
+    uint32_t ending = 0;
+
+    asked.policy = next;
+    for (uint32_t slot = from; slot < capacity && slot - from < count; slot++) {
+        uint16_t forward[2];
+
+        if (nat->table.session[slot].live == SLOT_LIVE)
+            ending += !session_still_allowed(&asked, &nat->table.session[slot], forward);
+    }
+    return ending;
+}

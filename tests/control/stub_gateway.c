@@ -465,6 +465,22 @@ bool gateway_reload(struct gateway *gateway, config_report *report, config_repor
     return applied;
 }
 
+struct policy *gateway_plan_reload(struct gateway *gateway, config_report *report,
+                                   config_report *warn, void *context, uint32_t *sessions_ending)
+{
+    struct config config;
+    struct policy *next;
+
+    if (!config_load(gateway->config_path, &config, report, warn, context))
+        return NULL;
+    next = policy_copy(config.policy);
+    config_free(&config);
+    if (!policy_seal(next))
+        abort();
+    *sessions_ending = nat_count_ending(gateway->nat, next, 0, nat_slots(gateway->nat));
+    return next;
+}
+
 bool gateway_add_forward(struct gateway *gateway, const struct forward_text *text, bool force,
                          config_report *report, void *context, uint32_t *sessions_ended)
 {

@@ -258,6 +258,43 @@ def test_reload(stub):
     assert done.stderr.startswith("portreeve: warning: ") and "udp = 30s" in done.stderr
 
 
+def test_reload_diff(stub):
+    head = "[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\nports = 50000-50999\n"
+    ssh = "[forward bastion-ssh]\nlisten = 2222/tcp\nto = 10.0.0.22:22\n"
+    dns = "[forward dns]\nlisten = 53/tcp+udp\nto = 10.0.0.53:53\n"
+    stub.config.write_text(head + ssh + dns + "[share b]\nsource = 10.2.0.0/24\nports = 5000\n")
+    stub.run("reload")
+    stub.config.write_text(head + dns.replace(".53:", ".54:") + "note = moved\n" +
+                           "[forward new]\nlisten = 90/tcp\nto = 10.0.0.9:90\n" +
+                           "[timeouts]\nicmp = 90s\n")
+    forwards = [one["name"] for one in stub.call("forwards")["forwards"]]
+    sessions = len(stub.call("sessions"))
+    done = stub.run("reload", "--diff")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert sorted(lines[:-1]) == [
+        "added forward new", "changed forward dns: to, note", "changed settings: icmp",
+        "removed forward bastion-ssh", "removed share b"
+    ]
+    assert lines[-1] == "1 sessions would end"
+    changes = json.loads(stub.run("reload", "--diff", "--json").stdout)["changes"]
+    assert changes["forwards"]["names"]["dns"]["to"] == {
+        "before": "10.0.0.53:53",
+        "after": "10.0.0.54:53"
+    }
+    assert changes["settings"] == {"icmp": {"before": 60, "after": 90}}
+    assert len(stub.call("sessions")) == sessions
+    assert [one["name"] for one in stub.call("forwards")["forwards"]] == forwards
+    assert stub.log().count("reloaded") == 1
+    assert stub.run("reload").stdout == "reloaded; 1 sessions ended\n"
+    assert "forwards: 1 added, 1 changed, 1 removed" in stub.log()
+    assert "forward 'dns' changed: to \"10.0.0.53:53\" -> \"10.0.0.54:53\", note" in stub.log()
+    assert stub.run("reload", "--diff").stdout == "0 sessions would end\n"
+    stub.config.write_text("[gateway]\n")
+    done = stub.run("reload", "--diff")
+    assert done.returncode == 1 and "external" in done.stderr
+
+
 class Following:
     """A `portreeve events` that runs during the test"""
 

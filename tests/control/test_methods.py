@@ -398,7 +398,9 @@ def test_reload(stub, connection):
     stub.config.write_text(
         "[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\nports = 50000-50999\n")
     # Those of forwards, because it has no forwards.
-    assert connection.call("reload") == {"sessions_ended": 2, "warnings": []}
+    result = connection.call("reload")
+    assert result.pop("changes")["forwards"]["removed"] == 3
+    assert result == {"sessions_ended": 2, "warnings": []}
     stub.config.write_text("[gateway]\nextrenal = wan0\n[share lab]\nsource = 10.0.0.0/33\n")
     error = connection.refusal("reload")
     assert error["code"] == -32002

@@ -164,3 +164,18 @@ def test_a_pool_that_shrinks_ends_the_sessions_outside_of_it(lab, start_daemon):
         daemon.reload(SHARE.replace("50000-59999", "40000-40999"))
         assert daemon.sessions() == []
         assert 40000 <= udp_round_trip(client, server, lab.out.address)[1] <= 40999
+
+
+def test_a_diff_says_what_a_reload_does_and_does_nothing(lab, start_daemon):
+    daemon = start_daemon(ALL)
+    with lab.lab1.listen(80) as inside, lab.lab1.udp(7007) as server, lab.out.udp() as asker, \
+            tcp_pair(lab.out, EXTERNAL, 8080, inside) as (client, served, _):
+        udp_round_trip(asker, server, EXTERNAL, port=7)
+        daemon.write(SHARE + OTHER + ECHO)
+        planned = daemon.client("reload", "--diff").stdout
+        assert planned == "added forward other\nremoved forward web\n1 sessions would end\n"
+        talk(client, served)
+        assert len(daemon.sessions()) == 2
+        assert daemon.client("reload").stdout == "reloaded; 1 sessions ended\n"
+        assert daemon.session()["forward"] == "echo"
+    assert daemon.client("reload", "--diff").stdout == "0 sessions would end\n"

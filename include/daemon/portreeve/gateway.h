@@ -179,6 +179,13 @@ bool gateway_reload(struct gateway *gateway, config_report *report, config_repor
                     void *context, uint32_t *sessions_ended);
 
 /*
+ * What gateway_reload would do, without doing it: the policy that would be the active one, which
+ * the caller frees, and how many sessions would end. NULL after reporting every error.
+ */
+struct policy *gateway_plan_reload(struct gateway *gateway, config_report *report,
+                                   config_report *warn, void *context, uint32_t *sessions_ending);
+
+/*
  * Adds or removes a run-time forward (main thread only). On failure every error was reported and
  * nothing has changed. A forward of the configuration cannot be removed here, because the next
  * start would add it again. A port that a mapping has is an error, or with `force` the mapping's

@@ -155,6 +155,13 @@ uint64_t nat_other_uplink_drops(const struct nat *nat, uint32_t interface_index)
 bool nat_review(struct nat *nat, uint64_t now, uint32_t budget, uint32_t *ended);
 
 /*
+ * How many of the sessions in `count` slots from `from` on a sealed policy would end, with the
+ * external addresses of now. Nothing changes.
+ */
+uint32_t nat_count_ending(const struct nat *nat, const struct policy *next, uint32_t from,
+                          uint32_t count);
+
+/*
  * The largest MSS that TCP may offer through this uplink, in bytes; 0: whatever it offers. Hairpins
  * are not changed.
  */

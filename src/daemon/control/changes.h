@@ -15,6 +15,17 @@
  */
 json_t *changes_json(const struct forward *before, const struct forward *after);
 
+/* How many of the forwards and of the shares that changed are named. */
+#define CHANGES_NAMED_MAX 1000
+
+/*
+ * What is different between two policies. `forwards` and `shares` have the numbers `added`,
+ * `removed` and `changed`, and the object `names`, with the word "added" or "removed", or what
+ * changes_json gives, for each. `settings` is an object as of changes_json, of timeouts and limits.
+ * NULL without memory.
+ */
+json_t *changes_between(const struct policy *before, const struct policy *after);
+
 #define CHANGES_TEXT_MAX 1024
 
 /* The same for the log: `note "a" -> "b", allow [] -> ["192.0.2.0/24"]`, cut to the buffer. */

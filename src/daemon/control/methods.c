@@ -160,23 +160,95 @@ static void collect_warning(void *context, const char *message)
     collect(((struct reload_report *)context)->warnings, message);
 }
 
-static void run_reload(struct request *request)
+/* For people who watch the configuration being edited: nothing of it goes to the log. */
+static void collect_planned_warning(void *context, const char *message)
+{
+    collect(((struct reload_report *)context)->warnings, message);
+}
+
+static void plan_reload(struct request *request)
 {
     struct reload_report report = {json_array(), json_array()};
-    uint32_t ended = 0;
-    char who[PEER_TEXT_MAX];
+    uint32_t ending = 0;
+    struct policy *next = gateway_plan_reload(request->gateway, collect_error,
+                                              collect_planned_warning, &report, &ending);
 
-    if (!gateway_reload(request->gateway, collect_error, collect_warning, &report, &ended)) {
+    if (next == NULL) {
         json_decref(report.warnings);
         refuse_change(request, report.errors);
         return;
     }
     json_decref(report.errors);
-    log_change("%s: configuration reloaded; %u sessions ended",
-               peer_describe(&request->client->peer, who), (unsigned)ended);
-    answer_result(
-        request->output, request->id,
-        json_pack("{s:I,s:o}", "sessions_ended", (json_int_t)ended, "warnings", report.warnings));
+    answer_result(request->output, request->id,
+                  json_pack("{s:I,s:o,s:o}", "sessions_ended", (json_int_t)ending, "warnings",
+                            report.warnings, "changes",
+                            changes_between(gateway_policy(request->gateway), next)));
+    policy_free(next);
+}
+
+/* Each changed forward of a reload, with its old and new values. */
+static void log_forward_changes(const struct request *request, const json_t *names)
+{
+    char who[PEER_TEXT_MAX], text[CHANGES_TEXT_MAX];
+    const json_t *what;
+    const char *name;
+
+    peer_describe(&request->client->peer, who);
+    /* json_object_foreach takes no const pointer, but changes nothing */
+    json_object_foreach((json_t *)names, name, what)
+    {
+        if (json_is_object(what))
+            log_change("%s: forward '%s' changed: %s", who, name, changes_text(what, text));
+        else
+            log_change("%s: forward '%s' %s", who, name, json_string_value(what));
+    }
+}
+
+/* "2 forwards added, 1 changed, 0 removed" */
+static void log_reload(const struct request *request, const json_t *changes, uint32_t ended)
+{
+    const json_t *forwards = json_object_get(changes, "forwards");
+    char who[PEER_TEXT_MAX];
+
+    log_change("%s: configuration reloaded; %u sessions ended; forwards: %lld added, %lld changed, "
+               "%lld removed",
+               peer_describe(&request->client->peer, who), (unsigned)ended,
+               (long long)json_integer_value(json_object_get(forwards, "added")),
+               (long long)json_integer_value(json_object_get(forwards, "changed")),
+               (long long)json_integer_value(json_object_get(forwards, "removed")));
+    log_forward_changes(request, json_object_get(forwards, "names"));
+}
+
+static void run_reload(struct request *request)
+{
+    struct reload_report report;
+    struct policy *before;
+    uint32_t ended = 0;
+    json_t *changes;
+
+    if (json_is_true(json_object_get(request->params, "diff"))) {
+        plan_reload(request);
+        return;
+    }
+    before = policy_copy(gateway_policy(request->gateway));
+    if (before == NULL) {
+        answer_result(request->output, request->id, NULL);
+        return;
+    }
+    report = (struct reload_report){json_array(), json_array()};
+    if (!gateway_reload(request->gateway, collect_error, collect_warning, &report, &ended)) {
+        json_decref(report.warnings);
+        policy_free(before);
+        refuse_change(request, report.errors);
+        return;
+    }
+    json_decref(report.errors);
+    changes = changes_between(before, gateway_policy(request->gateway));
+    policy_free(before);
+    log_reload(request, changes, ended);
+    answer_result(request->output, request->id,
+                  json_pack("{s:I,s:o,s:o?}", "sessions_ended", (json_int_t)ended, "warnings",
+                            report.warnings, "changes", changes));
 }
 
 /* The connection ends when the program is replaced. */
@@ -388,7 +460,7 @@ static const struct method methods[] = {
      run_forward_set},
     {"forward.remove", true, {{"name", PARAMETER_TEXT}}, run_forward_remove},
     {"kill", true, {{"filter", PARAMETER_FILTER}, {"all", PARAMETER_FLAG}}, run_kill},
-    {"reload", true, {{0}}, run_reload},
+    {"reload", true, {{"diff", PARAMETER_FLAG}}, run_reload},
     {"upgrade", true, {{0}}, run_upgrade},
 };
 

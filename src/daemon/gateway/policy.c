@@ -268,19 +268,55 @@ static void warn_of_held(struct gateway *gateway, const struct policy *next, con
     }
 }
 
+/* Reads the file. The next policy, and its configuration, or NULL after reporting every error. */
+static struct policy *read_next(struct gateway *gateway, struct config *next, config_report *report,
+                                config_report *warn, void *context)
+{
+    struct policy *policy = NULL;
+
+    if (!config_load(gateway->config_path, next, report, warn, context))
+        return NULL;
+    if (needs_no_restart(&gateway->config, next, gateway->config_path, report, context))
+        policy = gateway_build_roomy_policy(gateway, next, NULL, report, context);
+    if (policy != NULL)
+        warn_of_held(gateway, policy, warn, context);
+    else
+        config_free(next);
+    return policy;
+}
+
+/* Slots that are looked at under one hold of the lock. */
+#define PLAN_SLICE 1024
+
+struct policy *gateway_plan_reload(struct gateway *gateway, config_report *report,
+                                   config_report *warn, void *context, uint32_t *sessions_ending)
+{
+    struct config next;
+    struct policy *policy = read_next(gateway, &next, report, warn, context);
+    uint32_t slots;
+
+    *sessions_ending = 0;
+    if (policy == NULL)
+        return NULL;
+    config_free(&next);
+    slots = nat_slots(gateway_lock(gateway));
+    gateway_unlock(gateway);
+    for (uint32_t slot = 0; slot < slots; slot += PLAN_SLICE) {
+        *sessions_ending += nat_count_ending(gateway_lock(gateway), policy, slot, PLAN_SLICE);
+        gateway_unlock(gateway);
+    }
+    return policy;
+}
+
 bool gateway_reload(struct gateway *gateway, config_report *report, config_report *warn,
                     void *context, uint32_t *sessions_ended)
 {
     struct config next;
-    struct policy *policy = NULL;
+    struct policy *policy = read_next(gateway, &next, report, warn, context);
 
-    if (!config_load(gateway->config_path, &next, report, warn, context))
+    if (policy == NULL)
         return false;
-    if (needs_no_restart(&gateway->config, &next, gateway->config_path, report, context))
-        policy = gateway_build_roomy_policy(gateway, &next, NULL, report, context);
-    if (policy != NULL)
-        warn_of_held(gateway, policy, warn, context);
-    if (policy == NULL || !apply_policy(gateway, policy, NULL, report, context, sessions_ended)) {
+    if (!apply_policy(gateway, policy, NULL, report, context, sessions_ended)) {
         config_free(&next);
         return false;
     }
