@@ -25,6 +25,7 @@ enum verb_option {
     OPTION_LIMIT,
     OPTION_NUMERIC,
     OPTION_DIFF,
+    OPTION_FAIL_ON,
     OPTION_COUNT
 };
 

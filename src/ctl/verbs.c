@@ -1,7 +1,8 @@
 /*
  * verbs.c - the verbs of portreeve, and their help
  *
- * A verb is the name of a method of the control protocol, with a space instead of the dot.
+ * A verb is the name of a method of the control protocol, with a space instead of the dot, but for
+ * the last ones, which work with the answers of others.
  * tests/tables.py checks this, and that the verbs with "(root)" are the methods that change
  * something.
  */
@@ -89,6 +90,12 @@ static const struct verb {
      "itself and the configuration; if it cannot start, the former one goes on.\n"
      "With the same program it is a restart without loss.\n",
      run_upgrade},
+    {"audit", "[--fail-on SEVERITY] [--json]", 0, 0,
+     OPTION_BIT(OPTION_FAIL_ON) | OPTION_BIT(OPTION_JSON),
+     "what is risky or neglected about the open ports",
+     "SEVERITY is info, low, medium or high.\n"
+     "--fail-on: exit status 1 if there is a finding of this severity or a higher one.\n",
+     run_audit},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

@@ -335,6 +335,7 @@ void stub_gateway_free(struct gateway *gateway)
     nat_free(gateway->nat);
     policy_free(gateway->active);
     register_free(gateway->ports);
+    policy_free(gateway->config.expired);
     free(gateway);
 }
 
@@ -461,6 +462,9 @@ bool gateway_reload(struct gateway *gateway, config_report *report, config_repor
     if (!config_load(gateway->config_path, &config, report, warn, context))
         return false;
     applied = apply(gateway, policy_copy(config.policy), NULL, sessions_ended);
+    policy_free(gateway->config.expired);
+    gateway->config.expired = config.expired;
+    config.expired = NULL;
     config_free(&config);
     return applied;
 }

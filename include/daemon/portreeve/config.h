@@ -58,7 +58,8 @@ struct config {
     char state_directory[PATH_MAX];
     char lasting_directory[PATH_MAX]; /* of what outlives a reboot; may be the same */
     struct log_options log;
-    struct policy *policy; /* unsealed; owned */
+    struct policy *policy;  /* unsealed; owned */
+    struct policy *expired; /* the forwards whose time was over; owned */
 };
 
 /* The name of an uplink (struct uplink); empty for one that the configuration does not have. */

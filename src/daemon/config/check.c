@@ -534,7 +534,8 @@ static bool fill_policy(struct reading *reading)
     while ((section = next_of(reading, SECTION_FORWARD, &at)) != NULL) {
         memcpy(section->forward.name, section->name, sizeof(section->forward.name));
         section->forward.line = section->line;
-        if (!section->expired && !policy_add_forward(policy, &section->forward))
+        if (!policy_add_forward(section->expired ? reading->config->expired : policy,
+                                &section->forward))
             return false;
     }
     return true;

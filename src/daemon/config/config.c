@@ -53,7 +53,9 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
 
     *config = defaults;
     config->policy = policy_new();
-    if (config->policy == NULL) {
+    config->expired = policy_new();
+    if (config->policy == NULL || config->expired == NULL) {
+        config_free(config);
         report(context, "not enough memory");
         return false;
     }
@@ -128,5 +130,6 @@ bool config_load(const char *path, struct config *config, config_report *report,
 void config_free(struct config *config)
 {
     policy_free(config->policy);
-    config->policy = NULL;
+    policy_free(config->expired);
+    config->policy = config->expired = NULL;
 }

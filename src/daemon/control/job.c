@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct job {
     const struct job_kind *kind;
@@ -225,9 +226,34 @@ static void write_forward(struct job *job, const struct gateway *gateway)
     json_decref(json);
 }
 
+static void add_expired(json_t *names, const struct policy *policy)
+{
+    const int64_t now = time(NULL);
+
+    for (size_t i = 0; policy != NULL && i < policy_forward_count(policy); i++) {
+        const struct forward *forward = policy_forward(policy, i);
+
+        if (forward->expires != 0 && forward->expires <= now)
+            json_array_append_new(names, json_text(forward->name));
+    }
+}
+
+/* After the list: which forwards of the configuration are not in use any more. */
+static void end_list(struct job *job, const struct config *config)
+{
+    static const char middle[] = "],\"expired\":", tail[] = "}}\n";
+    json_t *names = json_array();
+
+    add_expired(names, config->expired);
+    add_expired(names, config->policy);
+    output_write(job->output, middle, strlen(middle));
+    output_write_json(job->output, names);
+    output_write(job->output, tail, strlen(tail));
+    json_decref(names);
+}
+
 static bool step_forwards(struct job *job, struct gateway *gateway)
 {
-    static const char tail[] = "]}}\n";
     size_t count;
 
     if (job->snapshot == NULL) {
@@ -248,7 +274,7 @@ static bool step_forwards(struct job *job, struct gateway *gateway)
         write_forward(job, gateway);
     if (job->forward < policy_forward_count(job->snapshot))
         return false;
-    output_write(job->output, tail, strlen(tail));
+    end_list(job, gateway_config(gateway));
     return true;
 }
 
