@@ -93,22 +93,11 @@ static void set_key(struct row *row, const json_t *forward)
            strnlen(member_text(forward, "name"), TABLE_KEY - 2));
 }
 
-static char *format_last_use(const json_t *use, char buffer[CELL_MAX])
-{
-    char ago[CELL_MAX];
-    int64_t when;
-
-    if (!text_parse_time(member_text(use, "last_used"), &when))
-        snprintf(buffer, CELL_MAX, "never");
-    else
-        snprintf(buffer, CELL_MAX, "%s ago", format_duration((double)(time(NULL) - when), ago));
-    return buffer;
-}
-
 /* How the open port has been used; nothing from a daemon that does not count it. */
 static void set_use(const struct table *table, struct row *row, const json_t *use)
 {
     const json_t *bytes = json_object_get(use, "bytes"), *count;
+    const char *last_used = member_text(use, "last_used");
     int64_t refused = 0;
     const char *reason;
     char text[CELL_MAX];
@@ -124,8 +113,7 @@ static void set_use(const struct table *table, struct row *row, const json_t *us
                      format_amount(member_number(bytes, "in"), text));
     table_set_amount(row, OUT, (double)member_number(bytes, "out"),
                      format_amount(member_number(bytes, "out"), text));
-    table_set_time(table, row, LAST_USED, member_text(use, "last_used"),
-                   format_last_use(use, text));
+    table_set_time(table, row, LAST_USED, last_used, *last_used != '\0' ? last_used : "never");
 }
 
 /* "/etc/portreeve/portreeve.conf:12", or who has added it at run time. */
