@@ -179,3 +179,22 @@ def test_a_diff_says_what_a_reload_does_and_does_nothing(lab, start_daemon):
         assert daemon.client("reload").stdout == "reloaded; 1 sessions ended\n"
         assert daemon.session()["forward"] == "echo"
     assert daemon.client("reload", "--diff").stdout == "0 sessions would end\n"
+
+
+def test_forwards_in_files_of_their_own(lab, start_daemon):
+    daemon = start_daemon(SHARE)
+    parts = daemon.directory / "conf.d"
+    parts.mkdir(mode=0o755)
+    (parts / "web.conf").write_text(WEB)
+    daemon.reload("[gateway]\ninclude = conf.d/*.conf\n" + SHARE)
+    [web] = daemon.forwards()
+    assert web["name"] == "web"
+    assert (web["added"]["file"], web["added"]["line"]) == (str(parts / "web.conf"), 2)
+    with lab.lab1.listen(80) as inside, tcp_pair(lab.out, EXTERNAL, 8080,
+                                                 inside) as (client, server, _):
+        talk(client, server)
+    refused = daemon.client("forward", "remove", "web", check=False)
+    assert f"delete it in {parts / 'web.conf'}" in refused.stderr
+    (parts / "web.conf").write_text(WEB + "to = 10.0.0.3:80\n")
+    refused = daemon.client("reload", check=False)
+    assert refused.returncode == 1 and f"{parts / 'web.conf'}:5: " in refused.stderr

@@ -25,6 +25,9 @@
  */
 #define CONFIG_LINE_MAX 197
 
+#define CONFIG_INCLUDED_MAX  256
+#define CONFIG_INCLUDED_TEXT "256"
+
 enum offload_mode {
     OFFLOAD_AUTO,
     OFFLOAD_ON,
@@ -58,14 +61,22 @@ struct config {
     char state_directory[PATH_MAX];
     char lasting_directory[PATH_MAX]; /* of what outlives a reboot; may be the same */
     struct log_options log;
-    struct policy *policy;  /* unsealed; owned */
-    struct policy *expired; /* the forwards whose time was over; owned */
+    struct policy *policy;               /* unsealed; owned */
+    struct policy *expired;              /* the forwards whose time was over; owned */
+    char *included[CONFIG_INCLUDED_MAX]; /* the files of `include`, in their order; owned */
+    size_t included_count;
 };
 
 /* The name of an uplink (struct uplink); empty for one that the configuration does not have. */
 static inline const char *config_external(const struct config *config, uint8_t uplink)
 {
     return uplink < config->external_count ? config->external[uplink] : "";
+}
+
+/* The file that struct forward means; `path` is that of the configuration itself. */
+static inline const char *config_file(const struct config *config, const char *path, uint16_t file)
+{
+    return file > 0 && file <= config->included_count ? config->included[file - 1] : path;
 }
 
 /*

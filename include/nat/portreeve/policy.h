@@ -76,6 +76,7 @@ struct forward {
     uint32_t sessions;     /* that it may have at one time; 0: no limit of its own */
     uint32_t new_sessions; /* a second, of all remotes; 0: no limit of its own */
     uint32_t line;         /* of the configuration file; 0: of none */
+    uint16_t file; /* 0: the configuration itself; otherwise the number of an included file */
 };
 
 /* The longest timeout, in seconds; the table's 32-bit clock has room for weeks more. */

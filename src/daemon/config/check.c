@@ -6,6 +6,7 @@
 #include "forward.h"
 #include "gateway.h"
 #include "keys.h"
+#include "place.h"
 #include "portreeve/text.h"
 #include "report.h"
 #include "timeouts.h"
@@ -148,6 +149,7 @@ static void check_sources(struct reading *reading)
 {
     struct source *sources = NULL;
     const struct section *share;
+    char place[PLACE_MAX];
     char title[TITLE_MAX], first[TITLE_MAX], text[PREFIX_TEXT_MAX];
     size_t count = 0, at = 0;
 
@@ -165,10 +167,11 @@ static void check_sources(struct reading *reading)
         if (memcmp(&sources[i].prefix, &sources[i - 1].prefix, sizeof(sources[i].prefix)) != 0)
             continue;
         config_problem(reading, sources[i].line,
-                       "%s source = %s: this prefix is already in the source of %s at line %u",
+                       "%s source = %s: this prefix is already in the source of %s at %s",
                        config_title(sources[i].section, title),
                        text_format_prefix(&sources[i].prefix, text),
-                       config_title(sources[i - 1].section, first), sources[i - 1].line);
+                       config_title(sources[i - 1].section, first),
+                       place_text(reading, sources[i - 1].line, place));
     }
     free(sources);
 }
@@ -313,6 +316,7 @@ static void check_pools(struct reading *reading)
 {
     const struct section *later, *earlier;
     struct port_set later_set, earlier_set;
+    char place[PLACE_MAX];
     char title[TITLE_MAX];
     size_t later_at = 0;
 
@@ -331,11 +335,14 @@ static void check_pools(struct reading *reading)
                 !port_sets_overlap(&earlier_set, &later_set))
                 continue;
             config_conflict(reading, later, SHARE_PORTS, NULL,
-                            "these ports overlap the pool of %s at line %u; expected exactly the "
+                            "these ports overlap the pool of %s at %s; expected exactly the "
                             "same ports or no port in common",
                             config_title(earlier, title),
-                            earlier->key_line[SHARE_PORTS] ? earlier->key_line[SHARE_PORTS]
-                                                           : earlier->line);
+                            place_text(reading,
+                                       earlier->key_line[SHARE_PORTS]
+                                           ? earlier->key_line[SHARE_PORTS]
+                                           : earlier->line,
+                                       place));
         }
     }
 }
@@ -378,12 +385,13 @@ struct listeners {
 static void say_taken(struct reading *reading, const struct section *section,
                       const struct section *other, enum protocol_index protocol, uint32_t port)
 {
+    char place[PLACE_MAX];
     char title[TITLE_MAX];
 
     config_conflict(reading, section, FORWARD_LISTEN, NULL,
-                    "port %u/%s is already used by %s at line %u; expected a free port", port,
+                    "port %u/%s is already used by %s at %s; expected a free port", port,
                     protocol_table[protocol].name, config_title(other, title),
-                    other->key_line[FORWARD_LISTEN]);
+                    place_text(reading, other->key_line[FORWARD_LISTEN], place));
 }
 
 /*
@@ -533,7 +541,8 @@ static bool fill_policy(struct reading *reading)
     at = 0;
     while ((section = next_of(reading, SECTION_FORWARD, &at)) != NULL) {
         memcpy(section->forward.name, section->name, sizeof(section->forward.name));
-        section->forward.line = section->line;
+        (void)place_of(reading, section->line, &section->forward.line);
+        section->forward.file = place_file(reading, section->line);
         if (!policy_add_forward(section->expired ? reading->config->expired : policy,
                                 &section->forward))
             return false;

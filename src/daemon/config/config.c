@@ -46,10 +46,14 @@ static void settle_lasting_directory(struct config *config)
         strcpy(config->lasting_directory, config->state_directory);
 }
 
-bool config_load_stream(FILE *stream, const char *path, int64_t now, struct config *config,
-                        config_report *report, config_report *warn, void *context)
+static bool load(FILE *stream, const char *path, bool follows_includes, int64_t now,
+                 struct config *config, config_report *report, config_report *warn, void *context)
 {
-    struct reading reading = {.path = path, .stream = stream, .now = now, .config = config};
+    struct reading reading = {.path = path,
+                              .stream = stream,
+                              .follows_includes = follows_includes,
+                              .now = now,
+                              .config = config};
 
     *config = defaults;
     config->policy = policy_new();
@@ -76,6 +80,12 @@ bool config_load_stream(FILE *stream, const char *path, int64_t now, struct conf
     if (reading.failed)
         config_free(config);
     return !reading.failed;
+}
+
+bool config_load_stream(FILE *stream, const char *path, int64_t now, struct config *config,
+                        config_report *report, config_report *warn, void *context)
+{
+    return load(stream, path, false, now, config, report, warn, context);
 }
 
 /* The file of the daemon, which only root may be able to read. NULL with errno. */
@@ -122,7 +132,7 @@ bool config_load(const char *path, struct config *config, config_report *report,
 
     if (stream == NULL)
         return false;
-    loaded = config_load_stream(stream, path, time(NULL), config, report, warn, context);
+    loaded = load(stream, path, true, time(NULL), config, report, warn, context);
     fclose(stream);
     return loaded;
 }
@@ -132,4 +142,7 @@ void config_free(struct config *config)
     policy_free(config->policy);
     policy_free(config->expired);
     config->policy = config->expired = NULL;
+    for (size_t i = 0; i < config->included_count; i++)
+        free(config->included[i]);
+    config->included_count = 0;
 }

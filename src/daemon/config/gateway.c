@@ -124,6 +124,18 @@ static enum outcome take_mss(struct reading *reading, struct section *section, c
     return VALUE_TAKEN;
 }
 
+/* The files are read after this one. */
+static enum outcome take_include(struct reading *reading, struct section *section,
+                                 const char *value)
+{
+    (void)section;
+    if (strlen(value) >= sizeof(reading->include))
+        return VALUE_WRONG;
+    strcpy(reading->include, value);
+    reading->include_line = reading->line;
+    return VALUE_TAKEN;
+}
+
 const struct key gateway_keys[GATEWAY_KEYS] = {
     [GATEWAY_EXTERNAL] = {"external", KEY_REQUIRED | KEY_LIST, take_external,
                           "an interface name, as in external = wan0"},
@@ -136,4 +148,6 @@ const struct key gateway_keys[GATEWAY_KEYS] = {
     [GATEWAY_MSS] = {"mss", 0, take_mss,
                      "auto, off, or a number of bytes from " AS_TEXT(MSS_MIN) " to " AS_TEXT(
                          MSS_MAX)},
+    [GATEWAY_INCLUDE] = {"include", 0, take_include,
+                         "a path, which may have wildcards, as in conf.d/*.conf"},
 };

@@ -11,7 +11,9 @@
  */
 #include "reader.h"
 
+#include "include.h"
 #include "keys.h"
+#include "place.h"
 #include "portreeve/names.h"
 #include "portreeve/text.h"
 #include "report.h"
@@ -114,6 +116,7 @@ static void name_section(struct reading *reading, struct section *section, const
                          const char *name)
 {
     const struct section_kind *kind = section->kind;
+    char place[PLACE_MAX];
     const struct section *first;
 
     section->ignored = true;
@@ -135,8 +138,8 @@ static void name_section(struct reading *reading, struct section *section, const
         section->ignored = first != NULL;
         if (first != NULL)
             config_problem(reading, reading->line,
-                           "%s: this section already exists at line %u; expected it only once",
-                           header, first->line);
+                           "%s: this section already exists at %s; expected it only once", header,
+                           place_text(reading, first->line, place));
     }
 }
 
@@ -242,6 +245,7 @@ static bool ends_in_comma(const char *value)
 static void begin_key(struct reading *reading, const char *name, const char *value)
 {
     const struct section_kind *kind = reading->section->kind;
+    char place[PLACE_MAX];
     size_t index = 0;
 
     reading->key = NULL;
@@ -254,8 +258,8 @@ static void begin_key(struct reading *reading, const char *name, const char *val
     }
     reading->key = &kind->keys[index];
     if (reading->section->key_line[index] != 0 && !(reading->key->flags & KEY_OF_PORT)) {
-        config_refuse(reading, value, "this key is already set at line %u; expected it only once",
-                      reading->section->key_line[index]);
+        config_refuse(reading, value, "this key is already set at %s; expected it only once",
+                      place_text(reading, reading->section->key_line[index], place));
         return;
     }
     reading->section->key_line[index] = reading->line;
@@ -332,6 +336,15 @@ enum raw_line {
     RAW_BINARY,
 };
 
+/* True for the first line of a file. */
+static bool begins_file(const struct reading *reading)
+{
+    unsigned local;
+
+    (void)place_of(reading, reading->line, &local);
+    return local == 1;
+}
+
 /*
  * Reads one line without its end into `line`. What does not fit is skipped. A NUL byte ends the
  * reading: no text file contains one, and /dev/zero would never end.
@@ -356,7 +369,7 @@ static enum raw_line read_raw(struct reading *reading, char line[RAW_LINE_MAX])
     if (!too_long && length > 0 && line[length - 1] == '\r')
         length--;
     line[length] = '\0';
-    if (reading->line == 1 && length >= sizeof(bom) && memcmp(line, bom, sizeof(bom)) == 0)
+    if (begins_file(reading) && length >= sizeof(bom) && memcmp(line, bom, sizeof(bom)) == 0)
         memmove(line, line + sizeof(bom), length - sizeof(bom) + 1);
     return too_long ? RAW_TOO_LONG : RAW_LINE;
 }
@@ -504,8 +517,14 @@ static char *next_line(char *buffer, int size, void *stream)
     return NULL;
 }
 
-void config_read_lines(struct reading *reading)
+static void read_stream(struct reading *reading)
 {
     if (ini_parse_stream(next_line, reading, handle, reading) < 0)
         reading->failed = reading->no_memory = true;
+}
+
+void config_read_lines(struct reading *reading)
+{
+    read_stream(reading);
+    include_each(reading, read_stream);
 }

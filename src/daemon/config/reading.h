@@ -7,6 +7,8 @@
  * forward.c   the keys of [forward]
  * timeouts.c  the keys of [timeouts]
  * value.c     reading values: of any key, and of the types that several keys have
+ * include.c   reads the files of [gateway] include
+ * place.c     where a line is, of several files
  * check.c     checks across lines and sections: what is missing, what conflicts
  * report.c    errors and warnings, kept until the end and reported in the order of their lines
  * addition.c  one forward from the control socket, with the same keys, checks and messages
@@ -33,7 +35,11 @@ struct reading {
     int64_t now; /* seconds since the epoch */
     struct config *config;
 
-    unsigned line; /* being read, from 1 */
+    unsigned line; /* being read, from 1; counted over all files */
+    bool follows_includes;
+    char include[CONFIG_LINE_MAX + 1]; /* the pattern; empty: none */
+    unsigned include_line;
+    unsigned lines_before[CONFIG_INCLUDED_MAX + 1]; /* each file, by its index */
     /* whose keys are read; NULL: before the first section, or in an unknown one */
     struct section *section;
     bool section_seen;

@@ -6,6 +6,7 @@
  */
 #include "report.h"
 
+#include "place.h"
 #include "portreeve/text.h"
 
 #include <stdarg.h>
@@ -45,6 +46,8 @@ static void keep(struct reading *reading, unsigned line, bool warning, char *tex
 static char *with_place(const struct reading *reading, unsigned line, const char *subject,
                         const char *message)
 {
+    unsigned local;
+    const char *path = place_of(reading, line, &local);
     char *text = NULL;
     int length;
 
@@ -53,7 +56,7 @@ static char *with_place(const struct reading *reading, unsigned line, const char
     else if (line == 0)
         length = asprintf(&text, "%s: %s%s", reading->path, subject, message);
     else
-        length = asprintf(&text, "%s:%u: %s%s", reading->path, line, subject, message);
+        length = asprintf(&text, "%s:%u: %s%s", path, local, subject, message);
     return length < 0 ? NULL : text;
 }
 

@@ -3,6 +3,8 @@
  */
 #include "timeouts.h"
 
+#include "place.h"
+
 #include "portreeve/service.h"
 #include "portreeve/text.h"
 #include "report.h"
@@ -157,6 +159,7 @@ static enum outcome take_port(struct reading *reading, const char *value, uint8_
     uint16_t port = port_of_key(reading, value, protocol);
     bool may_be_short = protocol == PROTOCOL_UDP && port < WELL_KNOWN_END;
     unsigned line;
+    char place[PLACE_MAX];
     uint32_t seconds;
     enum outcome outcome;
 
@@ -168,9 +171,9 @@ static enum outcome take_port(struct reading *reading, const char *value, uint8_
     line = line_of_port(reading, protocol, port);
     if (line != 0)
         return config_refuse(reading, value,
-                             "the timeout of port %u is already set at line %u; expected it only "
+                             "the timeout of port %u is already set at %s; expected it only "
                              "once",
-                             port, line);
+                             port, place_text(reading, line, place));
     if (timeouts->port_count == PORT_TIMEOUTS_MAX)
         return config_refuse(reading, value, "expected at most %d timeouts of single ports",
                              PORT_TIMEOUTS_MAX);

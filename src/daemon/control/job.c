@@ -218,7 +218,8 @@ static void write_forward(struct job *job, const struct gateway *gateway)
     const struct forward *forward = policy_forward(job->snapshot, job->forward);
     json_t *json = json_forward(
         forward, (uint64_t)json_integer_value(json_object_get(job->sessions, forward->name)),
-        register_find(job->ports, forward->name), gateway_config_path(gateway));
+        register_find(job->ports, forward->name),
+        config_file(gateway_config(gateway), gateway_config_path(gateway), forward->file));
 
     if (job->forward++ > 0)
         output_write(job->output, ",", 1);

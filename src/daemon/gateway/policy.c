@@ -353,14 +353,17 @@ void gateway_report_forward(struct gateway *gateway, const char *name, config_re
 static bool is_runtime(const struct gateway *gateway, const char *name, const char *todo,
                        config_report *report, void *context)
 {
+    const struct forward *known;
+
     if (policy_find_forward(gateway->active, name) == NULL) {
         report_format(report, context, "there is no forward '%s'", name);
         return false;
     }
-    if (policy_find_forward(gateway->config.policy, name) != NULL) {
+    known = policy_find_forward(gateway->config.policy, name);
+    if (known != NULL) {
         report_format(report, context,
                       "forward '%s' is in the configuration: %s it in %s, then reload", name, todo,
-                      gateway->config_path);
+                      config_file(&gateway->config, gateway->config_path, known->file));
         return false;
     }
     return true;
