@@ -13,11 +13,15 @@
 
 #define TABLE_COLUMNS 16
 #define TABLE_KEY     40
+#define RANK_ASKED    (TABLE_COLUMNS + 1)
 
 struct column {
     const char *title; /* in small letters, the name for --columns and --sort */
     bool right;        /* aligned to the right: numbers */
-    /* 0: always shown. The others are shown if there is room, the lowest rank first. */
+    /*
+     * 0: always shown. The others are shown if there is room, the lowest rank first, but for
+     * RANK_ASKED: to people only if they ask for it.
+     */
     unsigned rank;
 };
 

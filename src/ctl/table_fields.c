@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NUMBER_MAX 32
+#define NUMBER_MAX 400  /* bytes of any number without an exponent */
+#define EXACT_MAX  1e15 /* below, a double has every whole number */
 
 typedef void put_field(const char *text);
 
@@ -48,8 +49,12 @@ static void put_markdown(const char *text)
 static const char *value_of(const struct table *table, const struct row *row, size_t column,
                             char buffer[NUMBER_MAX])
 {
+    double number = row->number[column];
+
     if (row->is_number[column] && table->format != TABLE_MARKDOWN) {
-        snprintf(buffer, NUMBER_MAX, "%.0f", row->number[column]);
+        if (number > -EXACT_MAX && number < EXACT_MAX)
+            number = (double)(int64_t)number; /* whole seconds that have passed */
+        snprintf(buffer, NUMBER_MAX, "%.0f", number);
         return buffer;
     }
     return row->cell[column] != NULL ? row->cell[column] : "";

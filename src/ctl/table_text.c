@@ -122,6 +122,8 @@ static void choose_by_rank(const struct table *table, struct layout *layout)
         if (rank == 0)
             cut_cells(layout);
     }
+    for (size_t i = 0; i < table->column_count; i++)
+        layout->hidden += table->columns[i].rank == RANK_ASKED && !layout->empty[i];
 }
 
 /* Which columns may be shown at all, and all of them if that is asked for. */
@@ -250,13 +252,14 @@ static void print_rest(const struct table *table, const struct layout *layout, s
 {
     char text[128];
     size_t left = layout->line, used = 0;
+    size_t hidden = layout->line == SIZE_MAX ? 0 : layout->hidden; /* a program gets rows only */
 
     if (count < table->row_count)
         used = (size_t)snprintf(text, sizeof(text), "%zu of %zu rows", count, table->row_count);
-    if (layout->hidden > 0)
+    if (hidden > 0)
         snprintf(text + used, sizeof(text) - used, "%s%zu more column%s: --wide, or -o name,...",
-                 used > 0 ? "; " : "", layout->hidden, layout->hidden == 1 ? "" : "s");
-    if (used == 0 && layout->hidden == 0)
+                 used > 0 ? "; " : "", hidden, hidden == 1 ? "" : "s");
+    if (used == 0 && hidden == 0)
         return;
     put_cut(text, &left);
     putchar('\n');
