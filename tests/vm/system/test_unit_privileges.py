@@ -79,7 +79,7 @@ def test_unit_takes_over_from_a_version_that_ran_as_root(lab, service, no_leak):
     drop_in.write_text("[Service]\nUser=root\nAmbientCapabilities=\nExecStartPre=\n"
                        "SystemCallFilter=\nSystemCallFilter=@system-service\n"
                        "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_CHOWN\n"
-                       "ExecStartPre=+chown -R root: /run/portreeve\n")
+                       "ExecStartPre=+chown -R root: /run/portreeve /var/lib/portreeve\n")
     try:
         host.systemctl("daemon-reload")
         host.systemctl("restart", service.NAME)
