@@ -15,7 +15,7 @@ DROP_IN = Path("/etc/systemd/system/portreeved.service.d/paths.conf")
 
 # portreeve.conf(5), OTHER PATHS UNDER SYSTEMD
 ADDITION = """[Service]
-StateDirectory=portreeve
+StateDirectory=portreeve sessions
 RuntimeDirectory=portreeve netops
 ExecReload=
 ExecReload=/usr/local/bin/portreeve -s /run/netops/portreeve.sock reload
@@ -23,7 +23,7 @@ ExecReload=/usr/local/bin/portreeve -s /run/netops/portreeve.sock reload
 
 ELSEWHERE = host.BODY + """
 [state]
-directory = /var/lib/portreeve
+directory = /var/lib/sessions
 
 [control]
 socket = /run/netops/portreeve.sock
@@ -77,7 +77,7 @@ def test_other_paths_with_what_the_manual_says(lab, service, addition):
     check_share_and_forward(lab)
     client = ["/usr/local/bin/portreeve", "-s", "/run/netops/portreeve.sock"]
     assert process.run([*client, "sessions"]).returncode == 0
-    assert list(Path("/var/lib/portreeve").iterdir())
+    assert list(Path("/var/lib/sessions").iterdir())
     host.systemctl("reload", service.NAME)
     host.systemctl("restart", service.NAME)
     assert process.run([*client, "sessions"]).returncode == 0
