@@ -174,6 +174,7 @@ def test_what_must_outlive_a_reboot_is_in_a_directory_of_its_own(fresh):
     assert before[0]["use"]["refused"] == {"not-allowed": 1}
     assert before[1]["added"]["by"].startswith("user 0 (process ")
     assert (lasting / "register.json").stat().st_mode & 0o777 == 0o600
+    daemon.stop()
 
 
 def test_a_register_that_is_broken_is_set_aside(fresh):
