@@ -174,13 +174,14 @@ def words():
     """States, directions, reasons, events and the keys of a FILTER."""
     states = names_of("src/nat/view.c", "session_state_name")
     directions = names_of("src/nat/view.c", "direction_name")
-    for heading, known in (("state", states), ("direction", directions),
+    outcomes = list(dict.fromkeys(names_of("src/nat/view.c", "outcome_name")))
+    for heading, known in (("state", states), ("direction", directions), ("outcome", outcomes),
                            ("reason", names_of("src/nat/event.c", "close_reason_name")),
                            ("type", names_of("src/nat/event.c", "event_type_name"))):
         yield from compare(heading, PROTOCOL, known,
                            [quoted(row[0])[0] for row in markdown_rows(PROTOCOL, heading)])
     entries = dict(man_entries(CLIENT_PAGE, "FILTER"))
-    for heading, known in (("state", states), ("direction", directions)):
+    for heading, known in (("state", states), ("direction", directions), ("outcome", outcomes)):
         listed = re.findall(r"\b(?!or\b)[a-z]+", entries[f"{heading}= WORD"].split(" .")[0])
         yield from compare(heading, CLIENT_PAGE, known, listed)
     keys = re.findall(r'\{"(\w+=)"', read("src/daemon/control/filter.c"))

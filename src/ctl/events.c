@@ -44,28 +44,82 @@ static void print_text(const char *before, const char *text)
         printf("%s%s", before, show(&shown, text));
 }
 
-static void print_end(const json_t *event, const json_t *session)
+static bool has_type(const json_t *event, const char *type)
+{
+    return strcmp(member_text(event, "type"), type) == 0;
+}
+
+static void print_bytes(const json_t *session)
 {
     const json_t *bytes = json_object_get(session, "bytes");
-    char age[CELL_MAX], sent[CELL_MAX], received[CELL_MAX];
+    char sent[CELL_MAX], received[CELL_MAX];
 
-    print_text(": ", member_text(event, "reason"));
-    printf(" after %s, sent %s, received %s", format_duration(member_seconds(session, "age"), age),
-           format_amount(member_number(bytes, "out"), sent),
+    printf(", sent %s, received %s", format_amount(member_number(bytes, "out"), sent),
            format_amount(member_number(bytes, "in"), received));
+}
+
+/* Its session has left the table. */
+static void print_removal(const json_t *event, const json_t *session)
+{
+    bool unanswered = strcmp(member_text(event, "outcome"), "unanswered") == 0;
+    char age[CELL_MAX];
+
+    print_text(": ", member_text(event, unanswered ? "outcome" : "reason"));
+    printf(" after %s", format_duration(member_seconds(session, "age"), age));
+    print_bytes(session);
+}
+
+/* Its exchange has come to its end: by whom, and when. */
+static void print_end(const json_t *event, const json_t *session)
+{
+    const json_t *by = json_object_get(session, "ended_by"), *icmp = json_object_get(event, "icmp");
+    bool answered = json_object_get(event, "after") != NULL;
+    char end[CELL_MAX], span[CELL_MAX];
+
+    fputs(": ", stdout);
+    if (icmp != NULL) {
+        printf("%s, says", format_icmp(icmp, end));
+        print_text(" ", member_text(icmp, "from"));
+        putchar(',');
+    } else if (by != NULL) {
+        format_endpoint(by, member_text(session, "protocol"), false, end);
+        print_text(answered ? "" : "by ", end);
+        fputs(answered ? " answered RST" : "", stdout);
+    }
+    printf("%safter %s", icmp != NULL || by != NULL ? " " : "",
+           format_span(answered ? member_seconds(event, "after") : member_seconds(session, "age"),
+                       span));
+    if (!answered)
+        print_bytes(session);
+}
+
+/* The end of the exchange has been told; that its session leaves the table later is no news. */
+static bool is_aftermath(const json_t *event, const json_t *session)
+{
+    static const char *const usual[] = {"expired", "evicted", "reclaimed", "replaced"};
+    bool is_usual = false;
+
+    for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+        is_usual |= strcmp(member_text(event, "reason"), usual[i]) == 0;
+    return has_type(event, "closed") && *member_text(session, "outcome") != '\0' && is_usual;
 }
 
 static void print_event(const json_t *event)
 {
     const json_t *session = json_object_get(event, "session");
+    bool ended = has_type(event, "ended");
 
+    if (is_aftermath(event, session))
+        return;
     print_text("", member_text(event, "time"));
-    print_text(" ", member_text(event, "type"));
+    print_text(" ", member_text(event, ended ? "outcome" : "type"));
     print_text(" ", member_text(session, "protocol"));
     putchar(' ');
     print_ends(session);
-    if (strcmp(member_text(event, "type"), "closed") == 0)
+    if (ended)
         print_end(event, session);
+    if (has_type(event, "closed"))
+        print_removal(event, session);
     printf(" (id=%lld", (long long)member_number(session, "id"));
     print_text(" share=", member_text(session, "share"));
     print_text(" forward=", member_text(session, "forward"));

@@ -30,6 +30,18 @@ char *format_duration(double seconds, char buffer[CELL_MAX])
     return buffer;
 }
 
+/* Short ones, with a digit more. */
+char *format_span(double seconds, char buffer[CELL_MAX])
+{
+    if (seconds < 0 || seconds >= 10)
+        return format_duration(seconds, buffer);
+    if (seconds < 0.1)
+        snprintf(buffer, CELL_MAX, "%.0f ms", seconds * 1000);
+    else
+        snprintf(buffer, CELL_MAX, "%.1f s", seconds);
+    return buffer;
+}
+
 char *format_amount(int64_t number, char buffer[CELL_MAX])
 {
     static const char units[] = "kMGTPE";
@@ -91,6 +103,26 @@ char *format_list(const json_t *array, const char *separator, char buffer[CELL_M
             used += (size_t)snprintf(buffer + used, CELL_MAX - used, "%s%s",
                                      index > 0 ? separator : "", text);
     }
+    return buffer;
+}
+
+const char *format_icmp(const json_t *icmp, char buffer[CELL_MAX])
+{
+    static const char *const unreachable[] = {
+        [0] = "network unreachable",  [1] = "host unreachable",
+        [2] = "protocol unreachable", [3] = "port unreachable",
+        [5] = "source route failed",  [6] = "network unknown",
+        [7] = "host unknown",         [9] = "network prohibited",
+        [10] = "host prohibited",     [13] = "prohibited by a filter",
+    };
+    const size_t known = sizeof(unreachable) / sizeof(unreachable[0]);
+    int64_t type = member_number(icmp, "type"), code = member_number(icmp, "code");
+
+    if (type == 3 && code >= 0 && (size_t)code < known && unreachable[code] != NULL)
+        return unreachable[code];
+    if (type == 11 && code == 0)
+        return "TTL exceeded on the way";
+    snprintf(buffer, CELL_MAX, "ICMP type %lld, code %lld", (long long)type, (long long)code);
     return buffer;
 }
 

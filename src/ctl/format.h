@@ -15,7 +15,10 @@
  * unprintable characters: table_set_cell and show replace them.
  */
 char *format_duration(double seconds, char buffer[CELL_MAX]); /* "4m12s", "2h4m", "3d2h" */
+char *format_span(double seconds, char buffer[CELL_MAX]);     /* "1 ms", "0.1 s", "4m12s" */
 char *format_amount(int64_t number, char buffer[CELL_MAX]);   /* "950", "1.2M": powers of 1000 */
+/* What the ICMP error of an event says: "host unreachable" (RFC 792, RFC 1122 section 3.2.2.1). */
+const char *format_icmp(const json_t *icmp, char buffer[CELL_MAX]);
 /* False: ports are shown without the names of their services from now on. */
 void format_set_names(bool names);
 

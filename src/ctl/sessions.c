@@ -58,13 +58,14 @@ struct listing {
 static void add_row(struct table *table, const json_t *session)
 {
     const json_t *bytes = json_object_get(session, "bytes");
+    const char *outcome = member_text(session, "outcome");
     struct row *row = table_add(table);
     char text[CELL_MAX];
 
     table_set_key(row, member_text(session, "protocol"), json_object_get(session, "internal"),
                   json_object_get(session, "remote"));
     table_set_cell(row, PROTOCOL, member_text(session, "protocol"));
-    table_set_cell(row, STATE, member_text(session, "state"));
+    table_set_cell(row, STATE, *outcome != '\0' ? outcome : member_text(session, "state"));
     table_set_cell(row, DIRECTION, member_text(session, "direction"));
     table_set_cell(row, INTERNAL, format_internal(session, text));
     table_set_cell(row, EXTERNAL, format_external(session, text));

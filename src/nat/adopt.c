@@ -197,6 +197,8 @@ static enum adoption_reason adopt_one(struct nat *nat, uint32_t slot, uint64_t n
         host_get(&nat->table, &host, UINT32_MAX) != INDEX_NONE; /* the limit is for new sessions */
     session->epoch = nat->epoch;
     session->offload = OFFLOAD_NO;
+    if (session->outcome >= OUTCOME_COUNT)
+        session->outcome = OUTCOME_NONE;
     session_fill(nat, session, &plan);
     session->has_remote = false;
     if (session->direction == DIRECTION_INBOUND && session_age_list(session) != AGE_CLOSED)

@@ -16,7 +16,13 @@ struct event_ring {
 };
 
 /* Of the session in this slot, as it is now. */
-void event_publish(struct nat *nat, enum event_type type, enum close_reason reason, uint32_t slot,
-                   uint64_t now);
+void event_publish(struct nat *nat, enum event_type type, uint32_t slot, uint64_t now);
+
+/* EVENT_ENDED: with the ICMP error that has told it (NULL: none), and how long that took. */
+void event_publish_end(struct nat *nat, uint32_t slot, const struct icmp_report *icmp,
+                       uint64_t waited_ms, uint64_t now);
+
+/* EVENT_CLOSED */
+void event_publish_close(struct nat *nat, uint32_t slot, enum close_reason reason, uint64_t now);
 
 #endif

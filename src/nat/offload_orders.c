@@ -4,6 +4,7 @@
  */
 #include "forward_count.h"
 #include "offload_entries.h"
+#include "outcome.h"
 #include "session.h"
 #include "session_facts.h"
 
@@ -180,7 +181,9 @@ static void fold(struct nat *nat, struct offload_entry *entry, enum packet_hook 
     session_count(session, from, new_packets, new_bytes);
     forward_count_bytes(nat, session, from, new_bytes, now);
     if (session->state == STATE_UNANSWERED && from == ROLE_RESPONDER)
-        session_change_state(nat, entry->session, STATE_ANSWERED, now);
+        session_change_state(nat, entry->session, STATE_ANSWERED, from, now);
+    else
+        outcome_doubt(session, from);
     if (session_protocol(session) == PROTOCOL_TCP)
         tcp_passed_unseen(&session->tcp, from, new_bytes);
     if (session_refreshed_by(nat, session, from))
@@ -207,6 +210,8 @@ void nat_offload_removed(struct nat *nat, uint32_t index, const struct offload_t
         nat->table.session[entry.session].offload = OFFLOAD_NO;
     if (entry.session != INDEX_NONE && entry.has_reset)
         session_saw_reset(nat, entry.session, &entry.reset, (enum role)entry.reset_from, now);
+    if (entry.session != INDEX_NONE)
+        outcome_tell(nat, entry.session, now); /* now all its packets are counted */
 }
 
 void nat_offload_answered(struct nat *nat, uint32_t index, const struct offload_traffic *traffic,

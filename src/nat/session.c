@@ -11,6 +11,7 @@
 #include "forward_count.h"
 #include "mapping.h"
 #include "offload_entries.h"
+#include "outcome.h"
 #include "outside.h"
 #include "session_facts.h"
 
@@ -150,7 +151,7 @@ void session_open(struct nat *nat, uint32_t slot, const struct session_plan *pla
     table_activate(&nat->table, slot, session_idle_limit(nat, session), now);
     nat->counters.opened++;
     forward_count_opened(nat, plan->forward[ROLE_RESPONDER]);
-    event_publish(nat, EVENT_OPENED, CLOSE_NONE, slot, now);
+    event_publish(nat, EVENT_OPENED, slot, now);
 }
 
 /* The side that opens the connection is one of a share's hosts, which counts what it opens. */
@@ -222,7 +223,8 @@ void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uin
                            session_mapping(session, ROLE_RESPONDER)};
     bool tracked_close = session->state == STATE_CLOSED || session->state == STATE_RESET;
 
-    event_publish(nat, EVENT_CLOSED, reason, slot, now);
+    outcome_tell(nat, slot, now);
+    event_publish_close(nat, slot, reason, now);
     offload_end(nat, slot);
     nat->counters.closed[reason]++;
     put_opener(nat, session);
@@ -235,12 +237,17 @@ void session_close(struct nat *nat, uint32_t slot, enum close_reason reason, uin
     }
 }
 
-void session_change_state(struct nat *nat, uint32_t slot, enum session_state state, uint64_t now)
+void session_change_state(struct nat *nat, uint32_t slot, enum session_state state, enum role from,
+                          uint64_t now)
 {
     struct session *session = &nat->table.session[slot];
     uint32_t before = session_idle_limit(nat, session), after;
+    enum outcome outcome = outcome_of_change((enum session_state)session->state, state, from);
     enum age_list list = session_age_list(session);
+    uint64_t waited = session_idle(session, now);
 
+    if (session_protocol(session) == PROTOCOL_TCP)
+        session->last_seen = (uint32_t)now;
     table_set_state(&nat->table, slot, state);
     if ((list == AGE_CLOSED) != (session_age_list(session) == AGE_CLOSED))
         count_by_state(nat, session);
@@ -249,7 +256,8 @@ void session_change_state(struct nat *nat, uint32_t slot, enum session_state sta
         table_rearm(&nat->table, slot, now + after * UINT64_C(1000));
     offload_state_changed(nat, slot);
     if (state == STATE_ESTABLISHED)
-        event_publish(nat, EVENT_ESTABLISHED, CLOSE_NONE, slot, now);
+        event_publish(nat, EVENT_ESTABLISHED, slot, now);
+    outcome_set(nat, slot, outcome, NULL, waited, now);
 }
 
 void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment,
@@ -261,10 +269,8 @@ void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment 
     if (!tcp_reset_is_plausible(&session->tcp, state, segment, from))
         return;
     next = tcp_next_state(state, segment->flags, from);
-    if (next == state)
-        return;
-    session->last_seen = (uint32_t)now;
-    session_change_state(nat, slot, next, now);
+    if (next != state)
+        session_change_state(nat, slot, next, from, now);
 }
 
 void session_check_deadline(struct nat *nat, uint32_t slot, uint64_t now)

@@ -44,10 +44,12 @@ void session_fill(struct nat *nat, struct session *session, const struct session
 enum drop_reason session_reopen(struct nat *nat, uint32_t slot, enum role opener, uint64_t now);
 
 /*
- * Moves a session to another state, arms its timer anew if the deadline is earlier now, and
- * publishes the event.
+ * Moves a session to another state, after a packet of this side; arms its timer anew if the
+ * deadline is earlier now, and publishes the event. What changes the state of a TCP session also
+ * keeps it alive.
  */
-void session_change_state(struct nat *nat, uint32_t slot, enum session_state state, uint64_t now);
+void session_change_state(struct nat *nat, uint32_t slot, enum session_state state, enum role from,
+                          uint64_t now);
 
 /* An RST of this side, judged by what is known of the sequence numbers now. */
 void session_saw_reset(struct nat *nat, uint32_t slot, const struct tcp_segment *segment,

@@ -368,8 +368,8 @@ static void enter(struct table *table, uint32_t slot, uint64_t due_ms)
     if (list != AGE_NONE)
         list_append(&table->age[list], age_links(table), slot);
     table->live++;
-    __atomic_store_n(&session->live, SLOT_LIVE,
-                     __ATOMIC_RELEASE); /* last: a crash before leaves a free slot */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    session->live = SLOT_LIVE; /* last: a crash before leaves a free slot */
     census_session(table, slot, CENSUS_MORE);
 }
 
@@ -408,7 +408,8 @@ void table_remove(struct table *table, uint32_t slot)
     struct session *session = &table->session[slot];
 
     census_session(table, slot, CENSUS_LESS);
-    __atomic_store_n(&session->live, SLOT_FREE, __ATOMIC_RELEASE);
+    session->live = SLOT_FREE; /* first: a crash after this leaves a free slot */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     session->check ^= UINT16_MAX; /* a damaged `live` does not bring it back */
     unindex_session(table, slot);
     wheel_disarm(table->wheel, slot, session->wheel_slot);

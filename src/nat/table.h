@@ -101,7 +101,9 @@ struct session {
     uint8_t state : 4;                         /* enum session_state */
     uint8_t direction : 2;                     /* enum direction */
     uint8_t protocol : 2;                      /* enum protocol_index (session_protocol) */
-    uint8_t live;                              /* enum slot_use */
+    uint8_t live : 4;                          /* enum slot_use */
+    uint8_t outcome : 3;                       /* enum outcome */
+    uint8_t outcome_told : 1;                  /* an event has told it */
     uint8_t share; /* of the internal host that a pool serves (session_share) */
     uint8_t epoch; /* the policy and addresses that it was last checked against; see nat_review */
     uint32_t last_seen;      /* milliseconds (session_last_seen) */
@@ -130,7 +132,8 @@ struct session {
 
 _Static_assert(sizeof(struct session) == 128, "a session is two cache lines");
 _Static_assert(offsetof(struct session, tcp) == 64, "what every packet needs is in the first");
-_Static_assert(WHEEL_SLOTS <= 1 << 13 && STATE_COUNT <= 16 && PROTOCOL_COUNT <= 4,
+_Static_assert(WHEEL_SLOTS <= 1 << 13 && STATE_COUNT <= 16 && PROTOCOL_COUNT <= 4 &&
+                   OUTCOME_COUNT <= 8,
                "bit fields hold their values");
 
 /* As in the IP header; 0 for a stored value that is no protocol. */

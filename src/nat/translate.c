@@ -19,6 +19,7 @@
 #include "offload_entries.h"
 #include "open.h"
 #include "other_uplink.h"
+#include "outcome.h"
 #include "portreeve/icmp.h"
 #include "review.h"
 #include "session.h"
@@ -115,10 +116,12 @@ static void note_packet(struct nat *nat, uint32_t slot, const struct packet_view
         next = track_tcp(session, view, from);
     else if (from == ROLE_RESPONDER)
         next = STATE_ANSWERED;
-    if (refreshes(nat, session, view, from) || (next != state && view->protocol == PROTOCOL_TCP))
-        session->last_seen = (uint32_t)now;
     if (next != state)
-        session_change_state(nat, slot, next, now);
+        session_change_state(nat, slot, next, from, now);
+    else
+        outcome_doubt(session, from);
+    if (refreshes(nat, session, view, from))
+        session->last_seen = (uint32_t)now;
 }
 
 /* A SYN of either side may open a closed connection anew; *from is the sender's role after that. */

@@ -3,13 +3,14 @@
  *
  * An error quotes a packet that we rewrote and that the reporter saw. Its inverse is therefore the
  * tuple of a session, and what was sent before we rewrote it is that session's other tuple. An
- * error changes no state and refreshes nothing (RFC 5508 REQ-6).
+ * error changes no state and refreshes nothing (RFC 5508 REQ-6). What it says is noted for people.
  */
 #include "translate_icmp.h"
 
 #include "external.h"
 #include "ip_id.h"
 #include "open.h"
+#include "outcome.h"
 #include "portreeve/icmp.h"
 #include "review.h"
 
@@ -47,6 +48,23 @@ static enum drop_reason without_session(struct nat *nat, struct packet *packet,
 }
 
 /*
+ * What an error says about a packet of this side. That the initiator has gone before the answer
+ * came says nothing about the responder.
+ */
+static void note_error(struct nat *nat, uint32_t slot, enum role sender,
+                       const struct packet_view *view, uint64_t now)
+{
+    const struct session *session = &nat->table.session[slot];
+    const struct icmp_report report = {view->tuple.source.address, view->icmp_type,
+                                       view->icmp_code};
+    enum outcome outcome = outcome_of_error(
+        session_protocol(session), (enum session_state)session->state, report.type, report.code);
+
+    if (sender == ROLE_INITIATOR && outcome != OUTCOME_NONE)
+        outcome_set(nat, slot, outcome, &report, session_idle(session, now), now);
+}
+
+/*
  * What we sent to the outside, and in hairpins, has an external source. What the inside got from us
  * never has, except in hairpins, whose errors go to an external address. An error that quotes the
  * other side's view is forged: rewriting it would send it to the remote, or send it out with the
@@ -75,6 +93,7 @@ static enum drop_reason translate_inbound_error(struct nat *nat, struct packet *
 
     if (slot == INDEX_NONE || open_is_knock(nat, slot) || !quotes_external_source(nat, embedded))
         return without_session(nat, packet, view, embedded, now);
+    note_error(nat, slot, (enum role) !role, view, now);
     session = &nat->table.session[slot];
     other = session_tuple(session, (enum role) !role);
     icmp_rewrite_error(view, embedded, &other, NULL, &other.source.address);
@@ -99,6 +118,7 @@ static bool translate_transit_error(struct nat *nat, struct packet *packet,
     if (slot == INDEX_NONE ||
         !address_equal(&embedded->tuple.source.address, &view->tuple.destination.address))
         return false;
+    note_error(nat, slot, role, view, now);
     sent = session_tuple(&nat->table.session[slot], role);
     icmp_rewrite_error(view, embedded, &sent, NULL, NULL);
     done(nat, packet, view);
@@ -144,7 +164,10 @@ static enum drop_reason translate_outbound_error(struct nat *nat, struct packet 
     if (slot == INDEX_NONE || open_is_knock(nat, slot) ||
         (!restored && quotes_external_source(nat, embedded)))
         return without_session(nat, packet, view, embedded, now);
-    original = session_tuple(&nat->table.session[slot], restored ? role : (enum role) !role);
+    if (!restored)
+        role = (enum role) !role;
+    note_error(nat, slot, role, view, now);
+    original = session_tuple(&nat->table.session[slot], role);
     if (external_find(nat, &view->tuple.source.address) == EXTERNAL_ADDRESSES_MAX)
         source = &original.destination.address;
     icmp_rewrite_error(view, embedded, &original, source, NULL);

@@ -37,6 +37,50 @@ const char *session_state_name(enum session_state state)
     return names[state];
 }
 
+const char *outcome_name(enum outcome outcome)
+{
+    static const char *const names[OUTCOME_COUNT] = {
+        [OUTCOME_CLOSED] = "closed",
+        [OUTCOME_REFUSED] = "refused",
+        [OUTCOME_REFUSED_BY_ICMP] = "refused",
+        [OUTCOME_RESET_BY_INITIATOR] = "reset",
+        [OUTCOME_RESET_BY_RESPONDER] = "reset",
+        [OUTCOME_UNREACHABLE] = "unreachable",
+    };
+
+    return names[outcome];
+}
+
+const struct endpoint *session_initiator(const struct session_view *session)
+{
+    return session->direction == DIRECTION_INBOUND ? &session->remote : &session->internal;
+}
+
+const struct endpoint *session_responder(const struct session_view *session)
+{
+    switch (session->direction) {
+    case DIRECTION_INBOUND:
+        return &session->internal;
+    case DIRECTION_HAIRPIN:
+        return &session->peer;
+    default:
+        return &session->remote;
+    }
+}
+
+const struct endpoint *session_ended_by(const struct session_view *session)
+{
+    switch (session->outcome) {
+    case OUTCOME_RESET_BY_INITIATOR:
+        return session_initiator(session);
+    case OUTCOME_REFUSED:
+    case OUTCOME_RESET_BY_RESPONDER:
+        return session_responder(session);
+    default:
+        return NULL;
+    }
+}
+
 static void copy_name(char out[POLICY_NAME_MAX], const char *name)
 {
     memcpy(out, name, POLICY_NAME_MAX);
@@ -71,6 +115,7 @@ bool nat_view(const struct nat *nat, uint32_t slot, uint64_t now, struct session
     view->protocol = session_protocol(session);
     view->state = (enum session_state)session->state;
     view->direction = (enum direction)session->direction;
+    view->outcome = (enum outcome)session->outcome;
     session_endpoints(session, &view->internal, &view->external, &view->remote);
     if (session->direction == DIRECTION_HAIRPIN)
         view->peer = session_source(session, ROLE_RESPONDER);

@@ -9,7 +9,8 @@ from conftest import eventually
 
 SESSION = {
     "id", "protocol", "state", "direction", "internal", "external", "interface", "remote", "share",
-    "forward", "age", "idle", "expires_in", "packets", "bytes", "offloaded"
+    "forward", "age", "idle", "expires_in", "packets", "bytes", "offloaded",
+    "outcome"
 }
 
 
@@ -435,7 +436,7 @@ def test_events(stub):
     assert set(opened["params"]["session"]) == SESSION
     stub.call("kill", filter=["share=bulk"])
     closed = follower.read()["params"]
-    assert (closed["type"], closed["reason"]) == ("closed", "killed")
+    assert (closed["type"], closed["reason"], closed["outcome"]) == ("closed", "killed", "killed")
     assert closed["session"]["id"] == opened["params"]["session"]["id"]
 
 

@@ -32,6 +32,7 @@ enum filter_kind {
     FILTER_FORWARD,
     FILTER_ID,
     FILTER_OFFLOADED,
+    FILTER_OUTCOME,
 };
 
 enum filter_side {
@@ -60,7 +61,8 @@ struct filter_term {
     union {
         uint8_t protocol;
         struct filter_endpoint endpoint;
-        const char *state; /* from session_state_name */
+        const char *state;   /* from session_state_name */
+        const char *outcome; /* from outcome_name */
         enum direction direction;
         char name[POLICY_NAME_MAX]; /* of a share or a forward */
         uint64_t id;

@@ -13,7 +13,8 @@
 enum event_type {
     EVENT_OPENED,
     EVENT_ESTABLISHED,
-    EVENT_CLOSED,
+    EVENT_ENDED,  /* its exchange has come to its end (enum outcome); the session waits for more */
+    EVENT_CLOSED, /* it has left the table */
 };
 
 /* Why a session ended. */
@@ -34,12 +35,27 @@ enum close_reason {
 const char *event_type_name(enum event_type type);
 const char *close_reason_name(enum close_reason reason);
 
+/* An ICMP error: who has sent it, and what it says. */
+struct icmp_report {
+    struct address from;
+    uint8_t type, code; /* type 0: there is none */
+};
+
 struct event {
     uint64_t sequence; /* from 1 */
     uint64_t time;     /* the `now` of the core, milliseconds */
-    enum event_type type;
-    enum close_reason reason; /* of EVENT_CLOSED */
+    enum event_type type : 8;
+    enum close_reason reason : 8; /* of EVENT_CLOSED */
+    struct icmp_report icmp;      /* of EVENT_ENDED, of an outcome that it has told */
+    uint32_t waited_ms; /* of EVENT_ENDED: since the last packet that kept the session alive */
     struct session_view session;
 };
+
+/*
+ * What became of the session that an event is about, in a word: its outcome, if it had one;
+ * otherwise, of EVENT_CLOSED, "unanswered" if it has expired without an answer, or the reason. NULL
+ * when it goes on.
+ */
+const char *event_outcome_name(const struct event *event);
 
 #endif

@@ -28,6 +28,21 @@ enum session_state {
 /* The word a user sees: "opening" for both of its states, "closing" likewise. */
 const char *session_state_name(enum session_state state);
 
+/* How the exchange of a session came to its end, if it has and that was seen. */
+enum outcome {
+    OUTCOME_NONE,    /* it may go on */
+    OUTCOME_CLOSED,  /* TCP: both sides have sent FIN */
+    OUTCOME_REFUSED, /* TCP: an RST has answered the SYN */
+    OUTCOME_REFUSED_BY_ICMP,
+    OUTCOME_RESET_BY_INITIATOR, /* TCP: an RST */
+    OUTCOME_RESET_BY_RESPONDER,
+    OUTCOME_UNREACHABLE, /* ICMP: the first packets do not arrive */
+    OUTCOME_COUNT
+};
+
+/* The word a user sees: "refused" for both ways, "reset" for both sides; of OUTCOME_NONE NULL. */
+const char *outcome_name(enum outcome outcome);
+
 struct session_view {
     uint64_t id; /* never used again */
     uint8_t protocol;
@@ -45,7 +60,15 @@ struct session_view {
     bool offloaded; /* the kernel rewrites it by itself */
     /* the number of the uplink that has the external address, or more than there are: unknown */
     uint8_t uplink;
+    enum outcome outcome : 8;
 };
+
+/* The endpoint that has sent the first packet, as it is itself, and the one that it was sent to. */
+const struct endpoint *session_initiator(const struct session_view *session);
+const struct endpoint *session_responder(const struct session_view *session);
+
+/* The endpoint whose RST has ended the exchange, or NULL. */
+const struct endpoint *session_ended_by(const struct session_view *session);
 
 struct mapping_view {
     struct endpoint internal, external;

@@ -156,6 +156,27 @@ static bool take_state(struct filter_term *term, const char *word, const char *v
     return false;
 }
 
+static bool take_outcome(struct filter_term *term, const char *word, const char *value,
+                         struct error *error)
+{
+    char quoted[QUOTE_MAX], expected[WORDS_TEXT_MAX];
+    const char *words[OUTCOME_COUNT], *before = "";
+    size_t count = 0;
+
+    term->kind = FILTER_OUTCOME;
+    for (int outcome = OUTCOME_NONE + 1; outcome < OUTCOME_COUNT; outcome++) {
+        term->outcome = outcome_name((enum outcome)outcome);
+        if (strcmp(value, term->outcome) == 0)
+            return true;
+        if (strcmp(term->outcome, before) != 0) /* neighbours share a name */
+            words[count++] = term->outcome;
+        before = term->outcome;
+    }
+    error_set(error, "filter word '%s': not an outcome; expected %s", quote(word, quoted),
+              words_list(words, count, expected));
+    return false;
+}
+
 static bool take_direction(struct filter_term *term, const char *word, const char *value,
                            struct error *error)
 {
@@ -222,10 +243,9 @@ static const struct filter_key {
     bool (*take)(struct filter_term *term, const char *word, const char *value,
                  struct error *error);
 } filter_keys[] = {
-    {"internal=", take_internal},   {"external=", take_external},
-    {"remote=", take_remote},       {"state=", take_state},
-    {"direction=", take_direction}, {"share=", take_share},
-    {"forward=", take_forward},     {"id=", take_id},
+    {"internal=", take_internal}, {"external=", take_external}, {"remote=", take_remote},
+    {"state=", take_state},       {"outcome=", take_outcome},   {"direction=", take_direction},
+    {"share=", take_share},       {"forward=", take_forward},   {"id=", take_id},
 };
 
 #define KEY_COUNT (sizeof(filter_keys) / sizeof(filter_keys[0]))
@@ -389,6 +409,9 @@ static bool term_matches(const struct filter_term *term, const struct session_vi
         return session->id == term->id;
     case FILTER_OFFLOADED:
         return session->offloaded;
+    case FILTER_OUTCOME:
+        return session->outcome != OUTCOME_NONE &&
+               strcmp(outcome_name(session->outcome), term->outcome) == 0;
     }
     return false;
 }

@@ -86,6 +86,14 @@ static const char *seconds_json(uint64_t milliseconds, char buffer[SECONDS_MAX])
     return buffer;
 }
 
+static void add_outcome(struct line *line, const char *outcome)
+{
+    if (outcome == NULL)
+        add(line, ",\"outcome\":null");
+    else
+        add(line, ",\"outcome\":\"%s\"", outcome);
+}
+
 static void add_session(struct line *line, const struct config *config,
                         const struct session_view *session)
 {
@@ -116,6 +124,9 @@ static void add_session(struct line *line, const struct config *config,
         add(line, ",\"peer\":%s", endpoint_json(&session->peer, internal));
     if (!endpoint_equal(&session->remote_inside, &session->remote))
         add(line, ",\"remote_inside\":%s", endpoint_json(&session->remote_inside, internal));
+    add_outcome(line, outcome_name(session->outcome));
+    if (session_ended_by(session) != NULL)
+        add(line, ",\"ended_by\":%s", endpoint_json(session_ended_by(session), internal));
     add(line, "}");
 }
 
@@ -140,6 +151,19 @@ static void add_time(struct line *line, int64_t milliseconds)
     add(line, "\"%.*s.%03dZ\"", (int)whole, text, (int)(milliseconds % 1000));
 }
 
+/* What an answer to the first packet has said, and how long it took. */
+static void add_end(struct line *line, const struct event *event)
+{
+    const struct icmp_report *icmp = &event->icmp;
+    char address[ADDRESS_TEXT_MAX], after[SECONDS_MAX];
+
+    if (event->session.outcome == OUTCOME_REFUSED || icmp->type != 0)
+        add(line, ",\"after\":%s", seconds_json(event->waited_ms, after));
+    if (icmp->type != 0)
+        add(line, ",\"icmp\":{\"from\":\"%s\",\"type\":%u,\"code\":%u}",
+            text_format_address(&icmp->from, address), (unsigned)icmp->type, (unsigned)icmp->code);
+}
+
 void stream_event(struct output *output, const struct config *config, const struct event *event,
                   uint64_t now, int64_t now_epoch_ms)
 {
@@ -154,6 +178,10 @@ void stream_event(struct output *output, const struct config *config, const stru
     add_session(&line, config, &event->session);
     if (event->type == EVENT_CLOSED)
         add(&line, ",\"reason\":\"%s\"", close_reason_name(event->reason));
+    if (event->type == EVENT_ENDED)
+        add_end(&line, event);
+    if (event->type == EVENT_CLOSED || event->type == EVENT_ENDED)
+        add_outcome(&line, event_outcome_name(event));
     add(&line, "}}\n");
     output_write(output, line.text, line.length);
 }
