@@ -39,7 +39,8 @@ NOBODY = "65534"
 
 FIELDS = {
     "id", "protocol", "state", "direction", "internal", "external", "remote", "share", "forward",
-    "age", "idle", "expires_in", "packets", "bytes", "offloaded", "interface"
+    "age", "idle", "expires_in", "packets", "bytes", "offloaded", "interface",
+    "outcome"
 }
 
 
@@ -84,6 +85,7 @@ def test_sessions_json_has_the_documented_fields(lab, daemon, flows):
         assert session["age"] >= session["idle"] >= 0
         assert session["expires_in"] > 0
         assert session["interface"] == "wan0"
+        assert session["outcome"] is None
     assert len({session["id"] for session in sessions}) == 5
 
 
