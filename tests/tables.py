@@ -130,6 +130,13 @@ def drop_reasons():
                            list(man_entries(DAEMON_PAGE, "DROPPED PACKETS")))
 
 
+def causes():
+    known = [name for _, name, _ in macro_rows("include/daemon/portreeve/explain_gateway.h",
+                                               "EXPLAIN_CAUSES")]
+    yield from compare("causes", PROTOCOL, known,
+                       [quoted(row[0])[0] for row in markdown_rows(PROTOCOL, "cause")])
+
+
 def exit_codes():
     codes = {
         number: meaning
@@ -192,10 +199,8 @@ def words():
 
 
 def main():
-    found = [
-        line for check in (drop_reasons, exit_codes, errors, method_table, client_verbs, words)
-        for line in check()
-    ]
+    checks = (drop_reasons, exit_codes, causes, errors, method_table, client_verbs, words)
+    found = [line for check in checks for line in check()]
     for line in found:
         print(line)
     return 1 if found else 0

@@ -32,6 +32,7 @@ static const struct option long_options[] = {
     [OPTION_NUMERIC] = {"numeric", no_argument, NULL, LONG_OPTION(OPTION_NUMERIC)},
     [OPTION_DIFF] = {"diff", no_argument, NULL, LONG_OPTION(OPTION_DIFF)},
     [OPTION_FAIL_ON] = {"fail-on", required_argument, NULL, LONG_OPTION(OPTION_FAIL_ON)},
+    [OPTION_PROBE] = {"probe", no_argument, NULL, LONG_OPTION(OPTION_PROBE)},
     /* accepted with every verb */
     {"socket", required_argument, NULL, 's'},
     {"help", no_argument, NULL, 'h'},

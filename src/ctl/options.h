@@ -26,6 +26,7 @@ enum verb_option {
     OPTION_NUMERIC,
     OPTION_DIFF,
     OPTION_FAIL_ON,
+    OPTION_PROBE,
     OPTION_COUNT
 };
 

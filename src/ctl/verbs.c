@@ -44,6 +44,19 @@ static const struct verb {
     {"check", "[--json]", 0, 0, OPTION_BIT(OPTION_JSON),
      "whether the translation table of the running daemon adds up",
      "Exit status 1 if something does not.\n", run_check},
+    {"explain", "CONNECTION... [--probe] [--json]", 1, 8,
+     OPTION_BIT(OPTION_PROBE) | OPTION_BIT(OPTION_JSON),
+     "what becomes of a connection, and why it does not work",
+     "CONNECTION is one of\n"
+     "  8443/tcp [from ADDRESS] [to ADDRESS]      from outside, to a port\n"
+     "  tcp SOURCE:PORT DESTINATION:PORT          the same, or from inside\n"
+     "  from [SHARE] HOST to ADDRESS:PORT/tcp     from a host inside\n"
+     "\n"
+     "  --probe  also try to reach the target from this host: a TCP connection, or\n"
+     "           an empty datagram\n"
+     "\n"
+     "Exit status 1 if something is wrong for sure.\n",
+     run_explain},
     {"forward add", "NAME LISTEN TO [OPTION...]", 3, 3,
      OPTION_BIT(OPTION_ALLOW) | OPTION_BIT(OPTION_OWNER) | OPTION_BIT(OPTION_NOTE) |
          OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_EXPIRES) | OPTION_BIT(OPTION_FORCE) |

@@ -90,7 +90,7 @@ void host_put_mapping(struct table *table, uint32_t index, uint8_t protocol)
     host_drop_if_unused(table, index);
 }
 
-bool host_take_token(struct table *table, uint32_t index, uint32_t rate, uint64_t now)
+bool host_has_token(struct table *table, uint32_t index, uint32_t rate, uint64_t now)
 {
     struct host *host = &table->host[index];
     uint64_t full = rate * UINT64_C(1000), earned = (now - host->filled) * rate;
@@ -98,10 +98,16 @@ bool host_take_token(struct table *table, uint32_t index, uint32_t rate, uint64_
     earned = earned < full ? earned + host->tokens : full;
     host->tokens = (uint32_t)(earned < full ? earned : full);
     host->filled = now;
-    if (host->tokens < 1000)
-        return false;
-    host->tokens -= 1000;
-    return true;
+    return host->tokens >= 1000;
+}
+
+bool host_take_token(struct table *table, uint32_t index, uint32_t rate, uint64_t now)
+{
+    bool has = host_has_token(table, index, rate, now);
+
+    if (has)
+        table->host[index].tokens -= 1000;
+    return has;
 }
 
 uint32_t host_sessions(const struct table *table, const struct address *address)

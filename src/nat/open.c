@@ -291,12 +291,72 @@ static enum drop_reason plan_inbound(struct nat *nat, const struct tuple *sent,
     return DROP_NONE;
 }
 
+/*
+ * Whether the addresses and the policy permit the packet, before any session is reserved: nothing
+ * is evicted for a packet that is dropped. A hairpin is checked again later, with the remote that
+ * its target will see.
+ */
+static enum drop_reason judge_inbound(const struct nat *nat, const struct packet *packet,
+                                      const struct tuple *sent, bool hairpin,
+                                      struct endpoint *internal, struct external_side *responder)
+{
+    enum drop_reason reason;
+
+    if ((hairpin && external_forges(nat, packet)) ||
+        (external_receives(nat, packet) && external_has(nat, &sent->source.address)))
+        return DROP_SPOOFED_SOURCE;
+    if (!external_has(
+            nat,
+            &sent->destination.address)) /* not now: the kernel's rules change at another time */
+        return DROP_NO_EXTERNAL_ADDRESS;
+    reason = find_inside(nat, sent, &sent->source, internal, responder);
+    return hairpin && reason == DROP_FILTERED ? DROP_NONE : reason;
+}
+
+static struct opener opener_of(const struct nat *nat, const struct tuple *sent, bool hairpin,
+                               uint16_t forward)
+{
+    return (struct opener){
+        .host = policy_is_shared(nat->policy, &sent->source.address) ? &sent->source.address : NULL,
+        .remote = hairpin ? NULL : &sent->source.address,
+        .forward = forward};
+}
+
+void open_explain_inbound(struct nat *nat, const struct packet *packet,
+                          const struct packet_view *view, uint64_t now,
+                          struct explanation *explanation)
+{
+    const struct tuple *sent = &view->tuple;
+    bool hairpin = policy_translates(nat->policy, sent);
+    struct external_side responder = {.forward = POLICY_NONE, .share = POLICY_NONE};
+    struct opener opener;
+    enum role role;
+    uint32_t slot = table_find(&nat->table, sent, &role);
+
+    explanation->forward = policy_forward_at(nat->policy, sent->protocol, sent->destination.port);
+    if (slot != INDEX_NONE && !gives_way(nat, slot)) { /* one that is there needs no permission */
+        explanation->is_ours = true;
+        explanation->share = session_share(&nat->table.session[slot]);
+        explanation->internal = session_source(&nat->table.session[slot], (enum role) !role);
+        return;
+    }
+    explanation->is_ours =
+        open_is_ours(nat, sent->protocol, &sent->destination, now) && !open_is_hosts(nat, view);
+    if (!explanation->is_ours)
+        return;
+    explanation->reason =
+        judge_inbound(nat, packet, sent, hairpin, &explanation->internal, &responder);
+    explanation->share = responder.share;
+    opener = opener_of(nat, sent, hairpin, responder.forward);
+    if (explanation->reason == DROP_NONE)
+        explanation->reason = session_refuses(nat, &opener, now);
+}
+
 enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
                               const struct packet_view *view, uint64_t now, uint32_t *slot)
 {
     const struct tuple *sent = &view->tuple;
-    bool shared = policy_is_shared(nat->policy, &sent->source.address),
-         hairpin = policy_translates(nat->policy, sent);
+    bool hairpin = policy_translates(nat->policy, sent);
     struct session_plan plan = {.tuple = {*sent},
                                 .mapping = {INDEX_NONE, INDEX_NONE},
                                 .forward = {POLICY_NONE, POLICY_NONE}};
@@ -307,23 +367,10 @@ enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
     enum drop_reason reason;
     bool may_open;
 
-    if ((hairpin && external_forges(nat, packet)) ||
-        (external_receives(nat, packet) && external_has(nat, &sent->source.address)))
-        return DROP_SPOOFED_SOURCE;
-    if (!external_has(
-            nat,
-            &sent->destination.address)) /* not now: the kernel's rules change at another time */
-        return DROP_NO_EXTERNAL_ADDRESS;
-    /*
-     * Nothing is evicted for a packet that is dropped. A hairpin is checked again later, with the
-     * remote that its target will see.
-     */
-    reason = find_inside(nat, sent, &sent->source, &internal, &responder);
-    if (reason != DROP_NONE && !(hairpin && reason == DROP_FILTERED))
+    reason = judge_inbound(nat, packet, sent, hairpin, &internal, &responder);
+    if (reason != DROP_NONE)
         return reason;
-    opener = (struct opener){.host = shared ? &sent->source.address : NULL,
-                             .remote = hairpin ? NULL : &sent->source.address,
-                             .forward = responder.forward};
+    opener = opener_of(nat, sent, hairpin, responder.forward);
     reason = session_reserve(nat, &opener, now, slot);
     if (reason != DROP_NONE)
         return reason;

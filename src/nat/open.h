@@ -5,6 +5,7 @@
 #define NAT_OPEN_H
 
 #include "nat_internal.h"
+#include "portreeve/explain.h"
 
 /* Why a packet of this kind may not open a session; DROP_NONE when it may. */
 enum drop_reason open_refused(const struct packet_view *view);
@@ -29,6 +30,11 @@ enum drop_reason open_outbound(struct nat *nat, uint8_t uplink, const struct pac
                                uint64_t now, uint32_t *slot);
 enum drop_reason open_inbound(struct nat *nat, const struct packet *packet,
                               const struct packet_view *view, uint64_t now, uint32_t *slot);
+
+/* What open_inbound would decide about a first packet, if it were asked. */
+void open_explain_inbound(struct nat *nat, const struct packet *packet,
+                          const struct packet_view *view, uint64_t now,
+                          struct explanation *explanation);
 
 /* True for a session that remembers a dropped packet to another internal host (open.c). */
 bool open_is_knock(const struct nat *nat, uint32_t slot);

@@ -71,29 +71,20 @@ static void take_token(struct rate_bucket *bucket, uint32_t rate)
         bucket->tokens -= 1000;
 }
 
-/* What one limit refuses costs no token of another. */
-static enum drop_reason admit_rate(const struct nat *nat, struct remote_count *count,
-                                   uint16_t forward, uint64_t now)
+static enum drop_reason rate_refuses(const struct nat *nat, struct remote_count *count,
+                                     uint16_t forward, uint64_t now)
 {
-    const uint32_t of_remote = policy_limits_const(nat->policy)->new_sessions_per_remote;
-    uint32_t of_forward = 0;
-    struct rate_bucket none = {0}, *bucket = &none;
-
-    if (forward != POLICY_NONE) {
-        of_forward = policy_forward(nat->policy, forward)->new_sessions;
-        bucket = policy_forward_bucket(nat->policy, forward);
-    }
-    if (!has_token(&count->bucket, of_remote, now))
+    if (!has_token(&count->bucket, policy_limits_const(nat->policy)->new_sessions_per_remote, now))
         return DROP_REMOTE_RATE;
-    if (!has_token(bucket, of_forward, now))
+    if (forward != POLICY_NONE &&
+        !has_token(policy_forward_bucket(nat->policy, forward),
+                   policy_forward(nat->policy, forward)->new_sessions, now))
         return DROP_FORWARD_RATE;
-    take_token(&count->bucket, of_remote);
-    take_token(bucket, of_forward);
     return DROP_NONE;
 }
 
-enum drop_reason outside_admit(struct nat *nat, const struct address *remote, uint16_t forward,
-                               uint64_t now)
+enum drop_reason outside_refuses(struct nat *nat, const struct address *remote, uint16_t forward,
+                                 uint64_t now)
 {
     const struct limits *limits = policy_limits_const(nat->policy);
     struct remote_count *count = count_of(nat, compact_address_of(remote));
@@ -104,10 +95,26 @@ enum drop_reason outside_admit(struct nat *nat, const struct address *remote, ui
         return DROP_REMOTE_LIMIT;
     if (most > 0 && nat->outside.forward[forward] >= most)
         return DROP_FORWARD_LIMIT;
-    reason = admit_rate(nat, count, forward, now);
+    reason = rate_refuses(nat, count, forward, now);
     if (reason == DROP_NONE && limits->sessions_from_outside > 0 &&
         nat->outside.sessions >= limits->sessions_from_outside)
         reason = DROP_OUTSIDE_LIMIT;
+    return reason;
+}
+
+/* What one limit refuses costs no token of another, but for the last one: there may be room. */
+enum drop_reason outside_admit(struct nat *nat, const struct address *remote, uint16_t forward,
+                               uint64_t now)
+{
+    enum drop_reason reason = outside_refuses(nat, remote, forward, now);
+
+    if (reason != DROP_NONE && reason != DROP_OUTSIDE_LIMIT)
+        return reason;
+    take_token(&count_of(nat, compact_address_of(remote))->bucket,
+               policy_limits_const(nat->policy)->new_sessions_per_remote);
+    if (forward != POLICY_NONE)
+        take_token(policy_forward_bucket(nat->policy, forward),
+                   policy_forward(nat->policy, forward)->new_sessions);
     return reason;
 }
 

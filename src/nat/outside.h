@@ -31,6 +31,10 @@ size_t outside_memory(void);
 enum drop_reason outside_admit(struct nat *nat, const struct address *remote, uint16_t forward,
                                uint64_t now);
 
+/* The same, but it counts nothing: why it may not. */
+enum drop_reason outside_refuses(struct nat *nat, const struct address *remote, uint16_t forward,
+                                 uint64_t now);
+
 /* Counts the session, whatever the limits: its initiator is the remote, and its sides are filled.
  */
 void outside_enter(struct nat *nat, struct session *session);

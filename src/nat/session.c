@@ -50,18 +50,25 @@ static enum drop_reason take_host(struct nat *nat, const struct address *host, u
 /* Of so many of the oldest unanswered sessions, one of the outside is taken. */
 #define EVICTION_LOOKS 16
 
-static bool evict_from_outside(struct nat *nat, uint64_t now)
+static uint32_t find_unanswered_from_outside(const struct nat *nat)
 {
     uint32_t slot = table_oldest(&nat->table, AGE_UNANSWERED);
 
     for (int looks = 0; slot != INDEX_NONE && looks < EVICTION_LOOKS; looks++) {
-        if (nat->table.session[slot].has_remote) {
-            session_close(nat, slot, CLOSE_EVICTED, now);
-            return true;
-        }
+        if (nat->table.session[slot].has_remote)
+            return slot;
         slot = table_younger(&nat->table, slot);
     }
-    return false;
+    return INDEX_NONE;
+}
+
+static bool evict_from_outside(struct nat *nat, uint64_t now)
+{
+    uint32_t slot = find_unanswered_from_outside(nat);
+
+    if (slot != INDEX_NONE)
+        session_close(nat, slot, CLOSE_EVICTED, now);
+    return slot != INDEX_NONE;
 }
 
 /* Where the outside has all that it may have, its unanswered sessions give way. */
@@ -108,6 +115,43 @@ enum drop_reason session_reserve(struct nat *nat, const struct opener *opener, u
     }
     enter_opener(nat, &nat->table.session[*slot], opener);
     return DROP_NONE;
+}
+
+static bool can_evict(const struct nat *nat)
+{
+    return table_oldest(&nat->table, AGE_CLOSED) != INDEX_NONE ||
+           table_oldest(&nat->table, AGE_UNANSWERED) != INDEX_NONE;
+}
+
+static enum drop_reason host_refuses(struct nat *nat, const struct address *host, uint64_t now)
+{
+    const struct limits *limits = policy_limits_const(nat->policy);
+    uint32_t index = host_find(&nat->table, host);
+    enum drop_reason reason = DROP_NONE;
+
+    if (index == INDEX_NONE)
+        return DROP_NONE;
+    if (nat->table.host[index].sessions >= limits->sessions_per_host)
+        reason = DROP_HOST_LIMIT;
+    else if (limits->new_sessions_per_host > 0 &&
+             !host_has_token(&nat->table, index, limits->new_sessions_per_host, now))
+        reason = DROP_HOST_RATE;
+    return reason;
+}
+
+enum drop_reason session_refuses(struct nat *nat, const struct opener *opener, uint64_t now)
+{
+    enum drop_reason reason = DROP_NONE;
+
+    if (opener->host != NULL)
+        reason = host_refuses(nat, opener->host, now);
+    else if (opener->remote != NULL)
+        reason = outside_refuses(nat, opener->remote, opener->forward, now);
+    if (reason == DROP_OUTSIDE_LIMIT && find_unanswered_from_outside(nat) != INDEX_NONE)
+        reason = DROP_NONE;
+    if (reason == DROP_NONE && nat->table.live == nat->table.capacity && !can_evict(nat))
+        reason = DROP_TABLE_FULL;
+    return reason;
 }
 
 /* The session is no longer its host's, nor a remote's. */

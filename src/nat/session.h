@@ -30,6 +30,9 @@ struct opener {
 enum drop_reason session_reserve(struct nat *nat, const struct opener *opener, uint64_t now,
                                  uint32_t *slot);
 void session_abandon(struct nat *nat, uint32_t slot);
+
+/* Why session_reserve would refuse now, without reserving, evicting or counting anything. */
+enum drop_reason session_refuses(struct nat *nat, const struct opener *opener, uint64_t now);
 void session_open(struct nat *nat, uint32_t slot, const struct session_plan *plan, uint64_t now);
 
 /* Writes the plan's share, mappings and forwards into a session; counts it in the mappings. */

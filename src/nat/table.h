@@ -445,6 +445,8 @@ void host_put_mapping(struct table *table, uint32_t index, uint8_t protocol);
  * worth is fine.
  */
 bool host_take_token(struct table *table, uint32_t index, uint32_t rate, uint64_t now);
+/* The same, but it takes none. */
+bool host_has_token(struct table *table, uint32_t index, uint32_t rate, uint64_t now);
 /* How many sessions this host has opened. */
 uint32_t host_sessions(const struct table *table, const struct address *address);
 

@@ -8,6 +8,7 @@
 #include "neighbours_parse.h"
 
 #include "netlink.h"
+#include "nft_read.h"
 
 #include <arpa/inet.h>
 #include <linux/netfilter.h>
@@ -26,54 +27,6 @@ struct reading {
     uint32_t mask; /* of LOADED_SOURCE, host byte order */
 };
 
-/* Copies a name, cut to what fits. False if there is none. */
-static bool copy_name(char *name, size_t room, const struct nlattr *attribute)
-{
-    size_t length;
-
-    name[0] = '\0';
-    if (attribute == NULL)
-        return false;
-    length = strnlen(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
-    if (length >= room)
-        length = room - 1;
-    memcpy(name, mnl_attr_get_payload(attribute), length);
-    name[length] = '\0';
-    return length > 0;
-}
-
-static bool is_named(const struct nlattr *attribute, const char *name)
-{
-    return attribute != NULL && mnl_attr_get_payload_len(attribute) >= strlen(name) &&
-           strnlen(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute)) ==
-               strlen(name) &&
-           memcmp(mnl_attr_get_payload(attribute), name, strlen(name)) == 0;
-}
-
-/* In network byte order in the message; `otherwise` if it is not there. */
-static uint32_t read_u32(const struct nlattr *attribute, uint32_t otherwise)
-{
-    return attribute != NULL && mnl_attr_get_payload_len(attribute) == sizeof(uint32_t)
-               ? ntohl(mnl_attr_get_u32(attribute))
-               : otherwise;
-}
-
-/* Up to four bytes of a value (NFTA_DATA_VALUE), as if zeros followed; false if there are none. */
-static bool read_bytes(const struct nlattr *data, uint8_t *bytes, size_t room, size_t *length)
-{
-    const struct nlattr *attributes[NETLINK_ATTRIBUTES];
-    const struct nlattr *value;
-
-    netlink_read_nested(data, attributes);
-    value = attributes[NFTA_DATA_VALUE];
-    memset(bytes, 0, room);
-    if (value == NULL)
-        return false;
-    *length = mnl_attr_get_payload_len(value);
-    memcpy(bytes, mnl_attr_get_payload(value), *length < room ? *length : room);
-    return *length > 0;
-}
-
 static uint32_t first_word(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
@@ -82,7 +35,7 @@ static uint32_t first_word(const uint8_t *bytes)
 static void take_load(struct reading *reading, const struct nlattr **attributes)
 {
     reading->loaded = LOADED_OTHER;
-    switch (read_u32(attributes[NFTA_META_KEY], UINT32_MAX)) {
+    switch (nft_read_u32(attributes[NFTA_META_KEY], UINT32_MAX)) {
     case NFT_META_OIFNAME:
         reading->loaded = LOADED_OIFNAME;
         break;
@@ -101,10 +54,11 @@ static void take_load(struct reading *reading, const struct nlattr **attributes)
 static void take_payload(struct reading *reading, const struct nlattr **attributes)
 {
     const uint32_t source_offset = 12;
-    uint32_t length = read_u32(attributes[NFTA_PAYLOAD_LEN], 0);
+    uint32_t length = nft_read_u32(attributes[NFTA_PAYLOAD_LEN], 0);
     bool is_source =
-        read_u32(attributes[NFTA_PAYLOAD_BASE], UINT32_MAX) == NFT_PAYLOAD_NETWORK_HEADER &&
-        read_u32(attributes[NFTA_PAYLOAD_OFFSET], 0) == source_offset && length >= 1 && length <= 4;
+        nft_read_u32(attributes[NFTA_PAYLOAD_BASE], UINT32_MAX) == NFT_PAYLOAD_NETWORK_HEADER &&
+        nft_read_u32(attributes[NFTA_PAYLOAD_OFFSET], 0) == source_offset && length >= 1 &&
+        length <= 4;
 
     reading->loaded = is_source ? LOADED_SOURCE : LOADED_OTHER;
     reading->mask = is_source ? UINT32_MAX << (32 - 8 * length) : 0;
@@ -115,7 +69,7 @@ static void take_mask(struct reading *reading, const struct nlattr **attributes)
     uint8_t bytes[4];
     size_t length;
 
-    if (read_bytes(attributes[NFTA_BITWISE_MASK], bytes, sizeof(bytes), &length))
+    if (nft_read_value(attributes[NFTA_BITWISE_MASK], bytes, sizeof(bytes), &length))
         reading->mask &= first_word(bytes);
     else
         reading->loaded = LOADED_OTHER;
@@ -157,12 +111,12 @@ static bool matches_index(const struct neighbour_scope *scope, const uint8_t *by
 static void take_comparison(struct reading *reading, const struct nlattr **attributes)
 {
     uint8_t bytes[IF_NAMESIZE];
-    uint32_t operation = read_u32(attributes[NFTA_CMP_OP], UINT32_MAX);
+    uint32_t operation = nft_read_u32(attributes[NFTA_CMP_OP], UINT32_MAX);
     bool equal = operation == NFT_CMP_EQ, matches;
     size_t length;
 
     if ((!equal && operation != NFT_CMP_NEQ) ||
-        !read_bytes(attributes[NFTA_CMP_DATA], bytes, sizeof(bytes), &length))
+        !nft_read_value(attributes[NFTA_CMP_DATA], bytes, sizeof(bytes), &length))
         return;
     switch (reading->loaded) {
     case LOADED_OIFNAME:
@@ -192,40 +146,40 @@ static void take_verdict(struct reading *reading, const struct nlattr **attribut
 
     netlink_read_nested(attributes[NFTA_IMMEDIATE_DATA], data);
     netlink_read_nested(data[NFTA_DATA_VERDICT], verdict);
-    code = (int32_t)read_u32(verdict[NFTA_VERDICT_CODE], 0);
+    code = (int32_t)nft_read_u32(verdict[NFTA_VERDICT_CODE], 0);
     if (code == NFT_JUMP || code == NFT_GOTO)
-        (void)copy_name(reading->rule->target, sizeof(reading->rule->target),
-                        verdict[NFTA_VERDICT_CHAIN]);
+        (void)nft_copy_name(reading->rule->target, sizeof(reading->rule->target),
+                            verdict[NFTA_VERDICT_CHAIN]);
 }
 
 static bool is_source_target(const struct nlattr **attributes)
 {
-    return is_named(attributes[NFTA_TARGET_NAME], "MASQUERADE") ||
-           is_named(attributes[NFTA_TARGET_NAME], "SNAT") ||
-           is_named(attributes[NFTA_TARGET_NAME], "NETMAP");
+    return nft_is_named(attributes[NFTA_TARGET_NAME], "MASQUERADE") ||
+           nft_is_named(attributes[NFTA_TARGET_NAME], "SNAT") ||
+           nft_is_named(attributes[NFTA_TARGET_NAME], "NETMAP");
 }
 
 static void take_expression(struct reading *reading, const struct nlattr *name,
                             const struct nlattr **attributes)
 {
-    if (is_named(name, "meta"))
+    if (nft_is_named(name, "meta"))
         take_load(reading, attributes);
-    else if (is_named(name, "payload"))
+    else if (nft_is_named(name, "payload"))
         take_payload(reading, attributes);
-    else if (is_named(name, "bitwise"))
+    else if (nft_is_named(name, "bitwise"))
         take_mask(reading, attributes);
-    else if (is_named(name, "cmp"))
+    else if (nft_is_named(name, "cmp"))
         take_comparison(reading, attributes);
-    else if (is_named(name, "immediate"))
+    else if (nft_is_named(name, "immediate"))
         take_verdict(reading, attributes);
-    else if (is_named(name, "lookup"))
+    else if (nft_is_named(name, "lookup"))
         reading->rule->has_map |= attributes[NFTA_LOOKUP_DREG] != NULL;
-    else if (is_named(name, "masq"))
+    else if (nft_is_named(name, "masq"))
         reading->rule->changes_source = true;
-    else if (is_named(name, "nat"))
+    else if (nft_is_named(name, "nat"))
         reading->rule->changes_source |=
-            read_u32(attributes[NFTA_NAT_TYPE], UINT32_MAX) == NFT_NAT_SNAT;
-    else if (is_named(name, "target"))
+            nft_read_u32(attributes[NFTA_NAT_TYPE], UINT32_MAX) == NFT_NAT_SNAT;
+    else if (nft_is_named(name, "target"))
         reading->rule->changes_source |= is_source_target(attributes);
 }
 
@@ -248,8 +202,8 @@ bool neighbours_parse_rule(const struct nlmsghdr *message, const struct neighbou
     *rule = (struct neighbour_rule){0};
     if (!netlink_read_message(message, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE, &rule->family,
                               attributes) ||
-        !copy_name(rule->table, sizeof(rule->table), attributes[NFTA_RULE_TABLE]) ||
-        !copy_name(rule->chain, sizeof(rule->chain), attributes[NFTA_RULE_CHAIN]))
+        !nft_copy_name(rule->table, sizeof(rule->table), attributes[NFTA_RULE_TABLE]) ||
+        !nft_copy_name(rule->chain, sizeof(rule->chain), attributes[NFTA_RULE_CHAIN]))
         return false;
     rule->excludes = rule->family != NFPROTO_IPV4 && rule->family != NFPROTO_INET;
     if (attributes[NFTA_RULE_EXPRESSIONS] != NULL)
@@ -264,13 +218,14 @@ bool neighbours_parse_chain(const struct nlmsghdr *message, struct neighbour_cha
     *chain = (struct neighbour_chain){0};
     if (!netlink_read_message(message, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN, &chain->family,
                               attributes) ||
-        !copy_name(chain->table, sizeof(chain->table), attributes[NFTA_CHAIN_TABLE]) ||
-        !copy_name(chain->chain, sizeof(chain->chain), attributes[NFTA_CHAIN_NAME]))
+        !nft_copy_name(chain->table, sizeof(chain->table), attributes[NFTA_CHAIN_TABLE]) ||
+        !nft_copy_name(chain->chain, sizeof(chain->chain), attributes[NFTA_CHAIN_NAME]))
         return false;
     netlink_read_nested(attributes[NFTA_CHAIN_HOOK], hook);
-    chain->is_source_nat = (chain->family == NFPROTO_IPV4 || chain->family == NFPROTO_INET) &&
-                           is_named(attributes[NFTA_CHAIN_TYPE], "nat") &&
-                           read_u32(hook[NFTA_HOOK_HOOKNUM], UINT32_MAX) == NF_INET_POST_ROUTING;
+    chain->is_source_nat =
+        (chain->family == NFPROTO_IPV4 || chain->family == NFPROTO_INET) &&
+        nft_is_named(attributes[NFTA_CHAIN_TYPE], "nat") &&
+        nft_read_u32(hook[NFTA_HOOK_HOOKNUM], UINT32_MAX) == NF_INET_POST_ROUTING;
     return true;
 }
 
@@ -291,8 +246,9 @@ bool neighbours_parse_flowtable(const struct nlmsghdr *message, struct neighbour
     *flowtable = (struct neighbour){.kind = NEIGHBOUR_FLOWTABLE};
     if (!netlink_read_message(message, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWFLOWTABLE,
                               &flowtable->family, attributes) ||
-        !copy_name(flowtable->table, sizeof(flowtable->table), attributes[NFTA_FLOWTABLE_TABLE]) ||
-        !copy_name(flowtable->name, sizeof(flowtable->name), attributes[NFTA_FLOWTABLE_NAME]) ||
+        !nft_copy_name(flowtable->table, sizeof(flowtable->table),
+                       attributes[NFTA_FLOWTABLE_TABLE]) ||
+        !nft_copy_name(flowtable->name, sizeof(flowtable->name), attributes[NFTA_FLOWTABLE_NAME]) ||
         flowtable->family == NFPROTO_IPV6)
         return false;
     netlink_read_nested(attributes[NFTA_FLOWTABLE_HOOK], hook);

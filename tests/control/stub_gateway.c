@@ -10,6 +10,7 @@
 #include "stub_gateway.h"
 
 #include "nat_internal.h"
+#include "portreeve/explain_gateway.h"
 #include "portreeve/register.h"
 #include "portreeve/text.h"
 
@@ -229,6 +230,40 @@ void stub_gateway_churn(struct gateway *gateway, uint32_t count)
                 break;
             }
         }
+    }
+}
+
+/* ---- an explanation ---- */
+
+static void add_step(struct explain_report *report, enum explain_result result,
+                     enum explain_cause cause, const char *text)
+{
+    struct explain_step *step = &report->step[report->count++];
+
+    *step = (struct explain_step){.check = "target", .result = result, .cause = cause};
+    snprintf(step->text, sizeof(step->text), "%s", text);
+}
+
+/* A target that refuses a probe, and otherwise may be silent. */
+void gateway_explain(struct gateway *gateway, const struct explain_request *request,
+                     struct explain_report *report)
+{
+    (void)gateway;
+    *report = (struct explain_report){.from = request->from,
+                                      .target = {address_from_ipv4(0x7f000001), 1}};
+    add_step(report, EXPLAIN_OK, EXPLAIN_HEALTHY, "this is a stub");
+    switch (request->probe) {
+    case EXPLAIN_PROBE_NONE:
+        add_step(report, EXPLAIN_UNKNOWN, EXPLAIN_TARGET_SILENT, "nobody has asked it");
+        report->candidate[report->candidate_count++] = EXPLAIN_TARGET_SILENT;
+        report->candidate[report->candidate_count++] = EXPLAIN_HOST_FIREWALL;
+        break;
+    case EXPLAIN_PROBE_REFUSED:
+        add_step(report, EXPLAIN_FAIL, EXPLAIN_TARGET_REFUSES, "it refuses");
+        report->cause = EXPLAIN_TARGET_REFUSES;
+        break;
+    default:
+        break;
     }
 }
 

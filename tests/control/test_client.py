@@ -210,6 +210,27 @@ def test_fields_for_programs_have_no_names_and_no_units(stub):
     assert "domain" not in stub.run("forwards", "-n").stdout
 
 
+def test_explain(stub):
+    done = stub.run("explain", "8443/tcp", "from", "198.51.100.7")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "8443/tcp from 198.51.100.7", " ok    this is a stub", " ?     nobody has asked it",
+        "It may be target-silent: look at the firewall of the target",
+        "   or host-firewall: allow it in that chain of this gateway's firewall"
+    ]
+    done = stub.run("explain", "tcp", "198.51.100.7:40000", "203.0.113.5:8443", "--probe")
+    assert done.returncode == 1  # nobody listens on port 1 of this host
+    assert done.stdout.splitlines()[0] == "203.0.113.5:8443/tcp from 198.51.100.7"
+    assert done.stdout.splitlines()[-1].startswith("The cause is target-refuses: ")
+    answer = json.loads(stub.run("explain", "https/tcp", "--json").stdout)
+    assert (answer["verdict"], answer["cause"], answer["advice"]) == ("undecided", None, "")
+    assert [one["cause"] for one in answer["candidates"]] == ["target-silent", "host-firewall"]
+    for words in ((), ("8443",), ("8443/icmp",), ("0/tcp",), ("tcp", "1.2.3.4:5"), ("from",),
+                  ("8443/tcp", "from", "nobody")):
+        done = stub.run("explain", *words)
+        assert done.returncode == 2 and done.stderr, words
+
+
 def test_kill(stub):
     done = stub.run("kill", "udp")
     assert (done.returncode, done.stdout) == (0, "ended 2 sessions\n")

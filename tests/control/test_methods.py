@@ -5,6 +5,8 @@ import os
 import re
 import signal
 
+import pytest
+
 from conftest import eventually
 
 SESSION = {
@@ -421,6 +423,29 @@ def test_an_upgrade_that_is_refused_changes_nothing(stub, connection):
 
 
 # Events
+
+
+@pytest.mark.parametrize("params,expected", [
+    ({}, "protocol"),
+    ({"protocol": "icmp", "to": "1"}, "tcp or udp"),
+    ({"protocol": "tcp"}, "to"),
+    ({"protocol": "tcp", "to": "0"}, "a port"),
+    ({"protocol": "tcp", "to": "[2001:db8::1]:80"}, "IPv4"),
+    ({"protocol": "tcp", "to": "80", "from": "2001:db8::1"}, "IPv4"),
+    ({"protocol": "tcp", "to": "80", "from": "me"}, "IPv4"),
+    ({"protocol": "tcp", "to": "80", "probe": "maybe"}, "answered"),
+])
+def test_explain_says_what_it_expects(stub, params, expected):
+    error = stub.connect().refusal("explain", **params)
+    assert error["code"] == -32602 and expected in error["message"]
+
+
+def test_explain(stub):
+    answer = stub.call("explain", protocol="udp", to="203.0.113.5:53", probe="refused")
+    assert set(answer) == {"verdict", "cause", "advice", "steps", "candidates", "from", "target"}
+    assert (answer["verdict"], answer["cause"]) == ("faulty", "target-refuses")
+    assert answer["steps"][-1] == {"check": "target", "result": "FAIL", "text": "it refuses"}
+    assert answer["target"] == {"address": "127.0.0.1", "port": 1}
 
 
 def test_events(stub):

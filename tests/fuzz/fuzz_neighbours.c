@@ -3,6 +3,7 @@
  *
  * The first byte chooses what it claims to be, the second one its family.
  */
+#include "../../src/netfilter/firewall_parse.h"
 #include "../../src/netfilter/neighbours_parse.h"
 
 #include <linux/netfilter/nf_tables.h>
@@ -47,6 +48,30 @@ static void parse(const struct nlmsghdr *message)
     must(found <= 1); /* a message is of one type */
 }
 
+/* The same as rules and chains that a packet meets at the forward hook. */
+static void judge(const struct nlmsghdr *message)
+{
+    const struct firewall_packet packet = {.in = "wan0",
+                                           .out = "lan0",
+                                           .in_index = 2,
+                                           .out_index = 3,
+                                           .protocol =
+                                               message->nlmsg_len % 2 ? PROTOCOL_TCP : PROTOCOL_UDP,
+                                           .from = {address_from_ipv4(0xc6336407), 0},
+                                           .to = {address_from_ipv4(0x0a000007), 443},
+                                           .is_answer = message->nlmsg_len % 3 == 0};
+    struct firewall_rule rule;
+    struct firewall_chain chain;
+    int found = 0;
+
+    found += firewall_parse_rule(message, &packet, &rule);
+    must(is_text(rule.table) && is_text(rule.chain) && is_text(rule.target));
+    must(rule.effect <= FIREWALL_ANYTHING);
+    found += firewall_parse_chain(message, &chain);
+    must(is_text(chain.table) && is_text(chain.chain));
+    must(found <= 1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint8_t types[] = {NFT_MSG_NEWRULE, NFT_MSG_NEWCHAIN, NFT_MSG_NEWFLOWTABLE};
@@ -66,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy((char *)message + sizeof(*message), &general, sizeof(general));
     memcpy((char *)message + sizeof(*message) + sizeof(general), data + 2, body);
     parse(message);
+    judge(message);
     free(message);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "answer.h"
 #include "changes.h"
 #include "events.h"
+#include "explain.h"
 #include "job.h"
 #include "json.h"
 #include "portreeve/log.h"
@@ -433,6 +434,13 @@ static const struct method methods[] = {
     {"forwards", false, {{0}}, run_forwards},
     {"events", false, {{"filter", PARAMETER_FILTER}}, run_events},
     {"check", false, {{0}}, run_check},
+    {"explain",
+     false,
+     {{"protocol", PARAMETER_TEXT},
+      {"from", PARAMETER_TEXT},
+      {"to", PARAMETER_TEXT},
+      {"probe", PARAMETER_TEXT}},
+     run_explain},
     {"forward.add",
      true,
      {{"name", PARAMETER_TEXT},

@@ -33,18 +33,24 @@ struct inside {
     size_t count, lookups;
 };
 
+/* The first character, or '?'. */
+static char read_character(const char *path)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    char value = '?';
+
+    if (file < 0)
+        return value;
+    if (read(file, &value, 1) != 1)
+        value = '?';
+    close(file);
+    return value;
+}
+
 /* True if the file says so; not if it cannot be read. */
 static bool is_off(const char *path)
 {
-    char value = '1';
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (file < 0)
-        return false;
-    if (read(file, &value, 1) != 1)
-        value = '1';
-    close(file);
-    return value == '0';
+    return read_character(path) == '0';
 }
 
 static bool interface_is_off(const char *name, const char *key)
@@ -53,6 +59,21 @@ static bool interface_is_off(const char *name, const char *key)
 
     snprintf(path, sizeof(path), CONF "/%s/%s", name, key);
     return is_off(path);
+}
+
+bool forwarding_is_off(const char *interface)
+{
+    return interface == NULL ? is_off("/proc/sys/net/ipv4/ip_forward")
+                             : interface_is_off(interface, "forwarding");
+}
+
+int forwarding_rp_filter(const char *interface)
+{
+    char path[sizeof(CONF) + IF_NAMESIZE + 32], value;
+
+    snprintf(path, sizeof(path), CONF "/%s/rp_filter", interface);
+    value = read_character(path);
+    return value >= '0' && value <= '2' ? value - '0' : 0;
 }
 
 static void add(struct inside *inside, uint32_t interface_index)
@@ -148,7 +169,7 @@ static void check_redirects(struct gateway *gateway)
 
 void gateway_check_forwarding(struct gateway *gateway)
 {
-    bool off = is_off("/proc/sys/net/ipv4/ip_forward");
+    bool off = forwarding_is_off(NULL);
 
     if (off)
         notices_set(&gateway->notices, "ip-forwarding",

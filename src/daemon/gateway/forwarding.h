@@ -13,4 +13,10 @@
  */
 void gateway_check_forwarding(struct gateway *gateway);
 
+/* Whether the host (NULL), or what comes in by this interface, is not forwarded now. */
+bool forwarding_is_off(const char *interface);
+
+/* The reverse path filter of this interface, or "all": 0 (off), 1 (strict) or 2 (loose). */
+int forwarding_rp_filter(const char *interface);
+
 #endif

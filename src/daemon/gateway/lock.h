@@ -20,6 +20,7 @@
  * health.c     whether every thread goes on (pulse.c)
  * describe.c   the configuration in effect, for the log at level debug
  * lock.c       the lock, and the wake-up of the offload thread; used by all of these
+ * explain.c    what becomes of a connection, and why
  * state.c, runtime_forwards.c, reserved_ports.c   what survives the process
  * large_pages.c   pages of 2 MiB for the table
  */
