@@ -368,8 +368,8 @@ static void enter(struct table *table, uint32_t slot, uint64_t due_ms)
     if (list != AGE_NONE)
         list_append(&table->age[list], age_links(table), slot);
     table->live++;
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    session->live = SLOT_LIVE; /* last: a crash before leaves a free slot */
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    session->live = SLOT_LIVE; /* last: a process that is killed before leaves a free slot */
     census_session(table, slot, CENSUS_MORE);
 }
 
@@ -409,7 +409,7 @@ void table_remove(struct table *table, uint32_t slot)
 
     census_session(table, slot, CENSUS_LESS);
     session->live = SLOT_FREE; /* first: a crash after this leaves a free slot */
-    __atomic_thread_fence(__ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_RELEASE);
     session->check ^= UINT16_MAX; /* a damaged `live` does not bring it back */
     unindex_session(table, slot);
     wheel_disarm(table->wheel, slot, session->wheel_slot);
