@@ -1,6 +1,7 @@
 /*
  * events.c - portreeve events: a line for each event, until Ctrl-C
  */
+#include "drops.h"
 #include "format.h"
 #include "json.h"
 #include "member.h"
@@ -156,12 +157,15 @@ int run_events(const struct options *options)
     struct sigaction action = {.sa_handler = end_now};
     json_t *result = NULL;
     struct rpc rpc;
-    int code = rpc_open(&rpc, options->socket);
+    int code;
 
-    if (code != EXIT_DONE)
-        return code;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (options->count == 1 && strcmp(options->words[0], "drops") == 0)
+        return drops_follow(options);
+    code = rpc_open(&rpc, options->socket);
+    if (code != EXIT_DONE)
+        return code;
     code = rpc_call(&rpc, "events", rpc_filter(options), take_line, &json, &result);
     while (code == EXIT_DONE && !ferror(stdout))
         code = rpc_follow(&rpc, take_line, &json);

@@ -33,6 +33,7 @@ static const struct option long_options[] = {
     [OPTION_DIFF] = {"diff", no_argument, NULL, LONG_OPTION(OPTION_DIFF)},
     [OPTION_FAIL_ON] = {"fail-on", required_argument, NULL, LONG_OPTION(OPTION_FAIL_ON)},
     [OPTION_PROBE] = {"probe", no_argument, NULL, LONG_OPTION(OPTION_PROBE)},
+    [OPTION_BY] = {"by", required_argument, NULL, LONG_OPTION(OPTION_BY)},
     /* accepted with every verb */
     {"socket", required_argument, NULL, 's'},
     {"help", no_argument, NULL, 'h'},

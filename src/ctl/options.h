@@ -27,6 +27,7 @@ enum verb_option {
     OPTION_DIFF,
     OPTION_FAIL_ON,
     OPTION_PROBE,
+    OPTION_BY,
     OPTION_COUNT
 };
 

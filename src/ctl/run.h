@@ -19,6 +19,7 @@ int run_forward_remove(const struct options *options);
 int run_events(const struct options *options);
 int run_audit(const struct options *options);
 int run_check(const struct options *options);
+int run_drops(const struct options *options);
 int run_explain(const struct options *options);
 int run_kill(const struct options *options);
 int run_reload(const struct options *options);

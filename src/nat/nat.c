@@ -6,6 +6,7 @@
 #include "external.h"
 #include "offload_entries.h"
 #include "outside.h"
+#include "refusals.h"
 #include "review.h"
 #include "session.h"
 #include "session_facts.h"
@@ -47,9 +48,11 @@ struct nat *nat_new(const struct policy *policy, const uint8_t secret[32], void 
     nat->ports = calloc(EXTERNAL_ADDRESSES_MAX * PROTOCOL_COUNT, sizeof(struct port_space));
     if (memory == NULL)
         memory = nat->memory = allocate_zeroed(nat_memory_needed(sessions));
-    if (!outside_init(nat) || nat->events.event == NULL || nat->ports == NULL || memory == NULL ||
+    if (!outside_init(nat) || !refusals_init(nat) || nat->events.event == NULL ||
+        nat->ports == NULL || memory == NULL ||
         !table_init(&nat->table, sessions, &key, memory, now)) {
         outside_fini(nat);
+        refusals_fini(nat);
         free(nat->events.event);
         free(nat->ports);
         free(nat->memory);
@@ -66,6 +69,7 @@ void nat_free(struct nat *nat)
         return;
     table_fini(&nat->table);
     outside_fini(nat);
+    refusals_fini(nat);
     free(nat->events.event);
     free(nat->ports);
     free(nat->offload.entry);

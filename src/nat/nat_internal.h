@@ -19,6 +19,8 @@ struct other_uplink {
     uint64_t dropped;   /* packets, for DROP_OTHER_UPLINK */
 };
 
+struct refusal;
+
 /* What remotes with one hash have. */
 struct remote_count {
     uint32_t sessions;
@@ -65,6 +67,10 @@ struct nat {
     struct offload offload;
     struct leases leases;
     struct outside outside;
+    struct {
+        struct refusal *entry; /* REFUSALS_MAX */
+        uint64_t others;       /* dropped packets that no entry counts any more */
+    } refusals;
     uint16_t next_ip_id[NAT_IP_IDS]; /* by a hash of the destination */
     uint32_t refusal_tokens;         /* refusals that may be sent now */
     uint64_t refusal_filled;         /* when tokens were last added, milliseconds */

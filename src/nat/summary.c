@@ -4,6 +4,7 @@
 #include "external.h"
 #include "nat_internal.h"
 #include "outside.h"
+#include "refusals.h"
 
 uint32_t nat_slots(const struct nat *nat)
 {
@@ -47,7 +48,8 @@ size_t nat_memory(const struct nat *nat)
 {
     return sizeof(*nat) + table_memory(&nat->table) +
            nat->table.lease_capacity * sizeof(struct lease) + EVENT_RING * sizeof(struct event) +
-           EXTERNAL_ADDRESSES_MAX * PROTOCOL_COUNT * sizeof(struct port_space) + outside_memory();
+           EXTERNAL_ADDRESSES_MAX * PROTOCOL_COUNT * sizeof(struct port_space) + outside_memory() +
+           REFUSALS_MAX * sizeof(struct refusal);
 }
 
 void nat_pool_use(struct nat *nat, uint16_t share, uint8_t protocol, uint64_t now, uint32_t *used,

@@ -21,6 +21,7 @@
 #include "other_uplink.h"
 #include "outcome.h"
 #include "portreeve/icmp.h"
+#include "refusals.h"
 #include "review.h"
 #include "session.h"
 #include "session_facts.h"
@@ -487,8 +488,10 @@ static void translate(struct nat *nat, struct packet *packet, struct packet_view
         return;
     packet->verdict = VERDICT_DROP;
     nat->counters.dropped[packet->reason]++;
-    if (parsed == DROP_NONE && !view->is_icmp_error)
+    if (parsed == DROP_NONE && !view->is_icmp_error) {
         forward_count_refused(nat, packet, &view->tuple);
+        refusals_note(nat, packet, &view->tuple, packet->reason, now);
+    }
     packet->send_refusal = should_send_refusal(nat, packet, view, now);
     nat->counters.refusals_sent += packet->send_refusal;
 }

@@ -210,6 +210,15 @@ def test_fields_for_programs_have_no_names_and_no_units(stub):
     assert "domain" not in stub.run("forwards", "-n").stdout
 
 
+def test_drops(stub):
+    done = stub.run("drops")
+    assert (done.returncode, done.stdout) == (0, "") and "nothing has been dropped" in done.stderr
+    assert json.loads(stub.run("drops", "--json").stdout) == {"drops": [], "others": 0}
+    assert stub.run("drops", "--by", "source", "--format", "csv").returncode == 0
+    assert stub.run("drops", "--by", "colour").returncode == 2
+    assert stub.run("drops", "everything").returncode == 2
+
+
 def test_explain(stub):
     done = stub.run("explain", "8443/tcp", "from", "198.51.100.7")
     assert (done.returncode, done.stderr) == (0, "")

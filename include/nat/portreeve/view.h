@@ -46,8 +46,12 @@ const char *outcome_name(enum outcome outcome);
 struct session_view {
     uint64_t id; /* never used again */
     uint8_t protocol;
-    enum session_state state;
-    enum direction direction;
+    enum session_state state : 8;
+    enum direction direction : 8;
+    enum outcome outcome : 8;
+    bool offloaded; /* the kernel rewrites it by itself */
+    /* the number of the uplink that has the external address, or more than there are: unknown */
+    uint8_t uplink;
     struct endpoint internal, external, remote;
     struct endpoint peer; /* hairpin: the other internal endpoint */
     /* the remote as the internal endpoint sees it: with another port if two sessions would look the
@@ -57,10 +61,6 @@ struct session_view {
     uint64_t age_ms, idle_ms, expires_in_ms;               /* the age to 64 milliseconds */
     /* out: what the internal endpoint has sent */
     uint64_t packets_out, packets_in, bytes_out, bytes_in;
-    bool offloaded; /* the kernel rewrites it by itself */
-    /* the number of the uplink that has the external address, or more than there are: unknown */
-    uint8_t uplink;
-    enum outcome outcome : 8;
 };
 
 /* The endpoint that has sent the first packet, as it is itself, and the one that it was sent to. */

@@ -8,6 +8,7 @@
 
 #include "answer.h"
 #include "changes.h"
+#include "drops.h"
 #include "events.h"
 #include "explain.h"
 #include "job.h"
@@ -434,6 +435,7 @@ static const struct method methods[] = {
     {"forwards", false, {{0}}, run_forwards},
     {"events", false, {{"filter", PARAMETER_FILTER}}, run_events},
     {"check", false, {{0}}, run_check},
+    {"drops", false, {{0}}, run_drops},
     {"explain",
      false,
      {{"protocol", PARAMETER_TEXT},

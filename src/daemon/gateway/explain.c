@@ -7,6 +7,7 @@
 #include "collisions.h"
 #include "explain_target.h"
 #include "explain_way.h"
+#include "portreeve/forward_words.h"
 #include "portreeve/path.h"
 #include "portreeve/text.h"
 
@@ -77,33 +78,12 @@ static void check_neighbours(struct explaining *explaining, bool from_share)
     add_notices(explaining, "bridge-netfilter", "bridge", EXPLAIN_WARN, EXPLAIN_HEALTHY);
 }
 
-/* Where the configuration has the forward, or who has added it. */
 static const char *place_of(const struct explaining *explaining, const struct forward *forward,
-                            char buffer[128])
+                            char buffer[FORWARD_WORDS_MAX])
 {
     const struct gateway *gateway = explaining->gateway;
-    const char *path = config_file(&gateway->config, gateway->config_path, forward->file),
-               *slash = strrchr(path, '/');
 
-    if (forward->line == 0)
-        snprintf(buffer, 128, "run-time forward");
-    else
-        snprintf(buffer, 128, "%.64s:%u", slash != NULL ? slash + 1 : path, forward->line);
-    return buffer;
-}
-
-static const char *allow_of(const struct forward *forward, char buffer[128])
-{
-    size_t used = 0;
-
-    buffer[0] = '\0';
-    for (size_t i = 0; i < forward->allow_count && used < 100; i++) {
-        char text[PREFIX_TEXT_MAX];
-
-        used += (size_t)snprintf(buffer + used, 128 - used, "%s%s", i > 0 ? ", " : "",
-                                 text_format_prefix(&forward->allow[i], text));
-    }
-    return buffer;
+    return forward_place(&gateway->config, gateway->config_path, forward, buffer);
 }
 
 /* The interface that a host inside is behind. False: a step says that there is none. */
@@ -162,7 +142,7 @@ static void add_no_forward(struct explaining *explaining)
     uint16_t port = explaining->request->to.port;
     const struct forward *expired = find_expired(gateway->config.expired, protocol, port);
     const struct host_socket *listener = find_listener(&gateway->own_sockets, protocol, port);
-    char place[128], when[TIME_TEXT_MAX], who[OWN_SOCKET_TEXT_MAX];
+    char place[FORWARD_WORDS_MAX], when[TIME_TEXT_MAX], who[OWN_SOCKET_TEXT_MAX];
 
     if (expired == NULL)
         expired = find_expired(gateway->config.policy, protocol, port);
@@ -183,14 +163,14 @@ static void add_no_forward(struct explaining *explaining)
 static void add_refusal(struct explaining *explaining, const struct explanation *explanation,
                         const struct forward *forward)
 {
-    char place[128], allow[128];
+    char place[FORWARD_WORDS_MAX], allow[FORWARD_WORDS_MAX];
     enum explain_cause cause = EXPLAIN_LIMIT;
 
     switch (explanation->reason) {
     case DROP_NOT_ALLOWED:
         explain_add(explaining, "forward", EXPLAIN_FAIL, EXPLAIN_NOT_ALLOWED,
-                    "allow of forward %s is %s (%s)", forward->name, allow_of(forward, allow),
-                    place_of(explaining, forward, place));
+                    "allow of forward %s is %s (%s)", forward->name,
+                    forward_allowed(forward, allow), place_of(explaining, forward, place));
         return;
     case DROP_FILTERED:
         cause = EXPLAIN_FILTERED;
@@ -217,7 +197,7 @@ static void add_refusal(struct explaining *explaining, const struct explanation 
 static void add_forward(struct explaining *explaining, const struct explanation *explanation,
                         const struct forward *forward)
 {
-    char target[ENDPOINT_TEXT_MAX], place[128], allow[128];
+    char target[ENDPOINT_TEXT_MAX], place[FORWARD_WORDS_MAX], allow[FORWARD_WORDS_MAX];
 
     text_format_endpoint(&explanation->internal, target);
     if (forward == NULL) {
@@ -229,7 +209,7 @@ static void add_forward(struct explaining *explaining, const struct explanation 
                 forward->name, target, place_of(explaining, forward, place),
                 forward->owner[0] != '\0' ? ", owner " : "", forward->owner);
     explain_add(explaining, "allow", EXPLAIN_OK, EXPLAIN_HEALTHY, "allow: %s",
-                forward->allow_count > 0 ? allow_of(forward, allow) : "anyone");
+                forward_allowed(forward, allow));
 }
 
 static void add_hidden(void *context, const char *message)
