@@ -3,6 +3,7 @@
  */
 #include "addresses.h"
 #include "collisions.h"
+#include "decisions.h"
 #include "describe.h"
 #include "forwarding.h"
 #include "health.h"
@@ -377,6 +378,7 @@ int gateway_open(struct gateway **out, const char *config_path, struct config *c
     gateway->config = *config;
     gateway->ports = ports;
     gateway->namespace_lock = gateway->orders = -1;
+    gateway->logged_event = 1;
     snprintf(gateway->config_path, sizeof(gateway->config_path), "%s", config_path);
     gateway->started = time(NULL);
     gateway->started_ms = gateway_now();
@@ -524,5 +526,6 @@ void gateway_tick(struct gateway *gateway)
     if (gateway->rules_missing)
         restore_rules(gateway);
     gateway_measure_rates(gateway);
+    gateway_log_decisions(gateway);
     shortages_check(&gateway->shortages, gateway, &gateway->notices, gateway_now());
 }

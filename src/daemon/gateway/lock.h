@@ -20,6 +20,7 @@
  * health.c     whether every thread goes on (pulse.c)
  * describe.c   the configuration in effect, for the log at level debug
  * lock.c       the lock, and the wake-up of the offload thread; used by all of these
+ * decisions.c  what the translator has decided, for the log at level debug
  * explain.c    what becomes of a connection, and why
  * state.c, runtime_forwards.c, reserved_ports.c   what survives the process
  * large_pages.c   pages of 2 MiB for the table
@@ -140,6 +141,8 @@ struct gateway {
         uint32_t tries;           /* to remove what is no longer needed, that are left */
         bool failed;              /* the log has said that they cannot be kept out */
     } flowtables;                 /* flowtables.c */
+    uint64_t logged_event;        /* the next event for the log at level debug */
+    uint64_t logged_until;        /* gateway_now; dropped packets are in the log until then */
     struct shortages shortages;
     struct pulses pulses; /* of the threads */
 };
