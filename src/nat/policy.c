@@ -34,6 +34,13 @@ static void share_free(struct share *share)
     free(share->exempt);
 }
 
+static void promise_free(struct promise *promise)
+{
+    free(promise->from);
+    free(promise->not_from);
+    free(promise->to);
+}
+
 void policy_free(struct policy *policy)
 {
     if (policy == NULL)
@@ -43,8 +50,11 @@ void policy_free(struct policy *policy)
         share_free(&policy->shares[i]);
     for (size_t i = 0; i < policy->forward_count; i++)
         free(policy->forwards[i].allow);
+    for (size_t i = 0; i < policy->promise_count; i++)
+        promise_free(&policy->promises[i]);
     free(policy->shares);
     free(policy->forwards);
+    free(policy->promises);
     free(policy);
 }
 
@@ -63,6 +73,8 @@ struct policy *policy_copy(const struct policy *policy)
         complete = policy_add_share(copy, &policy->shares[i]);
     for (size_t i = 0; complete && i < policy->forward_count; i++)
         complete = policy_add_forward(copy, &policy->forwards[i]);
+    for (size_t i = 0; complete && i < policy->promise_count; i++)
+        complete = policy_add_promise(copy, &policy->promises[i]);
     if (!complete) {
         policy_free(copy);
         return NULL;
@@ -151,6 +163,34 @@ bool policy_add_forward(struct policy *policy, const struct forward *forward)
     policy->forwards[policy->forward_count++] = added;
     policy_seen_add(&policy->seen, forward);
     return true;
+}
+
+bool policy_add_promise(struct policy *policy, const struct promise *promise)
+{
+    struct promise added = *promise;
+    void *grown, *from = NULL, *not_from = NULL, *to = NULL;
+    bool complete;
+
+    assert(!policy->sealed);
+    if (policy->promise_count >= POLICY_PROMISES_MAX)
+        return false;
+    grown =
+        grow(policy->promises, policy->promise_count, &policy->promise_capacity, sizeof(*promise));
+    if (grown == NULL)
+        return false;
+    policy->promises = grown;
+    complete = duplicate(promise->from, promise->from_count, sizeof(*promise->from), &from) &&
+               duplicate(promise->not_from, promise->not_from_count, sizeof(*promise->not_from),
+                         &not_from) &&
+               duplicate(promise->to, promise->to_count, sizeof(*promise->to), &to);
+    added.from = from;
+    added.not_from = not_from;
+    added.to = to;
+    if (complete)
+        policy->promises[policy->promise_count++] = added;
+    else
+        promise_free(&added);
+    return complete;
 }
 
 const struct forward *policy_find_forward(const struct policy *policy, const char *name)
@@ -295,6 +335,17 @@ const struct forward *policy_forward(const struct policy *policy, size_t index)
 {
     assert(index < policy->forward_count);
     return &policy->forwards[index];
+}
+
+size_t policy_promise_count(const struct policy *policy)
+{
+    return policy->promise_count;
+}
+
+const struct promise *policy_promise(const struct policy *policy, size_t index)
+{
+    assert(index < policy->promise_count);
+    return &policy->promises[index];
 }
 
 struct rate_bucket *policy_forward_bucket(const struct policy *policy, size_t index)

@@ -58,6 +58,8 @@ struct policy {
     size_t share_count, share_capacity;
     struct forward *forwards;
     size_t forward_count, forward_capacity;
+    struct promise *promises;
+    size_t promise_count, promise_capacity;
     struct policy_seen seen;                    /* of the forwards */
     struct pool excluded[PROTOCOL_PORTS_COUNT]; /* ports that the gateway's own sockets hold */
     struct pool kept[PROTOCOL_PORTS_COUNT];     /* ports that such a socket and a mapping hold */

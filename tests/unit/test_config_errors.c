@@ -52,6 +52,7 @@ START_TEST(sections_come_once_even_when_they_are_empty)
                      "7: [log]: this section already exists at line 6; expected it only once",
                      "8: [share lab]: this section already exists at line 3; expected it only once",
                      "10: [what]: unknown section; expected gateway, share NAME, forward NAME, "
+                     "never NAME, always NAME, "
                      "timeouts, limits, performance, control, state or log",
                      NULL);
 }
@@ -71,7 +72,8 @@ START_TEST(names_are_where_they_belong)
         "9: [share \"a\"]: '\"a\"' is not a valid name; expected at most 63 letters, digits, '.', "
         "'_' and '-', starting with a letter or digit",
         "10: [share x: expected a section such as [gateway] or [share lab]",
-        "11: []: unknown section; expected gateway, share NAME, forward NAME, timeouts, limits, "
+        "11: []: unknown section; expected gateway, share NAME, forward NAME, never NAME, always "
+        "NAME, timeouts, limits, "
         "performance, control, state or log",
         NULL);
 }

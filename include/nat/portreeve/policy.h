@@ -79,6 +79,32 @@ struct forward {
     uint16_t file; /* 0: the configuration itself; otherwise the number of an included file */
 };
 
+/* What [never NAME] speaks of: internal endpoints. */
+struct promise_target {
+    struct prefix address;
+    struct port_range ports;
+};
+
+/*
+ * A promise about the forwards. Never: what comes from `from`, but not from `not_from`, reaches
+ * none of `to`. Always: it reaches `target` by the ports `listen`, one to one.
+ */
+struct promise {
+    char name[POLICY_NAME_MAX];
+    bool is_always;
+    uint8_t protocols;              /* enum forward_protocols, or-ed */
+    struct prefix *from, *not_from; /* arrays are owned by the policy; no `from`: everyone */
+    size_t from_count, not_from_count;
+    struct promise_target *to; /* never */
+    size_t to_count;
+    struct port_range listen; /* always */
+    struct endpoint target;
+    uint32_t line; /* of the configuration file */
+    uint16_t file; /* as in struct forward */
+};
+
+#define POLICY_PROMISES_MAX 256
+
 /* The longest timeout, in seconds; the table's 32-bit clock has room for weeks more. */
 #define LONGEST_TIMEOUT (30 * 86400)
 
@@ -158,6 +184,8 @@ void policy_free(struct policy *policy);
  */
 bool policy_add_share(struct policy *policy, const struct share *share);
 bool policy_add_forward(struct policy *policy, const struct forward *forward);
+/* Copies a promise, arrays included. False without memory or past POLICY_PROMISES_MAX. */
+bool policy_add_promise(struct policy *policy, const struct promise *promise);
 /* False when there is none of that name. */
 bool policy_remove_forward(struct policy *policy, const char *name);
 
@@ -192,6 +220,8 @@ size_t policy_share_count(const struct policy *policy);
 const struct share *policy_share(const struct policy *policy, size_t index);
 size_t policy_forward_count(const struct policy *policy);
 const struct forward *policy_forward(const struct policy *policy, size_t index);
+size_t policy_promise_count(const struct policy *policy);
+const struct promise *policy_promise(const struct policy *policy, size_t index);
 
 /* The rest needs a sealed policy. */
 

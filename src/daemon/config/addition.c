@@ -5,6 +5,8 @@
 #include "forward.h"
 #include "keys.h"
 #include "portreeve/names.h"
+#include "portreeve/promise.h"
+#include "portreeve/promise_words.h"
 #include "report.h"
 #include "value.h"
 
@@ -55,12 +57,17 @@ static void check_against(struct reading *reading, const struct policy *policy,
 static bool add_section(struct reading *reading, struct policy *policy, struct section *section,
                         config_report *report, void *context)
 {
+    char words[PROMISE_WORDS_MAX];
+    struct breach breach;
     bool added = false;
 
     if (!reading->failed)
         config_check_target(reading, section);
     if (!reading->failed)
         check_against(reading, policy, &section->forward);
+    if (!reading->failed && promise_forbids(policy, &section->forward, &breach))
+        config_problem(reading, 0, "[never %s] of the configuration forbids it: %s",
+                       breach.promise->name, promise_words(&breach, words));
     if (!reading->failed) {
         added = policy_add_forward(policy, &section->forward);
         if (!added)

@@ -8,6 +8,7 @@
 #include "keys.h"
 #include "place.h"
 #include "portreeve/text.h"
+#include "promise_check.h"
 #include "report.h"
 #include "timeouts.h"
 #include "value.h"
@@ -584,7 +585,7 @@ bool config_check(struct reading *reading)
     check_pools(reading);
     check_ports(reading);
     config_default_port_timeouts(reading);
-    if (!reading->failed && !fill_policy(reading))
+    if (!reading->failed && !(fill_policy(reading) && config_check_promises(reading)))
         reading->failed = reading->no_memory = true;
     return !reading->failed;
 }

@@ -8,6 +8,7 @@
 #include "gateway.h"
 #include "portreeve/control_protocol.h"
 #include "portreeve/text.h"
+#include "promise.h"
 #include "report.h"
 #include "timeouts.h"
 #include "value.h"
@@ -449,6 +450,8 @@ const struct section_kind section_kinds[SECTION_COUNT] = {
     [SECTION_GATEWAY] = {"gateway", false, gateway_keys, GATEWAY_KEYS},
     [SECTION_SHARE] = {"share", true, share_keys, SHARE_KEYS},
     [SECTION_FORWARD] = {"forward", true, forward_keys, FORWARD_KEYS},
+    [SECTION_NEVER] = {"never", true, never_keys, NEVER_KEYS},
+    [SECTION_ALWAYS] = {"always", true, always_keys, ALWAYS_KEYS},
     [SECTION_TIMEOUTS] = {"timeouts", false, timeout_keys, TIMEOUT_KEYS},
     [SECTION_LIMITS] = {"limits", false, limit_keys, COUNT(limit_keys)},
     [SECTION_PERFORMANCE] = {"performance", false, performance_keys, COUNT(performance_keys)},

@@ -5,6 +5,7 @@
  * section.c   a section: its possible keys, and what the file says
  * keys.c      the tables of sections and keys
  * forward.c   the keys of [forward]
+ * promise.c   the keys of [never] and [always]; promise_check.c  whether they are kept
  * timeouts.c  the keys of [timeouts]
  * value.c     reading values: of any key, and of the types that several keys have
  * include.c   reads the files of [gateway] include

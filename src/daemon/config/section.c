@@ -25,6 +25,9 @@ void config_section_free(struct section *section)
     free(section->share.exempt);
     free(section->source_line);
     free(section->forward.allow);
+    free(section->promise.from);
+    free(section->promise.not_from);
+    free(section->promise.to);
     free(section);
 }
 

@@ -50,6 +50,7 @@ struct section {
     struct share share;          /* of SECTION_SHARE; arrays owned */
     unsigned *source_line;       /* the line of each of share.source; owned */
     struct forward forward;      /* of SECTION_FORWARD; arrays owned */
+    struct promise promise;      /* of SECTION_NEVER, SECTION_ALWAYS; arrays owned */
     bool expired;                /* the forward has expired: it is not used */
 };
 

@@ -10,6 +10,8 @@
 #include "collisions.h"
 #include "describe.h"
 #include "portreeve/log.h"
+#include "portreeve/promise.h"
+#include "portreeve/promise_words.h"
 #include "portreeve/register.h"
 #include "portreeve/report.h"
 #include "register_file.h"
@@ -49,6 +51,8 @@ static void remove_expired(struct policy *policy)
 static bool carry_runtime(const struct policy *active, struct policy *next, const char *removal,
                           config_report *report, void *context)
 {
+    char words[PROMISE_WORDS_MAX];
+    struct breach breach;
     bool fine = true;
 
     for (size_t i = 0; active != NULL && i < policy_forward_count(active); i++) {
@@ -63,6 +67,13 @@ static bool carry_runtime(const struct policy *active, struct policy *next, cons
                           "forward '%s' conflicts with the run-time forward '%s': remove that one "
                           "first (portreeve forward remove %s)",
                           conflict != NULL ? conflict->name : forward->name, forward->name,
+                          forward->name);
+            fine = false;
+        } else if (promise_forbids(next, forward, &breach)) {
+            report_format(report, context,
+                          "[never %s] forbids the run-time forward '%s': %s; remove that one first "
+                          "(portreeve forward remove %s)",
+                          breach.promise->name, forward->name, promise_words(&breach, words),
                           forward->name);
             fine = false;
         } else if (!policy_add_forward(next, forward)) {

@@ -5,6 +5,8 @@
 
 #include "portreeve/config.h"
 #include "portreeve/log.h"
+#include "portreeve/promise.h"
+#include "portreeve/promise_words.h"
 #include "portreeve/text.h"
 #include "state_file.h"
 
@@ -157,7 +159,8 @@ static void load_one(struct policy *saved, const struct policy *configured, cons
         .new_sessions = text_of(object, "new_sessions"),
     };
     size_t count = policy_forward_count(saved);
-    char name[POLICY_NAME_MAX];
+    char name[POLICY_NAME_MAX], words[PROMISE_WORDS_MAX];
+    struct breach breach;
     int64_t expires;
 
     if (text.expires != NULL && text_parse_time(text.expires, &expires) && expires <= time(NULL))
@@ -168,6 +171,9 @@ static void load_one(struct policy *saved, const struct policy *configured, cons
     if (policy_find_forward(configured, name) != NULL ||
         policy_find_conflict(configured, policy_forward(saved, count)) != NULL) {
         warn(name, "the configuration now uses its name or its port");
+        policy_remove_forward(saved, name);
+    } else if (promise_forbids(configured, policy_forward(saved, count), &breach)) {
+        warn(name, promise_words(&breach, words));
         policy_remove_forward(saved, name);
     }
 }
