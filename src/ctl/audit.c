@@ -53,7 +53,7 @@ __attribute__((format(printf, 7, 8))) static void find(struct audit *audit, cons
     va_end(arguments);
     text_make_printable(text);
     json_array_append_new(audit->findings,
-                          json_pack("{s:s,s:s,s:s,s:s,s:s,s:s?}", "id", id, "severity",
+                          json_pack("{s:s,s:s,s:s?,s:s,s:s,s:s?}", "id", id, "severity",
                                     severity_names[severity], "forward", forward, "reason", text,
                                     "advice", advice, "source", source));
 }
@@ -251,6 +251,104 @@ static void judge(struct audit *audit, const json_t *forwards)
     }
 }
 
+/* ---- the gateway itself ---- */
+
+static bool is_forwarded(const json_t *forwards, const char *protocol, int64_t number)
+{
+    const json_t *forward;
+    size_t index;
+
+    json_array_foreach(json_object_get(forwards, "forwards"), index, forward)
+    {
+        uint8_t wanted = 0;
+        struct open_port port;
+
+        if (read_port(forward, &port) && text_parse_protocols(protocol, &wanted) &&
+            port.protocols & wanted && number >= port.listen.first && number <= port.listen.last)
+            return true;
+    }
+    return false;
+}
+
+/* Its own programs are in no register; what a forward hides is not reached. */
+static void judge_listeners(struct audit *audit, const json_t *forwards, const json_t *listeners)
+{
+    const json_t *listener;
+    size_t index;
+
+    json_array_foreach(json_object_get(listeners, "listeners"), index, listener)
+    {
+        const char *protocol = member_text(listener, "protocol");
+        int64_t port = member_number(listener, "port");
+
+        if (is_forwarded(forwards, protocol, port))
+            continue;
+        find(audit, "own-listener", SEVERITY_LOW, NULL,
+             "stop it, bind it to an inside address, or keep the outside away with a firewall",
+             NULL,
+             "%.64s listens at the external address on %lld/%.8s: no forward says who needs it",
+             member_text(listener, "program"), (long long)port, protocol);
+    }
+}
+
+/* Where the kernel takes the ports of this host's own connections from. False: unknown. */
+static bool read_local_ports(struct port_range *range)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    bool read = file != NULL && fscanf(file, "%hu %hu", &range->first, &range->last) == 2;
+
+    if (file != NULL)
+        fclose(file);
+    return read;
+}
+
+/* What a pool has, containers and masquerading on this host cannot use. */
+static void judge_pools(struct audit *audit)
+{
+    struct port_range local, ports;
+    const json_t *share, *text;
+    size_t i, n;
+
+    if (!read_local_ports(&local))
+        return;
+    json_array_foreach(audit->shares, i, share)
+    {
+        json_array_foreach(json_object_get(share, "ports"), n, text)
+        {
+            if (!json_is_string(text) || !text_parse_port_range(json_string_value(text), &ports) ||
+                ports.first > local.last || ports.last < local.first)
+                continue;
+            find(audit, "pool-in-local-range", SEVERITY_INFO, NULL,
+                 "keep 'ports' out of net.ipv4.ip_local_port_range", NULL,
+                 "ports %u-%u of share '%.32s' are in the range of this host's own connections",
+                 ports.first, ports.last, member_text(share, "name"));
+            break;
+        }
+    }
+}
+
+/* What the daemon has noticed about ports. */
+static void judge_notices(struct audit *audit, const json_t *status)
+{
+    static const struct {
+        const char *name, *advice;
+    } known[] = {
+        {"hidden-listener", "give the forward or the program another port"},
+        {"port-collision", "give the program a port that is in no pool"},
+    };
+    const json_t *notice;
+    size_t index;
+
+    json_array_foreach(json_object_get(status, "notices"), index, notice)
+    {
+        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+            if (strcmp(member_text(notice, "name"), known[i].name) == 0)
+                find(audit, known[i].name, SEVERITY_MEDIUM, NULL, known[i].advice, NULL, "%.200s",
+                     member_text(notice, "text"));
+        }
+    }
+}
+
 /* ---- showing ---- */
 
 static bool has_severity(const json_t *finding, int severity)
@@ -267,7 +365,15 @@ static size_t count_of(const json_t *findings, int severity)
     return count;
 }
 
-/* The worst first; of one severity in the order of the forwards. */
+/* The name of the forward, or the gateway. */
+static const char *subject_of(const json_t *finding)
+{
+    const char *forward = member_text(finding, "forward");
+
+    return *forward != '\0' ? forward : "the gateway";
+}
+
+/* The worst first; of one severity in the order of the forwards, the gateway last. */
 static void print_findings(const json_t *findings)
 {
     const json_t *finding;
@@ -281,7 +387,7 @@ static void print_findings(const json_t *findings)
             if (!has_severity(finding, severity))
                 continue;
             printf("%-6s  %s: %s (%s)\n", severity_names[severity],
-                   show(&forward, member_text(finding, "forward")),
+                   show(&forward, subject_of(finding)),
                    show(&reason, member_text(finding, "reason")), member_text(finding, "id"));
             printf("        %s\n", member_text(finding, "advice"));
         }
@@ -323,7 +429,7 @@ static int show_findings(const struct options *options, const json_t *findings, 
 int run_audit(const struct options *options)
 {
     struct audit audit = {.now = time(NULL)};
-    json_t *forwards = NULL, *status = NULL;
+    json_t *forwards = NULL, *status = NULL, *listeners = NULL;
     int limit, code;
 
     if (!read_limit(options, &limit))
@@ -331,13 +437,19 @@ int run_audit(const struct options *options)
     code = rpc_ask(options, "forwards", json_object(), NULL, NULL, &forwards);
     if (code == EXIT_DONE)
         code = rpc_ask(options, "status", json_object(), NULL, NULL, &status);
+    if (code == EXIT_DONE)
+        code = rpc_ask(options, "listeners", json_object(), NULL, NULL, &listeners);
     if (code == EXIT_DONE) {
         audit.findings = json_array();
         audit.shares = json_object_get(status, "shares");
         judge(&audit, forwards);
+        judge_listeners(&audit, forwards, listeners);
+        judge_pools(&audit);
+        judge_notices(&audit, status);
         code = show_findings(options, audit.findings, limit);
     }
     json_decref(audit.findings);
+    json_decref(listeners);
     json_decref(status);
     json_decref(forwards);
     return code;

@@ -20,6 +20,7 @@ int run_events(const struct options *options);
 int run_audit(const struct options *options);
 int run_check(const struct options *options);
 int run_drops(const struct options *options);
+int run_listeners(const struct options *options);
 int run_explain(const struct options *options);
 int run_kill(const struct options *options);
 int run_reload(const struct options *options);

@@ -49,6 +49,8 @@ static const struct verb {
     {"drops", "[--by source] [--json | TABLE-OPTION...]", 0, 0,
      OPTIONS_TABLE | OPTION_BIT(OPTION_BY), "the latest dropped packets, and why",
      "--by source: who is dropped most, and at how many ports.\n", run_drops},
+    {"listeners", "[--json | TABLE-OPTION...]", 0, 0, OPTIONS_TABLE,
+     "programs of the gateway itself at the external addresses", "", run_listeners},
     {"explain", "CONNECTION... [--probe] [--json]", 1, 8,
      OPTION_BIT(OPTION_PROBE) | OPTION_BIT(OPTION_JSON),
      "what becomes of a connection, and why it does not work",

@@ -233,6 +233,19 @@ void stub_gateway_churn(struct gateway *gateway, uint32_t count)
     }
 }
 
+size_t gateway_listeners(struct gateway *gateway, struct gateway_listener *out, size_t max)
+{
+    (void)gateway;
+    if (getenv("PORTREEVE_STUB_LISTENER") == NULL)
+        return 0;
+    if (max > 0)
+        out[0] = (struct gateway_listener){.protocol = PROTOCOL_TCP,
+                                           .port = 23,
+                                           .takes_any_address = true,
+                                           .program = "telnetd (user 0)"};
+    return 1;
+}
+
 /* ---- an explanation ---- */
 
 static void add_step(struct explain_report *report, enum explain_result result,

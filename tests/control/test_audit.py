@@ -11,7 +11,7 @@ import pytest
 
 from conftest import CLIENT, SECONDS
 
-HEAD = "[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\nports = 50000-50999\n"
+HEAD = "[gateway]\nexternal = wan0\n[share lab]\nsource = 10.0.0.0/24\nports = 10000-10999\n"
 RECORDS = "owner = netops\nnote = ticket 7\n"
 ALLOW = "allow = 198.51.100.0/24\n"
 
@@ -42,32 +42,35 @@ CASES = [
     ("cleartext", "high", forward("23/tcp", "10.0.0.2:23"), forward("22/tcp", "10.0.0.2:22")),
     ("cleartext", "medium", forward("2100/tcp", "10.0.0.2:21"), forward("21/tcp", "10.0.0.2:990")),
     ("cleartext", "low", forward("80/tcp", "10.0.0.2:80"), forward("443/tcp", "10.0.0.2:443")),
-    ("cleartext", "low", forward("143/tcp", "10.0.0.2:143", ALLOW), forward(
-        "143/udp", "10.0.0.2:143", ALLOW)),
+    ("cleartext", "low", forward("143/tcp", "10.0.0.2:143",
+                                 ALLOW), forward("143/udp", "10.0.0.2:143", ALLOW)),
     ("no-allow", "low", forward("443/tcp", "10.0.0.2:443"), forward("443/tcp", "10.0.0.2:443",
                                                                     ALLOW)),
     ("no-allow", "low", forward("443/tcp", "10.0.0.2:443", "allow = 0.0.0.0/0\n"),
      forward("443/tcp", "10.0.0.2:443", "allow = 0.0.0.0/1\n")),
-    ("no-owner", "low", forward("443/tcp", "10.0.0.2:443", "note = x\n"),
-     forward("443/tcp", "10.0.0.2:443", "owner = x\n")),
-    ("no-note", "info", forward("443/tcp", "10.0.0.2:443", "owner = x\n"),
-     forward("443/tcp", "10.0.0.2:443", "note = x\n")),
+    ("no-owner", "low", forward("443/tcp", "10.0.0.2:443",
+                                "note = x\n"), forward("443/tcp", "10.0.0.2:443", "owner = x\n")),
+    ("no-note", "info", forward("443/tcp", "10.0.0.2:443",
+                                "owner = x\n"), forward("443/tcp", "10.0.0.2:443", "note = x\n")),
     ("expired", "medium", forward("443/tcp", "10.0.0.2:443", "expires = 2020-01-01T00:00:00Z\n"),
      forward("443/tcp", "10.0.0.2:443", "expires = 2099-01-01T00:00:00Z\n")),
     ("hidden-service", "info", forward("2222/tcp", "10.0.0.2:22"), forward("22/tcp",
-                                                                          "10.0.0.2:22")),
-    ("whole-range", "medium", forward("20000-20999/udp", "10.0.0.2:20000"),
-     forward("20000-20998/udp", "10.0.0.2:20000")),
-    ("outside-target", "medium", forward("443/tcp", "10.9.0.2:443"),
-     forward("443/tcp", "10.0.0.2:443")),
+                                                                           "10.0.0.2:22")),
+    ("whole-range", "medium", forward("20000-20999/udp",
+                                      "10.0.0.2:20000"), forward("20000-20998/udp",
+                                                                 "10.0.0.2:20000")),
+    ("outside-target", "medium", forward("443/tcp",
+                                         "10.9.0.2:443"), forward("443/tcp", "10.0.0.2:443")),
     # in the middle of a range
-    ("exposed-service", "high", forward("3000-4000/tcp", "10.0.0.2:3000", RECORDS),
-     forward("3000-3100/tcp", "10.0.0.2:3000", RECORDS)),
+    ("exposed-service", "high", forward("3000-4000/tcp", "10.0.0.2:3000",
+                                        RECORDS), forward("3000-3100/tcp", "10.0.0.2:3000",
+                                                          RECORDS)),
 ]
 EXPOSED = [22, 135, 136, 137, 138, 139, 445, 2375, 3306, 3389, 5432, 5900, 6379, 9200, 11211, 27017]
 CASES += [("exposed-service", "medium" if port == 22 else "high",
-           forward(f"{port}/tcp", f"10.0.0.2:{port}"),
-           forward(f"{port}/tcp", f"10.0.0.2:{port}", ALLOW)) for port in EXPOSED]
+           forward(f"{port}/tcp",
+                   f"10.0.0.2:{port}"), forward(f"{port}/tcp", f"10.0.0.2:{port}", ALLOW))
+          for port in EXPOSED]
 CASES += [("udp-amplifier", "high", forward(f"{port}/udp", f"10.0.0.2:{port}"),
            forward(f"{port}/udp", f"10.0.0.2:{port}", ALLOW))
           for port in (19, 53, 123, 161, 389, 1900, 11211)]
@@ -83,8 +86,7 @@ def test_nothing_to_find(stub):
     clean = forward("443/tcp", "10.0.0.2:443", ALLOW, RECORDS)
     assert found(stub, clean) == set()
     done = audit(stub, clean, "--fail-on", "info")
-    assert (done.returncode, done.stdout
-            ) == (0, "0 findings: 0 high, 0 medium, 0 low, 0 info\n")
+    assert (done.returncode, done.stdout) == (0, "0 findings: 0 high, 0 medium, 0 low, 0 info\n")
 
 
 def test_what_people_read_has_the_worst_first(stub):
@@ -138,10 +140,24 @@ def serve(path, results):
     threading.Thread(target=answer, daemon=True).start()
 
 
-def audit_of(path, one, shares=({"source": ["10.0.0.0/24"]},)):
-    serve(path, {"forwards": {"forwards": [one]}, "status": {"shares": list(shares)}})
-    done = subprocess.run([CLIENT, "-s", path, "audit", "--json"], capture_output=True, text=True,
-                          check=True, timeout=SECONDS)
+def audit_of(path, one, shares=({"source": ["10.0.0.0/24"]}, )):
+    serve(
+        path, {
+            "forwards": {
+                "forwards": [one]
+            },
+            "status": {
+                "shares": list(shares)
+            },
+            "listeners": {
+                "listeners": []
+            }
+        })
+    done = subprocess.run([CLIENT, "-s", path, "audit", "--json"],
+                          capture_output=True,
+                          text=True,
+                          check=True,
+                          timeout=SECONDS)
     return {(finding["id"], finding["severity"]) for finding in json.loads(done.stdout)}
 
 
@@ -165,6 +181,46 @@ def test_use(tmp_path, since, last, expected):
             "note": "web",
             "use": use
         }) == expected
+
+
+def of_the_gateway(stub, body):
+    """(id, severity, reason) of the findings that are about no forward."""
+    return {(one["id"], one["severity"], one["reason"])
+            for one in json.loads(audit(stub, body, "--json").stdout) if one["forward"] is None}
+
+
+def test_programs_of_the_gateway_are_in_no_register(monkeypatch, start_stub):
+    monkeypatch.setenv("PORTREEVE_STUB_LISTENER", "yes")
+    stub = start_stub()
+    known = forward("443/tcp", "10.0.0.2:443", ALLOW, RECORDS)
+    assert of_the_gateway(stub, known) == {
+        ("own-listener", "low", "telnetd (user 0) listens at the external address on 23/tcp: no "
+         "forward says who needs it")
+    }
+    assert "low     the gateway: telnetd" in stub.run("audit").stdout
+    assert of_the_gateway(stub, forward("23/tcp", "10.0.0.2:22", ALLOW, RECORDS)) == set()
+    assert stub.run("listeners").stdout.splitlines()[1].split() == [
+        "tcp", "23", "any", "telnetd", "(user", "0)"
+    ]
+    assert stub.call("listeners") == {
+        "listeners": [{
+            "protocol": "tcp",
+            "port": 23,
+            "address": None,
+            "program": "telnetd (user 0)"
+        }],
+        "count": 1
+    }
+
+
+def test_a_pool_in_the_range_of_the_hosts_own_ports(stub):
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as file:
+        first, last = (int(word) for word in file.read().split())
+    known = forward("443/tcp", "10.0.0.2:443", ALLOW, RECORDS)
+    share = f"[share other]\nsource = 10.0.1.0/24\nports = {first}-{last}\n"
+    found, = of_the_gateway(stub, known + share)
+    assert found[:2] == ("pool-in-local-range", "info") and "share 'other'" in found[2]
+    assert of_the_gateway(stub, known) == set()
 
 
 def test_answers_that_make_no_sense_are_not_judged(tmp_path):

@@ -200,6 +200,21 @@ bool gateway_add_forward(struct gateway *gateway, const struct forward_text *tex
 void gateway_report_forward(struct gateway *gateway, const char *name, config_report *report,
                             void *context);
 /*
+ * A socket of this host that takes packets of every sender at an external address, as last looked
+ * at: every few seconds.
+ */
+struct gateway_listener {
+    uint8_t protocol;
+    uint16_t port;
+    bool takes_any_address;
+    struct address address; /* otherwise */
+    char program[96];       /* "sshd (user 0)" */
+};
+
+/* Main thread only. Writes at most `max`, of each port one; returns how many there are. */
+size_t gateway_listeners(struct gateway *gateway, struct gateway_listener *out, size_t max);
+
+/*
  * Changes the run-time forward `text->name` (config_change_forward). Sessions that it does not
  * allow any more end.
  */

@@ -19,6 +19,7 @@
 #include "status.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -95,6 +96,31 @@ static void run_mappings(struct request *request)
 static void run_forwards(struct request *request)
 {
     job_begin_forwards(request);
+}
+
+#define LISTENERS_MAX 256
+
+static void run_listeners(struct request *request)
+{
+    struct gateway_listener *list = calloc(LISTENERS_MAX, sizeof(*list));
+    json_t *listeners = json_array();
+    size_t count = 0;
+
+    if (list != NULL)
+        count = gateway_listeners(request->gateway, list, LISTENERS_MAX);
+    for (size_t i = 0; i < count && i < LISTENERS_MAX; i++)
+        json_array_append_new(
+            listeners,
+            json_pack("{s:s,s:i,s:o,s:o}", "protocol", protocol_name(list[i].protocol), "port",
+                      (int)list[i].port, "address",
+                      list[i].takes_any_address ? json_null() : json_address(&list[i].address),
+                      "program", json_text(list[i].program)));
+    answer_result(request->output, request->id,
+                  list == NULL
+                      ? NULL
+                      : json_pack("{s:O,s:I}", "listeners", listeners, "count", (json_int_t)count));
+    json_decref(listeners);
+    free(list);
 }
 
 static void run_check(struct request *request)
@@ -436,6 +462,7 @@ static const struct method methods[] = {
     {"events", false, {{"filter", PARAMETER_FILTER}}, run_events},
     {"check", false, {{0}}, run_check},
     {"drops", false, {{0}}, run_drops},
+    {"listeners", false, {{0}}, run_listeners},
     {"explain",
      false,
      {{"protocol", PARAMETER_TEXT},

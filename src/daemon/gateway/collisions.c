@@ -227,3 +227,31 @@ void collisions_note(struct gateway *gateway)
         note_collision(gateway, &sockets->open[i]);
     notices_end(notices, "port-collision");
 }
+
+size_t gateway_listeners(struct gateway *gateway, struct gateway_listener *out, size_t max)
+{
+    const struct own_sockets *sockets = &gateway->own_sockets;
+    struct own_ports said[PROTOCOL_PORTS_COUNT] = {0};
+    size_t count = 0;
+
+    for (size_t i = 0; i < sockets->open_count; i++) {
+        const struct host_socket *socket = &sockets->open[i];
+        struct own_ports *done = &said[protocol_index(socket->protocol)];
+
+        if (own_ports_has(done, socket->port) ||
+            !(socket->takes_any_address ||
+              is_one_of(&socket->address, gateway->external, gateway->external_count)))
+            continue;
+        own_ports_add(done, socket->port);
+        if (count < max) {
+            out[count] = (struct gateway_listener){.protocol = socket->protocol,
+                                                   .port = socket->port,
+                                                   .takes_any_address = socket->takes_any_address,
+                                                   .address = socket->address};
+            _Static_assert(sizeof(out->program) >= OWN_SOCKET_TEXT_MAX, "the text fits");
+            own_socket_describe(socket, out[count].program);
+        }
+        count++;
+    }
+    return count;
+}
